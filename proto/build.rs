@@ -1,0 +1,18 @@
+//! Compiles the schemas in pure Rust (no protoc needed) into types and gRPC stubs.
+
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files =
+        ["common", "daemon", "chassis", "vault", "management", "config", "routing", "forwarding", "replication"]
+            .map(|name| format!("holdfast/v1/{name}.proto"));
+    println!("cargo:rerun-if-changed={}", root.join("holdfast").display());
+    let descriptors = protox::compile(&files, [root])?;
+    tonic_prost_build::configure()
+        // One definition gives the wire format and the JSON that operators' tools read.
+        .message_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]")
+        .enum_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

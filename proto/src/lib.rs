@@ -1,0 +1,11 @@
+//! The schemas of everything that crosses a process boundary, and with it a version boundary.
+//!
+//! The `.proto` files beside this crate are the contract; this crate holds what is generated from them.
+//! protobuf's rules carry an upgrade in service: numbers are never reused, unknown fields are ignored.
+//! Every message also serialises with serde, under its field names: these are the stable keys of `--format json`.
+
+/// Version 1 of the package `holdfast`.
+#[allow(missing_docs, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("holdfast.v1");
+}
