@@ -1,0 +1,22 @@
+//! Linux as Holdfast uses it: TCP sessions that outlive a process, descriptors that travel, processes, rtnetlink.
+//!
+//! This is the one crate with `unsafe` in it. Everything it offers to the others is safe, small and typed, and
+//! none of it keeps state of its own beyond the descriptor it was given.
+//!
+//! - [`tcp`]: reading without consuming, discarding without copying, and the kernel's own counters, which say to
+//!   the byte where a dead process stood; listening and connecting sockets with the options BGP needs.
+//! - [`descriptor`]: descriptors over Unix sockets (`SCM_RIGHTS`), without leaks.
+//! - [`process`]: pidfds, start times, resource use, network namespaces.
+//! - [`netlink`]: bulk rtnetlink with its own encoder and decoder: batches whose acknowledgements are accounted by
+//!   sequence number, dumps that notice interruption, a monitor that reports overflow.
+//!
+//! It must never block where its documentation does not say so, never panic on what the kernel (or anything that
+//! claims to be the kernel) sends, and never keep a descriptor that it did not hand out.
+
+pub mod descriptor;
+pub mod process;
+pub mod tcp;
+
+mod error;
+
+pub use error::KernelError;
