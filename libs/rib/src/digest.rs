@@ -1,0 +1,119 @@
+//! Digests: how two processes, perhaps of different versions, find out that their tables are equal.
+//!
+//! A table's digest is the wrapping sum of the hashes of its entries, so it does not depend on the order and is
+//! maintained with one addition or subtraction per change.
+//!
+//! **The format is fixed for ever.** Two versions of Holdfast compare these numbers during an upgrade in service.
+//! - `entry_hash`: XXH3-64, seed 0, over each part's length as four octets little endian followed by the part.
+//! - A prefix: one octet for the family (1 IPv4, 2 IPv6), one for the length, then all 4 or 16 address octets in network
+//!   order with the host bits zero.
+//! - An address: the family octet and its 4 or 16 octets. No address: the octet 0 alone.
+
+use ipnet::IpNet;
+use smallvec::SmallVec;
+use std::net::IpAddr;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Entries up to this size are hashed from the stack.
+const ENTRY_INLINE: usize = 256;
+
+/// Canonical octets of something small.
+pub(crate) type Bytes = SmallVec<[u8; 64]>;
+
+/// Order-independent digest of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Digest {
+    /// Wrapping sum of the entries' hashes.
+    pub sum: u64,
+    /// Number of entries.
+    pub entries: u64,
+}
+
+impl Digest {
+    /// Takes an entry in.
+    pub fn add(&mut self, hash: u64) {
+        self.sum = self.sum.wrapping_add(hash);
+        self.entries = self.entries.wrapping_add(1);
+    }
+
+    /// Takes an entry out that was added before.
+    pub fn remove(&mut self, hash: u64) {
+        self.sum = self.sum.wrapping_sub(hash);
+        self.entries = self.entries.wrapping_sub(1);
+    }
+}
+
+/// The hash of one table entry made of `parts`. The format is fixed for ever (see the module).
+pub fn entry_hash(parts: &[&[u8]]) -> u64 {
+    let mut octets: SmallVec<[u8; ENTRY_INLINE]> = SmallVec::new();
+    for part in parts {
+        octets.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        octets.extend_from_slice(part);
+    }
+    xxh3_64(&octets)
+}
+
+/// A prefix's canonical octets: family, length, address with the host bits zero. Fixed for ever.
+pub fn prefix_bytes(prefix: &IpNet) -> SmallVec<[u8; 18]> {
+    let mut octets = SmallVec::new();
+    match prefix {
+        IpNet::V4(net) => {
+            octets.extend_from_slice(&[1, net.prefix_len()]);
+            octets.extend_from_slice(&net.network().octets());
+        }
+        IpNet::V6(net) => {
+            octets.extend_from_slice(&[2, net.prefix_len()]);
+            octets.extend_from_slice(&net.network().octets());
+        }
+    }
+    octets
+}
+
+/// Appends an address in its canonical form.
+pub(crate) fn push_address(octets: &mut Bytes, address: Option<&IpAddr>) {
+    match address {
+        None => octets.push(0),
+        Some(IpAddr::V4(address)) => {
+            octets.push(1);
+            octets.extend_from_slice(&address.octets());
+        }
+        Some(IpAddr::V6(address)) => {
+            octets.push(2);
+            octets.extend_from_slice(&address.octets());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn prefix_octets_are_masked() {
+        assert_eq!(prefix_bytes(&net("10.1.2.3/8")).as_slice(), [1, 8, 10, 0, 0, 0]);
+        let six = prefix_bytes(&net("2001:db8::1/32"));
+        assert_eq!(six[..6], [2, 32, 0x20, 0x01, 0x0d, 0xb8]);
+        assert!(six[6..].iter().all(|octet| *octet == 0));
+        assert_eq!(six.len(), 18);
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(entry_hash(&[b"ab", b"c"]), entry_hash(&[b"a", b"bc"]));
+        assert_ne!(entry_hash(&[b"ab"]), entry_hash(&[b"ab", b""]));
+    }
+
+    #[test]
+    fn sum_does_not_depend_on_order() {
+        let mut one = Digest::default();
+        let mut other = Digest::default();
+        [u64::MAX, 7, 1 << 63].iter().for_each(|hash| one.add(*hash));
+        [1 << 63, u64::MAX, 9, 7].iter().for_each(|hash| other.add(*hash));
+        other.remove(9);
+        assert_eq!(one, other);
+    }
+}

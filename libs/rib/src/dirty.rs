@@ -1,0 +1,96 @@
+//! A set of prefix ids that a reader has not seen yet: one bit per id, so it is bounded whatever happens.
+
+const WORD_BITS: usize = u64::BITS as usize;
+
+/// A bitmap with a summary bitmap above it, read round-robin so that no id starves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DirtySet {
+    words: Vec<u64>,
+    summary: Vec<u64>,
+    cursor: usize,
+    len: usize,
+}
+
+impl DirtySet {
+    /// True when the id was not in the set.
+    pub fn insert(&mut self, id: u32) -> bool {
+        let (word, bit) = (id as usize / WORD_BITS, 1u64 << (id as usize % WORD_BITS));
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+            self.summary.resize(word / WORD_BITS + 1, 0);
+        }
+        if self.words[word] & bit != 0 {
+            return false;
+        }
+        self.words[word] |= bit;
+        self.summary[word / WORD_BITS] |= 1 << (word % WORD_BITS);
+        self.len += 1;
+        true
+    }
+
+    pub fn contains(&self, id: u32) -> bool {
+        let word = self.words.get(id as usize / WORD_BITS).copied().unwrap_or(0);
+        word & (1 << (id as usize % WORD_BITS)) != 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes the next id at or after the place where the last one was taken.
+    pub fn pop(&mut self) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let word = self.next_word(self.cursor).or_else(|| self.next_word(0))?;
+        let bit = self.words[word].trailing_zeros() as usize;
+        self.words[word] &= self.words[word] - 1;
+        if self.words[word] == 0 {
+            self.summary[word / WORD_BITS] &= !(1 << (word % WORD_BITS));
+        }
+        self.cursor = word;
+        self.len -= 1;
+        Some((word * WORD_BITS + bit) as u32)
+    }
+
+    /// The first word with a bit set, from `from` on.
+    fn next_word(&self, from: usize) -> Option<usize> {
+        let first = from / WORD_BITS;
+        for (offset, summary) in self.summary.get(first..)?.iter().enumerate() {
+            let visible = if offset == 0 { summary & (u64::MAX << (from % WORD_BITS)) } else { *summary };
+            if visible != 0 {
+                return Some((first + offset) * WORD_BITS + visible.trailing_zeros() as usize);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_set(operations in prop::collection::vec((any::<bool>(), 0u32..20_000), 0..400)) {
+            let (mut dirty, mut model) = (DirtySet::default(), BTreeSet::new());
+            for (insert, id) in operations {
+                if insert {
+                    prop_assert_eq!(dirty.insert(id), model.insert(id));
+                } else if let Some(taken) = dirty.pop() {
+                    prop_assert!(model.remove(&taken));
+                } else {
+                    prop_assert!(model.is_empty());
+                }
+                prop_assert_eq!(dirty.len(), model.len());
+                prop_assert_eq!(dirty.contains(id), model.contains(&id));
+            }
+            while let Some(taken) = dirty.pop() {
+                prop_assert!(model.remove(&taken));
+            }
+            prop_assert!(model.is_empty() && dirty.len() == 0);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Links and their addresses, as the forwarding agent tells them.
+
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+#[derive(Clone, Debug, Default)]
+struct Interface {
+    name: String,
+    up: bool,
+    /// Address with its length, host bits kept; sorted.
+    addresses: Vec<IpNet>,
+}
+
+/// Every link, by the kernel's index. Addresses of a link that was not announced yet are kept: it counts as down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interfaces {
+    links: BTreeMap<u32, Interface>,
+}
+
+impl Interfaces {
+    /// True when something changed.
+    pub fn update(&mut self, index: u32, name: &str, up: bool) -> bool {
+        let link = self.links.entry(index).or_default();
+        let same = link.up == up && link.name == name;
+        link.up = up;
+        link.name = name.to_owned();
+        !same
+    }
+
+    pub fn remove(&mut self, index: u32) -> bool {
+        self.links.remove(&index).is_some()
+    }
+
+    pub fn add_address(&mut self, index: u32, address: IpNet) -> bool {
+        let addresses = &mut self.links.entry(index).or_default().addresses;
+        match addresses.binary_search(&address) {
+            Ok(_) => false,
+            Err(place) => {
+                addresses.insert(place, address);
+                true
+            }
+        }
+    }
+
+    pub fn remove_address(&mut self, index: u32, address: IpNet) -> bool {
+        let Some(link) = self.links.get_mut(&index) else { return false };
+        let Ok(place) = link.addresses.binary_search(&address) else { return false };
+        link.addresses.remove(place);
+        true
+    }
+
+    pub fn is_up(&self, index: u32) -> bool {
+        self.links.get(&index).is_some_and(|link| link.up)
+    }
+
+    pub fn name(&self, index: u32) -> Option<&str> {
+        self.links.get(&index).map(|link| link.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    pub fn index(&self, name: &str) -> Option<u32> {
+        self.links.iter().find(|(_, link)| link.name == name).map(|(index, _)| *index)
+    }
+
+    /// Whether an address is configured on any link, up or down.
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        self.links.values().any(|link| link.addresses.iter().any(|own| own.addr() == address))
+    }
+
+    /// Addresses of a link, each with its length.
+    pub fn addresses(&self, index: u32) -> &[IpNet] {
+        self.links.get(&index).map_or(&[], |link| &link.addresses)
+    }
+
+    /// Subnets on links that are up, each with the lowest index that has it: the direct routes.
+    pub fn direct_routes(&self) -> BTreeMap<IpNet, u32> {
+        let mut routes = BTreeMap::new();
+        for (index, link) in self.links.iter().filter(|(_, link)| link.up) {
+            for address in link.addresses.iter().filter(|address| is_routed(address.addr())) {
+                routes.entry(address.trunc()).or_insert(*index);
+            }
+        }
+        routes
+    }
+
+    /// The link that is up and has `peer` in one of its subnets (the longest; then the lowest index), and our address there.
+    /// Link-local peers are found only by their scope, not here.
+    pub fn connected(&self, peer: IpAddr) -> Option<(u32, IpAddr)> {
+        let up = self.links.iter().filter(|(_, link)| link.up);
+        let subnets = up.flat_map(|(index, link)| link.addresses.iter().map(move |address| (*index, address)));
+        let matching = subnets.filter(|(_, own)| is_routed(own.addr()) && own.contains(&peer) && own.addr() != peer);
+        let best = matching.min_by_key(|(index, own)| (std::cmp::Reverse(own.prefix_len()), *index, own.addr()));
+        best.map(|(index, own)| (index, own.addr()))
+    }
+
+    /// The highest IPv4 address of a loopback, else of any link (RFC 4271 §4.2: one of the router's own).
+    pub fn highest_address(&self) -> Option<Ipv4Addr> {
+        let highest = |loopback: bool| {
+            let links = self.links.values().filter(|link| link.name.starts_with("lo") == loopback);
+            let addresses = links.flat_map(|link| link.addresses.iter()).filter(|address| is_routed(address.addr()));
+            addresses.filter_map(|address| if let IpNet::V4(net) = address { Some(net.addr()) } else { None }).max()
+        };
+        highest(true).or_else(|| highest(false))
+    }
+}
+
+/// Whether the subnet of an address belongs into the routing table: not the host's own 127.0.0.0/8 and ::1, and not
+/// link-local subnets, which exist on every link at once.
+fn is_routed(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_unspecified() && !address.is_multicast(),
+        IpAddr::V6(address) => {
+            !address.is_loopback()
+                && !address.is_unspecified()
+                && !address.is_multicast()
+                && !address.is_unicast_link_local()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn loopback_and_link_local_are_no_direct_routes() {
+        let mut links = Interfaces::default();
+        links.update(1, "lo", true);
+        links.update(2, "eth0", true);
+        for (index, address) in [(1, "127.0.0.1/8"), (1, "::1/128"), (1, "192.0.2.1/32"), (2, "fe80::1/64")] {
+            links.add_address(index, net(address));
+        }
+        links.add_address(2, net("10.0.0.1/24"));
+        links.add_address(3, net("10.0.3.1/24"));
+        let routes: Vec<(IpNet, u32)> = links.direct_routes().into_iter().collect();
+        assert_eq!(routes, [(net("10.0.0.0/24"), 2), (net("192.0.2.1/32"), 1)]);
+        assert_eq!(links.highest_address(), Some(Ipv4Addr::new(192, 0, 2, 1)));
+        assert!(links.is_local("fe80::1".parse().unwrap()));
+        assert_eq!(links.name(3), None);
+    }
+
+    #[test]
+    fn connected_takes_the_longest_subnet_of_a_link_that_is_up() {
+        let mut links = Interfaces::default();
+        links.update(1, "eth0", true);
+        links.update(2, "eth1", true);
+        links.add_address(1, net("10.0.0.1/8"));
+        links.add_address(2, net("10.0.0.1/24"));
+        let peer = "10.0.0.2".parse().unwrap();
+        assert_eq!(links.connected(peer).map(|(index, _)| index), Some(2));
+        links.update(2, "eth1", false);
+        assert_eq!(links.connected(peer).map(|(index, _)| index), Some(1));
+        assert_eq!(links.connected("10.0.0.1".parse().unwrap()), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! What this crate bounds, and why.
+
+/// Longest chain of static routes followed from a gateway to an interface.
+pub const RESOLUTION_DEPTH_MAX: usize = 4;
+
+/// Gateways looked at while one next hop is resolved; the rest counts as unreachable. Depth alone would allow
+/// `GATEWAYS_MAX` to the power of `RESOLUTION_DEPTH_MAX`.
+pub const RESOLUTION_STEPS_MAX: usize = 1024;
+
+/// Members of one ECMP set, before and after resolution. The kernel's groups allow more; hardware rarely does.
+pub const GATEWAYS_MAX: usize = 64;
+
+/// Users of one prefix that are counted (24 bits). A prefix with more is kept for ever, which is safe.
+pub const PREFIX_USES_MAX: u32 = (1 << 24) - 1;

@@ -1,0 +1,201 @@
+//! What routes say about where to go, interned, each with its resolution.
+
+use crate::digest::{Bytes, push_address};
+use crate::forwarding::ForwardingNexthopId;
+use crate::limits::GATEWAYS_MAX;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+use std::net::IpAddr;
+
+/// What a route says about where to go, before resolution.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NexthopSpec {
+    /// Through these gateways; more than one is ECMP. Interning sorts them and drops duplicates.
+    Gateways(SmallVec<[IpAddr; 1]>),
+    /// The destination is on this link (the kernel's interface index).
+    Interface(u32),
+    /// A gateway on a named link: IPv6 link-local addresses mean nothing without one.
+    ScopedGateway {
+        /// The neighbour's address.
+        address: IpAddr,
+        /// The kernel's index of the link.
+        interface_index: u32,
+    },
+    /// Drop silently.
+    Discard,
+    /// Drop and tell the sender.
+    Reject,
+}
+
+impl NexthopSpec {
+    /// One gateway.
+    pub fn gateway(address: IpAddr) -> NexthopSpec {
+        NexthopSpec::Gateways(SmallVec::from_buf([address]))
+    }
+
+    /// Sorted, without duplicates, within the limit: equal meaning has equal form.
+    fn normalized(mut self) -> NexthopSpec {
+        if let NexthopSpec::Gateways(gateways) = &mut self {
+            gateways.sort_unstable();
+            gateways.dedup();
+            gateways.truncate(GATEWAYS_MAX);
+        }
+        self
+    }
+
+    /// Canonical octets, fixed for ever: a tag (1 gateways, 2 interface, 3 scoped gateway, 4 discard, 5 reject), then the
+    /// number of gateways (two octets) and the addresses; the interface index (four); or address and index. Integers
+    /// little endian.
+    pub(crate) fn canonical(&self) -> Bytes {
+        let mut octets = Bytes::new();
+        match self {
+            NexthopSpec::Gateways(gateways) => {
+                octets.push(1);
+                octets.extend_from_slice(&(gateways.len() as u16).to_le_bytes());
+                gateways.iter().for_each(|address| push_address(&mut octets, Some(address)));
+            }
+            NexthopSpec::Interface(index) => {
+                octets.push(2);
+                octets.extend_from_slice(&index.to_le_bytes());
+            }
+            NexthopSpec::ScopedGateway { address, interface_index } => {
+                octets.push(3);
+                push_address(&mut octets, Some(address));
+                octets.extend_from_slice(&interface_index.to_le_bytes());
+            }
+            NexthopSpec::Discard => octets.push(4),
+            NexthopSpec::Reject => octets.push(5),
+        }
+        octets
+    }
+}
+
+/// An interned [`NexthopSpec`]; reference-counted, dense, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NexthopSetId(pub u32);
+
+/// What resolution made of a specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resolution {
+    pub metric: u32,
+    pub forwarding: ForwardingNexthopId,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NexthopSet {
+    pub spec: NexthopSpec,
+    users: u32,
+    /// What holds now.
+    pub resolution: Option<Resolution>,
+    /// What the routes of the table were last settled with. Differs from `resolution` only while a change of resolution
+    /// is being carried to the prefixes that use the set. The seam for an indirect next hop: where the kernel lets one
+    /// nexthop object be replaced under its routes, that replacement takes the place of the walk.
+    pub applied: Option<ForwardingNexthopId>,
+    /// Changed since the last `take_changed`.
+    changed: bool,
+}
+
+impl NexthopSet {
+    /// A set that was not known before has not changed for anybody.
+    pub fn forget_change(&mut self) {
+        self.changed = false;
+    }
+}
+
+/// All specifications in use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NexthopSets {
+    slots: Vec<Option<NexthopSet>>,
+    ids: HashMap<NexthopSpec, NexthopSetId>,
+    free: Vec<NexthopSetId>,
+}
+
+/// What interning found.
+pub(crate) struct Interned {
+    pub id: NexthopSetId,
+    /// True when the specification was not known: the caller resolves it.
+    pub fresh: bool,
+}
+
+impl NexthopSets {
+    /// The id of a specification, with one more user.
+    pub fn intern(&mut self, spec: NexthopSpec) -> Interned {
+        let spec = spec.normalized();
+        if let Some(id) = self.ids.get(&spec).copied() {
+            self.retain(id);
+            return Interned { id, fresh: false };
+        }
+        let set = NexthopSet { spec: spec.clone(), users: 1, resolution: None, applied: None, changed: false };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id.0 as usize] = Some(set);
+                id
+            }
+            None => {
+                self.slots.push(Some(set));
+                NexthopSetId(self.slots.len() as u32 - 1)
+            }
+        };
+        self.ids.insert(spec, id);
+        Interned { id, fresh: true }
+    }
+
+    pub fn retain(&mut self, id: NexthopSetId) {
+        if let Some(set) = self.get_mut(id) {
+            set.users += 1;
+        }
+    }
+
+    /// One user less; the set itself when it was the last.
+    pub fn release(&mut self, id: NexthopSetId) -> Option<NexthopSet> {
+        let set = self.get_mut(id)?;
+        set.users -= 1;
+        if set.users > 0 {
+            return None;
+        }
+        let set = self.slots[id.0 as usize].take()?;
+        self.ids.remove(&set.spec);
+        self.free.push(id);
+        Some(set)
+    }
+
+    pub fn get(&self, id: NexthopSetId) -> Option<&NexthopSet> {
+        self.slots.get(id.0 as usize)?.as_ref()
+    }
+
+    pub fn get_mut(&mut self, id: NexthopSetId) -> Option<&mut NexthopSet> {
+        self.slots.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// Records a new resolution; readers will hear of it when reachability or metric differ.
+    pub fn set_resolution(&mut self, id: NexthopSetId, resolution: Option<Resolution>) {
+        if let Some(set) = self.get_mut(id) {
+            set.changed |= set.resolution.map(|r| r.metric) != resolution.map(|r| r.metric);
+            set.resolution = resolution;
+        }
+    }
+
+    /// Sets whose reachability or metric changed since the last call, ascending.
+    pub fn take_changed(&mut self) -> Vec<NexthopSetId> {
+        let mut changed = Vec::new();
+        for (index, set) in self.slots.iter_mut().enumerate() {
+            if let Some(set) = set
+                && std::mem::take(&mut set.changed)
+            {
+                changed.push(NexthopSetId(index as u32));
+            }
+        }
+        changed
+    }
+
+    /// Every id in use, ascending.
+    pub fn ids(&self) -> Vec<NexthopSetId> {
+        let used = self.slots.iter().enumerate().filter(|(_, set)| set.is_some());
+        used.map(|(index, _)| NexthopSetId(index as u32)).collect()
+    }
+
+    /// Exclusive upper bound of the ids.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+}

@@ -1,0 +1,242 @@
+//! The storage under [`crate::PrefixTable`], generic over the address' width.
+//!
+//! A slot is the network address and one word: 24 bits of use count above 8 bits of prefix length. That makes 8 bytes for
+//! IPv4 and 20 for IPv6. The index is a hash table of slot numbers alone (5 bytes at full load factor); keys are
+//! compared in the slots. Free slots are chained through their address. The hash is seeded per process, because the
+//! prefixes come from strangers; nothing observable depends on it.
+
+use crate::limits::PREFIX_USES_MAX;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
+
+/// The length that marks a free slot; no prefix has it.
+const LENGTH_FREE: u8 = u8::MAX;
+
+/// End of the chain of free slots.
+const CHAIN_END: u32 = u32::MAX;
+
+/// An address as a number that can be masked, and can hold a slot number.
+pub(crate) trait Address: Copy + Eq {
+    /// Width in bits.
+    const BITS: u8;
+    fn mask(self, length: u8) -> Self;
+    fn from_slot(slot: u32) -> Self;
+    fn to_slot(self) -> u32;
+    fn hash(self, length: u8, hasher: &DefaultHashBuilder) -> u64;
+}
+
+impl Address for u32 {
+    const BITS: u8 = 32;
+
+    fn mask(self, length: u8) -> u32 {
+        self & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)
+    }
+
+    fn from_slot(slot: u32) -> u32 {
+        slot
+    }
+
+    fn to_slot(self) -> u32 {
+        self
+    }
+
+    fn hash(self, length: u8, hasher: &DefaultHashBuilder) -> u64 {
+        hasher.hash_one((u64::from(self) << 8) | u64::from(length))
+    }
+}
+
+/// An IPv6 address in four words, so that a slot needs no more than 4-byte alignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address6(pub [u32; 4]);
+
+impl Address6 {
+    pub fn from_bits(bits: u128) -> Address6 {
+        Address6([(bits >> 96) as u32, (bits >> 64) as u32, (bits >> 32) as u32, bits as u32])
+    }
+
+    pub fn bits(self) -> u128 {
+        self.0.iter().fold(0, |bits, word| (bits << 32) | u128::from(*word))
+    }
+}
+
+impl Address for Address6 {
+    const BITS: u8 = 128;
+
+    fn mask(self, length: u8) -> Address6 {
+        let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+        Address6::from_bits(self.bits() & mask)
+    }
+
+    fn from_slot(slot: u32) -> Address6 {
+        Address6([0, 0, 0, slot])
+    }
+
+    fn to_slot(self) -> u32 {
+        self.0[3]
+    }
+
+    fn hash(self, length: u8, hasher: &DefaultHashBuilder) -> u64 {
+        hasher.hash_one((self.bits(), length))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot<A> {
+    address: A,
+    word: u32,
+}
+
+impl<A: Address> Slot<A> {
+    fn new(address: A, length: u8, uses: u32) -> Slot<A> {
+        Slot { address, word: (uses << 8) | u32::from(length) }
+    }
+
+    fn length(&self) -> u8 {
+        self.word as u8
+    }
+
+    fn uses(&self) -> u32 {
+        self.word >> 8
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Store<A> {
+    slots: Vec<Slot<A>>,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    free: u32,
+    /// Prefixes per length, so that a longest match probes only lengths that occur.
+    lengths: Box<[u32]>,
+}
+
+impl<A: Address> Store<A> {
+    pub fn new() -> Store<A> {
+        Store {
+            slots: Vec::new(),
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            free: CHAIN_END,
+            lengths: vec![0; A::BITS as usize + 1].into_boxed_slice(),
+        }
+    }
+
+    pub fn get(&self, address: A, length: u8) -> Option<u32> {
+        let hash = address.hash(length, &self.hasher);
+        let same = |slot: &u32| {
+            let slot = &self.slots[*slot as usize];
+            slot.address == address && slot.length() == length
+        };
+        self.index.find(hash, same).copied()
+    }
+
+    /// Finds or creates, with one more use.
+    pub fn intern(&mut self, address: A, length: u8) -> u32 {
+        if let Some(slot) = self.get(address, length) {
+            self.retain(slot);
+            return slot;
+        }
+        let fresh = Slot::new(address, length, 1);
+        let number = if self.free == CHAIN_END {
+            self.slots.push(fresh);
+            self.slots.len() as u32 - 1
+        } else {
+            let number = self.free;
+            self.free = self.slots[number as usize].address.to_slot();
+            self.slots[number as usize] = fresh;
+            number
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |slot: &u32| {
+            let slot = &slots[*slot as usize];
+            slot.address.hash(slot.length(), hasher)
+        };
+        self.index.insert_unique(address.hash(length, hasher), number, rehash);
+        self.lengths[length as usize] += 1;
+        number
+    }
+
+    pub fn retain(&mut self, number: u32) {
+        let slot = &mut self.slots[number as usize];
+        debug_assert!(slot.length() != LENGTH_FREE, "retain of a prefix that is not interned");
+        if slot.uses() < PREFIX_USES_MAX {
+            slot.word += 1 << 8;
+        }
+    }
+
+    /// One use less; true when that was the last and the slot is free now.
+    pub fn release(&mut self, number: u32) -> bool {
+        let slot = &mut self.slots[number as usize];
+        debug_assert!(slot.length() != LENGTH_FREE, "release of a prefix that is not interned");
+        if slot.length() == LENGTH_FREE || slot.uses() == PREFIX_USES_MAX {
+            return false;
+        }
+        if slot.uses() > 1 {
+            slot.word -= 1 << 8;
+            return false;
+        }
+        let (address, length) = (slot.address, slot.length());
+        *slot = Slot::new(A::from_slot(self.free), LENGTH_FREE, 0);
+        self.free = number;
+        self.lengths[length as usize] -= 1;
+        if let Ok(entry) = self.index.find_entry(address.hash(length, &self.hasher), |slot| *slot == number) {
+            entry.remove();
+        }
+        true
+    }
+
+    /// Address, length and uses of an interned prefix.
+    pub fn slot(&self, number: u32) -> Option<(A, u8, u32)> {
+        let slot = self.slots.get(number as usize)?;
+        (slot.length() != LENGTH_FREE).then(|| (slot.address, slot.length(), slot.uses()))
+    }
+
+    /// Interned prefixes that contain an address, longest first.
+    pub fn matches(&self, address: A) -> impl Iterator<Item = u32> + '_ {
+        let occurring = self.lengths.iter().enumerate().rev().filter(|(_, count)| **count > 0);
+        occurring.filter_map(move |(length, _)| self.get(address.mask(length as u8), length as u8))
+    }
+
+    pub fn capacity(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<A>>() + self.index.allocation_size() + size_of_val(&*self.lengths)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_as_small_as_promised() {
+        assert_eq!(size_of::<Slot<u32>>(), 8);
+        assert_eq!(size_of::<Slot<Address6>>(), 20);
+    }
+
+    #[test]
+    fn masks_at_the_edges() {
+        assert_eq!(u32::MAX.mask(0), 0);
+        assert_eq!(u32::MAX.mask(1), 1 << 31);
+        assert_eq!(u32::MAX.mask(32), u32::MAX);
+        assert_eq!(Address6::from_bits(u128::MAX).mask(0).bits(), 0);
+        assert_eq!(Address6::from_bits(u128::MAX).mask(127).bits(), u128::MAX - 1);
+        assert_eq!(Address6::from_bits(u128::MAX).mask(128).bits(), u128::MAX);
+    }
+
+    #[test]
+    fn use_count_sticks_at_its_limit() {
+        let mut store: Store<u32> = Store::new();
+        let slot = store.intern(0x0a00_0000, 8);
+        (0..PREFIX_USES_MAX + 5).for_each(|_| store.retain(slot));
+        assert!(!store.release(slot));
+        assert_eq!(store.slot(slot), Some((0x0a00_0000, 8, PREFIX_USES_MAX)));
+    }
+}

@@ -1,0 +1,49 @@
+//! Where a route comes from.
+
+/// Protocols, in Junos' order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// The subnet of an address of an interface that is up.
+    Direct,
+    /// Configured under `routing-options static`.
+    Static,
+    /// BGP's best path.
+    Bgp,
+}
+
+impl Protocol {
+    /// Every protocol, in the order of [`Protocol::index`].
+    pub const ALL: [Protocol; 3] = [Protocol::Direct, Protocol::Static, Protocol::Bgp];
+
+    /// The name in configuration and output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Direct => "direct",
+            Protocol::Static => "static",
+            Protocol::Bgp => "bgp",
+        }
+    }
+
+    /// Preference without configuration (lower wins), as in Junos.
+    pub const fn default_preference(self) -> u8 {
+        match self {
+            Protocol::Direct => 0,
+            Protocol::Static => 5,
+            Protocol::Bgp => 170,
+        }
+    }
+
+    /// A small dense number, for arrays with one element per protocol.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The octet that stands for the protocol in digests. Fixed for ever.
+    pub const fn digest_octet(self) -> u8 {
+        match self {
+            Protocol::Direct => 1,
+            Protocol::Static => 2,
+            Protocol::Bgp => 3,
+        }
+    }
+}
