@@ -1,0 +1,140 @@
+//! `protocols bgp`: every neighbour with what it inherits. The nearest statement wins; a list of policies or families
+//! replaces the list of the level above, as in Junos.
+
+use holdfast_proto::v1;
+
+use crate::tree::View;
+
+/// Junos' default; RFC 4271 §10 suggests 90 as well.
+const HOLD_TIME_DEFAULT_S: u32 = 90;
+/// Junos' default of restart-time.
+pub(super) const RESTART_TIME_DEFAULT_S: u32 = 120;
+/// Junos' default of stale-routes-time.
+const STALE_ROUTES_TIME_DEFAULT_S: u32 = 300;
+/// TTL of a session that need not be directly connected: multihop without a TTL, and internal neighbours.
+const MULTIHOP_TTL_DEFAULT: u32 = 64;
+const BGP_PORT: u32 = 179;
+
+/// The three places a neighbour's settings come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Levels<'c> {
+    pub bgp: View<'c>,
+    pub group: View<'c>,
+    pub neighbor: View<'c>,
+}
+
+impl<'c> Levels<'c> {
+    fn nearest_first(self) -> [View<'c>; 3] {
+        [self.neighbor, self.group, self.bgp]
+    }
+
+    /// The statement that is in force for this neighbour.
+    pub(crate) fn nearest(self, name: &str) -> Option<View<'c>> {
+        self.nearest_first().into_iter().find_map(|level| level.get(name))
+    }
+
+    pub(crate) fn number(self, name: &str) -> Option<u32> {
+        self.nearest(name).and_then(|view| view.value().parse().ok())
+    }
+
+    fn text(self, name: &str) -> String {
+        self.nearest(name).map_or_else(String::new, |view| view.value().to_owned())
+    }
+
+    fn list(self, name: &'c str) -> Vec<String> {
+        let level = self.nearest_first().into_iter().find(|level| level.has(name));
+        level.map_or_else(Vec::new, |level| level.strings(name))
+    }
+}
+
+/// Whether a `graceful-restart` statement asks for the capability to be announced.
+pub(super) fn announces(graceful_restart: View<'_>) -> bool {
+    !graceful_restart.has("disable")
+}
+
+pub(super) fn bgp(top: View<'_>) -> v1::BgpConfig {
+    let Some(bgp) = top.at(&["protocols", "bgp"]) else {
+        return v1::BgpConfig { listen_port: BGP_PORT, ..Default::default() };
+    };
+    let options = top.get("routing-options");
+    let neighbors: Vec<_> = bgp
+        .all("group")
+        .flat_map(|group| group.all("neighbor").map(move |neighbor| Levels { bgp, group, neighbor }))
+        .map(|levels| neighbor(options, levels))
+        .collect();
+    v1::BgpConfig { enabled: !neighbors.is_empty(), neighbors, listen_port: BGP_PORT }
+}
+
+fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborConfig {
+    let router_as = options.and_then(|options| options.number("autonomous-system")).unwrap_or(0);
+    let local_as = levels.number("local-as").unwrap_or(router_as);
+    let peer_as = levels.number("peer-as").unwrap_or(local_as);
+    let internal = levels.group.text("type").map_or(peer_as == local_as, |kind| kind == "internal");
+    let restart = restart(options, levels);
+    v1::BgpNeighborConfig {
+        address: levels.neighbor.value().to_owned(),
+        group: levels.group.value().to_owned(),
+        description: levels.text("description"),
+        internal,
+        peer_as,
+        local_as,
+        local_address: levels.text("local-address"),
+        hold_time_s: levels.number("hold-time").unwrap_or(HOLD_TIME_DEFAULT_S),
+        passive: levels.nearest("passive").is_some(),
+        multihop_ttl: multihop_ttl(levels, internal),
+        families: families(levels),
+        import_policies: levels.list("import"),
+        export_policies: levels.list("export"),
+        graceful_restart: restart.announced,
+        graceful_restart_helper: restart.helper,
+        restart_time_s: restart.restart_time_s,
+        stale_routes_time_s: restart.stale_routes_time_s,
+        multipath: levels.nearest("multipath").is_some(),
+        port: BGP_PORT,
+        interface: String::new(),
+        authentication_key: String::new(),
+        disable: false,
+    }
+}
+
+fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {
+    match levels.nearest("multihop") {
+        Some(multihop) => multihop.number("ttl").unwrap_or(MULTIHOP_TTL_DEFAULT),
+        None if internal => MULTIHOP_TTL_DEFAULT,
+        None => 0,
+    }
+}
+
+fn families(levels: Levels<'_>) -> Vec<i32> {
+    let configured = |level: View<'_>| {
+        let known = [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
+        let active = known.into_iter().filter(|(name, _)| level.at(&["family", name, "unicast"]).is_some());
+        active.map(|(_, family)| i32::from(family)).collect::<Vec<_>>()
+    };
+    let nearest = levels.nearest_first().into_iter().map(configured).find(|families| !families.is_empty());
+    nearest.unwrap_or_else(|| vec![v1::AddressFamily::Ipv4Unicast.into()])
+}
+
+struct Restart {
+    announced: bool,
+    helper: bool,
+    restart_time_s: u32,
+    stale_routes_time_s: u32,
+}
+
+fn restart(options: Option<View<'_>>, levels: Levels<'_>) -> Restart {
+    let router = options.and_then(|options| options.get("graceful-restart"));
+    let nearest = levels.nearest("graceful-restart").or(router);
+    let number = |name: &str| {
+        let levels = levels.nearest_first().into_iter().filter_map(|level| level.get("graceful-restart"));
+        levels.filter_map(|restart| restart.number(name)).next()
+    };
+    let router_time = router.and_then(|restart| restart.number("restart-duration"));
+    Restart {
+        announced: nearest.is_some_and(announces),
+        // Helping costs nothing, so it needs no statement; only `disable` ends it.
+        helper: nearest.is_none_or(announces),
+        restart_time_s: number("restart-time").or(router_time).unwrap_or(RESTART_TIME_DEFAULT_S),
+        stale_routes_time_s: number("stale-routes-time").unwrap_or(STALE_ROUTES_TIME_DEFAULT_S),
+    }
+}

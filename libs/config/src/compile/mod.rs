@@ -1,0 +1,66 @@
+//! The tree as the daemons take it: defaults filled in, inheritance applied, nothing left to look up.
+
+mod bgp;
+mod policy;
+mod routing;
+
+use holdfast_proto::v1;
+
+pub(crate) use bgp::Levels;
+
+use crate::tree::View;
+
+/// Seconds between two in-service reboots unless stated; the founding document recommends five minutes.
+const MINIMUM_SPACING_DEFAULT_S: u32 = 300;
+
+/// Compiles a valid tree; commit id and digest are the caller's.
+pub(crate) fn compile(top: View<'_>) -> v1::RouterConfig {
+    v1::RouterConfig {
+        commit_id: 0,
+        digest: Vec::new(),
+        system: Some(system(top)),
+        chassis: Some(chassis(top)),
+        interfaces: top.get("interfaces").into_iter().flat_map(View::children).map(interface).collect(),
+        routing: Some(routing::routing(top)),
+        bgp: Some(bgp::bgp(top)),
+        policy: Some(policy::policy(top)),
+    }
+}
+
+fn system(top: View<'_>) -> v1::SystemConfig {
+    let reset = top.at(&["system", "internet-options", "no-tcp-reset"]);
+    v1::SystemConfig {
+        host_name: top.at(&["system", "host-name"]).map_or_else(String::new, |name| name.value().to_owned()),
+        drop_all_tcp: reset.is_some_and(|reset| reset.value() == "drop-all-tcp"),
+        no_tcp_reset: reset.is_some(),
+    }
+}
+
+fn chassis(top: View<'_>) -> v1::ChassisConfig {
+    let chassis = top.get("chassis");
+    let number =
+        |path: &[&str]| chassis.and_then(|chassis| chassis.at(path)).and_then(|view| view.value().parse().ok());
+    let virtual_chassis = top.get("virtual-chassis");
+    v1::ChassisConfig {
+        graceful_switchover: top.at(&["chassis", "redundancy", "graceful-switchover"]).is_some(),
+        // Not in the models of this version, so it is never set.
+        hot_standby: false,
+        member_id: number(&["member-id"]).unwrap_or(0),
+        minimum_spacing_s: number(&["in-service", "minimum-spacing"]).unwrap_or(MINIMUM_SPACING_DEFAULT_S),
+        mixed_mode: virtual_chassis.is_some_and(|chassis| chassis.has("mixed-mode")),
+        virtual_chassis_members: virtual_chassis.map_or(0, |chassis| chassis.all("member").count() as u32),
+    }
+}
+
+fn interface(interface: View<'_>) -> v1::InterfaceConfig {
+    let families = interface
+        .all("unit")
+        .flat_map(|unit| ["inet", "inet6"].into_iter().filter_map(move |family| unit.at(&["family", family])));
+    v1::InterfaceConfig {
+        name: interface.value().to_owned(),
+        disable: interface.has("disable"),
+        mtu: interface.number("mtu").unwrap_or(0),
+        description: interface.text("description").unwrap_or_default().to_owned(),
+        addresses: families.flat_map(|family| family.strings("address")).collect(),
+    }
+}

@@ -1,0 +1,50 @@
+//! `routing-options`.
+
+use holdfast_proto::v1::{self, static_route::Kind};
+
+use super::bgp::{RESTART_TIME_DEFAULT_S, announces};
+use crate::tree::View;
+
+/// Junos' preference of static routes: they win over every protocol but direct.
+const STATIC_PREFERENCE_DEFAULT: u32 = 5;
+
+pub(super) fn routing(top: View<'_>) -> v1::RoutingConfig {
+    let Some(options) = top.get("routing-options") else {
+        return v1::RoutingConfig {
+            restart_duration_s: RESTART_TIME_DEFAULT_S,
+            maximum_paths: 1,
+            ..Default::default()
+        };
+    };
+    let restart = options.get("graceful-restart");
+    let tables = std::iter::once(options).chain(options.all("rib"));
+    v1::RoutingConfig {
+        router_id: options.text("router-id").unwrap_or_default().to_owned(),
+        autonomous_system: options.number("autonomous-system").unwrap_or(0),
+        nonstop_routing: options.has("nonstop-routing"),
+        graceful_restart: restart.is_some_and(announces),
+        restart_duration_s: restart
+            .and_then(|restart| restart.number("restart-duration"))
+            .unwrap_or(RESTART_TIME_DEFAULT_S),
+        maximum_paths: options.number("maximum-paths").unwrap_or(1),
+        static_routes: tables
+            .filter_map(|table| table.get("static"))
+            .flat_map(|routes| routes.all("route"))
+            .map(static_route)
+            .collect(),
+    }
+}
+
+fn static_route(route: View<'_>) -> v1::StaticRoute {
+    let kind = match () {
+        () if route.has("discard") => Kind::Discard,
+        () if route.has("reject") => Kind::Reject,
+        () => Kind::NextHop,
+    };
+    v1::StaticRoute {
+        prefix: route.value().to_owned(),
+        kind: kind.into(),
+        next_hops: route.strings("next-hop"),
+        preference: route.number("preference").unwrap_or(STATIC_PREFERENCE_DEFAULT),
+    }
+}

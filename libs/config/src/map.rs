@@ -1,0 +1,281 @@
+//! Statements to the tree, guided by the models.
+//!
+//! One rule serves all: a statement is a name, the keys or the value that its kind asks for, and then either a block or
+//! the words of a statement inside it (`route 10.0.0.0/8 next-hop 10.0.0.1;`).
+
+use crate::{
+    error::{Problem, Span},
+    limits, near,
+    schema::{Encoding, Kind, Schema, SchemaId},
+    statement::{Statement, Word},
+    tree::{Node, NodeId, TOP, Tree},
+    types,
+};
+
+/// Maps a whole text.
+pub(crate) fn map(schema: &Schema, statements: &[Statement<'_>]) -> (Tree, Vec<Problem>) {
+    let mut mapper = Mapper { schema, tree: Tree::new(), problems: Vec::new() };
+    mapper.block(TOP, statements);
+    mapper.tree.sort();
+    (mapper.tree, mapper.problems)
+}
+
+struct Mapper<'s> {
+    schema: &'s Schema,
+    tree: Tree,
+    problems: Vec<Problem>,
+}
+
+/// What is left of a statement: words, then a block or a semicolon.
+struct Rest<'r, 't> {
+    words: &'r [Word<'t>],
+    block: Option<&'r [Statement<'t>]>,
+    inactive: bool,
+    /// Inside another statement of the same line: what was named before may be named again.
+    one_line: bool,
+}
+
+impl Mapper<'_> {
+    fn report(&mut self, problem: Problem) {
+        if self.problems.len() < limits::ERRORS_MAX {
+            self.problems.push(problem);
+        }
+    }
+
+    fn block(&mut self, parent: NodeId, statements: &[Statement<'_>]) {
+        for statement in statements {
+            let block = statement.block.as_deref();
+            self.statement(
+                parent,
+                Rest { words: &statement.words, block, inactive: statement.inactive, one_line: false },
+            );
+        }
+    }
+
+    fn statement(&mut self, parent: NodeId, rest: Rest<'_, '_>) {
+        let Some((name, words)) = rest.words.split_first() else { return };
+        let parent_schema = self.tree.node(parent).schema;
+        let Some(id) = self.schema.child(parent_schema, &name.text) else { return self.unknown(parent, name) };
+        // The name of an unnamed node is not written: its first word is its key or value already.
+        let words = if self.schema.item(id).unnamed { rest.words } else { words };
+        let rest = Rest { words, ..rest };
+        match &self.schema.item(id).kind {
+            Kind::Container { presence } => self.container(parent, id, name.span, *presence, rest),
+            Kind::List { keys } => self.list(parent, id, name.span, keys, rest),
+            Kind::Leaf => self.leaf(parent, id, name.span, rest),
+            Kind::LeafList => self.leaf_list(parent, id, name.span, rest),
+        }
+    }
+
+    fn unknown(&mut self, parent: NodeId, word: &Word<'_>) {
+        let schema = self.schema;
+        let parent_schema = self.tree.node(parent).schema;
+        let names = schema.statements(parent_schema).map(|child| schema.item(child).name.as_str());
+        let suggestion =
+            near::nearest(&word.text, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+        let path = self.tree.path(schema, parent);
+        let message = format!("unknown statement {:?}{suggestion}", clipped(&word.text));
+        self.report(Problem::new(word.span, message).at(path).allowed(schema.allowed(parent_schema)));
+    }
+
+    fn path_of(&self, parent: NodeId, id: SchemaId) -> String {
+        let parent = self.tree.path(self.schema, parent);
+        let item = self.schema.item(id);
+        let name = if item.unnamed { "" } else { item.name.as_str() };
+        [parent.as_str(), name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn problem(
+        &mut self,
+        parent: NodeId,
+        id: SchemaId,
+        span: Span,
+        message: impl Into<String>,
+        allowed: impl Into<String>,
+    ) {
+        let path = self.path_of(parent, id);
+        self.report(Problem::new(span, message).at(path).allowed(allowed));
+    }
+
+    fn container(&mut self, parent: NodeId, id: SchemaId, span: Span, presence: bool, rest: Rest<'_, '_>) {
+        if rest.words.is_empty() && rest.block.is_none() && !presence {
+            return self.problem(parent, id, span, "holds nothing", self.schema.allowed(id));
+        }
+        let node = self
+            .tree
+            .find(parent, id, &[])
+            .unwrap_or_else(|| self.add(parent, id, span, Vec::new(), Vec::new(), rest.inactive));
+        self.inside(node, rest);
+    }
+
+    /// The words or the block behind a container or a list entry.
+    fn inside(&mut self, node: NodeId, rest: Rest<'_, '_>) {
+        if rest.words.is_empty() {
+            return self.block(node, rest.block.unwrap_or_default());
+        }
+        self.statement(node, Rest { inactive: false, one_line: true, ..rest });
+    }
+
+    fn list(&mut self, parent: NodeId, id: SchemaId, span: Span, keys: &[SchemaId], rest: Rest<'_, '_>) {
+        let Some((values, words)) = self.keys(parent, id, span, keys, rest.words) else {
+            // What stands inside a refused entry would get a path that does not exist.
+            return;
+        };
+        let rest = Rest { words, ..rest };
+        let whole = rest.words.is_empty();
+        let node = match self.tree.find(parent, id, &values) {
+            Some(known) if whole && !rest.one_line => {
+                let first = self.tree.node(known).span;
+                let message = format!("{} is stated twice, first at {first}", self.entry(id, &values));
+                self.problem(parent, id, span, message, "one statement for each");
+                known
+            }
+            Some(known) => known,
+            None => self.add(parent, id, span, values.clone(), values, rest.inactive),
+        };
+        self.inside(node, rest);
+    }
+
+    fn entry(&self, id: SchemaId, values: &[String]) -> String {
+        format!("{} {}", self.schema.item(id).name, values.join(" "))
+    }
+
+    /// Takes the keys from the words; a last key that may be two words (`upto /24`) takes both.
+    fn keys<'r, 't>(
+        &mut self,
+        parent: NodeId,
+        id: SchemaId,
+        span: Span,
+        keys: &[SchemaId],
+        mut words: &'r [Word<'t>],
+    ) -> Option<(Vec<String>, &'r [Word<'t>])> {
+        let mut values = Vec::with_capacity(keys.len());
+        let mut valid = true;
+        for key in keys {
+            let item = self.schema.item(*key);
+            let Some((word, rest)) = words.split_first().filter(|(word, _)| !word.bracketed) else {
+                let message = format!("the {} is missing", item.name);
+                self.problem(parent, id, span, message, self.value_hint(*key));
+                return None;
+            };
+            words = rest;
+            let mut text = word.text.to_string();
+            if item.type_name == "prefix-match"
+                && text == "upto"
+                && let Some((length, rest)) = words.split_first()
+            {
+                words = rest;
+                text = format!("upto {}", length.text);
+            }
+            match self.value(*key, &text) {
+                Ok(value) => values.push(value),
+                Err((message, allowed)) => {
+                    self.problem(parent, id, word.span, message, allowed);
+                    valid = false;
+                }
+            }
+        }
+        valid.then_some((values, words))
+    }
+
+    fn value_hint(&self, id: SchemaId) -> String {
+        let item = self.schema.item(id);
+        match types::enumeration(&item.type_name) {
+            Some(values) => values.join(", "),
+            None if item.type_name.is_empty() => format!("<{}>", item.name),
+            None => format!("<{}>", item.type_name),
+        }
+    }
+
+    fn value(&self, id: SchemaId, text: &str) -> Result<String, types::Refusal> {
+        let item = self.schema.item(id);
+        match item.encoding {
+            Encoding::Number => types::number(text),
+            _ => types::canonical(&item.type_name, text),
+        }
+        .map_err(|(message, allowed)| (clipped(&message).to_owned(), allowed))
+    }
+
+    fn leaf(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: Rest<'_, '_>) {
+        let Some(values) = self.leaf_value(parent, id, span, &rest) else { return };
+        if let Some(known) = self.tree.find(parent, id, &[]) {
+            let message = format!("stated twice, first at {}", self.tree.node(known).span);
+            return self.problem(parent, id, span, message, "one value");
+        }
+        self.add(parent, id, span, values, Vec::new(), rest.inactive);
+    }
+
+    fn leaf_value(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: &Rest<'_, '_>) -> Option<Vec<String>> {
+        let empty = self.schema.item(id).encoding == Encoding::Empty;
+        let hint = if empty { "nothing but ;".to_owned() } else { self.value_hint(id) };
+        let expected = usize::from(!empty);
+        if rest.block.is_some() {
+            self.problem(parent, id, span, "takes no { }", hint);
+        } else if let Some(word) = rest.words.get(expected) {
+            let message = format!("one word too many: {:?}", clipped(&word.text));
+            self.problem(parent, id, word.span, message, hint);
+        } else if rest.words.len() < expected {
+            self.problem(parent, id, span, "the value is missing", hint);
+        } else {
+            let Some(word) = rest.words.first() else { return Some(Vec::new()) };
+            match self.value(id, &word.text) {
+                Ok(value) => return Some(vec![value]),
+                Err((message, allowed)) => self.problem(parent, id, word.span, message, allowed),
+            }
+        }
+        None
+    }
+
+    fn leaf_list(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: Rest<'_, '_>) {
+        let hint = self.value_hint(id);
+        if rest.block.is_some() {
+            return self.problem(parent, id, span, "takes no { }", format!("{hint}, or several in [ ]"));
+        }
+        if rest.words.is_empty() {
+            return self.problem(parent, id, span, "the value is missing", format!("{hint}, or several in [ ]"));
+        }
+        if let Some(word) = rest.words.iter().skip(1).find(|word| !word.bracketed) {
+            let message = format!("one word too many: {:?}; several values stand in [ ]", clipped(&word.text));
+            return self.problem(parent, id, word.span, message, hint);
+        }
+        for word in rest.words {
+            let value = match self.value(id, &word.text) {
+                Ok(value) => vec![value],
+                Err((message, allowed)) => {
+                    self.problem(parent, id, word.span, message, allowed);
+                    continue;
+                }
+            };
+            match self.tree.find(parent, id, &value) {
+                Some(known) => {
+                    let message =
+                        format!("{} is stated twice, first at {}", value.join(" "), self.tree.node(known).span);
+                    self.problem(parent, id, word.span, message, "each value once");
+                }
+                None => {
+                    self.add(parent, id, word.span, value.clone(), value, rest.inactive);
+                }
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        parent: NodeId,
+        schema: SchemaId,
+        span: Span,
+        values: Vec<String>,
+        identity: Vec<String>,
+        inactive: bool,
+    ) -> NodeId {
+        self.tree.add(Node { schema, parent, values, children: Vec::new(), span, inactive }, identity)
+    }
+}
+
+/// A word as a message shows it: not longer than a line.
+fn clipped(text: &str) -> &str {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
+    }
+}

@@ -1,0 +1,123 @@
+//! The tree as Junos-style text: the canonical form, from which the digest is made.
+
+use std::borrow::Cow;
+
+use crate::{
+    lexer::is_plain,
+    schema::{Kind, Schema, SchemaId},
+    tree::{NodeId, TOP, Tree},
+};
+
+const INDENT: &str = "    ";
+
+/// A word as it is written: in quotes when it would not be read as one word otherwise.
+pub(crate) fn quote(word: &str) -> Cow<'_, str> {
+    let plain = !word.is_empty() && word.chars().all(is_plain) && !word.starts_with("/*") && word != "inactive:";
+    if plain {
+        Cow::Borrowed(word)
+    } else {
+        Cow::Owned(format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")))
+    }
+}
+
+/// A key as it is written: `upto /24` is the one key of two words.
+pub(crate) fn key(schema: &Schema, id: SchemaId, value: &str) -> String {
+    if schema.item(id).type_name == "prefix-match" { value.to_owned() } else { quote(value).into_owned() }
+}
+
+pub(crate) fn print(schema: &Schema, tree: &Tree) -> String {
+    let mut printer = Printer { schema, tree, out: String::new() };
+    printer.children(TOP, 0);
+    printer.out
+}
+
+struct Printer<'c> {
+    schema: &'c Schema,
+    tree: &'c Tree,
+    out: String,
+}
+
+impl Printer<'_> {
+    fn children(&mut self, parent: NodeId, depth: usize) {
+        let children = &self.tree.node(parent).children;
+        let mut rest = children.as_slice();
+        while let Some((first, others)) = rest.split_first() {
+            let group = self.run(*first, others);
+            let (run, after) = rest.split_at(group);
+            match run {
+                [one] => self.statement(*one, depth),
+                several => self.bracketed(several, depth),
+            }
+            rest = after;
+        }
+    }
+
+    /// How many of the following values of one leaf-list are written together in brackets.
+    fn run(&self, first: NodeId, others: &[NodeId]) -> usize {
+        let node = self.tree.node(first);
+        let item = self.schema.item(node.schema);
+        // Long lists (prefixes, addresses, gateways) read better one to a line; names of policies read better in a row.
+        if item.kind != Kind::LeafList || item.unnamed || item.name == "address" {
+            return 1;
+        }
+        let same = |id: &&NodeId| {
+            let other = self.tree.node(**id);
+            other.schema == node.schema && other.inactive == node.inactive
+        };
+        (1 + others.iter().take_while(same).count()).min(crate::limits::WORDS_MAX / 2)
+    }
+
+    fn begin(&mut self, id: NodeId, depth: usize) {
+        let node = self.tree.node(id);
+        let item = self.schema.item(node.schema);
+        self.out.push_str(&INDENT.repeat(depth));
+        if node.inactive {
+            self.out.push_str("inactive: ");
+        }
+        if !item.unnamed {
+            self.out.push_str(&item.name);
+        }
+    }
+
+    fn word(&mut self, word: &str) {
+        if !self.out.ends_with(' ') && !self.out.ends_with('\n') && !self.out.is_empty() {
+            self.out.push(' ');
+        }
+        self.out.push_str(word);
+    }
+
+    fn bracketed(&mut self, run: &[NodeId], depth: usize) {
+        let Some(first) = run.first() else { return };
+        self.begin(*first, depth);
+        self.out.push_str(" [");
+        for id in run {
+            for value in &self.tree.node(*id).values {
+                self.word(&quote(value));
+            }
+        }
+        self.out.push_str(" ];\n");
+    }
+
+    fn statement(&mut self, id: NodeId, depth: usize) {
+        self.begin(id, depth);
+        let node = self.tree.node(id);
+        let item = self.schema.item(node.schema);
+        for (index, value) in node.values.iter().enumerate() {
+            let written = match &item.kind {
+                Kind::List { keys } => keys.get(index).map_or_else(String::new, |id| key(self.schema, *id, value)),
+                _ => quote(value).into_owned(),
+            };
+            self.word(&written);
+        }
+        let holds = matches!(item.kind, Kind::Container { .. } | Kind::List { .. });
+        let empty = matches!(item.kind, Kind::Container { presence: false });
+        if holds && (empty || !node.children.is_empty()) {
+            self.out.push_str(" {\n");
+            self.children(id, depth + 1);
+            self.out.push_str(&INDENT.repeat(depth));
+            self.out.push_str("}\n");
+        } else {
+            self.out.push_str(";\n");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `protocols bgp`: AS numbers that fit together, neighbours that stand once, policies that exist.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use super::{at, reference};
+use crate::{compile::Levels, error::Problem, tree::View};
+
+pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
+    let Some(bgp) = top.at(&["protocols", "bgp"]) else { return };
+    policies(top, bgp, problems);
+    let local_as = top.get("routing-options").and_then(|options| options.number("autonomous-system"));
+    if local_as.is_none() && bgp.has("group") {
+        let remedy = "set routing-options autonomous-system AS";
+        problems.push(at(bgp, "BGP is configured, but this router has no AS number").allowed(remedy));
+    }
+    let mut seen: HashMap<IpAddr, View<'_>> = HashMap::new();
+    for group in bgp.all("group") {
+        policies(top, group, problems);
+        local_address(group, problems);
+        if !group.has("neighbor") {
+            problems.push(at(group, "the group has no neighbor").allowed("neighbor ADDRESS, at least one"));
+        }
+        for neighbor in group.all("neighbor") {
+            policies(top, neighbor, problems);
+            local_address(neighbor, problems);
+            check(local_as, Levels { bgp, group, neighbor }, problems);
+            let Ok(address) = neighbor.value().parse::<IpAddr>() else { continue };
+            if let Some(first) = seen.insert(address, neighbor) {
+                let message = format!("neighbor {address} is configured twice, first at {}", first.span());
+                problems.push(at(neighbor, message).allowed("each neighbor in one group"));
+            }
+        }
+    }
+}
+
+fn policies(top: View<'_>, place: View<'_>, problems: &mut Vec<Problem>) {
+    for kind in ["import", "export"] {
+        for policy in place.all(kind) {
+            reference(top, policy, "policy-statement", policy.value(), problems);
+        }
+    }
+}
+
+fn local_address(place: View<'_>, problems: &mut Vec<Problem>) {
+    let Some(local) = place.get("local-address") else { return };
+    if local.value().parse::<IpAddr>().is_ok_and(|address| address.is_unspecified() || address.is_multicast()) {
+        problems.push(at(local, format!("{} is no address of one router", local.value())).allowed("a unicast address"));
+    }
+}
+
+fn check(local_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
+    let neighbor = levels.neighbor;
+    as_numbers(local_as, levels, problems);
+    let Ok(address) = neighbor.value().parse::<IpAddr>() else { return };
+    if address.is_unspecified() || address.is_multicast() || address.to_string() == "255.255.255.255" {
+        problems.push(at(neighbor, format!("{address} is no address of one router")).allowed("a unicast address"));
+    }
+    if let IpAddr::V6(v6) = address
+        && v6.is_unicast_link_local()
+    {
+        let message =
+            format!("{address} is link-local, which needs an interface; this version peers with global addresses only");
+        problems.push(at(neighbor, message).allowed("a global or unique-local address"));
+    }
+    if let Some(local) = levels.nearest("local-address")
+        && let Ok(own) = local.value().parse::<IpAddr>()
+    {
+        if own.is_ipv4() != address.is_ipv4() {
+            let message = format!("local-address {own} (line {}) is not of the family of {address}", local.span().line);
+            problems.push(at(neighbor, message).allowed("two addresses of one family"));
+        }
+        if own == address {
+            problems.push(
+                at(neighbor, format!("{address} is the neighbor and our own local-address")).allowed("two addresses"),
+            );
+        }
+    }
+}
+
+fn as_numbers(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
+    let neighbor = levels.neighbor;
+    let local_as = levels.number("local-as").or(router_as);
+    let peer_as = levels.number("peer-as");
+    let kind = levels.group.text("type");
+    let place = levels.nearest("peer-as").unwrap_or(neighbor);
+    match (kind, peer_as, local_as) {
+        (Some("internal"), Some(peer), Some(local)) if peer != local => {
+            let message = format!("peer-as {peer} in an internal group, but the local AS is {local}");
+            problems.push(at(place, message).allowed(format!("peer-as {local}, or type external")));
+        }
+        (Some("external"), Some(peer), Some(local)) if peer == local => {
+            let message = format!("peer-as {peer} in an external group is the local AS");
+            problems.push(at(place, message).allowed("another AS, or type internal"));
+        }
+        (Some("internal"), ..) | (_, Some(_), _) => {}
+        (_, None, _) => {
+            let message = format!("the external neighbor {} has no peer-as", neighbor.value());
+            let allowed = format!("peer-as AS here or in group {}, or type internal", levels.group.value());
+            problems.push(at(neighbor, message).allowed(allowed));
+        }
+    }
+}

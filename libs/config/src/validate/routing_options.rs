@@ -1,0 +1,52 @@
+//! `routing-options`: static routes have one kind of next hop, of their own family, and stand once.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use ipnet::IpNet;
+
+use super::at;
+use crate::{error::Problem, tree::View};
+
+pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
+    let Some(options) = top.get("routing-options") else { return };
+    if options.text("router-id") == Some("0.0.0.0")
+        && let Some(router_id) = options.get("router-id")
+    {
+        problems
+            .push(at(router_id, "0.0.0.0 is no identifier (RFC 6286 section 2.1)").allowed("any other IPv4 address"));
+    }
+    let mut seen: HashMap<&str, View<'_>> = HashMap::new();
+    let tables = std::iter::once((None, options)).chain(options.all("rib").map(|rib| (Some(rib.value()), rib)));
+    for (table, place) in tables {
+        for route in place.get("static").into_iter().flat_map(|routes| routes.all("route")) {
+            check(table, route, problems);
+            if let Some(first) = seen.insert(route.value(), route) {
+                let message = format!("route {} is stated twice, first at {}", route.value(), first.span());
+                problems.push(at(route, message).allowed("one statement for each prefix"));
+            }
+        }
+    }
+}
+
+fn check(table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
+    let Ok(prefix) = route.value().parse::<IpNet>() else { return };
+    let ipv4 = prefix.addr().is_ipv4();
+    let wanted = if ipv4 { "inet.0" } else { "inet6.0" };
+    if table.is_some_and(|table| table != wanted) {
+        let message = format!("{prefix} does not belong into {}", table.unwrap_or_default());
+        problems.push(at(route, message).allowed(format!("rib {wanted}")));
+    }
+    for next_hop in route.all("next-hop") {
+        if next_hop.value().parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() != ipv4) {
+            let message = format!("the next hop {} is not of the family of {prefix}", next_hop.value());
+            problems.push(at(next_hop, message).allowed(if ipv4 { "an IPv4 address" } else { "an IPv6 address" }));
+        }
+    }
+    let kinds: Vec<&str> = ["next-hop", "discard", "reject"].into_iter().filter(|kind| route.has(kind)).collect();
+    let message = match kinds.len() {
+        0 => "the route leads nowhere".to_owned(),
+        1 => return,
+        _ => format!("{} rule each other out", kinds.join(" and ")),
+    };
+    problems.push(at(route, message).allowed("one of next-hop, discard, reject"));
+}

@@ -1,0 +1,182 @@
+//! Every class of mistake, with its place.
+
+use holdfast_config::{Configuration, Schema};
+
+fn errors(text: &str) -> Vec<String> {
+    let schema = Schema::load().unwrap();
+    match Configuration::parse("t.conf", text, &schema) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The text has exactly one mistake: it begins with this place and contains these words.
+#[track_caller]
+fn one(text: &str, place: &str, words: &str) {
+    let errors = errors(text);
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert!(errors[0].starts_with(&format!("t.conf:{place}: ")) && errors[0].contains(words), "{errors:#?}");
+}
+
+const BGP: &str = "routing-options { autonomous-system 65001; }\nprotocols { bgp {\n";
+
+fn bgp(body: &str) -> String {
+    format!("{BGP}{body}\n}} }}\n")
+}
+
+#[test]
+fn unknown_statements_name_near_and_allowed_ones() {
+    one(
+        &bgp("group G { peer-as 2; neighbour 10.0.0.2; neighbor 10.0.0.3; }"),
+        "3:22",
+        "unknown statement \"neighbour\"; did you mean neighbor?; allowed: type, description",
+    );
+    one("system { hostname r1; }", "1:10", "[system] unknown statement \"hostname\"; did you mean host-name?");
+    one("firewall { }", "1:1", "allowed: system, chassis, virtual-chassis, interfaces");
+    one("chassis { redundancy { hot-standby; } }", "1:24", "unknown statement \"hot-standby\"");
+    one(
+        &bgp("group G { peer-as 2; authentication-key x; neighbor 10.0.0.3; }"),
+        "3:22",
+        "unknown statement \"authentication-key\"",
+    );
+}
+
+#[test]
+fn form_of_a_statement() {
+    one("system { host-name; }", "1:10", "[system host-name] the value is missing");
+    one("system { host-name a b; }", "1:22", "one word too many: \"b\"");
+    one("system { host-name { a; } }", "1:10", "takes no { }");
+    one("chassis { redundancy { graceful-switchover yes; } }", "1:44", "one word too many");
+    one("system;", "1:1", "holds nothing; allowed: host-name, internet-options");
+    one("virtual-chassis { member; }", "1:19", "the id is missing");
+    one("system { host-name a;\n host-name b; }", "2:2", "stated twice, first at 1:10");
+    one("policy-options { community C members 1:1 2:2; }", "1:42", "several values stand in [ ]");
+    one("policy-options { community C { members [ 1:1 1:1 ]; } }", "1:46", "stated twice, first at 1:42");
+    one("virtual-chassis { member 1;\n member 1; }", "2:2", "member 1 is stated twice");
+}
+
+#[test]
+fn values() {
+    one(
+        &bgp("group G { peer-as 2; neighbor 10.0.0.2 { hold-time 2; } }"),
+        "3:42",
+        "[protocols bgp group G neighbor 10.0.0.2 hold-time] \"2\" is refused: a hold time is 0 (no keepalives) or 3 to 65535",
+    );
+    one(&bgp("group G { peer-as 2; neighbor 10.0.0.2 { hold-time nine; } }"), "3:52", "\"nine\" is not a number");
+    one("routing-options { autonomous-system 0; }", "1:19", "an AS number is 1 to 4294967295");
+    one("routing-options { autonomous-system 4294967296; }", "1:19", "\"4294967296\" is refused");
+    one("routing-options { static { route 10.1.2.3/8 discard; } }", "1:34", "the prefix is 10.0.0.0/8");
+    one("routing-options { router-id 10.0.0; }", "1:29", "not an IPv4 address");
+    one("interfaces { an-interface-name { mtu 1500; } }", "1:14", "1 to 15 characters");
+    one("interfaces { eth0 { mtu 20; } }", "1:21", "an MTU is 68 to 65535 bytes");
+    one("interfaces { eth0 { unit 1; } }", "1:21", "unit 0 is the only one");
+    one("interfaces { eth0 { unit 0 { family inet { address 2001:db8::1/64; } } } }", "1:52", "other family");
+    one("system { host-name \"a b\"; }", "1:10", "letters, digits");
+    one("system { internet-options { no-tcp-reset drop-all; } }", "1:42", "allowed: drop-all-tcp");
+    one("chassis { member-id 10; }", "1:11", "a member id is 0 to 9");
+}
+
+#[test]
+fn every_mistake_is_reported() {
+    let found = errors(
+        "system { hostname a; }\nchassis { member-id 12; in-service { minimum-spacing x; } }\nrouting-options { autonomous-system 0; static { route 10.0.0.0/8; } }",
+    );
+    let places: Vec<&str> = found.iter().map(|error| error.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["t.conf:1:10", "t.conf:2:11", "t.conf:2:54", "t.conf:3:19", "t.conf:3:49"], "{found:#?}");
+}
+
+#[test]
+fn bgp_rules() {
+    one(
+        "protocols { bgp { group G { peer-as 2; neighbor 10.0.0.2; } } }",
+        "1:13",
+        "set routing-options autonomous-system",
+    );
+    one(&bgp("group G { type external; neighbor 10.0.0.2; }"), "3:26", "has no peer-as");
+    one(&bgp("group G { neighbor 10.0.0.2; }"), "3:11", "has no peer-as");
+    one(&bgp("group G { type internal; peer-as 2; neighbor 10.0.0.2; }"), "3:26", "but the local AS is 65001");
+    one(&bgp("group G { type external; peer-as 65001; neighbor 10.0.0.2; }"), "3:26", "is the local AS");
+    one(
+        &bgp("group G { peer-as 2; neighbor 10.0.0.2;\nneighbor 10.0.0.2; }"),
+        "4:1",
+        "neighbor 10.0.0.2 is stated twice, first at 3:22",
+    );
+    one(
+        &bgp("group G { peer-as 2; neighbor 10.0.0.2; }\ngroup H { peer-as 3; neighbor 10.0.0.2; }"),
+        "4:22",
+        "configured twice, first at 3:22",
+    );
+    one(&bgp("group G { peer-as 2; }"), "3:1", "the group has no neighbor");
+    one(
+        &bgp("group G { peer-as 2; neighbor 10.0.0.2 { import P; } }"),
+        "3:49",
+        "policy-statement P, which is not configured",
+    );
+    one(
+        &bgp("group G { peer-as 2; neighbor 10.0.0.2 { local-address 2001:db8::1; } }"),
+        "3:22",
+        "not of the family of 10.0.0.2",
+    );
+    one(&bgp("group G { peer-as 2; neighbor fe80::1; }"), "3:22", "link-local");
+    one(&bgp("group G { peer-as 2; neighbor 224.0.0.1; }"), "3:22", "no address of one router");
+}
+
+#[test]
+fn routing_options_rules() {
+    one(
+        "routing-options { static { route 10.0.0.0/8 next-hop 2001:db8::1; } }",
+        "1:54",
+        "not of the family of 10.0.0.0/8",
+    );
+    one(
+        "routing-options { static { route 10.0.0.0/8 { discard; reject; } } }",
+        "1:28",
+        "discard and reject rule each other out",
+    );
+    one("routing-options { static { route 10.0.0.0/8 preference 7; } }", "1:28", "leads nowhere");
+    one("routing-options { rib inet6.0 static route 10.0.0.0/8 discard; }", "1:38", "does not belong into inet6.0");
+    one(
+        "routing-options { static route 10.0.0.0/8 discard;\nrib inet.0 static route 10.0.0.0/8 discard; }",
+        "2:19",
+        "stated twice, first at 1:26",
+    );
+    one("routing-options { router-id 0.0.0.0; }", "1:19", "no identifier");
+}
+
+#[test]
+fn interface_rules() {
+    let text = "interfaces { a { unit 0 { family inet { address 10.0.0.1/24; } } }\nb { unit 0 { family inet { address 10.0.0.1/32; } } } }";
+    one(text, "2:36", "10.0.0.1 is configured twice, first at 1:49");
+}
+
+#[test]
+fn policy_rules() {
+    let policy =
+        |body: &str| format!("policy-options {{ prefix-list LEFT 10.0.0.0/8;\npolicy-statement P {{ {body} }} }}");
+    one(
+        &policy("from prefix-list LEFTT;"),
+        "2:39",
+        "refers to prefix-list LEFTT, which is not configured; did you mean LEFT?",
+    );
+    one(&policy("term t from community C;"), "2:44", "refers to community C");
+    one(&policy("then { community add C; accept; }"), "2:29", "refers to community C");
+    one(&policy("then { accept; reject; }"), "2:37", "accept and reject rule each other out");
+    one(&policy("from { route-filter 10.0.0.0/8 upto /4; }"), "2:29", "matches no prefix");
+    one(&policy("from { route-filter 10.0.0.0/8; }"), "2:29", "the match is missing");
+    one(&policy("then as-path-prepend \"1 x\";"), "2:43", "not a list of AS numbers");
+    one("policy-options { community C; }", "1:18", "has no members");
+}
+
+#[test]
+fn broken_text() {
+    one("system {", "1:8", "never closed");
+    let schema = Schema::load().unwrap();
+    let found = Configuration::parse("t.conf", b"system {\n host-name \xff; }", &schema).unwrap_err();
+    assert_eq!(found[0].to_string(), "t.conf:2:12: the byte 0xff is not UTF-8");
+}
+
+#[test]
+fn the_number_of_mistakes_is_bounded() {
+    let text = "nonsense; ".repeat(5_000);
+    assert_eq!(errors(&text).len(), holdfast_config::limits::ERRORS_MAX);
+}
