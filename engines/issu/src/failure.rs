@@ -1,0 +1,239 @@
+//! What a failure leads to. The rule: before the commit point the old engine goes on; after it the new one does,
+//! unless it is gone, and then the old one takes over from what the kernel and the stream say.
+
+use std::fmt;
+
+use crate::limits;
+use crate::machine::{Issu, Run, Step, Time};
+use crate::message::{Daemon, Outcome, Request, Side};
+use crate::state::{State, Trigger};
+use crate::wording;
+
+/// Why a request has no good answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The one asked said so.
+    Error(String),
+    /// It runs, as far as is known, and does not answer.
+    TimedOut,
+    /// It is gone.
+    Died(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Error(error) => f.write_str(error),
+            Failure::TimedOut => f.write_str("no answer in time"),
+            Failure::Died(how) => write!(f, "the process is gone ({how})"),
+        }
+    }
+}
+
+impl Issu {
+    /// Takes the run back from where it stands.
+    pub(crate) fn fail(&mut self, reason: String, now: Time) {
+        self.give_up(reason, Trigger::Failed, now);
+    }
+
+    fn give_up(&mut self, reason: String, trigger: Trigger, now: Time) {
+        let Some(run) = self.run.as_mut() else { return };
+        run.reason = reason;
+        run.outcome = Outcome::Undone;
+        self.transition(trigger, now);
+    }
+
+    /// A request got no good answer.
+    pub(crate) fn failed(&mut self, request: Request, failure: Failure, now: Time) {
+        let Some(run) = self.run.as_mut() else { return };
+        let what = wording::request_failed(run, &request, &failure);
+        if let Some((side, daemon)) = request.target() {
+            let gone = match failure {
+                Failure::Error(_) => false,
+                Failure::Died(_) => true,
+                // Where nothing is frozen a silent process may only be slow: restarting it would cost its
+                // sessions, and chassisd's watchdog will say whether it hangs.
+                Failure::TimedOut => !self.state.before_switch() && self.state != State::Aborting,
+            };
+            run.lost[side as usize][daemon.index()] |= gone;
+        }
+        match self.state {
+            State::Switching => self.failed_switching(request, failure, what, now),
+            State::Verifying => self.failed_verifying(request, failure, what, now),
+            State::ShuttingDownOld => self.failed_shutting_down(request, what),
+            State::Aborting | State::RollingBack => self.failed_on_the_way_back(request, failure, what),
+            _ => self.fail(what, now),
+        }
+    }
+
+    fn failed_switching(&mut self, request: Request, failure: Failure, what: String, now: Time) {
+        let Some(run) = self.run.as_mut() else { return };
+        let past_commit = run.is_committed();
+        match request {
+            // Dead or hung instead of frozen: its successor finds in the kernel where it stood. Killed before
+            // anything else happens, so that it cannot wake up.
+            Request::Freeze { daemon } if !matches!(failure, Failure::Error(_)) => {
+                run.log(false, format!("{what}: the new {daemon} takes over from the kernel's counters"));
+                if failure == Failure::TimedOut {
+                    run.steps.push_front(Step::Ask(Request::Kill { side: Side::Old, daemon: Some(daemon) }));
+                }
+            }
+            // Past the commit point these are restarted in place (see the Mend step of verifying).
+            Request::Commit { side: Side::New, daemon, .. } if past_commit => {
+                run.log(false, what);
+                run.lost[Side::New as usize][daemon.index()] = true;
+            }
+            Request::Flip { .. } | Request::Record { .. } if past_commit => run.note_loss(what),
+            Request::Kill { .. } => run.note_loss(what),
+            _ => self.fail(what, now),
+        }
+    }
+
+    fn failed_verifying(&mut self, request: Request, failure: Failure, what: String, now: Time) {
+        let Some(run) = self.run.as_mut() else { return };
+        match request {
+            // An error is asked again: if the process is dying, its death says more.
+            Request::Verify { daemon, .. } if matches!(failure, Failure::Error(_)) => {
+                run.verdicts[daemon.index()].reason = what;
+            }
+            Request::Verify { daemon: Daemon::Rpd, .. } => self.give_up(what, Trigger::EngineLost, now),
+            Request::Verify { daemon, .. } => {
+                run.log(false, what);
+                run.verdicts[daemon.index()] = Default::default();
+                run.steps.push_front(Step::Mend(Side::New));
+            }
+            _ => run.note_loss(what),
+        }
+    }
+
+    fn failed_shutting_down(&mut self, request: Request, what: String) {
+        let Some(run) = self.run.as_mut() else { return };
+        match request {
+            Request::Retire => {
+                run.log(false, what);
+                run.steps.push_front(Step::Ask(Request::Kill { side: Side::Old, daemon: None }));
+            }
+            Request::CollectEvidence { .. } => run.missing.push(what),
+            _ => run.note_loss(what),
+        }
+    }
+
+    /// The way back has no way back: every failure is noted, mended if it can be, and passed.
+    fn failed_on_the_way_back(&mut self, request: Request, failure: Failure, what: String) {
+        let Some(run) = self.run.as_mut() else { return };
+        match request {
+            Request::Activate { daemon, .. } | Request::Commit { daemon, .. } => {
+                run.log(false, what);
+                run.lost[Side::Old as usize][daemon.index()] = true; // Mend restarts it
+                run.steps.retain(|step| !matches!(step, Step::Ask(r) if r.target() == Some((Side::Old, daemon)) && !matches!(r, Request::Verify { .. })));
+            }
+            Request::Unfence => {
+                run.log(false, what);
+                run.lost[Side::Old as usize] = [true; 3];
+            }
+            Request::Cancel { .. } => run.log(false, what),
+            Request::Verify { daemon, .. } if matches!(failure, Failure::Error(_)) => {
+                run.verdicts[daemon.index()].reason = what;
+            }
+            Request::Verify { daemon, .. } => {
+                run.log(false, what);
+                run.verdicts[daemon.index()] = Default::default();
+                run.steps.push_front(Step::Mend(Side::Old));
+            }
+            Request::CollectEvidence { .. } => run.missing.push(what),
+            _ => run.note_loss(what),
+        }
+    }
+
+    /// A process is gone that was not told to go.
+    pub(crate) fn died(&mut self, side: Side, daemon: Daemon, how: String, now: Time) {
+        let Some(run) = self.run.as_mut() else { return };
+        run.lost[side as usize][daemon.index()] = true;
+        let asked = run.outstanding.iter().position(|o| o.request.target() == Some((side, daemon)));
+        if let Some(position) = asked {
+            let request = run.outstanding.swap_remove(position).request;
+            return self.failed(request, Failure::Died(how), now);
+        }
+        let what = format!("{}/{daemon}: the process is gone ({how})", run.slot(side));
+        match (self.state, side) {
+            (state, _) if state.before_switch() => self.fail(what, now),
+            // Frozen and fenced, or found dead by Freeze: only the way back has become harder.
+            (State::Switching | State::Verifying, Side::Old) => run.log(false, what),
+            (State::Switching | State::Verifying, Side::New) => self.successor_died(daemon, what, now),
+            (State::ShuttingDownOld, Side::New) | (State::Aborting | State::RollingBack, Side::Old) => {
+                run.log(false, what);
+                if !run.steps.contains(&Step::Mend(side)) {
+                    run.steps.push_front(Step::Mend(side));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn successor_died(&mut self, daemon: Daemon, what: String, now: Time) {
+        let Some(run) = self.run.as_mut() else { return };
+        if !run.is_committed() {
+            self.fail(what, now);
+        } else if daemon == Daemon::Rpd {
+            self.give_up(what, Trigger::EngineLost, now);
+        } else {
+            run.log(false, what);
+            if self.state == State::Verifying {
+                run.verdicts[daemon.index()] = Default::default();
+                run.steps.push_front(Step::Mend(Side::New));
+            }
+        }
+    }
+
+    /// A state's own deadline has passed.
+    pub(crate) fn state_expired(&mut self, now: Time) {
+        let state = self.state;
+        let Some(run) = self.run.as_mut() else { return };
+        let seconds = limits::state_deadline(state).unwrap_or_default().as_secs();
+        let mut what = format!("{state} took longer than {seconds} s");
+        if !run.reason_if_late.is_empty() {
+            what.push_str(&format!(", waiting for {}", run.reason_if_late));
+        }
+        match state {
+            State::Aborting | State::RollingBack | State::ShuttingDownOld => {
+                run.note_loss(what);
+                self.transition(Trigger::Done, now);
+            }
+            State::Verifying => {
+                run.note_loss(what);
+                self.transition(Trigger::Failed, now);
+            }
+            _ => self.fail(what, now),
+        }
+    }
+
+    /// Restarts what is lost of `side`, one after the other, the table before the sessions.
+    pub(crate) fn mend(&mut self, side: Side) {
+        let Some(run) = self.run.as_mut() else { return };
+        let lost = Daemon::ACTIVATION.into_iter().filter(|daemon| run.lost[side as usize][daemon.index()]);
+        let lost: Vec<Daemon> = lost.collect();
+        for daemon in lost.into_iter().rev() {
+            if run.respawns >= limits::RESPAWNS_MAX {
+                let slot = run.slot(side).to_string();
+                run.note_loss(format!("{slot}/{daemon} is gone and was restarted too often in this run"));
+                run.lost[side as usize][daemon.index()] = false;
+                continue;
+            }
+            run.respawns += 1;
+            run.steps.push_front(Step::Barrier);
+            run.steps.push_front(Step::Ask(Request::Respawn { side, daemon, epoch: 0 }));
+        }
+    }
+}
+
+impl Run {
+    fn is_committed(&self) -> bool {
+        self.handover >= crate::machine::Handover::Committed
+    }
+
+    /// Something that makes the verdict worse.
+    fn note_loss(&mut self, what: String) {
+        self.log(false, format!("error: {what}"));
+        self.losses.push(what);
+    }
+}

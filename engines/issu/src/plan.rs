@@ -1,0 +1,271 @@
+//! The steps of each state, in the order in which they happen. Read from top to bottom, this is the run.
+
+use crate::limits;
+use crate::machine::{Decision, Handover, Run, Step, Time};
+use crate::message::{Daemon, Request, Side};
+use crate::state::{State, Trigger};
+use crate::wording;
+
+fn stamped(line: &str) -> Step {
+    Step::Log { stamped: true, line: line.into() }
+}
+
+fn say(line: impl Into<String>) -> Step {
+    Step::Log { stamped: false, line: line.into() }
+}
+
+fn activate(side: Side, daemon: Daemon) -> Step {
+    // Epoch and peer_lost are filled in when the request is made.
+    Step::Ask(Request::Activate { side, daemon, epoch: 0, peer_lost: false })
+}
+
+fn commit(side: Side, daemon: Daemon) -> Step {
+    Step::Ask(Request::Commit { side, daemon, epoch: 0 })
+}
+
+/// Asks all three of the new slot how far they are, then decides.
+pub(crate) fn synchronization_round(decision: Decision) -> Vec<Step> {
+    let mut steps: Vec<Step> =
+        Daemon::ALL.into_iter().map(|daemon| Step::Ask(Request::Synchronization { daemon })).collect();
+    steps.extend([Step::Barrier, Step::Decide(decision)]);
+    steps
+}
+
+/// Asks those of `side` whose checks are not done, then decides.
+pub(crate) fn verification_round(side: Side, daemons: &[Daemon]) -> Vec<Step> {
+    let mut steps: Vec<Step> = daemons.iter().map(|&daemon| Step::Ask(Request::Verify { side, daemon })).collect();
+    steps.extend([Step::Barrier, Step::Decide(Decision::Verification(side))]);
+    steps
+}
+
+/// Asks those of the old slot that are not ready yet, then decides.
+pub(crate) fn preparation_round(daemons: &[Daemon]) -> Vec<Step> {
+    let mut steps: Vec<Step> = daemons.iter().map(|&daemon| Step::Ask(Request::Prepare { daemon })).collect();
+    steps.extend([Step::Barrier, Step::Decide(Decision::Preparation)]);
+    steps
+}
+
+impl Run {
+    /// Lays down what happens in `state`.
+    pub(crate) fn lay_plan(&mut self, state: State, now: Time) {
+        let steps = match state {
+            State::Idle | State::Soaking => Vec::new(),
+            State::Validating => validating(),
+            State::PreparingBackup => preparing_backup(self.slot(Side::New)),
+            State::Synchronizing => {
+                self.progress_at = now;
+                recorded(state, synchronizing())
+            }
+            State::PreparingDaemons => recorded(state, preparing_daemons()),
+            State::DaemonsReady => recorded(state, vec![stamped("Daemons Ready for ISSU")]),
+            State::FruWarmBooting => recorded(state, fru_warm_booting()),
+            State::FruWarmBooted => recorded(state, vec![stamped("FPC Warm Booted")]),
+            State::PreparingSwitchover => recorded(state, preparing_switchover()),
+            State::ReadyForSwitchover => {
+                vec![stamped("Ready for Switchover"), Step::Decide(Decision::Rehearsal)]
+            }
+            State::Switching => switching(self.slot(Side::Old), self.slot(Side::New)),
+            State::Verifying => {
+                self.begin_verification(now);
+                verifying()
+            }
+            State::ShuttingDownOld => shutting_down_old(),
+            State::Aborting => self.aborting(),
+            State::RollingBack => self.rolling_back(),
+        };
+        self.steps.extend(steps);
+    }
+
+    /// Forgets earlier answers and sets the time by which the checks must have passed.
+    pub(crate) fn begin_verification(&mut self, now: Time) {
+        self.verdicts = Default::default();
+        self.verify_until = now + limits::VERIFY_DEADLINE;
+    }
+
+    fn aborting(&self) -> Vec<Step> {
+        let mut steps = vec![stamped(if self.start.dry_run && self.reason.is_empty() {
+            "Rehearsal complete: taking everything back"
+        } else {
+            "Aborting"
+        })];
+        steps.extend((!self.reason.is_empty()).then(|| say(format!("reason: {}", self.reason))));
+        steps.push(Step::Ask(Request::Kill { side: Side::New, daemon: None }));
+        let asked = Daemon::ALL.into_iter().filter(|daemon| self.prepare_asked[daemon.index()]);
+        steps.extend(asked.map(|daemon| Step::Ask(Request::Cancel { daemon })));
+        steps.extend([Step::Barrier, Step::Mend(Side::Old), Step::Barrier]);
+        steps.extend(self.closing_steps(State::Aborting, Side::Old));
+        steps
+    }
+
+    /// Kill first: nothing of the old engine moves while its successor could.
+    fn rolling_back(&self) -> Vec<Step> {
+        let mut steps = vec![
+            stamped("Rolling back"),
+            say(format!("reason: {}", self.reason)),
+            Step::Ask(Request::Kill { side: Side::New, daemon: None }),
+            Step::Barrier,
+        ];
+        if self.freeze_asked.contains(&true) {
+            steps.extend(self.thaw());
+        }
+        if self.handover >= Handover::Flipped {
+            steps.push(Step::Ask(Request::Flip { side: Side::Old }));
+        }
+        steps.extend([Step::Barrier, Step::Mend(Side::Old), Step::Barrier]);
+        steps.push(say(format!("{} goes on where it stood", self.slot(Side::Old))));
+        steps.extend(verification_round(Side::Old, &Daemon::ALL));
+        steps.extend(self.closing_steps(State::RollingBack, Side::Old));
+        steps
+    }
+
+    fn thaw(&self) -> Vec<Step> {
+        let mut steps = vec![Step::Ask(Request::RaiseEpoch { epoch: 0 }), Step::Barrier];
+        if self.handover >= Handover::Fenced {
+            steps.extend([Step::Ask(Request::Unfence), Step::Barrier]);
+        }
+        let frozen = || Daemon::ACTIVATION.into_iter().filter(|daemon| self.freeze_asked[daemon.index()]);
+        steps.extend(frozen().map(|daemon| activate(Side::Old, daemon)));
+        steps.push(Step::Barrier);
+        steps.extend(frozen().flat_map(|daemon| [commit(Side::Old, daemon), Step::Barrier]));
+        steps
+    }
+
+    fn closing_steps(&self, state: State, side: Side) -> Vec<Step> {
+        let mut steps = vec![Step::Ask(Request::Record { state, committed: false })];
+        if self.baseline {
+            steps.push(Step::Ask(Request::CollectEvidence { side }));
+        }
+        steps.extend([Step::Barrier, Step::Finish(Trigger::Done)]);
+        steps
+    }
+}
+
+/// The journal first, the end of the state last.
+fn recorded(state: State, work: Vec<Step>) -> Vec<Step> {
+    let mut steps = vec![Step::Ask(Request::Record { state, committed: false })];
+    steps.extend(work);
+    steps.extend([Step::Barrier, Step::Finish(Trigger::Done)]);
+    steps
+}
+
+fn validating() -> Vec<Step> {
+    vec![
+        stamped("Validating Image"),
+        Step::Ask(Request::Record { state: State::Validating, committed: false }),
+        Step::Ask(Request::PreChecks),
+        Step::Barrier,
+        Step::Decide(Decision::Checks), // may refuse
+        Step::Ask(Request::CollectBaseline),
+        Step::Barrier,
+        Step::Finish(Trigger::Done),
+    ]
+}
+
+fn preparing_backup(new_slot: &str) -> Vec<Step> {
+    let index = new_slot.trim_start_matches("re");
+    vec![
+        stamped("Preparing Backup RE"),
+        say("Prepare for ISSR"),
+        Step::Ask(Request::Record { state: State::PreparingBackup, committed: false }),
+        Step::Barrier,
+        stamped("Backup RE Prepare Done"),
+        say("Spawning the backup RE"),
+        Step::Ask(Request::Spawn { daemons: &[Daemon::Mgd, Daemon::Rpd] }),
+        Step::Barrier,
+        say(format!("Spawn backup RE, index {index} successful")),
+        say("Starting secondary dataplane"),
+        Step::Ask(Request::Spawn { daemons: &[Daemon::Pfed] }),
+        Step::Barrier,
+        say("Second dataplane started"),
+        Step::Finish(Trigger::Done),
+    ]
+}
+
+fn synchronizing() -> Vec<Step> {
+    let mut steps = vec![say("GRES in progress"), say("Waiting for backup RE switchover ready")];
+    steps.extend(synchronization_round(Decision::Synchronization));
+    steps.extend([
+        say("GRES operational"),
+        say("Initiating Chassis In-Service-Upgrade for ISSR"),
+        say("Chassis ISSU Started"),
+    ]);
+    steps
+}
+
+fn preparing_daemons() -> Vec<Step> {
+    let mut steps = vec![stamped("Preparing Daemons")];
+    steps.extend(preparation_round(&Daemon::ALL));
+    steps
+}
+
+fn fru_warm_booting() -> Vec<Step> {
+    let mut steps = vec![stamped("Starting Upgrade for FRUs"), stamped("FPC Warm Booting")];
+    steps.extend(synchronization_round(Decision::WarmBoot));
+    steps
+}
+
+fn preparing_switchover() -> Vec<Step> {
+    let mut steps = vec![stamped("Preparing for Switchover")];
+    steps.extend(synchronization_round(Decision::Synchronization));
+    steps
+}
+
+/// The handover. The record is on disk before anything is frozen; between Freeze(rpd) and Commit(rpd) there is
+/// nothing slow, and what can go side by side does.
+fn switching(old_slot: &str, new_slot: &str) -> Vec<Step> {
+    let mut steps = vec![
+        say(format!("Switching the primary role from {old_slot} to {new_slot}")),
+        Step::Ask(Request::Record { state: State::Switching, committed: false }),
+        Step::Barrier,
+        Step::Ask(Request::Freeze { daemon: Daemon::Mgd }),
+        Step::Barrier,
+        Step::Ask(Request::Freeze { daemon: Daemon::Rpd }),
+        Step::Ask(Request::Freeze { daemon: Daemon::Pfed }),
+        Step::Barrier,
+        Step::Ask(Request::Fence),
+        Step::Barrier,
+        Step::Ask(Request::RaiseEpoch { epoch: 0 }),
+        Step::Barrier,
+    ];
+    steps.extend(Daemon::ACTIVATION.map(|daemon| activate(Side::New, daemon)));
+    steps.extend([
+        Step::Barrier,
+        commit(Side::New, Daemon::Pfed),
+        Step::Barrier,
+        commit(Side::New, Daemon::Rpd), // the commit point
+        Step::Barrier,
+        commit(Side::New, Daemon::Mgd),
+        Step::Ask(Request::Record { state: State::Switching, committed: false }), // says committed when made
+        Step::Barrier,
+        Step::Ask(Request::Flip { side: Side::New }),
+        Step::Barrier,
+        Step::Finish(Trigger::Done),
+    ]);
+    steps
+}
+
+fn verifying() -> Vec<Step> {
+    let mut steps = vec![
+        Step::Ask(Request::Record { state: State::Verifying, committed: true }),
+        Step::Mend(Side::New), // mgd or pfed lost after the commit point
+        say("Checking In-Service-Upgrade status"),
+    ];
+    steps.extend(verification_round(Side::New, &Daemon::ALL));
+    steps.extend(wording::fru_status_table().map(say));
+    steps.extend([Step::Barrier, say("Chassis ISSU Completed"), Step::Finish(Trigger::Done)]);
+    steps
+}
+
+fn shutting_down_old() -> Vec<Step> {
+    vec![
+        Step::Ask(Request::Record { state: State::ShuttingDownOld, committed: true }),
+        say("Stopping primary dataplane and the old RE"),
+        Step::Ask(Request::Retire),
+        Step::Barrier,
+        Step::Mend(Side::New),
+        Step::Ask(Request::CollectEvidence { side: Side::New }),
+        Step::Barrier,
+        say("Clearing ISSU states"),
+        Step::Finish(Trigger::Done),
+    ]
+}
