@@ -151,7 +151,7 @@ impl Run {
     }
 
     fn marker_moved(&mut self, marker: u64) -> bool {
-        std::mem::replace(&mut self.last_marker, Some(marker)) != Some(marker)
+        self.last_marker.replace(marker) != Some(marker)
     }
 }
 
