@@ -14,6 +14,7 @@
 //! claims to be the kernel) sends, and never keep a descriptor that it did not hand out.
 
 pub mod descriptor;
+pub mod netlink;
 pub mod process;
 pub mod tcp;
 

@@ -1,0 +1,51 @@
+//! Bulk rtnetlink: routes by nexthop id, nexthop objects, links and addresses.
+//!
+//! # The idea
+//!
+//! A [`Batch`] is encoded by whoever knows what to write, and executed elsewhere ([`Requester::execute`]): one
+//! `sendmsg` for up to [`BATCH_MESSAGES_MAX`] messages. Only the last message asks for an acknowledgement; the kernel
+//! reports errors for the others anyway, each with its sequence number, so the failures are known one by one at the price
+//! of one answer. Where answers are lost (ENOBUFS) the outcome says so, and the caller reads the kernel's tables again.
+//!
+//! A dump ([`Requester::dump_routes`] and its sisters) is filtered by the kernel where it can be. A [`Monitor`] hears
+//! what others change; a socket filter keeps out what its own process writes and what is not ours.
+//!
+//! # What it must never do
+//!
+//! Trust a length. Every message goes through [`wire`], which survives arbitrary bytes.
+
+mod address;
+mod batch;
+mod link;
+mod monitor;
+mod nexthop;
+mod requester;
+mod route;
+mod socket;
+pub mod wire;
+
+#[cfg(test)]
+mod robustness_tests;
+
+pub use address::Address;
+pub use batch::{BATCH_MESSAGES_MAX, Batch, BatchOutcome, Failure};
+pub use link::{Counters, Link, LinkChange};
+pub use monitor::{Event, Monitor};
+pub use nexthop::{NexthopContent, NexthopMember, NexthopObject};
+pub use requester::Requester;
+pub use route::{Route, RouteTarget, RouteWrite};
+
+/// `rtm_protocol`, `nh_protocol` and `IFA_PROTO` of everything that Holdfast puts into the kernel.
+pub const PROTOCOL_HOLDFAST: u8 = 72;
+
+/// The metric of our routes: better than what daemons and administrators use by default for IPv6 (1024), worse than the
+/// kernel's connected IPv4 routes (0).
+pub const ROUTE_METRIC: u32 = 20;
+
+/// The only routing table we write to (`RT_TABLE_MAIN`).
+pub const TABLE_MAIN: u32 = 254;
+
+/// Address family numbers as rtnetlink carries them.
+pub(crate) const AF_UNSPEC: u8 = 0;
+pub(crate) const AF_INET: u8 = libc::AF_INET as u8;
+pub(crate) const AF_INET6: u8 = libc::AF_INET6 as u8;

@@ -1,0 +1,175 @@
+//! What changes in the kernel, as it happens.
+
+use std::io;
+use std::mem::zeroed;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use super::PROTOCOL_HOLDFAST;
+use super::address::{Address, RTM_DELADDR, RTM_NEWADDR};
+use super::link::{Link, RTM_DELLINK, RTM_NEWLINK};
+use super::nexthop::{NexthopObject, RTM_DELNEXTHOP, RTM_NEWNEXTHOP};
+use super::route::{RTM_DELROUTE, RTM_NEWROUTE, Route};
+use super::socket::{Instruction, Socket};
+use super::wire::{Message, Messages, NLM_F_REPLACE};
+use crate::KernelError;
+
+/// The queue holds some 40,000 notifications of routes while their reader is busy elsewhere.
+const BUFFER_BYTES: usize = 32 << 20;
+/// Datagrams taken in one system call.
+const DATAGRAMS: usize = 64;
+/// The largest notification: a link with everything it has.
+const DATAGRAM_BYTES: usize = 16 << 10;
+
+/// RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE, _NEXTHOP.
+const GROUPS: [i32; 6] = [1, 5, 7, 9, 11, 32];
+
+/// One change. What a socket of this process changed (see [`Monitor::open`]) is not among the routes and nexthops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A link is new or has changed.
+    Link(Link),
+    /// A link is gone.
+    LinkRemoved(Link),
+    /// An address is new or has changed.
+    Address(Address),
+    /// An address is gone.
+    AddressRemoved(Address),
+    /// A route with our protocol number is new or has changed, or a route of anybody has replaced one of its metric.
+    Route(Route),
+    /// A route with our protocol number was deleted.
+    RouteRemoved(Route),
+    /// A nexthop object of anybody is new or has changed.
+    Nexthop(NexthopObject),
+    /// A nexthop object of anybody was deleted; the routes that used it are gone too, without a word.
+    NexthopRemoved(NexthopObject),
+    /// The queue overflowed: changes were missed, the tables must be read again.
+    Overflow,
+}
+
+/// A socket that hears of links, addresses, nexthop objects and routes. Non-blocking; readable when there is news.
+///
+/// Two things the kernel does *not* tell: when a link goes down, its nexthop objects and the IPv4 routes that use them
+/// vanish with nothing but the link's own message; and a deleted nexthop object takes its routes along.
+pub struct Monitor {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Monitor").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl Monitor {
+    /// Opens one in the calling thread's network namespace. Routes and nexthops written through the socket with the
+    /// port `own` (see [`super::Requester::port`]) are not reported.
+    pub fn open(own: Option<u32>) -> Result<Self, KernelError> {
+        let open = || {
+            let socket = Socket::open(BUFFER_BYTES, true)?;
+            // This socket requests nothing, so its own port stands for nobody.
+            socket.attach_filter(&filter(own.unwrap_or(socket.port())))?;
+            for group in GROUPS {
+                socket.join(group)?;
+            }
+            Ok(socket)
+        };
+        let socket = open().map_err(KernelError::call("open a netlink socket for notifications"))?;
+        Ok(Self { socket, buffer: vec![0; DATAGRAMS * DATAGRAM_BYTES] })
+    }
+
+    /// Takes up to 64 notifications and appends what they say. `WouldBlock` when there is none.
+    pub fn read(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        let mut vectors: [libc::iovec; DATAGRAMS] = std::array::from_fn(|index| libc::iovec {
+            iov_base: self.buffer[index * DATAGRAM_BYTES..].as_mut_ptr().cast(),
+            iov_len: DATAGRAM_BYTES,
+        });
+        // SAFETY: mmsghdr is plain data for which all zeroes is a valid value.
+        let mut headers: [libc::mmsghdr; DATAGRAMS] = unsafe { zeroed() };
+        for (header, vector) in headers.iter_mut().zip(&mut vectors) {
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+        }
+        // SAFETY: every header points at its own vector, every vector at its own DATAGRAM_BYTES of the buffer; all of
+        // them outlive the call. No time-out is given.
+        let received = unsafe {
+            libc::recvmmsg(
+                self.socket.as_fd().as_raw_fd(),
+                headers.as_mut_ptr(),
+                DATAGRAMS as u32,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        let Ok(received) = usize::try_from(received) else {
+            let error = io::Error::last_os_error();
+            return match error.raw_os_error() {
+                Some(libc::ENOBUFS) => {
+                    events.push(Event::Overflow);
+                    Ok(())
+                }
+                Some(libc::EINTR) => Ok(()),
+                _ => Err(error),
+            };
+        };
+        for (index, header) in headers.iter().enumerate().take(received) {
+            if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+                events.push(Event::Overflow);
+                continue;
+            }
+            let datagram = &self.buffer[index * DATAGRAM_BYTES..][..(header.msg_len as usize).min(DATAGRAM_BYTES)];
+            events.extend(Messages(datagram).filter_map(|message| event(&message)));
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+pub(super) fn event(message: &Message<'_>) -> Option<Event> {
+    Some(match message.kind {
+        RTM_NEWLINK => Event::Link(Link::parse(message)?),
+        RTM_DELLINK => Event::LinkRemoved(Link::parse(message)?),
+        RTM_NEWADDR => Event::Address(Address::parse(message)?),
+        RTM_DELADDR => Event::AddressRemoved(Address::parse(message)?),
+        RTM_NEWROUTE => Event::Route(Route::parse(message)?),
+        RTM_DELROUTE => Event::RouteRemoved(Route::parse(message)?),
+        RTM_NEWNEXTHOP => Event::Nexthop(NexthopObject::parse(message)?),
+        RTM_DELNEXTHOP => Event::NexthopRemoved(NexthopObject::parse(message)?),
+        _ => return None,
+    })
+}
+
+/// Passes links and addresses; routes with our protocol number, or that replaced another one; nexthops; of the last
+/// three only what the socket with the port `own` did not write. BPF loads in network order, netlink is in the machine's.
+fn filter(own: u32) -> [Instruction; 14] {
+    const LOAD_WORD: u16 = 0x20;
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_OCTET: u16 = 0x30;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    let op = |code, k| Instruction { code, jt: 0, jf: 0, k };
+    let jump = |code, k, jt, jf| Instruction { code, jt, jf, k };
+    let half = |value: u16| u32::from(u16::from_be_bytes(value.to_ne_bytes()));
+    [
+        op(LOAD_HALF, 4),                                                 // 0: nlmsg_type
+        jump(JUMP_IF_EQUAL, half(RTM_NEWROUTE), 4, 0),                    // 1: -> 6
+        jump(JUMP_IF_EQUAL, half(RTM_DELROUTE), 5, 0),                    // 2: -> 8
+        jump(JUMP_IF_EQUAL, half(RTM_NEWNEXTHOP), 6, 0),                  // 3: -> 10
+        jump(JUMP_IF_EQUAL, half(RTM_DELNEXTHOP), 5, 0),                  // 4: -> 10
+        op(RETURN, u32::MAX),                                             // 5: a link or an address
+        op(LOAD_HALF, 6),                                                 // 6: nlmsg_flags
+        jump(JUMP_IF_SET, half(NLM_F_REPLACE), 2, 0),                     // 7: -> 10
+        op(LOAD_OCTET, 21),                                               // 8: rtm_protocol
+        jump(JUMP_IF_EQUAL, PROTOCOL_HOLDFAST.into(), 0, 3),              // 9: else -> 13
+        op(LOAD_WORD, 12),                                                // 10: nlmsg_pid
+        jump(JUMP_IF_EQUAL, u32::from_be_bytes(own.to_ne_bytes()), 1, 0), // 11: -> 13
+        op(RETURN, u32::MAX),                                             // 12: passed
+        op(RETURN, 0),                                                    // 13: dropped
+    ]
+}
