@@ -1,0 +1,166 @@
+//! What a capture says about one neighbour's session, between two times.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufReader, Read},
+    net::{Ipv4Addr, SocketAddrV4},
+    path::Path,
+};
+
+use super::{
+    pcap::{Reader, Segment, flags},
+    stream::Stream,
+};
+use crate::{
+    bgp::message,
+    error::{Doing, Result},
+    time::Window,
+};
+
+/// What was on the wire in a window of time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WireReport {
+    /// Segments with SYN, either way.
+    pub syns: u64,
+    /// Segments with RST.
+    pub resets: u64,
+    /// Segments with FIN.
+    pub fins: u64,
+    /// OPEN messages.
+    pub opens: u64,
+    /// NOTIFICATION messages.
+    pub notifications: u64,
+    /// UPDATEs from the router equal to the one before.
+    pub repeated_updates: u64,
+    /// The longest time in which the router said nothing to this neighbour.
+    pub longest_silence_ms: f64,
+    /// Missing, altered or surplus bytes over the whole capture.
+    pub faults: Vec<String>,
+}
+
+/// A whole capture in memory, ready to be asked about windows.
+#[derive(Debug, Default)]
+pub struct Wire {
+    router: Option<Ipv4Addr>,
+    flagged: Vec<(u64, u8)>,
+    streams: HashMap<(SocketAddrV4, SocketAddrV4), Vec<Stream>>,
+    spoken_ns: Vec<u64>,
+}
+
+impl Wire {
+    /// Reads a capture file; `router` is the router's address on this link.
+    pub fn read_file(path: &Path, router: Ipv4Addr) -> Result<Self> {
+        let file = File::open(path).doing(|| format!("open {}", path.display()))?;
+        Self::read(BufReader::new(file), router)
+    }
+
+    /// Reads a capture.
+    pub fn read(input: impl Read, router: Ipv4Addr) -> Result<Self> {
+        let mut reader = Reader::new(input)?;
+        let mut wire = Self { router: Some(router), ..Self::default() };
+        while let Some(segment) = reader.next_segment()? {
+            wire.push(&segment);
+        }
+        Ok(wire)
+    }
+
+    fn push(&mut self, segment: &Segment) {
+        let interesting = segment.flags & (flags::SYN | flags::RST | flags::FIN);
+        if interesting != 0 {
+            self.flagged.push((segment.at_ns, interesting));
+        }
+        if Some(*segment.from.ip()) == self.router && !segment.payload.is_empty() {
+            self.spoken_ns.push(segment.at_ns);
+        }
+        let streams = self.streams.entry((segment.from, segment.to)).or_default();
+        // The same pair of ports may be used again: a SYN begins another stream.
+        if segment.flags & flags::SYN != 0 || streams.is_empty() {
+            streams.push(Stream::default());
+        }
+        if let Some(stream) = streams.last_mut() {
+            stream.push(segment);
+        }
+    }
+
+    /// What was on the wire in a window.
+    pub fn report(&mut self, window: Window) -> WireReport {
+        let (from, to) = (window.from.real_ns, window.to.real_ns);
+        let within = |at: u64| (from..=to).contains(&at);
+        let flag = |wanted: u8| self.flagged.iter().filter(|(at, f)| within(*at) && f & wanted != 0).count() as u64;
+        let (syns, resets, fins) = (flag(flags::SYN), flag(flags::RST), flag(flags::FIN));
+        let mut report = WireReport {
+            syns,
+            resets,
+            fins,
+            longest_silence_ms: self.longest_silence_ms(from, to),
+            ..WireReport::default()
+        };
+        for ((sender, receiver), streams) in &mut self.streams {
+            let from_router = Some(*sender.ip()) == self.router;
+            for stream in streams {
+                report.faults.extend(stream.finish().iter().map(|f| format!("{sender} to {receiver}: {f}")));
+                for message in stream.messages.iter().filter(|m| within(m.at_ns)) {
+                    report.opens += u64::from(message.kind == message::OPEN);
+                    report.notifications += u64::from(message.kind == message::NOTIFICATION);
+                    report.repeated_updates += u64::from(from_router && message.repeats_update);
+                }
+            }
+        }
+        report.faults.sort();
+        report.faults.dedup();
+        report
+    }
+
+    fn longest_silence_ms(&self, from: u64, to: u64) -> f64 {
+        let before = self.spoken_ns.iter().copied().filter(|&at| at < from).max().unwrap_or(from);
+        let after = self.spoken_ns.iter().copied().find(|&at| at > to).unwrap_or(to);
+        let mut times: Vec<u64> = vec![before];
+        times.extend(self.spoken_ns.iter().copied().filter(|at| (from..=to).contains(at)));
+        times.push(after);
+        let longest = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
+        (longest as f64 / 10_000.0).round() / 100.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{capture::pcap::tests::capture, time::Moment};
+
+    fn segment(at_ms: u64, from_router: bool, sequence: u32, flags: u8, payload: Vec<u8>) -> Segment {
+        let (router, peer) = ("10.0.0.1:179".parse().unwrap(), "10.0.0.2:4000".parse().unwrap());
+        let (from, to) = if from_router { (router, peer) } else { (peer, router) };
+        Segment { at_ns: at_ms * 1_000_000, from, to, sequence, flags, payload, truncated_bytes: 0 }
+    }
+
+    fn window(from_ms: u64, to_ms: u64) -> Window {
+        let at = |ms: u64| Moment { mono_ns: 0, real_ns: ms * 1_000_000 };
+        Window { from: at(from_ms), to: at(to_ms) }
+    }
+
+    #[test]
+    fn opens_flags_and_silence_are_counted_in_the_window_only() {
+        let mut open = Vec::new();
+        message::open(&mut open, 65_000, 9, Ipv4Addr::new(10, 0, 0, 1));
+        let mut keepalive = Vec::new();
+        message::frame(&mut keepalive, message::KEEPALIVE, &[]);
+        let after_open = 1 + u32::try_from(open.len()).unwrap();
+        let segments = [
+            segment(0, false, 0, flags::SYN, vec![]),
+            segment(1, true, 0, flags::SYN, vec![]),
+            segment(2, true, 1, 0x18, open),
+            segment(1000, true, after_open, 0x18, keepalive.clone()),
+            segment(4000, true, after_open + 19, 0x18, keepalive.clone()),
+            segment(4500, true, after_open + 38, 0x18, keepalive),
+            segment(9000, true, after_open + 57, flags::RST, vec![]),
+        ];
+        let mut wire = Wire::read(&capture(&segments)[..], Ipv4Addr::new(10, 0, 0, 1)).unwrap();
+        let start = wire.report(window(0, 500));
+        assert_eq!((start.syns, start.opens, start.resets, start.faults.len()), (2, 1, 0, 0));
+        let run = wire.report(window(3000, 5000));
+        assert_eq!((run.syns, run.opens, run.resets), (0, 0, 0));
+        assert_eq!(run.longest_silence_ms, 3000.0, "from 1,000 to 4,000, though the window begins later");
+        assert_eq!(wire.report(window(8000, 10_000)).resets, 1);
+    }
+}

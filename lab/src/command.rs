@@ -1,0 +1,225 @@
+//! `holdfast lab`: the command.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    error::{Doing, LabError, Result},
+    host::{cleanup, guardian, programs},
+    keep,
+    lab::Lab,
+    limits,
+    neighbor::Kind,
+    progress::Progress,
+    result::{LabResult, NOTHING_LOST},
+    scenario::{
+        Scenario,
+        runner::{self, Options},
+    },
+    subject::SubjectKind,
+    table_text::{self, Style},
+};
+
+/// Arguments of `holdfast lab`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario; exit code 0 only if nothing was lost
+    Run(RunArguments),
+    /// What each scenario shows and needs
+    List,
+    /// Print a scenario as a file that can be changed and run
+    Show {
+        /// Its name
+        scenario: String,
+    },
+    /// Remove labs that were left over or kept (all, or those of one scenario); running ones are left alone
+    Destroy {
+        /// Only this scenario's
+        scenario: Option<String>,
+    },
+    #[command(hide = true)]
+    Guardian { id: String },
+}
+
+/// Arguments of `holdfast lab run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The scenario's name, or a .json file that describes one
+    scenario: String,
+    /// Routes in all
+    #[arg(long)]
+    routes: Option<usize>,
+    /// Probes per second in each direction
+    #[arg(long, value_name = "PPS")]
+    rate: Option<u32>,
+    /// How often
+    #[arg(long)]
+    runs: Option<u32>,
+    /// How the routing engines run; this release knows "process"
+    #[arg(long, default_value = "process")]
+    runtime: String,
+    /// Of everything random that matters
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Neighbours, for example frr,bird
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    neighbors: Option<Vec<String>>,
+    /// The router in the middle: this project's, or BIRD stopped and started again, for comparison
+    #[arg(long, value_enum, default_value = "holdfast")]
+    subject: SubjectKind,
+    /// Write the result to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Leave the lab up, say how to log in and how to end it
+    #[arg(long)]
+    keep: bool,
+    /// Say more
+    #[arg(long)]
+    verbose: bool,
+    #[arg(long, hide = true)]
+    kept_worker: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.command {
+        Command::Run(arguments) if arguments.keep && !arguments.kept_worker => {
+            check(&arguments)?;
+            keep::in_front()
+        }
+        Command::Run(arguments) => run_scenario(&arguments),
+        Command::List => {
+            list();
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Show { scenario } => {
+            let text = serde_json::to_string_pretty(&Scenario::load(&scenario)?);
+            say(&text.map_err(|e| LabError::Usage(e.to_string()))?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Destroy { scenario } => destroy(scenario.as_deref()),
+        Command::Guardian { id } => guardian::run(&id).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// A closed standard output must not end a lab in the middle.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The scenario with the user's choices; refuses what makes no sense before anything is made.
+fn check(arguments: &RunArguments) -> Result<Scenario> {
+    let mut scenario = Scenario::load(&arguments.scenario)?;
+    if arguments.runtime != "process" {
+        return Err(LabError::Usage(format!(
+            "--runtime {}: this release runs routing engines as \"process\" only",
+            arguments.runtime
+        )));
+    }
+    if let Some(kinds) = &arguments.neighbors {
+        scenario.neighbors = kinds.iter().map(|k| k.trim().parse::<Kind>()).collect::<Result<_>>()?;
+    }
+    scenario.routes = arguments.routes.unwrap_or(scenario.routes);
+    scenario.rate = arguments.rate.unwrap_or(scenario.rate);
+    scenario.runs = arguments.runs.unwrap_or(scenario.runs);
+    within("--routes", scenario.routes as u64, 1_000, limits::ROUTES_MAX as u64)?;
+    within("--rate", u64::from(scenario.rate), 1, u64::from(limits::RATE_MAX_PPS))?;
+    within("--runs", u64::from(scenario.runs), 1, 10_000)?;
+    crate::topology::Topology::new(&scenario.neighbors)?;
+    programs::require_root()?;
+    if let Some(folder) =
+        arguments.json.as_deref().and_then(Path::parent).filter(|f| !f.as_os_str().is_empty() && !f.is_dir())
+    {
+        return Err(LabError::Usage(format!("--json: the folder {} does not exist", folder.display())));
+    }
+    Ok(scenario)
+}
+
+fn within(option: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(LabError::Usage(format!("{option} {value}: required is a number from {least} to {most}")))
+}
+
+fn run_scenario(arguments: &RunArguments) -> Result<ExitCode> {
+    let scenario = check(arguments)?;
+    let progress = Progress::new(arguments.verbose);
+    let options = Options { subject: arguments.subject, seed: arguments.seed, keep: arguments.keep };
+    let mut kept = |lab: &Lab, result: &LabResult| {
+        publish(result, arguments.json.as_deref())?;
+        keep::announce(lab, exit_code_number(result));
+        lab.keep_until_signal()
+    };
+    let result = runner::run(&scenario, &options, &progress, &mut say, &mut kept)?;
+    if !arguments.keep {
+        publish(&result, arguments.json.as_deref())?;
+    }
+    Ok(ExitCode::from(exit_code_number(&result)))
+}
+
+fn exit_code_number(result: &LabResult) -> u8 {
+    u8::from(result.total.verdict != NOTHING_LOST)
+}
+
+fn publish(result: &LabResult, file: Option<&Path>) -> Result<()> {
+    say(&table_text::render(result, Style { colours: std::io::stdout().is_terminal() || keep::colours_wanted() }));
+    let Some(file) = file else { return Ok(()) };
+    let text = serde_json::to_vec_pretty(result).map_err(|e| LabError::Usage(e.to_string()))?;
+    std::fs::write(file, text).doing(|| format!("write {}", file.display()))?;
+    say(&format!("the figures are in {}", file.display()));
+    Ok(())
+}
+
+fn list() {
+    for scenario in Scenario::built_in() {
+        say(&format!("{:<14} {}", scenario.name, scenario.shows));
+        say(&format!(
+            "{:<14} {} routes, {} probes/s each way, runs: {}, neighbors: {}",
+            "",
+            scenario.routes,
+            scenario.rate,
+            scenario.runs,
+            scenario.neighbors.iter().map(|k| k.name()).collect::<Vec<_>>().join(",")
+        ));
+        say(&format!("{:<14} needs root and {}\n", "", scenario.needs));
+    }
+}
+
+fn destroy(scenario: Option<&str>) -> Result<ExitCode> {
+    programs::require_root()?;
+    let of_scenario = |name: &str| scenario.is_none_or(|wanted| wanted == name);
+    let mut removed = 0;
+    for found in cleanup::find_all() {
+        let owner = found.owner.clone();
+        let name = owner.as_ref().map_or("", |o| o.scenario.as_str());
+        if !of_scenario(name) {
+            continue;
+        }
+        if !found.running {
+            cleanup::remove(&found.id)?;
+        } else if owner.is_some_and(|o| o.kept) {
+            cleanup::end_kept(&found)?;
+        } else {
+            say(&format!("{} is running (process {}) and is left alone; ctrl-C ends it", found.id, found.id.owner_pid));
+            continue;
+        }
+        removed += 1;
+        say(&format!("removed {}", found.id));
+    }
+    if removed == 0 {
+        say("there is nothing to remove");
+    }
+    Ok(ExitCode::SUCCESS)
+}

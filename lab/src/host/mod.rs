@@ -1,0 +1,10 @@
+//! The machine under the lab: namespaces, processes, signals, and the removal of all of it.
+
+pub mod cleanup;
+pub mod guardian;
+pub mod interrupt;
+pub mod lab_id;
+pub mod netns;
+pub mod process;
+pub mod procfs;
+pub mod programs;

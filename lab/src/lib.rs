@@ -1,0 +1,36 @@
+//! Network-namespace labs: a router under test between other people's routers, with live traffic, judged from outside.
+//!
+//! The idea: a lab believes nobody. Packet loss is counted from sequence numbers at the receivers, session flaps from
+//! the neighbours' own logs, connection set-ups and stream damage from a capture, kernel writes from the kernel's own
+//! notifications, the delay of a route change from beacons that cross both neighbours and the router. The router's own
+//! word is used for one figure only (the control-plane gap), and said to be that.
+//!
+//! How it flows: a [`scenario`] is data (shape, table, traffic, steps, bars). [`scenario::runner`] builds a [`lab`] from it
+//! ([`topology`], [`host`], [`neighbor`], [`bgp::feeder`], [`subject`]), starts [`traffic`], beacons ([`bgp::beacon`]),
+//! captures ([`capture`]) and the [`kernel_watch`], takes the steps, and turns the records into a [`result`], which
+//! [`table_text`] shows to a person and `--json` to a program. [`command`] is `holdfast lab`.
+//!
+//! What it must never do: leave a namespace, process or file behind, whatever ends it (see [`host::cleanup`]); touch
+//! anything outside its own namespaces and folder; call a run good whose evidence is incomplete; drive the router by
+//! anything but its published command.
+
+pub mod bgp;
+pub mod capture;
+pub mod command;
+pub mod error;
+pub mod host;
+pub mod keep;
+pub mod kernel_watch;
+pub mod lab;
+pub mod limits;
+pub mod neighbor;
+pub mod progress;
+pub mod result;
+pub mod scenario;
+pub mod subject;
+pub mod table_text;
+pub mod time;
+pub mod topology;
+pub mod traffic;
+
+pub use error::{LabError, Result};

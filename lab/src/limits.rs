@@ -1,0 +1,56 @@
+//! Bounds and rhythms of the lab, with reasons.
+
+use std::time::Duration;
+
+/// How long FRR, BIRD and the feeders may take until every session is up.
+pub const SESSIONS_UP_WITHIN: Duration = Duration::from_secs(60);
+/// Base of the time allowed for the table to cross the lab ...
+pub const CONVERGED_WITHIN: Duration = Duration::from_secs(60);
+/// ... and per 100,000 routes on top (FRR is the slowest, and the machine is shared).
+pub const CONVERGED_PER_100K: Duration = Duration::from_secs(30);
+/// `holdfast start` returns when the router is up.
+pub const ROUTER_START_WITHIN: Duration = Duration::from_secs(60);
+/// One operational command (other than a run).
+pub const COMMAND_WITHIN: Duration = Duration::from_secs(30);
+/// A run in service, from the request to its end. The bar is 30 s; past this it hangs.
+pub const RUN_WITHIN: Duration = Duration::from_secs(180);
+/// A killed process must be back in this time.
+pub const RESTART_WITHIN: Duration = Duration::from_secs(20);
+/// A polite end (SIGTERM) before SIGKILL.
+pub const TERMINATE_WITHIN: Duration = Duration::from_secs(5);
+/// Polling of anything.
+pub const POLL_EVERY: Duration = Duration::from_millis(50);
+/// After the last probe was sent: how long stragglers are waited for.
+pub const STRAGGLERS_WITHIN: Duration = Duration::from_secs(3);
+/// Traffic and beacon before the first event: the lab proves that it loses nothing by itself.
+pub const BASELINE: Duration = Duration::from_secs(4);
+/// Traffic and beacon after the last event.
+pub const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// Probes that one wake-up may send to catch up with its schedule (then the schedule moves instead, so that the
+/// lab never makes a burst that the kernel's queues would have to absorb).
+pub const CATCH_UP_PROBES: u64 = 64;
+/// Most probes per second and direction.
+pub const RATE_MAX_PPS: u32 = 200_000;
+/// Destinations of each flow.
+pub const DESTINATIONS_PER_FLOW: usize = 256;
+/// Flows in each direction.
+pub const FLOWS_PER_DIRECTION: usize = 4;
+/// Receive buffer of a probe receiver: some 8 s of 10,000 packets/s, should the machine stall.
+pub const PROBE_RECEIVE_BUFFER_BYTES: usize = 128 << 20;
+/// Receive buffer of the kernel watch.
+pub const NETLINK_RECEIVE_BUFFER_BYTES: usize = 128 << 20;
+/// Capture buffer of tcpdump, KiB: a whole table fits.
+pub const CAPTURE_BUFFER_KIB: u32 = 65_536;
+/// Pauses between arrivals shorter than this are not remembered one by one.
+pub const GAP_REMEMBERED_FROM: Duration = Duration::from_millis(2);
+/// Remembered pauses, duplicates, kernel events and beacon changes: bounds of the lists.
+pub const REMEMBERED_MAX: usize = 4_000_000;
+/// Neighbours in one lab (each has a /24 and a feeder).
+pub const NEIGHBORS_MAX: usize = 16;
+/// Routes in one lab: beyond this the address space cannot have the Internet's shape.
+pub const ROUTES_MAX: usize = 2_000_000;
+/// Mean time between two changes of a beacon; each is jittered by a quarter.
+pub const BEACON_EVERY: Duration = Duration::from_millis(200);
+/// Unread bytes that a feeder holds while a message is incomplete (RFC 8654's largest message, twice).
+pub const FEEDER_BUFFER_BYTES: usize = 128 << 10;

@@ -1,0 +1,135 @@
+//! FRRouting's bgpd, alone (no zebra: its kernel routes do not matter, its sessions do).
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use nix::sys::signal::Signal;
+
+use super::{Neighbor, NeighborPlan, SessionView, count_lines};
+use crate::{
+    error::{Doing, LabError, Result},
+    host::{
+        cleanup,
+        process::{self, Guarded},
+        programs,
+    },
+};
+
+/// A running bgpd.
+#[derive(Debug)]
+pub struct Frr {
+    plan: NeighborPlan,
+    child: Guarded,
+    version: String,
+    log: PathBuf,
+}
+
+impl Frr {
+    /// Writes its configuration and starts it.
+    pub fn start(plan: NeighborPlan) -> Result<Self> {
+        let program = programs::BGPD.find()?;
+        fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
+        let (configuration, log) = (plan.folder.join("bgpd.conf"), plan.folder.join("bgpd.log"));
+        fs::write(&configuration, configuration_text(&plan, &log))
+            .doing(|| format!("write {}", configuration.display()))?;
+        fs::write(plan.folder.join("vtysh.conf"), "").doing(|| "write vtysh.conf".into())?;
+        let said = fs::File::create(plan.folder.join("bgpd.out")).doing(|| "create bgpd.out".into())?;
+        let mut command = Command::new(&program);
+        command.arg("-f").arg(&configuration).arg("-i").arg(plan.folder.join("bgpd.pid"));
+        command.arg("--vty_socket").arg(&plan.folder).arg("-z").arg(plan.folder.join("zserv.api"));
+        // -S: stay root (the lab's folder is root's); -Z: no zebra; -P 0: no TCP console.
+        command.args(["-S", "-Z", "-P", "0", "-p", "179"]);
+        command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
+        let child = Guarded::new("bgpd", plan.namespace.spawn(&mut command)?, Signal::SIGTERM);
+        let version = version(&program)?;
+        Ok(Self { plan, child, version, log })
+    }
+}
+
+fn version(program: &std::path::Path) -> Result<String> {
+    let text = process::run(Command::new(program).arg("--version"))?;
+    // "bgpd version 8.4.4"
+    Ok(text.lines().next().and_then(|l| l.split_whitespace().last()).unwrap_or("unknown").to_owned())
+}
+
+fn configuration_text(plan: &NeighborPlan, log: &std::path::Path) -> String {
+    let (router, feeder) = (plan.router, plan.feeder);
+    format!(
+        "hostname {name}
+log file {log} informational
+log timestamp precision 6
+!
+router bgp {own_as}
+ bgp router-id {address}
+ bgp log-neighbor-changes
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+ no bgp network import-check
+ bgp graceful-restart-disable
+ neighbor {router} remote-as {router_as}
+ neighbor {router} timers {keepalive} {hold}
+ neighbor {router} timers connect 1
+ neighbor {router} advertisement-interval 0
+ neighbor {feeder} remote-as {feeder_as}
+ neighbor {feeder} passive
+ neighbor {feeder} advertisement-interval 0
+ address-family ipv4 unicast
+  neighbor {router} activate
+  neighbor {feeder} activate
+ exit-address-family
+!
+",
+        name = plan.name,
+        log = log.display(),
+        own_as = plan.autonomous_system,
+        address = plan.address,
+        router = router.address,
+        router_as = router.autonomous_system,
+        keepalive = plan.hold_time_s / 3,
+        hold = plan.hold_time_s,
+        feeder = feeder.address,
+        feeder_as = feeder.autonomous_system,
+    )
+}
+
+impl Neighbor for Frr {
+    fn implementation(&self) -> &'static str {
+        "FRR"
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn session(&self) -> Result<SessionView> {
+        let mut command = Command::new(programs::VTYSH.find()?);
+        command.arg("--vty_socket").arg(&self.plan.folder).arg("--config_dir").arg(&self.plan.folder);
+        command.args(["-d", "bgpd", "-c", &format!("show bgp neighbors {} json", self.plan.router.address)]);
+        let text = process::run(&mut command)?;
+        let json: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|e| LabError::Protocol(format!("vtysh's answer is no JSON ({e}): {text}")))?;
+        let peer = json.get(self.plan.router.address.to_string()).cloned().unwrap_or_default();
+        let state = peer.get("bgpState").and_then(|s| s.as_str()).unwrap_or("unknown").to_owned();
+        let uptime_s = peer.get("bgpTimerUpMsec").and_then(serde_json::Value::as_f64).map(|ms| ms / 1000.0);
+        Ok(SessionView { up: state == "Established", state, uptime_s })
+    }
+
+    fn times_down(&self) -> Result<u64> {
+        let neighbor = format!("neighbor {}(", self.plan.router.address);
+        count_lines(&self.log, |line| line.contains("%ADJCHANGE") && line.contains(&neighbor) && line.contains(" Down"))
+    }
+
+    fn check_running(&mut self) -> Result<()> {
+        self.child.check_running()
+    }
+}
+
+impl Drop for Frr {
+    fn drop(&mut self) {
+        self.child.end();
+        cleanup::remove_crash_log_folder(self.child.pid());
+    }
+}

@@ -1,0 +1,131 @@
+//! The neighbours: other people's routers, each in a namespace of its own, run as they would be anywhere.
+//!
+//! Another implementation is another file here: a type that implements [`Neighbor`], and a line in [`Kind`].
+
+pub(crate) mod bird;
+mod frr;
+
+use std::{net::Ipv4Addr, path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{bird::Bird, frr::Frr};
+use crate::{
+    error::{LabError, Result},
+    host::netns::Namespace,
+};
+
+/// The implementations the lab knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// FRRouting's bgpd.
+    Frr,
+    /// BIRD 2.
+    Bird,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Frr, Self::Bird];
+
+    /// Its name on the command line and in names of nodes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Frr => "frr",
+            Self::Bird => "bird",
+        }
+    }
+
+    /// Fails if its programs are missing.
+    pub fn check_installed(self) -> Result<()> {
+        use crate::host::programs;
+        let programs = match self {
+            Self::Frr => [programs::BGPD, programs::VTYSH],
+            Self::Bird => [programs::BIRD, programs::BIRDC],
+        };
+        programs.iter().try_for_each(|p| p.find().map(drop))
+    }
+
+    /// Starts one.
+    pub fn start(self, plan: NeighborPlan) -> Result<Box<dyn Neighbor>> {
+        Ok(match self {
+            Self::Frr => Box::new(Frr::start(plan)?),
+            Self::Bird => Box::new(Bird::start(plan)?),
+        })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = LabError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| LabError::Usage(format!("neighbor kind {text:?} is not known; known are: {}", known())))
+    }
+}
+
+/// What a neighbour is told.
+#[derive(Debug, Clone)]
+pub struct NeighborPlan {
+    /// The node's name.
+    pub name: String,
+    /// Where it lives.
+    pub namespace: Namespace,
+    /// Its files.
+    pub folder: PathBuf,
+    /// Its AS number.
+    pub autonomous_system: u32,
+    /// Its address towards the router.
+    pub address: Ipv4Addr,
+    /// The router.
+    pub router: Peer,
+    /// The feeder behind it.
+    pub feeder: Peer,
+    /// Towards the router; the keepalive time is a third.
+    pub hold_time_s: u16,
+}
+
+/// A BGP peer.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its AS number.
+    pub autonomous_system: u32,
+}
+
+/// A session as the neighbour's own tools show it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionView {
+    /// Established.
+    pub up: bool,
+    /// The state in the implementation's own words.
+    pub state: String,
+    /// How long it has been up, when the implementation says it.
+    pub uptime_s: Option<f64>,
+}
+
+/// A running neighbour. It ends with the value.
+pub trait Neighbor: Send {
+    /// The implementation's name.
+    fn implementation(&self) -> &'static str;
+    /// Its version, as it says itself.
+    fn version(&self) -> &str;
+    /// Its session with the router, as its own tools show it now.
+    fn session(&self) -> Result<SessionView>;
+    /// How often its own log says that the session with the router went down, since it was started.
+    fn times_down(&self) -> Result<u64>;
+    /// Fails if one of its processes has ended.
+    fn check_running(&mut self) -> Result<()>;
+}
+
+/// Counts lines of a log for which something holds.
+fn count_lines(log: &std::path::Path, holds: impl Fn(&str) -> bool) -> Result<u64> {
+    use crate::error::Doing;
+    let bytes = std::fs::read(log).doing(|| format!("read {}", log.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).lines().filter(|line| holds(line)).count() as u64)
+}

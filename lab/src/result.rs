@@ -1,0 +1,317 @@
+//! The lab's result: one JSON object, whose keys other programs rely on, and the verdict.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    bgp::beacon::Delays, kernel_watch::KernelTables, scenario::Bars, subject::Phase, traffic::flow::FlowReport,
+};
+
+/// The verdict when nothing was lost.
+pub const NOTHING_LOST: &str = "nothing-lost";
+
+/// A session as its neighbour, and the wire, saw it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SessionResult {
+    /// The neighbour's address.
+    pub neighbor: String,
+    /// `bgp`.
+    pub protocol: &'static str,
+    /// `FRR`, `BIRD`.
+    pub implementation: String,
+    /// Its version.
+    pub version: String,
+    /// How often the neighbour's log says that the session went down.
+    pub flaps: u64,
+    /// OPEN messages captured.
+    pub opens_on_wire: u64,
+    /// Segments with SYN.
+    pub syns_on_wire: u64,
+    /// Segments with RST.
+    pub resets_on_wire: u64,
+    /// Segments with FIN.
+    pub fins_on_wire: u64,
+    /// NOTIFICATION messages.
+    pub notifications_on_wire: u64,
+    /// UPDATEs equal to the one before.
+    pub repeated_updates: u64,
+    /// The longest time without a BGP byte from the router.
+    pub longest_silence_ms: f64,
+    /// Missing, altered or surplus bytes in the streams.
+    pub stream_faults: Vec<String>,
+    /// Up at the end, by the neighbour's own tools.
+    pub up_at_end: bool,
+}
+
+/// Gaps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct GapResult {
+    /// The router's own word: from the old routing process frozen to the new one live.
+    pub control_plane_ms: Option<f64>,
+    /// The longest time a route change took from one neighbour to the other.
+    pub propagation_max_ms: f64,
+}
+
+/// The kernel's table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct FibResult {
+    /// Routes in it at the end.
+    pub routes: u64,
+    /// Changes, by the kernel's own notifications, that no beacon caused.
+    pub writes_during_switchover: u64,
+    /// Changes that a beacon caused.
+    pub beacon_writes: u64,
+    /// Some of those that no beacon caused.
+    pub examples: Vec<String>,
+}
+
+/// What was measured over one stretch of time: a run, or a whole lab.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Measured {
+    /// What was done.
+    pub name: String,
+    /// [`NOTHING_LOST`], or what was.
+    pub verdict: String,
+    /// How long the router took for it.
+    pub seconds: f64,
+    /// Flows.
+    pub traffic: Vec<FlowReport>,
+    /// Sessions.
+    pub sessions: Vec<SessionResult>,
+    /// Gaps.
+    pub gap: GapResult,
+    /// The kernel's table.
+    pub fib: FibResult,
+    /// Phases of the run.
+    pub phases: Vec<Phase>,
+    /// Resident memory per process, at the end.
+    pub rss_mib: BTreeMap<String, f64>,
+    /// Processor time per process since its start.
+    pub cpu_s: BTreeMap<String, f64>,
+    /// Open descriptors per process, at the end.
+    pub descriptors: BTreeMap<String, u32>,
+    /// The kernel's tables, counted at the end.
+    pub kernel: KernelTables,
+    /// Files in the folder of the router's sockets, at the end.
+    pub run_files: u64,
+    /// Beacons.
+    pub beacons: Vec<BeaconResult>,
+    /// What the router printed.
+    pub log: Vec<String>,
+    /// Evidence that could not be had: then nothing is proven.
+    pub missing_evidence: Vec<String>,
+    /// What went wrong that is not counted elsewhere.
+    pub complaints: Vec<String>,
+}
+
+/// A beacon's delays.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BeaconResult {
+    /// From whom to whom.
+    pub name: String,
+    /// Its delays.
+    #[serde(flatten)]
+    pub delays: Delays,
+}
+
+/// The result of a scenario.
+#[derive(Debug, Clone, Serialize)]
+pub struct LabResult {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The router in the middle.
+    pub subject: String,
+    /// All stretches together: sums, and the worst of each.
+    #[serde(flatten)]
+    pub total: Measured,
+    /// The time before anything was done.
+    pub baseline: Vec<BeaconResult>,
+    /// Packets that the machine's processors dropped in their backlog (not the router, not the lab).
+    pub machine_backlog_drops: u64,
+    /// Routes, rate and seed.
+    pub options: BTreeMap<String, u64>,
+    /// One by one.
+    pub runs: Vec<Measured>,
+}
+
+impl Measured {
+    /// Lost packets of all flows.
+    pub fn lost(&self) -> u64 {
+        self.traffic.iter().map(|f| f.lost).sum()
+    }
+
+    /// Sets the verdict from what was measured.
+    pub fn judge(&mut self, bars: &Bars) {
+        let mut words = self.losses();
+        words.extend(self.beyond(bars));
+        words.extend(self.complaints.iter().cloned());
+        words.extend(self.missing_evidence.iter().map(|e| format!("evidence is missing: {e}")));
+        self.verdict = if words.is_empty() { NOTHING_LOST.into() } else { words.join("; ") };
+    }
+
+    fn losses(&self) -> Vec<String> {
+        let sum = |get: fn(&FlowReport) -> u64| self.traffic.iter().map(get).sum::<u64>();
+        let mut words = Vec::new();
+        let mut say = |count: u64, what: &str| {
+            if count > 0 {
+                words.push(format!("{count} {what}"));
+            }
+        };
+        say(sum(|f| f.lost), "packets lost");
+        say(sum(|f| f.duplicated), "packets duplicated");
+        say(
+            u64::from(!self.traffic.is_empty() && sum(|f| f.sent) == 0),
+            "probes sent: nothing is proven (required: more than 0)",
+        );
+        for session in &self.sessions {
+            let of = &session.neighbor;
+            say(session.flaps, &format!("session flaps at {of}"));
+            say(session.opens_on_wire, &format!("OPEN messages with {of}"));
+            say(session.syns_on_wire, &format!("SYN segments with {of}"));
+            say(session.resets_on_wire, &format!("RST segments with {of}"));
+            say(session.fins_on_wire, &format!("FIN segments with {of}"));
+            say(session.notifications_on_wire, &format!("NOTIFICATION messages with {of}"));
+            say(session.repeated_updates, &format!("repeated UPDATE messages to {of}"));
+            say(
+                session.stream_faults.len() as u64,
+                &format!("faults in the TCP stream with {of} ({})", session.stream_faults.join(", ")),
+            );
+            say(u64::from(!session.up_at_end), &format!("session not up at the end: {of}"));
+        }
+        say(
+            self.fib.writes_during_switchover,
+            &format!("needless writes to the kernel's tables (such as {})", self.fib.examples.join(", ")),
+        );
+        say(self.beacons.iter().map(|b| b.delays.unheard as u64).sum(), "route changes never reached the other side");
+        words
+    }
+
+    fn beyond(&self, bars: &Bars) -> Vec<String> {
+        let over = |what: &str, observed: Option<f64>, bar: Option<f64>, unit: &str| {
+            let (observed, bar) = (observed?, bar?);
+            (observed > bar).then(|| format!("{what} {observed:.1} {unit}, allowed {bar} {unit}"))
+        };
+        [
+            over("control-plane gap", self.gap.control_plane_ms, bars.control_plane_ms, "ms"),
+            over("slowest route change", Some(self.gap.propagation_max_ms), bars.propagation_ms, "ms"),
+            over("the run took", Some(self.seconds), bars.run_s, "s"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// Adds up several measurements: counts are summed, durations and sizes are the worst.
+pub fn merge(name: &str, parts: &[Measured]) -> Measured {
+    let mut parts = parts.iter().cloned();
+    let Some(mut total) = parts.next() else { return Measured { name: name.into(), ..Measured::default() } };
+    total.name = name.into();
+    total.log.clear();
+    for part in parts {
+        merge_flows(&mut total.traffic, &part.traffic);
+        merge_sessions(&mut total.sessions, &part.sessions);
+        if part.seconds > total.seconds {
+            total.phases = part.phases;
+            total.seconds = part.seconds;
+        }
+        total.gap.control_plane_ms =
+            total.gap.control_plane_ms.into_iter().chain(part.gap.control_plane_ms).reduce(f64::max);
+        total.gap.propagation_max_ms = total.gap.propagation_max_ms.max(part.gap.propagation_max_ms);
+        total.fib.routes = part.fib.routes;
+        total.fib.writes_during_switchover += part.fib.writes_during_switchover;
+        total.fib.beacon_writes += part.fib.beacon_writes;
+        total.fib.examples.extend(part.fib.examples);
+        part.rss_mib.into_iter().for_each(|(name, mib)| worst(&mut total.rss_mib, name, mib));
+        part.cpu_s.into_iter().for_each(|(name, s)| worst(&mut total.cpu_s, name, s));
+        total.descriptors.extend(part.descriptors);
+        (total.kernel, total.run_files) = (part.kernel, part.run_files);
+        total.beacons.extend(part.beacons);
+        total.missing_evidence.extend(part.missing_evidence);
+        total.complaints.extend(part.complaints);
+    }
+    total
+}
+
+fn worst(map: &mut BTreeMap<String, f64>, name: String, value: f64) {
+    let slot = map.entry(name).or_insert(value);
+    *slot = slot.max(value);
+}
+
+fn merge_flows(total: &mut [FlowReport], part: &[FlowReport]) {
+    for (sum, flow) in total.iter_mut().zip(part) {
+        sum.sent += flow.sent;
+        sum.received += flow.received;
+        sum.lost += flow.lost;
+        sum.duplicated += flow.duplicated;
+        sum.reordered += flow.reordered;
+        sum.send_errors += flow.send_errors;
+        sum.longest_gap_ms = sum.longest_gap_ms.max(flow.longest_gap_ms);
+        sum.longest_delay_ms = sum.longest_delay_ms.max(flow.longest_delay_ms);
+    }
+}
+
+fn merge_sessions(total: &mut [SessionResult], part: &[SessionResult]) {
+    for (sum, session) in total.iter_mut().zip(part) {
+        sum.flaps += session.flaps;
+        sum.opens_on_wire += session.opens_on_wire;
+        sum.syns_on_wire += session.syns_on_wire;
+        sum.resets_on_wire += session.resets_on_wire;
+        sum.fins_on_wire += session.fins_on_wire;
+        sum.notifications_on_wire += session.notifications_on_wire;
+        sum.repeated_updates += session.repeated_updates;
+        sum.longest_silence_ms = sum.longest_silence_ms.max(session.longest_silence_ms);
+        sum.stream_faults.extend(session.stream_faults.iter().cloned());
+        sum.up_at_end &= session.up_at_end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured() -> Measured {
+        Measured {
+            traffic: vec![FlowReport { name: "a>b/1".into(), sent: 10, received: 10, ..FlowReport::default() }],
+            sessions: vec![SessionResult { neighbor: "10.0.0.2".into(), up_at_end: true, ..SessionResult::default() }],
+            ..Measured::default()
+        }
+    }
+
+    #[test]
+    fn nothing_lost_is_said_only_when_nothing_was() {
+        let bars = Bars { control_plane_ms: Some(100.0), ..Bars::default() };
+        let mut good = measured();
+        good.judge(&bars);
+        assert_eq!(good.verdict, NOTHING_LOST);
+        let spoil: [(fn(&mut Measured), &str); 8] = [
+            (|m| m.traffic[0].lost = 1, "1 packets lost"),
+            (|m| m.traffic[0].duplicated = 2, "2 packets duplicated"),
+            (|m| m.traffic[0].sent = 0, "nothing is proven"),
+            (|m| m.sessions[0].flaps = 1, "1 session flaps at 10.0.0.2"),
+            (|m| m.sessions[0].up_at_end = false, "not up"),
+            (|m| m.fib.writes_during_switchover = 3, "3 needless writes"),
+            (|m| m.gap.control_plane_ms = Some(101.0), "control-plane gap 101.0 ms"),
+            (|m| m.missing_evidence.push("x".into()), "evidence is missing: x"),
+        ];
+        for (spoil, words) in spoil {
+            let mut bad = measured();
+            spoil(&mut bad);
+            bad.judge(&bars);
+            assert!(bad.verdict.contains(words), "{} lacks {words}", bad.verdict);
+        }
+    }
+
+    #[test]
+    fn a_merge_hides_no_loss() {
+        let mut second = measured();
+        second.traffic[0].lost = 1;
+        second.sessions[0].up_at_end = false;
+        second.gap.control_plane_ms = Some(7.0);
+        let mut total = merge("all", &[measured(), second, measured()]);
+        total.judge(&Bars::default());
+        assert_eq!((total.lost(), total.traffic[0].sent, total.gap.control_plane_ms), (1, 30, Some(7.0)));
+        assert!(total.verdict.contains("packets lost") && total.verdict.contains("not up"), "{}", total.verdict);
+    }
+}

@@ -1,0 +1,159 @@
+//! From what the lab recorded to what it says: one measurement per stretch of time.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use super::Bars;
+use crate::{
+    capture::analysis::Wire,
+    error::Result,
+    kernel_watch::KernelTables,
+    lab::Lab,
+    result::{BeaconResult, FibResult, GapResult, Measured, SessionResult},
+    subject::{RunOutcome, SubjectProcess},
+    time::Window,
+};
+
+/// A stretch of time with what was noted at its ends.
+#[derive(Debug, Clone)]
+pub struct Stretch {
+    /// What was done in it.
+    pub name: String,
+    /// From when to when.
+    pub window: Window,
+    /// The flows' numbers at its ends.
+    pub marks: (Vec<u64>, Vec<u64>),
+    /// How often each neighbour's log said "down", at its ends.
+    pub downs: (Vec<u64>, Vec<u64>),
+    /// Whether each session was up at its end.
+    pub up: Vec<bool>,
+    /// The run, if it was one.
+    pub outcome: RunOutcome,
+    /// The router's processes at its end.
+    pub processes: Vec<SubjectProcess>,
+    /// The kernel's tables at its end.
+    pub kernel: KernelTables,
+    /// Files in the folder of the router's sockets at its end.
+    pub run_files: u64,
+    /// What was not as required.
+    pub complaints: Vec<String>,
+}
+
+/// The captures of all links, read.
+pub struct Wires {
+    wires: Vec<std::result::Result<Wire, String>>,
+}
+
+impl Wires {
+    /// Ends the captures and reads them.
+    pub fn stop_and_read(lab: &mut Lab) -> Self {
+        let read = |(file, dropped): (PathBuf, Option<u64>), router| match dropped {
+            Some(0) => Wire::read_file(&file, router).map_err(|e| e.to_string()),
+            Some(count) => Err(format!("tcpdump missed {count} packets")),
+            None => Err("tcpdump did not say whether it missed packets".to_owned()),
+        };
+        let stations = lab.stations.iter_mut();
+        let wires = stations
+            .map(|s| match s.capture.take() {
+                Some(capture) => read(capture.stop(), s.node.router().address),
+                None => Err("no capture ran".to_owned()),
+            })
+            .collect();
+        Self { wires }
+    }
+}
+
+/// Measures one stretch. `whole` is the stretch of the whole lab: all numbers of the flows count.
+pub fn measure(lab: &Lab, wires: &mut Wires, stretch: &Stretch, bars: &Bars, whole: bool) -> Measured {
+    let mut measured = Measured {
+        name: stretch.name.clone(),
+        seconds: stretch.outcome.took.as_secs_f64(),
+        phases: stretch.outcome.phases.clone(),
+        log: stretch.outcome.log.clone(),
+        kernel: stretch.kernel,
+        run_files: stretch.run_files,
+        complaints: stretch.complaints.clone(),
+        ..Measured::default()
+    };
+    if let Some(traffic) = &lab.traffic {
+        let marks = (!whole).then_some((stretch.marks.0.as_slice(), stretch.marks.1.as_slice()));
+        measured.traffic = traffic.report(marks, Some(stretch.window));
+    }
+    measured.sessions = sessions(lab, wires, stretch, &mut measured.missing_evidence);
+    measured.beacons = beacons(lab, stretch.window);
+    measured.gap = GapResult {
+        control_plane_ms: stretch.outcome.control_plane_ms,
+        propagation_max_ms: measured.beacons.iter().map(|b| b.delays.max_ms).fold(0.0, f64::max),
+    };
+    match fib(lab, stretch) {
+        Ok(fib) => measured.fib = fib,
+        Err(error) => measured.missing_evidence.push(error.to_string()),
+    }
+    add_processes(&mut measured, &stretch.processes);
+    measured.judge(bars);
+    measured
+}
+
+/// The beacons' delays in a window.
+pub fn beacons(lab: &Lab, window: Window) -> Vec<BeaconResult> {
+    let of = |b: &std::sync::Arc<crate::bgp::beacon::Beacon>| BeaconResult {
+        name: b.name.clone(),
+        delays: b.delays(window.from.mono_ns, window.to.mono_ns),
+    };
+    lab.beacons.iter().map(of).collect()
+}
+
+fn fib(lab: &Lab, stretch: &Stretch) -> Result<FibResult> {
+    let Some(watch) = &lab.watch else { return Ok(FibResult::default()) };
+    let writes = watch.writes(stretch.window)?;
+    Ok(FibResult {
+        routes: stretch.kernel.routes,
+        writes_during_switchover: writes.needless(),
+        beacon_writes: writes.beacon,
+        examples: writes.examples,
+    })
+}
+
+fn sessions(lab: &Lab, wires: &mut Wires, stretch: &Stretch, missing: &mut Vec<String>) -> Vec<SessionResult> {
+    let mut out = Vec::new();
+    for (index, (station, wire)) in lab.stations.iter().zip(&mut wires.wires).enumerate() {
+        let at = |list: &[u64]| list.get(index).copied().unwrap_or(0);
+        let mut session = SessionResult {
+            neighbor: station.node.peer().address.to_string(),
+            protocol: "bgp",
+            implementation: station.neighbor.implementation().to_owned(),
+            version: station.neighbor.version().to_owned(),
+            flaps: at(&stretch.downs.1).saturating_sub(at(&stretch.downs.0)),
+            up_at_end: stretch.up.get(index).copied().unwrap_or(false),
+            ..SessionResult::default()
+        };
+        match wire {
+            Ok(wire) => {
+                let report = wire.report(stretch.window);
+                session.opens_on_wire = report.opens;
+                session.syns_on_wire = report.syns;
+                session.resets_on_wire = report.resets;
+                session.fins_on_wire = report.fins;
+                session.notifications_on_wire = report.notifications;
+                session.repeated_updates = report.repeated_updates;
+                session.longest_silence_ms = report.longest_silence_ms;
+                session.stream_faults = report.faults;
+            }
+            Err(why) => missing.push(format!("the capture towards {}: {why}", station.node.name)),
+        }
+        out.push(session);
+    }
+    out
+}
+
+/// By name; two of the same name (both slots in a run) are numbered.
+fn add_processes(measured: &mut Measured, processes: &[SubjectProcess]) {
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for process in processes {
+        let count = seen.entry(&process.name).or_default();
+        *count += 1;
+        let name = if *count == 1 { process.name.clone() } else { format!("{}#{count}", process.name) };
+        measured.rss_mib.insert(name.clone(), (process.usage.rss_mib * 10.0).round() / 10.0);
+        measured.cpu_s.insert(name.clone(), process.usage.cpu_s);
+        measured.descriptors.insert(name, process.usage.descriptors);
+    }
+}

@@ -1,0 +1,191 @@
+//! Scenarios as data: what is in the lab, what is done to the router, what it is held to. The built-in ones are a table;
+//! a file with the same fields (`holdfast lab show NAME` prints one) is a scenario too.
+
+pub mod growth;
+pub mod measure;
+pub mod runner;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Doing, LabError, Result},
+    neighbor::Kind,
+    subject::Fault,
+};
+
+/// One thing done to the router, under traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Nothing: the lab proves that it loses nothing by itself.
+    Observe {
+        /// For how long.
+        seconds: u64,
+    },
+    /// An in-service reboot that must succeed.
+    Reboot,
+    /// An in-service reboot in whose middle the new engine is disturbed: it must be undone.
+    FailingReboot {
+        /// By what.
+        fault: Fault,
+    },
+    /// A process of the primary is killed at rest: it must be restarted.
+    Kill {
+        /// Its name.
+        process: String,
+    },
+}
+
+/// What the router is held to, beyond losing nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Bars {
+    /// Longest control-plane gap.
+    pub control_plane_ms: Option<f64>,
+    /// Longest delay of a route change from one neighbour to the other.
+    pub propagation_ms: Option<f64>,
+    /// Longest run.
+    pub run_s: Option<f64>,
+    /// No growth of memory, descriptors or kernel objects from the second run to the last.
+    pub no_growth: bool,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub shows: String,
+    /// What it needs, beside root.
+    pub needs: String,
+    /// Routes in all.
+    pub routes: usize,
+    /// Probes per second in each direction.
+    pub rate: u32,
+    /// How often its steps are done.
+    pub runs: u32,
+    /// A new lab for every repetition, instead of all in one.
+    pub fresh_lab: bool,
+    /// The neighbours.
+    pub neighbors: Vec<Kind>,
+    /// Environment of the router.
+    #[serde(default)]
+    pub environment: Vec<(String, String)>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What the router is held to.
+    #[serde(default)]
+    pub bars: Bars,
+}
+
+const NEEDS: &str = "Debian packages frr, bird2, tcpdump, iproute2";
+
+impl Scenario {
+    fn base(name: &str, shows: &str, steps: Vec<Step>) -> Self {
+        Self {
+            name: name.into(),
+            shows: shows.into(),
+            needs: NEEDS.into(),
+            routes: 100_000,
+            rate: 5_000,
+            runs: 1,
+            fresh_lab: false,
+            neighbors: vec![Kind::Frr, Kind::Bird],
+            environment: Vec::new(),
+            steps,
+            bars: Bars::default(),
+        }
+    }
+
+    /// The built-in scenarios.
+    pub fn built_in() -> Vec<Self> {
+        let bars =
+            Bars { control_plane_ms: Some(100.0), propagation_ms: Some(250.0), run_s: Some(30.0), no_growth: false };
+        let process = |name: &str| Step::Kill { process: name.into() };
+        vec![
+            Self {
+                fresh_lab: true,
+                bars,
+                ..Self::base(
+                    "issr-basic",
+                    "one in-service reboot between FRR and BIRD, hold time 9 s, graceful restart off: no packet, session or byte is lost",
+                    vec![Step::Reboot],
+                )
+            },
+            Self {
+                runs: 20,
+                bars: Bars { no_growth: true, ..bars },
+                ..Self::base(
+                    "issr-repeat",
+                    "many in-service reboots in a row under the same traffic: nothing lost, and nothing grows",
+                    vec![Step::Reboot],
+                )
+            },
+            Self {
+                environment: vec![("HOLDFAST_PAUSE_BEFORE".into(), "activate:1500".into())],
+                ..Self::base(
+                    "issr-rollback",
+                    "the new engine is killed, then hung, right after the handoff: the old one is back and nothing was lost; then a run succeeds",
+                    vec![
+                        Step::FailingReboot { fault: Fault::Kill },
+                        Step::FailingReboot { fault: Fault::Hang },
+                        Step::Reboot,
+                    ],
+                )
+            },
+            Self::base(
+                "crash-matrix",
+                "kill -9 of mgd and of pfed at rest: restarted, nothing lost, no needless write to the kernel",
+                vec![process("mgd"), process("pfed")],
+            ),
+            Self {
+                fresh_lab: true,
+                ..Self::base(
+                    "baseline",
+                    "nothing at all is done to the router: whatever is lost here, the lab or the machine lost",
+                    vec![Step::Observe { seconds: 10 }],
+                )
+            },
+        ]
+    }
+
+    /// A built-in scenario by name, or one from a file.
+    pub fn load(name: &str) -> Result<Self> {
+        let built_in = Self::built_in();
+        if let Some(found) = built_in.iter().find(|s| s.name == name) {
+            return Ok(found.clone());
+        }
+        if !Path::new(name).extension().is_some_and(|e| e == "json") {
+            let known = built_in.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(LabError::Usage(format!(
+                "scenario {name:?} is not known; known are: {known}, or the path of a .json file"
+            )));
+        }
+        let text = std::fs::read_to_string(name).doing(|| format!("read {name}"))?;
+        serde_json::from_str(&text).map_err(|e| LabError::Usage(format!("{name}:{}:{}: {e}", e.line(), e.column())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_scenario_survives_a_file() {
+        for scenario in Scenario::built_in() {
+            let text = serde_json::to_string_pretty(&scenario).unwrap();
+            assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+            assert_eq!(Scenario::load(&scenario.name).unwrap(), scenario);
+        }
+    }
+
+    #[test]
+    fn an_unknown_one_is_refused_with_the_known() {
+        let error = Scenario::load("issr-nonsense").unwrap_err().to_string();
+        assert!(error.contains("issr-nonsense") && error.contains("issr-basic"), "{error}");
+    }
+}

@@ -1,0 +1,310 @@
+//! Runs a scenario: builds the lab, starts traffic and beacons, lets a while pass with nothing happening, takes the
+//! steps, lets a while pass again, takes everything down, and measures.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Scenario, Step, growth,
+    measure::{Stretch, Wires, beacons, measure},
+};
+use crate::{
+    bgp::beacon::Beacon,
+    error::{LabError, Result},
+    host::{interrupt, procfs},
+    kernel_watch::KernelTables,
+    lab::{Lab, LabPlan},
+    limits,
+    progress::Progress,
+    result::{LabResult, Measured, merge},
+    subject::{RunOutcome, SubjectKind},
+    time::{Moment, Window},
+    topology::Topology,
+};
+
+/// What the user chose beside the scenario.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The router in the middle.
+    pub subject: SubjectKind,
+    /// Of everything random that matters.
+    pub seed: u64,
+    /// Leave the lab up.
+    pub keep: bool,
+}
+
+/// What is called when a lab is to be kept: with the lab, after the result is known.
+pub type KeepHook<'a> = &'a mut dyn FnMut(&Lab, &LabResult) -> Result<()>;
+
+/// Runs a scenario to its result. `print` receives the lines that the router prints during a run.
+pub fn run(
+    scenario: &Scenario,
+    options: &Options,
+    progress: &Progress,
+    print: &mut dyn FnMut(&str),
+    keep: KeepHook<'_>,
+) -> Result<LabResult> {
+    let labs = if scenario.fresh_lab { scenario.runs.max(1) } else { 1 };
+    let mut results = Vec::new();
+    for number in 1..=labs {
+        if labs > 1 {
+            progress.step(&format!("run {number} of {labs}"));
+        }
+        let last = number == labs;
+        let mut hook = |lab: &Lab, result: &LabResult| if last && options.keep { keep(lab, result) } else { Ok(()) };
+        results.push(one_lab(scenario, options, progress, print, &mut hook)?);
+    }
+    Ok(together(scenario, results))
+}
+
+/// Several labs' results as one.
+fn together(scenario: &Scenario, mut results: Vec<LabResult>) -> LabResult {
+    if results.len() == 1 {
+        return results.remove(0);
+    }
+    let parts: Vec<Measured> = results.iter().map(|r| r.total.clone()).collect();
+    let mut total = merge(&scenario.name, &parts);
+    total.judge(&scenario.bars);
+    let runs = results.iter_mut().flat_map(|r| std::mem::take(&mut r.runs)).collect();
+    let machine_backlog_drops = results.iter().map(|r| r.machine_backlog_drops).sum();
+    let baseline = results.iter_mut().flat_map(|r| std::mem::take(&mut r.baseline)).collect();
+    let first = results.remove(0);
+    LabResult { total, runs, baseline, machine_backlog_drops, ..first }
+}
+
+fn one_lab(
+    scenario: &Scenario,
+    options: &Options,
+    progress: &Progress,
+    print: &mut dyn FnMut(&str),
+    keep: KeepHook<'_>,
+) -> Result<LabResult> {
+    let plan = LabPlan {
+        scenario: scenario.name.clone(),
+        topology: Topology::new(&scenario.neighbors)?,
+        routes: scenario.routes,
+        rate_pps: scenario.rate,
+        seed: options.seed,
+        subject: options.subject,
+        environment: scenario.environment.clone(),
+    };
+    let mut lab = Lab::build(plan, progress)?;
+    let drops = procfs::backlog_drops();
+    lab.run_beacons(true);
+    lab.start_traffic()?;
+    progress.step(&format!(
+        "traffic runs: {} probes/s each way; beacons change every {} ms",
+        scenario.rate,
+        limits::BEACON_EVERY.as_millis()
+    ));
+    let start = Notes::take(&lab)?;
+    let baseline = observe_baseline()?;
+    let mut stretches = Vec::new();
+    let rounds = if scenario.fresh_lab { 1 } else { scenario.runs.max(1) };
+    for round in 1..=rounds {
+        for step in &scenario.steps {
+            let stretch = take_step(&mut lab, step, (rounds > 1).then_some(round), progress, print)?;
+            stretches.push(stretch);
+        }
+    }
+    interrupt::sleep(limits::AFTERMATH)?;
+    quiet(&mut lab)?;
+    let whole = whole_stretch(&mut lab, &start, &stretches)?;
+    let mut result = conclude(&mut lab, scenario, &stretches, &whole, baseline);
+    result.machine_backlog_drops = procfs::backlog_drops().saturating_sub(drops);
+    result.options = BTreeMap::from([
+        ("routes".to_owned(), scenario.routes as u64),
+        ("rate".to_owned(), u64::from(scenario.rate)),
+        ("seed".to_owned(), options.seed),
+    ]);
+    keep(&lab, &result)?;
+    progress.detail("taking the lab down");
+    lab.remove()?;
+    progress.step("the lab is gone: no namespace, process or file is left");
+    Ok(result)
+}
+
+/// What is noted at the ends of a stretch.
+struct Notes {
+    at: Moment,
+    marks: Vec<u64>,
+    downs: Vec<u64>,
+}
+
+impl Notes {
+    fn take(lab: &Lab) -> Result<Self> {
+        Ok(Self {
+            marks: lab.traffic.as_ref().map(|t| t.mark()).unwrap_or_default(),
+            downs: lab.stations.iter().map(|s| s.neighbor.times_down()).collect::<Result<_>>()?,
+            at: Moment::now(),
+        })
+    }
+}
+
+fn observe_baseline() -> Result<Window> {
+    let from = Moment::now();
+    interrupt::sleep(limits::BASELINE)?;
+    Ok(Window { from, to: Moment::now() })
+}
+
+/// One step, from a note before to a note after.
+fn take_step(
+    lab: &mut Lab,
+    step: &Step,
+    round: Option<u32>,
+    progress: &Progress,
+    print: &mut dyn FnMut(&str),
+) -> Result<Stretch> {
+    let name = round.map_or_else(|| title(step), |round| format!("{} {round}", title(step)));
+    progress.step(&name);
+    let before = Notes::take(lab)?;
+    let (outcome, mut complaints) = perform(lab, step, print)?;
+    if let Err(error) = lab.wait_until_converged() {
+        pass_interrupt(&error)?;
+        complaints.push(format!("afterwards: {error}"));
+    }
+    // What was sent at the last moment shall arrive within the stretch.
+    interrupt::sleep(Duration::from_secs(1))?;
+    let (up, processes) = (sessions_up(lab), lab.subject()?.processes());
+    let processes = processes.unwrap_or_else(|error| {
+        complaints.push(error.to_string());
+        Vec::new()
+    });
+    let after = Notes::take(lab)?;
+    if let Some(traffic) = &lab.traffic {
+        let (sent, received) = traffic.totals();
+        progress.step(&format!(
+            "{name}: took {:.1} s; {sent} probes sent so far, {received} received",
+            outcome.took.as_secs_f64()
+        ));
+    }
+    Ok(Stretch {
+        name,
+        window: Window { from: before.at, to: after.at },
+        marks: (before.marks, after.marks),
+        downs: (before.downs, after.downs),
+        up,
+        outcome,
+        processes,
+        kernel: KernelTables::count(&lab.router)?,
+        run_files: lab.subject()?.run_files(),
+        complaints,
+    })
+}
+
+fn pass_interrupt(error: &LabError) -> Result<()> {
+    if matches!(error, LabError::Interrupted) { Err(LabError::Interrupted) } else { Ok(()) }
+}
+
+fn sessions_up(lab: &Lab) -> Vec<bool> {
+    lab.stations.iter().map(|s| s.neighbor.session().is_ok_and(|view| view.up)).collect()
+}
+
+fn title(step: &Step) -> String {
+    match step {
+        Step::Observe { seconds } => format!("observe for {seconds} s"),
+        Step::Reboot => "in-service reboot".into(),
+        Step::FailingReboot { fault } => format!("in-service reboot, {fault:?} of the new engine").to_lowercase(),
+        Step::Kill { process } => format!("kill -9 of {process}"),
+    }
+}
+
+/// Does it. What the router did wrong is a complaint, not an error: the evidence is wanted all the more.
+fn perform(lab: &mut Lab, step: &Step, print: &mut dyn FnMut(&str)) -> Result<(RunOutcome, Vec<String>)> {
+    let subject = lab.subject()?;
+    let start = std::time::Instant::now();
+    let outcome = match step {
+        Step::Observe { seconds } => interrupt::sleep(Duration::from_secs(*seconds)).map(|()| RunOutcome::default()),
+        Step::Reboot => subject.reboot(print),
+        Step::FailingReboot { fault } => subject.reboot_with_fault(*fault, print),
+        Step::Kill { process } => subject.kill_and_wait(process).map(|()| RunOutcome::default()),
+    };
+    let mut outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error @ (LabError::Interrupted | LabError::Usage(_))) => return Err(error),
+        Err(error) => {
+            let outcome = RunOutcome { took: start.elapsed(), ..RunOutcome::default() };
+            return Ok((outcome, vec![format!("{}: {error}", title(step))]));
+        }
+    };
+    if outcome.took.is_zero() {
+        outcome.took = start.elapsed();
+    }
+    let complaints = required(step, &outcome).into_iter().collect();
+    Ok((outcome, complaints))
+}
+
+/// What a step requires of the run's end.
+fn required(step: &Step, outcome: &RunOutcome) -> Option<String> {
+    let last = outcome.log.iter().rev().find(|l| !l.trim().is_empty()).map_or("nothing", String::as_str);
+    match step {
+        Step::Reboot if !outcome.success => Some(format!("the reboot failed; the router's last word: {last}")),
+        Step::Reboot if outcome.control_plane_ms.is_none() => {
+            Some("the router's report has no control-plane gap".into())
+        }
+        Step::FailingReboot { .. } if outcome.success => {
+            Some("the run succeeded although its new engine was disturbed".into())
+        }
+        Step::FailingReboot { .. } if !says_undone(outcome) => {
+            Some(format!("the run's log does not say that it was undone; the router's last word: {last}"))
+        }
+        _ => None,
+    }
+}
+
+fn says_undone(outcome: &RunOutcome) -> bool {
+    let words = ["undone", "rolled back", "rollback", "rolling back", "thaw"];
+    let text = outcome.log.iter().chain(&outcome.verdict).map(|l| l.to_lowercase()).collect::<Vec<_>>().join("\n");
+    words.iter().any(|word| text.contains(word))
+}
+
+/// Ends the beacons, then the traffic, and waits for what is under way.
+fn quiet(lab: &mut Lab) -> Result<()> {
+    lab.run_beacons(false);
+    let end = std::time::Instant::now() + limits::STRAGGLERS_WITHIN;
+    while !lab.beacons.iter().all(|b: &std::sync::Arc<Beacon>| b.all_heard()) && std::time::Instant::now() < end {
+        interrupt::sleep(limits::POLL_EVERY)?;
+    }
+    if let Some(traffic) = &mut lab.traffic {
+        traffic.stop();
+    }
+    interrupt::check()
+}
+
+/// From the start of the traffic to now.
+fn whole_stretch(lab: &mut Lab, start: &Notes, stretches: &[Stretch]) -> Result<Stretch> {
+    let end = Notes::take(lab)?;
+    let slowest = stretches.iter().max_by_key(|s| s.outcome.took).map(|s| s.outcome.clone()).unwrap_or_default();
+    let gap = stretches.iter().filter_map(|s| s.outcome.control_plane_ms).reduce(f64::max);
+    let processes = stretches.last().map(|s| s.processes.clone()).unwrap_or_default();
+    Ok(Stretch {
+        name: lab.plan.scenario.clone(),
+        window: Window { from: start.at, to: end.at },
+        marks: (start.marks.clone(), end.marks),
+        downs: (start.downs.clone(), end.downs),
+        up: sessions_up(lab),
+        outcome: RunOutcome { control_plane_ms: gap, log: Vec::new(), ..slowest },
+        processes,
+        kernel: KernelTables::count(&lab.router)?,
+        run_files: lab.subject()?.run_files(),
+        complaints: stretches.iter().flat_map(|s| s.complaints.clone()).collect(),
+    })
+}
+
+fn conclude(lab: &mut Lab, scenario: &Scenario, stretches: &[Stretch], whole: &Stretch, baseline: Window) -> LabResult {
+    let mut wires = Wires::stop_and_read(lab);
+    let runs: Vec<_> = stretches.iter().map(|s| measure(lab, &mut wires, s, &scenario.bars, false)).collect();
+    let mut total = measure(lab, &mut wires, whole, &scenario.bars, true);
+    if scenario.bars.no_growth {
+        total.complaints.extend(growth::complaints(&runs, lab.beacons.len()));
+        total.judge(&scenario.bars);
+    }
+    LabResult {
+        scenario: scenario.name.clone(),
+        subject: lab.subject.as_ref().map(|s| s.title()).unwrap_or_default(),
+        total,
+        baseline: beacons(lab, baseline),
+        machine_backlog_drops: 0,
+        options: BTreeMap::new(),
+        runs,
+    }
+}

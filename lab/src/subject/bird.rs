@@ -1,0 +1,106 @@
+//! BIRD 2 in the middle, with its kernel export: the same lab with what operators have today. Its reboot is a stop and
+//! a start.
+
+use std::{fmt::Write as _, fs, path::PathBuf, time::Instant};
+
+use super::{LineSink, Phase, RunOutcome, Subject, SubjectPlan, SubjectProcess};
+use crate::{
+    error::{Doing, LabError, Result},
+    host::{interrupt, process::Guarded, procfs},
+    limits,
+    neighbor::bird as bird_tools,
+    topology::{self, Topology},
+};
+
+/// A running BIRD.
+#[derive(Debug)]
+pub struct BirdSubject {
+    plan: SubjectPlan,
+    socket: PathBuf,
+    child: Option<Guarded>,
+    version: String,
+}
+
+impl BirdSubject {
+    /// Writes its configuration and starts it.
+    pub fn start(plan: SubjectPlan) -> Result<Self> {
+        fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
+        let socket = plan.folder.join("bird.ctl");
+        let mut subject = Self { plan, socket, child: None, version: bird_tools::version()? };
+        subject.spawn()?;
+        Ok(subject)
+    }
+
+    fn spawn(&mut self) -> Result<()> {
+        let text = configuration_text(&self.plan.topology);
+        self.child = Some(bird_tools::spawn(&self.plan.namespace, &self.plan.folder, &text, &self.socket)?);
+        interrupt::wait_for("BIRD to answer", limits::COMMAND_WITHIN, || {
+            bird_tools::control(&self.socket, "show status").map(drop).map_err(|e| e.to_string())
+        })
+    }
+
+    fn wait_until_up(&self) -> Result<()> {
+        let wanted = self.plan.topology.neighbors.len();
+        interrupt::wait_for("BIRD's sessions", limits::SESSIONS_UP_WITHIN, || {
+            let text = bird_tools::control(&self.socket, "show protocols").map_err(|e| e.to_string())?;
+            let up = text.lines().filter(|l| l.contains("Established")).count();
+            if up == wanted { Ok(()) } else { Err(format!("{up} of {wanted} established")) }
+        })
+    }
+}
+
+fn configuration_text(topology: &Topology) -> String {
+    let mut text = format!(
+        "router id {};\nprotocol device {{}}\nprotocol direct {{ ipv4; }}\nprotocol kernel {{ ipv4 {{ import none; export where source = RTS_BGP; }}; metric 20; }}\n",
+        topology.router_id()
+    );
+    for node in &topology.neighbors {
+        let (own, peer) = (node.router(), node.peer());
+        let _ = writeln!(
+            text,
+            "protocol bgp {} {{ local {} as {}; neighbor {} as {}; hold time {}; graceful restart off; connect delay time 1; connect retry time 1; ipv4 {{ import all; export where source = RTS_BGP; }}; }}",
+            node.name,
+            own.address,
+            own.autonomous_system,
+            peer.address,
+            peer.autonomous_system,
+            topology::HOLD_TIME_S
+        );
+    }
+    text
+}
+
+impl Subject for BirdSubject {
+    fn title(&self) -> String {
+        format!("BIRD {}", self.version)
+    }
+
+    fn reboot(&mut self, lines: LineSink<'_>) -> Result<RunOutcome> {
+        let start = Instant::now();
+        lines("BIRD knows no in-service reboot: it is stopped and started again");
+        if let Some(mut child) = self.child.take() {
+            child.end();
+        }
+        let away = start.elapsed();
+        self.spawn()?;
+        self.wait_until_up()?;
+        let took = start.elapsed();
+        lines(&format!("all sessions are up again after {:.1} s", took.as_secs_f64()));
+        let ms = |d: std::time::Duration| (d.as_secs_f64() * 1000.0).round();
+        let phases =
+            vec![Phase { name: "stop".into(), ms: ms(away) }, Phase { name: "start".into(), ms: ms(took - away) }];
+        let control_plane_ms = Some(ms(took));
+        Ok(RunOutcome { success: true, took, control_plane_ms, phases, ..RunOutcome::default() })
+    }
+
+    fn processes(&self) -> Result<Vec<SubjectProcess>> {
+        let pid = self.child.as_ref().map(Guarded::pid).unwrap_or(0);
+        let usage = procfs::usage(pid).ok_or_else(|| LabError::Subject("BIRD is not running".into()))?;
+        Ok(vec![SubjectProcess { name: "bird".into(), pid, usage }])
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.child = None;
+        Ok(())
+    }
+}

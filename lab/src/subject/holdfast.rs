@@ -1,0 +1,308 @@
+//! Holdfast itself, through its command alone; what happens inside is looked at through /proc.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{
+    Fault, LineSink, Phase, RunOutcome, Subject, SubjectPlan, SubjectProcess,
+    cli::{self, Cli, Running},
+};
+use crate::{
+    error::{Doing, LabError, Result},
+    host::{interrupt, process, procfs, programs},
+    limits,
+    topology::{self, Topology},
+};
+
+/// `force` is for routers whose configuration asks for minutes between two runs; the lab's asks for none, and the word does no harm.
+const REBOOT: &str = "request system reboot in-service no-confirm force";
+
+/// A running router.
+#[derive(Debug)]
+pub struct Holdfast {
+    program: PathBuf,
+    run_dir: PathBuf,
+    cli: Cli,
+    version: String,
+    stopped: bool,
+}
+
+impl Holdfast {
+    /// Writes its configuration and starts it; returns when it is up.
+    pub fn start(plan: SubjectPlan) -> Result<Self> {
+        let program = programs::own_binary("holdfast")?;
+        fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
+        let configuration = plan.folder.join("router.conf");
+        fs::write(&configuration, configuration_text(&plan.topology))
+            .doing(|| format!("write {}", configuration.display()))?;
+        let (run_dir, state_dir) = (plan.folder.join("run"), plan.folder.join("state"));
+        let version = process::run(Command::new(&program).arg("version"))?.trim().to_owned();
+        let mut command = Command::new(&program);
+        command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
+        command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(&state_dir);
+        command.envs(plan.environment.iter().cloned());
+        let typed = process::typed(&command);
+        let mut said = Vec::new();
+        let status = Running::start(command)?.finish(limits::ROUTER_START_WITHIN, |line| said.push(line.to_owned()))?;
+        if !status.success() {
+            return Err(LabError::Command { command: typed, status, output: said.join("\n") });
+        }
+        Ok(Self { cli: Cli::new(&program, &run_dir), program, run_dir, version, stopped: false })
+    }
+
+    /// The process ids of one of its programs, in any slot, found by its run-dir on the command line.
+    fn pids_of(&self, name: &str) -> Vec<u32> {
+        let run_dir = self.run_dir.display().to_string();
+        let is_it = |pid: &u32| {
+            let line = procfs::command_line(*pid);
+            let program = Path::new(line.split(' ').next().unwrap_or_default());
+            program.file_name().is_some_and(|n| n == name) && line.contains(&run_dir) && procfs::alive(*pid)
+        };
+        procfs::all_pids().into_iter().filter(is_it).collect()
+    }
+
+    fn primary_pid(&self, name: &str) -> Result<u32> {
+        match self.pids_of(name).as_slice() {
+            [pid] => Ok(*pid),
+            other => {
+                Err(LabError::Subject(format!("{} processes named {name} at rest, required 1: {other:?}", other.len())))
+            }
+        }
+    }
+
+    fn outcome(&self, success: bool, log: Vec<String>, took: Duration) -> RunOutcome {
+        let report = self.cli.json("show chassis in-service-upgrade report").unwrap_or(Value::Null);
+        RunOutcome {
+            success,
+            log,
+            took,
+            control_plane_ms: cli::find(&report, "control_plane_gap_ms").and_then(Value::as_f64),
+            phases: phases(&report),
+            verdict: cli::find(&report, "verdict").and_then(Value::as_str).map(str::to_owned),
+        }
+    }
+
+    /// Waits for the moment in which the old rpd is frozen and the new one is not yet confirmed; returns the new one.
+    fn wait_for_handoff(&self, old: u32, running: &mut Running, lines: &mut dyn FnMut(&str)) -> Result<u32> {
+        let end = Instant::now() + limits::RUN_WITHIN;
+        loop {
+            interrupt::check()?;
+            running.drain(&mut *lines);
+            let new = self.pids_of("rpd").into_iter().find(|&pid| pid != old);
+            if let Some(new) = new.filter(|_| procfs::is_stopped(old)) {
+                return Ok(new);
+            }
+            if running.has_ended() || Instant::now() >= end {
+                return Err(LabError::Subject(format!(
+                    "the run ended, or hung, before the old rpd ({old}) was seen frozen beside a new one ({new:?}); \
+                     is HOLDFAST_PAUSE_BEFORE=activate:1500 obeyed?"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn phases(report: &Value) -> Vec<Phase> {
+    let Some(list) = cli::find(report, "phases").and_then(Value::as_array) else { return Vec::new() };
+    list.iter()
+        .filter_map(|phase| {
+            let ms = cli::find(phase, "duration_ms").or_else(|| cli::find(phase, "ms"))?;
+            // 64-bit numbers may travel as strings in protobuf's JSON.
+            let ms = ms.as_f64().or_else(|| ms.as_str()?.parse().ok())?;
+            Some(Phase { name: cli::find(phase, "name")?.as_str()?.to_owned(), ms })
+        })
+        .collect()
+}
+
+/// The router's configuration: the same for every scenario.
+pub fn configuration_text(topology: &Topology) -> String {
+    let mut neighbors = String::new();
+    for node in &topology.neighbors {
+        let peer = node.peer();
+        // One group per neighbour: they differ in their AS.
+        let _ = write!(
+            neighbors,
+            "        group {} {{\n            type external;\n            peer-as {};\n            hold-time {};\n            neighbor {};\n        }}\n",
+            node.name,
+            peer.autonomous_system,
+            topology::HOLD_TIME_S,
+            peer.address
+        );
+    }
+    format!(
+        "system {{
+    host-name lab-router;
+}}
+chassis {{
+    redundancy {{
+        graceful-switchover;
+    }}
+    in-service {{
+        minimum-spacing 0;
+    }}
+}}
+routing-options {{
+    router-id {};
+    autonomous-system {};
+    nonstop-routing;
+}}
+protocols {{
+    bgp {{
+{neighbors}    }}
+}}
+",
+        topology.router_id(),
+        topology::ROUTER_AS,
+    )
+}
+
+impl Subject for Holdfast {
+    fn title(&self) -> String {
+        self.version.clone()
+    }
+
+    fn reboot(&mut self, lines: LineSink<'_>) -> Result<RunOutcome> {
+        let (start, mut log) = (Instant::now(), Vec::new());
+        let status = self.cli.start(REBOOT)?.finish(limits::RUN_WITHIN, |line| {
+            lines(line);
+            log.push(line.to_owned());
+        })?;
+        let took = start.elapsed();
+        Ok(self.outcome(status.success(), log, took))
+    }
+
+    fn processes(&self) -> Result<Vec<SubjectProcess>> {
+        let json = self.cli.json("show system processes")?;
+        let mut objects = Vec::new();
+        cli::objects_with(&json, "pid", &mut objects);
+        let process = |object: &&Value| {
+            let pid = u32::try_from(object.get("pid")?.as_u64()?).ok()?;
+            let name = object.get("name")?.as_str()?.to_owned();
+            Some(SubjectProcess { name, pid, usage: procfs::usage(pid)? })
+        };
+        let mut list: Vec<_> = objects.iter().filter_map(process).collect();
+        // The supervisor need not list itself.
+        for pid in
+            self.pids_of("chassisd").into_iter().filter(|pid| list.iter().all(|p| p.pid != *pid)).collect::<Vec<_>>()
+        {
+            if let Some(usage) = procfs::usage(pid) {
+                list.push(SubjectProcess { name: "chassisd".into(), pid, usage });
+            }
+        }
+        if list.len() < 2 {
+            return Err(LabError::Subject(format!("`show system processes` names no running processes: {json}")));
+        }
+        Ok(list)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.stopped, true) {
+            return Ok(());
+        }
+        let mut command = Command::new(&self.program);
+        command.arg("stop").arg("--run-dir").arg(&self.run_dir);
+        let mut said = Vec::new();
+        let typed = process::typed(&command);
+        let status = Running::start(command)?.finish(limits::COMMAND_WITHIN, |line| said.push(line.to_owned()))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(LabError::Command { command: typed, status, output: said.join("\n") })
+        }
+    }
+
+    fn run_files(&self) -> u64 {
+        count_files(&self.run_dir)
+    }
+
+    fn login(&self) -> Option<String> {
+        Some(self.cli.typed())
+    }
+
+    fn reboot_with_fault(&mut self, fault: Fault, lines: LineSink<'_>) -> Result<RunOutcome> {
+        let old = self.primary_pid("rpd")?;
+        let (start, mut log) = (Instant::now(), Vec::new());
+        let mut note = |line: &str| {
+            lines(line);
+            log.push(line.to_owned());
+        };
+        let mut running = self.cli.start(REBOOT)?;
+        let new = self.wait_for_handoff(old, &mut running, &mut note)?;
+        process::signal(
+            new,
+            match fault {
+                Fault::Kill => Signal::SIGKILL,
+                Fault::Hang => Signal::SIGSTOP,
+            },
+        );
+        note(&format!(
+            "-- the lab: {fault:?} of the new rpd (process {new}) while the old one (process {old}) is frozen"
+        ));
+        let status = running.finish(limits::RUN_WITHIN, &mut note)?;
+        let took = start.elapsed();
+        if procfs::is_stopped(old) || !procfs::alive(old) {
+            return Err(LabError::Subject(format!(
+                "after the run was undone the old rpd (process {old}) is not running again"
+            )));
+        }
+        Ok(self.outcome(status.success(), log, took))
+    }
+
+    fn kill_and_wait(&mut self, name: &str) -> Result<()> {
+        let old = self.primary_pid(name)?;
+        process::signal(old, Signal::SIGKILL);
+        interrupt::wait_for(&format!("another {name} in place of the killed one"), limits::RESTART_WITHIN, || {
+            let pids = self.pids_of(name);
+            match pids.as_slice() {
+                [new] if *new != old => self.cli.text("show bgp summary").map(drop).map_err(|e| e.to_string()),
+                other => Err(format!("processes {other:?}, the killed one was {old}")),
+            }
+        })
+    }
+}
+
+impl Drop for Holdfast {
+    fn drop(&mut self) {
+        if !interrupt::requested() && !std::thread::panicking() {
+            let _ = self.stop();
+        }
+    }
+}
+
+fn count_files(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().map(|e| if e.file_type().is_ok_and(|t| t.is_dir()) { count_files(&e.path()) } else { 1 }).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neighbor::Kind;
+
+    #[test]
+    fn the_configuration_names_every_neighbour() {
+        let text = configuration_text(&Topology::new(&[Kind::Frr, Kind::Bird]).unwrap());
+        for part in
+            ["graceful-switchover;", "nonstop-routing;", "neighbor 10.111.0.2;", "peer-as 65002;", "hold-time 9;"]
+        {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
+
+    #[test]
+    fn phases_are_read_in_either_form() {
+        let report = serde_json::json!({"phases": [{"name": "switching", "duration_ms": 12}, {"name": "verifying", "duration-ms": "7"}]});
+        let names: Vec<_> = phases(&report).into_iter().map(|p| (p.name, p.ms)).collect();
+        assert_eq!(names, [("switching".to_owned(), 12.0), ("verifying".to_owned(), 7.0)]);
+    }
+}
