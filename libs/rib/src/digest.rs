@@ -45,28 +45,46 @@ impl Digest {
 
 /// The hash of one table entry made of `parts`. The format is fixed for ever (see the module).
 pub fn entry_hash(parts: &[&[u8]]) -> u64 {
-    let mut octets: SmallVec<[u8; ENTRY_INLINE]> = SmallVec::new();
-    for part in parts {
-        octets.extend_from_slice(&(part.len() as u32).to_le_bytes());
-        octets.extend_from_slice(part);
+    let length: usize = parts.iter().map(|part| part.len() + 4).sum();
+    if length <= ENTRY_INLINE {
+        let mut octets = [0; ENTRY_INLINE];
+        lay_out(parts, &mut octets);
+        xxh3_64(&octets[..length])
+    } else {
+        let mut octets = vec![0; length];
+        lay_out(parts, &mut octets);
+        xxh3_64(&octets)
     }
-    xxh3_64(&octets)
+}
+
+/// Writes each part behind its length; there is room for all.
+fn lay_out(parts: &[&[u8]], octets: &mut [u8]) {
+    let mut rest = octets;
+    for part in parts {
+        let (length, behind) = rest.split_at_mut(4);
+        let (body, behind) = behind.split_at_mut(part.len());
+        length.copy_from_slice(&(part.len() as u32).to_le_bytes());
+        body.copy_from_slice(part);
+        rest = behind;
+    }
 }
 
 /// A prefix's canonical octets: family, length, address with the host bits zero. Fixed for ever.
 pub fn prefix_bytes(prefix: &IpNet) -> SmallVec<[u8; 18]> {
-    let mut octets = SmallVec::new();
+    let mut octets = [0; 18];
+    octets[1] = prefix.prefix_len();
     match prefix {
         IpNet::V4(net) => {
-            octets.extend_from_slice(&[1, net.prefix_len()]);
-            octets.extend_from_slice(&net.network().octets());
+            octets[0] = 1;
+            octets[2..6].copy_from_slice(&net.network().octets());
+            SmallVec::from_buf_and_len(octets, 6)
         }
         IpNet::V6(net) => {
-            octets.extend_from_slice(&[2, net.prefix_len()]);
-            octets.extend_from_slice(&net.network().octets());
+            octets[0] = 2;
+            octets[2..].copy_from_slice(&net.network().octets());
+            SmallVec::from_buf_and_len(octets, 18)
         }
     }
-    octets
 }
 
 /// Appends an address in its canonical form.

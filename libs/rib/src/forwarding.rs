@@ -62,6 +62,8 @@ pub struct ForwardingNexthopId(pub u32);
 #[derive(Clone, Debug)]
 struct Slot {
     next_hop: ForwardingNexthop,
+    /// Its octets in digests.
+    canonical: Bytes,
     users: u32,
 }
 
@@ -84,7 +86,7 @@ impl ForwardingNexthops {
             }
             return id;
         }
-        let slot = Slot { next_hop: next_hop.clone(), users: 1 };
+        let slot = Slot { next_hop: next_hop.clone(), canonical: next_hop.canonical(), users: 1 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id.0 as usize - 1] = Some(slot);
@@ -115,6 +117,12 @@ impl ForwardingNexthops {
             Some(Some(slot)) => &slot.next_hop,
             _ => &ForwardingNexthop::Discard,
         }
+    }
+
+    /// The same as [`fib_entry_hash`] for an id.
+    pub fn entry_hash(&self, prefix: &[u8], id: ForwardingNexthopId) -> u64 {
+        let slot = (id.0 as usize).checked_sub(1).and_then(|index| self.slots.get(index)?.as_ref());
+        entry_hash(&[prefix, slot.map_or(&[], |slot| &slot.canonical)])
     }
 
     /// Frees what is retired and still unused, and says which. Only to be called when no change is left to take.

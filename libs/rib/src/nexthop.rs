@@ -84,6 +84,8 @@ pub(crate) struct Resolution {
 #[derive(Clone, Debug)]
 pub(crate) struct NexthopSet {
     pub spec: NexthopSpec,
+    /// The specification's octets in digests, kept because every route that uses it is hashed with them.
+    pub canonical: Bytes,
     users: u32,
     /// What holds now.
     pub resolution: Option<Resolution>,
@@ -96,6 +98,11 @@ pub(crate) struct NexthopSet {
 }
 
 impl NexthopSet {
+    fn new(spec: NexthopSpec) -> NexthopSet {
+        let canonical = spec.canonical();
+        NexthopSet { spec, canonical, users: 1, resolution: None, applied: None, changed: false }
+    }
+
     /// A set that was not known before has not changed for anybody.
     pub fn forget_change(&mut self) {
         self.changed = false;
@@ -125,7 +132,7 @@ impl NexthopSets {
             self.retain(id);
             return Interned { id, fresh: false };
         }
-        let set = NexthopSet { spec: spec.clone(), users: 1, resolution: None, applied: None, changed: false };
+        let set = NexthopSet::new(spec.clone());
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id.0 as usize] = Some(set);

@@ -5,7 +5,7 @@
 
 use crate::digest::{Digest, entry_hash, prefix_bytes};
 use crate::dirty::DirtySet;
-use crate::forwarding::{ForwardingNexthopId, ForwardingNexthops, fib_entry_hash};
+use crate::forwarding::{ForwardingNexthopId, ForwardingNexthops};
 use crate::local::{LocalCandidates, LocalRoutes};
 use crate::nexthop::{NexthopSetId, NexthopSets};
 use crate::prefix_table::{PrefixId, PrefixTable};
@@ -172,7 +172,7 @@ impl Table {
             self.slot_mut(id).active = after.active.map_or(0, |route| route.protocol.index() as u8 + 1);
         }
         if before != after {
-            let prefix = self.prefixes.prefix(id);
+            let prefix = prefix_bytes(&self.prefixes.prefix(id));
             if before.active != after.active {
                 self.account_active(&prefix, before.active, after.active, context);
                 let local = |route: ActiveRoute| route.protocol != Protocol::Bgp;
@@ -181,7 +181,7 @@ impl Table {
                 }
             }
             if before.fib != after.fib {
-                let hash = |next_hop| fib_entry_hash(&prefix, context.forwarding.get(next_hop));
+                let hash = |next_hop| context.forwarding.entry_hash(&prefix, next_hop);
                 before.fib.into_iter().for_each(|old| self.fib_digest.remove(hash(old)));
                 after.fib.into_iter().for_each(|new| self.fib_digest.add(hash(new)));
                 self.fib_dirty.insert(id.0);
@@ -190,13 +190,7 @@ impl Table {
         self.sync_hold(id);
     }
 
-    fn account_active(
-        &mut self,
-        prefix: &IpNet,
-        old: Option<ActiveRoute>,
-        new: Option<ActiveRoute>,
-        context: &Context,
-    ) {
+    fn account_active(&mut self, prefix: &[u8], old: Option<ActiveRoute>, new: Option<ActiveRoute>, context: &Context) {
         if let Some(route) = old {
             self.rib_digest.remove(rib_entry_hash(prefix, &route, context.sets));
             self.active[route.protocol.index()] -= 1;
@@ -273,9 +267,9 @@ impl Table {
 
 /// The hash of one active route in a table's digest: prefix; protocol octet (1 direct, 2 static, 3 bgp) and preference; the
 /// next hop specification's canonical octets. Fixed for ever.
-pub(crate) fn rib_entry_hash(prefix: &IpNet, route: &ActiveRoute, sets: &NexthopSets) -> u64 {
-    let spec = sets.get(route.nexthop).map(|set| set.spec.canonical()).unwrap_or_default();
-    entry_hash(&[&prefix_bytes(prefix), &[route.protocol.digest_octet(), route.preference], &spec])
+pub(crate) fn rib_entry_hash(prefix: &[u8], route: &ActiveRoute, sets: &NexthopSets) -> u64 {
+    let spec = sets.get(route.nexthop).map_or(&[][..], |set| &set.canonical);
+    entry_hash(&[prefix, &[route.protocol.digest_octet(), route.preference], spec])
 }
 
 #[cfg(test)]
