@@ -1,0 +1,98 @@
+//! Delays that grow and never fall into step with the neighbour's.
+
+use super::limits::{BACK_OFF_MIN, RETRY_MAX};
+use std::time::Duration;
+
+/// Counts failures and draws delays. Same seed, same delays.
+#[derive(Clone, Debug)]
+pub(crate) struct BackOff {
+    random: u64,
+    /// Connections that did not come about since one did.
+    dial_failures: u32,
+    /// Connections that ended before they were steady.
+    session_failures: u32,
+}
+
+impl BackOff {
+    pub fn new(seed: u64) -> Self {
+        BackOff { random: seed, dial_failures: 0, session_failures: 0 }
+    }
+
+    pub fn dial_failed(&mut self) {
+        self.dial_failures = self.dial_failures.saturating_add(1);
+    }
+
+    pub fn dial_succeeded(&mut self) {
+        self.dial_failures = 0;
+    }
+
+    pub fn session_failed(&mut self) {
+        self.session_failures = self.session_failures.saturating_add(1);
+    }
+
+    pub fn forget(&mut self) {
+        (self.dial_failures, self.session_failures) = (0, 0);
+    }
+
+    /// Until the next attempt to connect.
+    pub fn retry(&mut self) -> Duration {
+        let failures = self.dial_failures.max(self.session_failures);
+        self.delay(failures, RETRY_MAX)
+    }
+
+    /// Rest in Idle, at most `max`.
+    pub fn rest(&mut self, max: Duration) -> Duration {
+        self.delay(self.session_failures, max)
+    }
+
+    fn delay(&mut self, failures: u32, max: Duration) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        self.jitter((BACK_OFF_MIN * (1 << doublings)).min(max))
+    }
+
+    /// 75 to 100 percent of an interval (RFC 4271 §10).
+    pub fn jitter(&mut self, interval: Duration) -> Duration {
+        // SplitMix64: enough to keep two routers out of step.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        interval * (768 + (z % 257) as u32) / 1024
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_to_a_limit_and_are_forgotten() {
+        let mut back_off = BackOff::new(1);
+        let mut last = Duration::ZERO;
+        for _ in 0..5 {
+            back_off.session_failed();
+            let delay = back_off.retry();
+            assert!(delay > last, "{delay:?} after {last:?}");
+            last = delay;
+        }
+        for _ in 0..100 {
+            back_off.session_failed();
+        }
+        assert!(back_off.retry() <= RETRY_MAX && back_off.retry() >= RETRY_MAX * 3 / 4);
+        back_off.forget();
+        assert!(back_off.retry() <= BACK_OFF_MIN);
+    }
+
+    #[test]
+    fn jitter_stays_in_its_range_and_differs_by_seed() {
+        let interval = Duration::from_secs(30);
+        let (mut a, mut b) = (BackOff::new(1), BackOff::new(2));
+        let differ = (0..100).filter(|_| {
+            let (x, y) = (a.jitter(interval), b.jitter(interval));
+            assert!(x >= interval * 3 / 4 && x <= interval);
+            x != y
+        });
+        assert!(differ.count() > 50);
+    }
+}

@@ -1,0 +1,85 @@
+//! What a session is configured with, and the OPEN that follows from it.
+
+use crate::wire::{Capability, OpenMessage};
+use holdfast_rib::Family;
+use std::net::Ipv4Addr;
+
+/// Graceful restart as we announce it (RFC 4724 §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GracefulRestart {
+    /// How long the neighbour should keep our routes, in seconds; 12 bits on the wire.
+    pub restart_time_s: u16,
+    /// The kernel went on forwarding over our last restart.
+    pub forwarding_kept: bool,
+}
+
+/// What a session is configured with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionConfig {
+    /// Our AS number on this session.
+    pub local_as: u32,
+    /// The neighbour's; any other is refused.
+    pub peer_as: u32,
+    /// iBGP.
+    pub internal: bool,
+    /// Our BGP Identifier.
+    pub router_id: Ipv4Addr,
+    /// Hold time that we propose, in seconds: 0 (none) or at least 3.
+    pub hold_time_s: u16,
+    /// Wait for the neighbour to connect.
+    pub passive: bool,
+    /// Families that we offer, by [`Family::index`].
+    pub families: [bool; 2],
+    /// Graceful restart, if we want the neighbour to keep our routes.
+    pub graceful_restart: Option<GracefulRestart>,
+    /// Keep the neighbour's routes while it restarts; announced without families if [`Self::graceful_restart`] is not set.
+    pub helper: bool,
+    /// We have restarted, the neighbour's routes are not learned anew yet: the neighbour should not wait for our End-of-RIB.
+    pub restarting: bool,
+}
+
+impl SessionConfig {
+    /// The OPEN that says all this.
+    pub(crate) fn open(&self) -> OpenMessage {
+        let mut capabilities = Vec::with_capacity(6);
+        capabilities.extend(self.offered().map(Capability::MultiProtocol));
+        capabilities.push(Capability::RouteRefresh);
+        capabilities.push(Capability::FourOctetAs(self.local_as));
+        capabilities.extend(self.graceful_restart_capability());
+        OpenMessage {
+            autonomous_system: self.local_as,
+            hold_time_s: self.hold_time_s,
+            router_id: self.router_id,
+            capabilities,
+        }
+    }
+
+    /// Families that we offer.
+    pub(crate) fn offered(&self) -> impl Iterator<Item = Family> + '_ {
+        Family::ALL.into_iter().filter(|family| self.families[family.index()])
+    }
+
+    fn graceful_restart_capability(&self) -> Option<Capability> {
+        let (time_s, families) = match self.graceful_restart {
+            Some(restart) => {
+                let families = self.offered().map(|family| (family, restart.forwarding_kept)).collect();
+                (restart.restart_time_s, families)
+            }
+            None if self.helper => (0, Vec::new()),
+            None => return None,
+        };
+        Some(Capability::GracefulRestart { restarting: self.restarting, notification: false, time_s, families })
+    }
+
+    /// Would the neighbour have to be told by a new OPEN, or be refused? "We have restarted" is true of one moment only and
+    /// does not count.
+    pub(crate) fn needs_new_session(&self, new: &SessionConfig) -> bool {
+        let lasting = |config: &SessionConfig| SessionConfig {
+            restarting: false,
+            passive: false,
+            graceful_restart: config.graceful_restart.map(|r| GracefulRestart { forwarding_kept: false, ..r }),
+            ..config.clone()
+        };
+        lasting(self) != lasting(new)
+    }
+}

@@ -1,0 +1,16 @@
+//! The times that are not negotiated.
+
+use std::time::Duration;
+
+/// How long an OPEN may take to come: RFC 4271 §8.2.2 suggests four minutes.
+pub(crate) const OPEN_HOLD: Duration = Duration::from_secs(240);
+/// How long a TCP connection may take to come about before another is tried.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The first delay before another attempt; doubled with each that fails.
+pub(crate) const BACK_OFF_MIN: Duration = Duration::from_secs(1);
+/// The longest delay between attempts to connect: soon enough after a link is mended.
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
+/// The longest rest in Idle after errors that we found: an oscillating neighbour is damped (RFC 4271 §8.1.1).
+pub(crate) const REST_MAX: Duration = Duration::from_secs(120);
+/// A session that was up for so long has proven itself: what failed before is forgotten.
+pub(crate) const STEADY: Duration = Duration::from_secs(60);

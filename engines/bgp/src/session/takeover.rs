@@ -1,0 +1,88 @@
+//! Going on with a session that another process has led until now.
+
+use super::connection::{Connection, ConnectionSide, OpenRecord};
+use super::fsm::State;
+use super::machine::{Dialer, Session};
+use super::output::Counters;
+use crate::wire::{HEADER_LEN, Negotiated, NotificationMessage, OpenMessage};
+use std::time::Duration;
+
+impl Session {
+    /// Is Established at once, on [`ConnectionSide::Opened`] whoever opened it, with all timers restarted. What was there
+    /// before is forgotten; nothing is sent and nothing reported.
+    pub fn adopt_established(
+        &mut self,
+        local_open: OpenMessage,
+        remote_open: OpenMessage,
+        established_at: Duration,
+        counters: Counters,
+        now: Duration,
+    ) {
+        let remote = OpenRecord { wire: remote_open.encode(), message: remote_open };
+        self.adopt(OpenRecord::sent(local_open), remote, established_at, counters, now);
+    }
+
+    /// The same from both OPENs as they were on the wire, kept octet by octet.
+    pub fn adopt_established_wire(
+        &mut self,
+        local_open: &[u8],
+        remote_open: &[u8],
+        established_at: Duration,
+        counters: Counters,
+        now: Duration,
+    ) -> Result<(), NotificationMessage> {
+        let (local, remote) = (record(local_open)?, record(remote_open)?);
+        self.adopt(local, remote, established_at, counters, now);
+        Ok(())
+    }
+
+    fn adopt(
+        &mut self,
+        local: OpenRecord,
+        remote: OpenRecord,
+        established_at: Duration,
+        counters: Counters,
+        now: Duration,
+    ) {
+        let negotiated = Negotiated::from_opens(&local.message, &remote.message);
+        self.enabled = true;
+        self.outputs.clear();
+        self.counters = counters;
+        self.dialer = Dialer { state: State::Active, deadline: None };
+        self.last_negotiated = Some(negotiated.clone());
+        let connection = Connection {
+            state: State::Established,
+            local_open: local,
+            remote: Some((remote, negotiated)),
+            hold_deadline: None,
+            keepalive_deadline: None,
+            established_at,
+        };
+        self.connections = [Some(connection), None];
+        (self.shown_state, self.state_since) = (State::Established, established_at);
+        self.restart_timers(now);
+    }
+
+    /// Restarts hold and keepalive timers: for the moment at which a process begins to lead, or to lead again. The
+    /// neighbour may have waited for a KEEPALIVE for a while already, so the first one comes in half the time.
+    pub fn restart_timers(&mut self, now: Duration) {
+        for side in ConnectionSide::ALL {
+            let half = self.connection(side).and_then(Connection::keepalive_interval).map(|interval| interval / 2);
+            let keepalive = half.map(|half| now + self.back_off.jitter(half));
+            if let Some(connection) = self.connection_mut(side) {
+                connection.restart_hold(now);
+                connection.keepalive_deadline = keepalive;
+            }
+        }
+    }
+
+    /// What a follower has counted from facts.
+    pub fn set_counters(&mut self, counters: Counters) {
+        self.counters = counters;
+    }
+}
+
+fn record(wire: &[u8]) -> Result<OpenRecord, NotificationMessage> {
+    let body = wire.get(HEADER_LEN..).ok_or_else(NotificationMessage::open_unspecific)?;
+    Ok(OpenRecord { message: OpenMessage::decode(body)?, wire: wire.to_vec() })
+}

@@ -1,0 +1,95 @@
+//! Path attributes as bytes in their canonical form.
+//!
+//! Ascending by type, each once, flags as their definition wants them, an extended length only where it is needed, AS
+//! numbers in four octets. NEXT_HOP, MP_REACH_NLRI and MP_UNREACH_NLRI are not part of it: they differ per family and
+//! per neighbour. So equal attributes are equal bytes, and a block can be interned, hashed and compared without being understood.
+
+use smallvec::SmallVec;
+
+/// Path attributes in canonical form. On the stack up to 256 octets, which nearly all are.
+pub type AttributeBlock = SmallVec<[u8; 256]>;
+
+/// A block that is none: it was not made by this codec.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "attribute block: attribute type {code} at octet {offset} cannot be read; a block is what Update::parse or PathAttributes::encode made"
+)]
+pub struct MalformedBlock {
+    /// Type of the attribute, 0 if not even that could be read.
+    pub code: u8,
+    /// Where it begins.
+    pub offset: usize,
+}
+
+pub(crate) const FLAG_OPTIONAL: u8 = 0x80;
+pub(crate) const FLAG_TRANSITIVE: u8 = 0x40;
+pub(crate) const FLAG_PARTIAL: u8 = 0x20;
+pub(crate) const FLAG_EXTENDED_LENGTH: u8 = 0x10;
+
+/// One attribute as it lies on the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WireAttribute<'a> {
+    pub flags: u8,
+    pub code: u8,
+    pub value: &'a [u8],
+    /// Header and value, for a NOTIFICATION's data.
+    pub whole: &'a [u8],
+}
+
+/// Takes the first attribute off `rest`. `None`: it is cut off.
+#[inline]
+pub(crate) fn take_attribute<'a>(rest: &mut &'a [u8]) -> Option<WireAttribute<'a>> {
+    let input = *rest;
+    let (flags, code, header, length) = match *input {
+        [flags, code, high, low, ..] if flags & FLAG_EXTENDED_LENGTH != 0 => {
+            (flags, code, 4, usize::from(u16::from_be_bytes([high, low])))
+        }
+        [flags, code, length, ..] if flags & FLAG_EXTENDED_LENGTH == 0 => (flags, code, 3, usize::from(length)),
+        _ => return None,
+    };
+    let whole = input.get(..header + length)?;
+    *rest = &input[header + length..];
+    Some(WireAttribute { flags, code, value: &whole[header..], whole })
+}
+
+/// Appends one attribute; the length's size follows from the value.
+#[inline]
+pub(crate) fn put_attribute(out: &mut AttributeBlock, flags: u8, code: u8, value: &[u8]) {
+    let flags = flags & !FLAG_EXTENDED_LENGTH;
+    match u8::try_from(value.len()) {
+        Ok(length) => out.extend_from_slice(&[flags, code, length]),
+        Err(_) => {
+            let [high, low] = (value.len() as u16).to_be_bytes();
+            out.extend_from_slice(&[flags | FLAG_EXTENDED_LENGTH, code, high, low]);
+        }
+    }
+    out.extend_from_slice(value);
+}
+
+/// The attributes of a block.
+pub(crate) fn attributes(block: &[u8]) -> impl Iterator<Item = Result<WireAttribute<'_>, MalformedBlock>> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let offset = block.len() - rest.len();
+        let code = rest.get(1).copied().unwrap_or(0);
+        let taken = take_attribute(&mut rest);
+        if taken.is_none() {
+            rest = &[];
+        }
+        Some(taken.ok_or(MalformedBlock { code, offset }))
+    })
+}
+
+/// Where in the block an attribute of type `code` belongs: before the first of a higher type.
+pub(crate) fn position_for(block: &[u8], code: u8) -> usize {
+    let mut rest = block;
+    while rest.get(1).is_some_and(|next| *next <= code) {
+        if take_attribute(&mut rest).is_none() {
+            break;
+        }
+    }
+    block.len() - rest.len()
+}

@@ -1,0 +1,234 @@
+//! Capabilities (RFC 5492): what a speaker can do beyond RFC 4271, offered in its OPEN.
+
+use holdfast_rib::Family;
+use std::fmt;
+
+/// A pair of families for which a next hop of another family may be used (RFC 8950 §4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ExtendedNextHopEntry {
+    /// AFI of the prefixes.
+    pub afi: u16,
+    /// SAFI of the prefixes, two octets here.
+    pub safi: u16,
+    /// AFI of the next hop.
+    pub next_hop_afi: u16,
+}
+
+/// One capability. What is not understood, or is malformed, is kept as it came and takes no effect.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Capability {
+    /// Routes of this family (RFC 4760 §8).
+    MultiProtocol(Family),
+    /// Routes of a family that is not ours.
+    UnknownMultiProtocol {
+        /// Address Family Identifier.
+        afi: u16,
+        /// Subsequent Address Family Identifier.
+        safi: u8,
+    },
+    /// ROUTE-REFRESH is understood (RFC 2918).
+    RouteRefresh,
+    /// ROUTE-REFRESH marks begin and end (RFC 7313).
+    EnhancedRouteRefresh,
+    /// AS numbers of four octets, and the speaker's own (RFC 6793).
+    FourOctetAs(u32),
+    /// Graceful restart (RFC 4724); without families: the speaker helps others and sends End-of-RIB.
+    GracefulRestart {
+        /// The speaker has restarted and wants our End-of-RIB first.
+        restarting: bool,
+        /// NOTIFICATION does not end graceful restart (RFC 8538).
+        notification: bool,
+        /// Seconds until the session should be back; 12 bits.
+        time_s: u16,
+        /// Families, each with "forwarding state was kept". Families that are not ours are left out.
+        families: Vec<(Family, bool)>,
+    },
+    /// Messages of up to 65,535 octets (RFC 8654).
+    ExtendedMessage,
+    /// Several paths per prefix (RFC 7911): AFI, SAFI, send/receive.
+    AddPath(Vec<(u16, u8, u8)>),
+    /// IPv6 next hops for IPv4 prefixes and the like (RFC 8950).
+    ExtendedNextHop(Vec<ExtendedNextHopEntry>),
+    /// Anything else.
+    Unknown {
+        /// Capability code.
+        code: u8,
+        /// Its value.
+        data: Vec<u8>,
+    },
+}
+
+const MULTI_PROTOCOL: u8 = 1;
+const ROUTE_REFRESH: u8 = 2;
+const EXTENDED_NEXT_HOP: u8 = 5;
+const EXTENDED_MESSAGE: u8 = 6;
+const GRACEFUL_RESTART: u8 = 64;
+pub(crate) const FOUR_OCTET_AS: u8 = 65;
+const ADD_PATH: u8 = 69;
+const ENHANCED_ROUTE_REFRESH: u8 = 70;
+
+const RESTART_STATE: u16 = 0x8000;
+const RESTART_NOTIFICATION: u16 = 0x4000;
+const RESTART_TIME_MASK: u16 = 0x0fff;
+const FORWARDING_KEPT: u8 = 0x80;
+
+impl Capability {
+    /// Reads a value. Never fails: a value that does not fit its code becomes [`Capability::Unknown`].
+    pub(crate) fn decode(code: u8, data: &[u8]) -> Capability {
+        Self::decode_known(code, data).unwrap_or_else(|| Capability::Unknown { code, data: data.to_vec() })
+    }
+
+    fn decode_known(code: u8, data: &[u8]) -> Option<Capability> {
+        Some(match (code, data) {
+            (MULTI_PROTOCOL, &[a, b, _, safi]) => {
+                let afi = u16::from_be_bytes([a, b]);
+                match Family::from_afi_safi(afi, safi) {
+                    Some(family) => Capability::MultiProtocol(family),
+                    None => Capability::UnknownMultiProtocol { afi, safi },
+                }
+            }
+            (ROUTE_REFRESH, []) => Capability::RouteRefresh,
+            (ENHANCED_ROUTE_REFRESH, []) => Capability::EnhancedRouteRefresh,
+            (EXTENDED_MESSAGE, []) => Capability::ExtendedMessage,
+            (FOUR_OCTET_AS, &[a, b, c, d]) => Capability::FourOctetAs(u32::from_be_bytes([a, b, c, d])),
+            (GRACEFUL_RESTART, &[a, b, ref families @ ..]) if families.len() % 4 == 0 => {
+                Self::graceful_restart(u16::from_be_bytes([a, b]), families)
+            }
+            (ADD_PATH, entries) if entries.len() % 4 == 0 => {
+                let read = |e: &[u8]| (u16::from_be_bytes([e[0], e[1]]), e[2], e[3]);
+                Capability::AddPath(entries.chunks_exact(4).map(read).collect())
+            }
+            (EXTENDED_NEXT_HOP, entries) if entries.len() % 6 == 0 => {
+                let read = |e: &[u8]| ExtendedNextHopEntry {
+                    afi: u16::from_be_bytes([e[0], e[1]]),
+                    safi: u16::from_be_bytes([e[2], e[3]]),
+                    next_hop_afi: u16::from_be_bytes([e[4], e[5]]),
+                };
+                Capability::ExtendedNextHop(entries.chunks_exact(6).map(read).collect())
+            }
+            _ => return None,
+        })
+    }
+
+    fn graceful_restart(flags_and_time: u16, families: &[u8]) -> Capability {
+        let known = |e: &[u8]| {
+            let family = Family::from_afi_safi(u16::from_be_bytes([e[0], e[1]]), e[2])?;
+            Some((family, e[3] & FORWARDING_KEPT != 0))
+        };
+        Capability::GracefulRestart {
+            restarting: flags_and_time & RESTART_STATE != 0,
+            notification: flags_and_time & RESTART_NOTIFICATION != 0,
+            time_s: flags_and_time & RESTART_TIME_MASK,
+            families: families.chunks_exact(4).filter_map(known).collect(),
+        }
+    }
+
+    /// Appends code, length and value. A value is never longer than 255 octets: it was read from such a field or made here;
+    /// lists that somebody made longer are cut.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&[self.code(), 0]);
+        self.encode_value(out);
+        out.truncate(start + 2 + 255);
+        out[start + 1] = (out.len() - start - 2) as u8;
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Capability::MultiProtocol(_) | Capability::UnknownMultiProtocol { .. } => MULTI_PROTOCOL,
+            Capability::RouteRefresh => ROUTE_REFRESH,
+            Capability::EnhancedRouteRefresh => ENHANCED_ROUTE_REFRESH,
+            Capability::FourOctetAs(_) => FOUR_OCTET_AS,
+            Capability::GracefulRestart { .. } => GRACEFUL_RESTART,
+            Capability::ExtendedMessage => EXTENDED_MESSAGE,
+            Capability::AddPath(_) => ADD_PATH,
+            Capability::ExtendedNextHop(_) => EXTENDED_NEXT_HOP,
+            Capability::Unknown { code, .. } => *code,
+        }
+    }
+
+    fn encode_value(&self, out: &mut Vec<u8>) {
+        match self {
+            Capability::MultiProtocol(family) => {
+                out.extend_from_slice(&family.afi().to_be_bytes());
+                out.extend_from_slice(&[0, family.safi()]);
+            }
+            Capability::UnknownMultiProtocol { afi, safi } => {
+                out.extend_from_slice(&afi.to_be_bytes());
+                out.extend_from_slice(&[0, *safi]);
+            }
+            Capability::FourOctetAs(asn) => out.extend_from_slice(&asn.to_be_bytes()),
+            Capability::GracefulRestart { restarting, notification, time_s, families } => {
+                let mut word = time_s & RESTART_TIME_MASK;
+                word |= if *restarting { RESTART_STATE } else { 0 };
+                word |= if *notification { RESTART_NOTIFICATION } else { 0 };
+                out.extend_from_slice(&word.to_be_bytes());
+                for (family, kept) in families {
+                    out.extend_from_slice(&family.afi().to_be_bytes());
+                    out.extend_from_slice(&[family.safi(), if *kept { FORWARDING_KEPT } else { 0 }]);
+                }
+            }
+            Capability::AddPath(entries) => {
+                for (afi, safi, mode) in entries {
+                    out.extend_from_slice(&afi.to_be_bytes());
+                    out.extend_from_slice(&[*safi, *mode]);
+                }
+            }
+            Capability::ExtendedNextHop(entries) => {
+                for field in entries.iter().flat_map(|e| [e.afi, e.safi, e.next_hop_afi]) {
+                    out.extend_from_slice(&field.to_be_bytes());
+                }
+            }
+            Capability::Unknown { data, .. } => out.extend_from_slice(data),
+            Capability::RouteRefresh | Capability::EnhancedRouteRefresh | Capability::ExtendedMessage => {}
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Capability::MultiProtocol(family) => write!(f, "multiprotocol {}", family.name()),
+            Capability::UnknownMultiProtocol { afi, safi } => {
+                write!(f, "multiprotocol afi {afi} safi {safi}")
+            }
+            Capability::RouteRefresh => f.write_str("route-refresh"),
+            Capability::EnhancedRouteRefresh => f.write_str("enhanced route-refresh"),
+            Capability::FourOctetAs(asn) => write!(f, "4-octet AS {asn}"),
+            Capability::GracefulRestart { restarting, notification, time_s, families } => {
+                write!(f, "graceful-restart {time_s} s")?;
+                if *restarting {
+                    f.write_str(", restarting")?;
+                }
+                if *notification {
+                    f.write_str(", survives NOTIFICATION")?;
+                }
+                if families.is_empty() {
+                    f.write_str(", helper only")?;
+                }
+                for (family, kept) in families {
+                    f.write_str(", ")?;
+                    f.write_str(family.name())?;
+                    f.write_str(if *kept { " (forwarding kept)" } else { "" })?;
+                }
+                Ok(())
+            }
+            Capability::ExtendedMessage => f.write_str("extended message"),
+            Capability::AddPath(entries) => {
+                f.write_str("add-path")?;
+                entries.iter().try_for_each(|(afi, safi, mode)| {
+                    let mode =
+                        ["neither", "receive", "send", "send and receive"].get(usize::from(*mode)).unwrap_or(&"?");
+                    write!(f, ", afi {afi} safi {safi} {mode}")
+                })
+            }
+            Capability::ExtendedNextHop(entries) => {
+                f.write_str("extended next hop")?;
+                entries.iter().try_for_each(|e| write!(f, ", afi {} safi {} by afi {}", e.afi, e.safi, e.next_hop_afi))
+            }
+            Capability::Unknown { code, data } => {
+                write!(f, "capability {code} ({} octets)", data.len())
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What a session runs by. It follows from the two OPENs alone, so a backup that has both knows all of it.
+
+use super::capability::Capability;
+use super::open::OpenMessage;
+use holdfast_rib::Family;
+use std::net::Ipv4Addr;
+
+/// The parameters that two OPENs agree on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Negotiated {
+    /// The neighbour's AS.
+    pub peer_as: u32,
+    /// Ours on this session.
+    pub local_as: u32,
+    /// Both are the same: iBGP.
+    pub internal: bool,
+    /// The neighbour's BGP Identifier.
+    pub peer_router_id: Ipv4Addr,
+    /// Ours.
+    pub local_router_id: Ipv4Addr,
+    /// The smaller of both proposals (RFC 4271 §4.2); 0: no hold timer, no KEEPALIVE.
+    pub hold_time_s: u16,
+    /// A third of it.
+    pub keepalive_s: u16,
+    /// AS numbers have four octets on this session.
+    pub four_octet_as: bool,
+    /// Families that both offered, by [`Family::index`].
+    pub families: [bool; 2],
+    /// Both understand ROUTE-REFRESH.
+    pub route_refresh: bool,
+    /// Both mark begin and end of a refresh (RFC 7313).
+    pub enhanced_route_refresh: bool,
+    /// The neighbour can restart gracefully and says for which families.
+    pub peer_graceful_restart: Option<PeerGracefulRestart>,
+    /// The neighbour sends End-of-RIB after its routes (RFC 4724 §3: whoever sends the capability, with families or not).
+    pub peer_sends_end_of_rib: bool,
+    /// We announced the capability, so the neighbour expects ours.
+    pub local_sends_end_of_rib: bool,
+    /// The neighbour keeps our routes over our restart for these families: we announced that we can.
+    pub local_graceful_restart: [bool; 2],
+}
+
+/// The neighbour's graceful restart capability (RFC 4724 §3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerGracefulRestart {
+    /// It has restarted: it waits for our End-of-RIB before it selects routes.
+    pub restarting: bool,
+    /// How long we keep its routes while it is away, in seconds.
+    pub time_s: u16,
+    /// Families of the session, each with "forwarding state was kept". Empty: it only helps.
+    pub families: Vec<(Family, bool)>,
+}
+
+impl Negotiated {
+    /// What follows from both OPENs. Their validity is the session's matter.
+    pub fn from_opens(local: &OpenMessage, remote: &OpenMessage) -> Negotiated {
+        let hold_time_s = local.hold_time_s.min(remote.hold_time_s);
+        let (ours, theirs) = (local.families(), remote.families());
+        let families = [ours[0] && theirs[0], ours[1] && theirs[1]];
+        let both = |wanted: &Capability| local.capabilities.contains(wanted) && remote.capabilities.contains(wanted);
+        let local_restart = graceful_restart(local, families);
+        let peer_restart = graceful_restart(remote, families);
+        let mut local_graceful_restart = [false; 2];
+        for (family, _) in local_restart.iter().flat_map(|restart| &restart.families) {
+            local_graceful_restart[family.index()] = true;
+        }
+        Negotiated {
+            peer_as: remote.autonomous_system,
+            local_as: local.autonomous_system,
+            internal: remote.autonomous_system == local.autonomous_system,
+            peer_router_id: remote.router_id,
+            local_router_id: local.router_id,
+            hold_time_s,
+            keepalive_s: hold_time_s / 3,
+            four_octet_as: local.four_octet_as() && remote.four_octet_as(),
+            families,
+            route_refresh: both(&Capability::RouteRefresh),
+            enhanced_route_refresh: both(&Capability::EnhancedRouteRefresh),
+            peer_sends_end_of_rib: peer_restart.is_some(),
+            local_sends_end_of_rib: local_restart.is_some(),
+            peer_graceful_restart: peer_restart,
+            local_graceful_restart,
+        }
+    }
+
+    /// Are routes of this family exchanged?
+    pub fn carries(&self, family: Family) -> bool {
+        self.families[family.index()]
+    }
+}
+
+/// The last graceful restart capability of an OPEN (RFC 4724 §3: "the last one counts"), for the session's families.
+fn graceful_restart(open: &OpenMessage, negotiated: [bool; 2]) -> Option<PeerGracefulRestart> {
+    open.capabilities.iter().rev().find_map(|capability| match capability {
+        Capability::GracefulRestart { restarting, time_s, families, .. } => Some(PeerGracefulRestart {
+            restarting: *restarting,
+            time_s: *time_s,
+            families: families.iter().copied().filter(|(f, _)| negotiated[f.index()]).collect(),
+        }),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(asn: u32, hold_time_s: u16, capabilities: Vec<Capability>) -> OpenMessage {
+        OpenMessage { autonomous_system: asn, hold_time_s, router_id: Ipv4Addr::new(1, 1, 1, 1), capabilities }
+    }
+
+    #[test]
+    fn only_what_both_offer_is_used() {
+        let restart =
+            |families| Capability::GracefulRestart { restarting: false, notification: true, time_s: 90, families };
+        let local = open(
+            1,
+            90,
+            vec![
+                Capability::MultiProtocol(Family::Ipv4Unicast),
+                Capability::MultiProtocol(Family::Ipv6Unicast),
+                Capability::FourOctetAs(1),
+                Capability::RouteRefresh,
+                restart(vec![]),
+            ],
+        );
+        let remote = open(
+            2,
+            9,
+            vec![
+                Capability::MultiProtocol(Family::Ipv6Unicast),
+                Capability::FourOctetAs(2),
+                restart(vec![(Family::Ipv4Unicast, true), (Family::Ipv6Unicast, true)]),
+            ],
+        );
+        let negotiated = Negotiated::from_opens(&local, &remote);
+        assert_eq!(negotiated.families, [false, true]);
+        assert_eq!((negotiated.hold_time_s, negotiated.keepalive_s), (9, 3));
+        assert!(negotiated.four_octet_as && !negotiated.route_refresh && !negotiated.internal);
+        let peer = negotiated.peer_graceful_restart.unwrap();
+        assert_eq!(peer.families, [(Family::Ipv6Unicast, true)]);
+        assert_eq!(negotiated.local_graceful_restart, [false; 2]);
+        assert!(negotiated.peer_sends_end_of_rib && negotiated.local_sends_end_of_rib);
+    }
+
+    #[test]
+    fn hold_time_zero_means_none() {
+        let negotiated = Negotiated::from_opens(&open(1, 0, vec![]), &open(1, 90, vec![]));
+        assert_eq!((negotiated.hold_time_s, negotiated.keepalive_s), (0, 0));
+        assert_eq!(negotiated.families, [true, false]);
+        assert!(negotiated.internal && !negotiated.peer_sends_end_of_rib);
+    }
+}
