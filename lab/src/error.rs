@@ -56,6 +56,9 @@ pub enum LabError {
         /// The cause.
         source: io::Error,
     },
+    /// A program that the lab needs has ended: no use in waiting.
+    #[error("{0}")]
+    Fatal(String),
     /// Something did not come true in time.
     #[error("waited {after_s} s for {what}; observed: {observed}")]
     Timeout {

@@ -247,11 +247,11 @@ impl Lab {
         for station in &mut self.stations {
             let title = format!("the session of {} with the router", station.node.name);
             interrupt::wait_for(&title, limits::SESSIONS_UP_WITHIN, || {
-                station.neighbor.check_running().map_err(|e| e.to_string())?;
+                station.neighbor.check_running()?;
                 match station.neighbor.session() {
                     Ok(view) if view.up => Ok(()),
-                    Ok(view) => Err(format!("state {}", view.state)),
-                    Err(error) => Err(error.to_string()),
+                    Ok(view) => Err(format!("state {}", view.state).into()),
+                    Err(error) => Err(error.into()),
                 }
             })?;
         }
@@ -267,14 +267,16 @@ impl Lab {
                 let (heard, wanted) = (station.feeder.prefixes_heard(), total - self.table.share_len(index));
                 if !station.feeder.has_sent_all() || heard < wanted {
                     let why = station.feeder.last_error().unwrap_or_default();
-                    return Err(format!("behind {} {heard} of {wanted} routes were heard {why}", station.node.name));
+                    return Err(
+                        format!("behind {} {heard} of {wanted} routes were heard {why}", station.node.name).into()
+                    );
                 }
             }
-            let routes = KernelTables::count(&self.router).map_err(|e| e.to_string())?.routes;
+            let routes = KernelTables::count(&self.router)?.routes;
             if routes >= total as u64 {
                 Ok(())
             } else {
-                Err(format!("{routes} of {total} routes in the router's kernel"))
+                Err(format!("{routes} of {total} routes in the router's kernel").into())
             }
         })
     }

@@ -51,7 +51,7 @@ impl Capture {
         let capture = Self { child, file, words };
         interrupt::wait_for("tcpdump to listen", limits::COMMAND_WITHIN, || {
             let said = fs::read_to_string(&capture.words).unwrap_or_default();
-            if said.contains("listening on") { Ok(()) } else { Err(said) }
+            if said.contains("listening on") { Ok(()) } else { Err(said.into()) }
         })?;
         Ok(capture)
     }

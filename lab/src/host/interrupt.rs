@@ -58,14 +58,45 @@ pub fn sleep(duration: Duration) -> Result<()> {
     }
 }
 
-/// Asks until the answer is `Ok(value)`; `Err(observed)` means not yet.
-pub fn wait_for<T>(what: &str, within: Duration, mut ask: impl FnMut() -> std::result::Result<T, String>) -> Result<T> {
+/// Why a wait goes on.
+#[derive(Debug)]
+pub enum NotYet {
+    /// This was observed instead; ask again.
+    Observed(String),
+    /// It will never come true.
+    Never(LabError),
+}
+
+impl From<String> for NotYet {
+    fn from(observed: String) -> Self {
+        Self::Observed(observed)
+    }
+}
+
+impl From<&str> for NotYet {
+    fn from(observed: &str) -> Self {
+        Self::Observed(observed.into())
+    }
+}
+
+impl From<LabError> for NotYet {
+    fn from(error: LabError) -> Self {
+        match error {
+            LabError::Fatal(_) | LabError::Interrupted => Self::Never(error),
+            other => Self::Observed(other.to_string()),
+        }
+    }
+}
+
+/// Asks until the answer is `Ok(value)`.
+pub fn wait_for<T>(what: &str, within: Duration, mut ask: impl FnMut() -> std::result::Result<T, NotYet>) -> Result<T> {
     let end = Instant::now() + within;
     loop {
         check()?;
         let observed = match ask() {
             Ok(value) => return Ok(value),
-            Err(observed) => observed,
+            Err(NotYet::Never(error)) => return Err(error),
+            Err(NotYet::Observed(observed)) => observed,
         };
         if Instant::now() >= end {
             return Err(LabError::Timeout { what: what.to_owned(), after_s: within.as_secs(), observed });

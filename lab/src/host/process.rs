@@ -4,6 +4,7 @@
 use std::{
     io::Write,
     os::unix::process::CommandExt,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -81,12 +82,19 @@ pub struct Guarded {
     title: String,
     child: Child,
     polite: Signal,
+    words: Option<PathBuf>,
 }
 
 impl Guarded {
     /// Takes over a child; `polite` is the signal that asks it to end.
     pub fn new(title: impl Into<String>, child: Child, polite: Signal) -> Self {
-        Self { title: title.into(), child, polite }
+        Self { title: title.into(), child, polite, words: None }
+    }
+
+    /// The file that holds what it prints, to be quoted when it ends by itself.
+    pub fn with_words(mut self, file: PathBuf) -> Self {
+        self.words = Some(file);
+        self
     }
 
     /// Its process id.
@@ -97,7 +105,10 @@ impl Guarded {
     /// Fails if it has ended.
     pub fn check_running(&mut self) -> Result<()> {
         match self.child.try_wait() {
-            Ok(Some(status)) => Err(LabError::Subject(format!("{} has ended by itself ({status})", self.title))),
+            Ok(Some(status)) => {
+                let said = self.words.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+                Err(LabError::Fatal(format!("{} has ended by itself ({status}): {}", self.title, said.trim())))
+            }
             _ => Ok(()),
         }
     }

@@ -50,7 +50,7 @@ pub(crate) fn spawn(
     let mut command = Command::new(programs::BIRD.find()?);
     command.arg("-f").arg("-c").arg(&file).arg("-s").arg(socket).arg("-P").arg(folder.join("bird.pid"));
     command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
-    Ok(Guarded::new("bird", namespace.spawn(&mut command)?, Signal::SIGTERM))
+    Ok(Guarded::new("bird", namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(folder.join("bird.out")))
 }
 
 /// BIRD's version, as it says itself.
@@ -72,7 +72,7 @@ fn configuration_text(plan: &NeighborPlan, log: &Path) -> String {
         "log \"{log}\" all;
 router id {address};
 protocol device {{}}
-protocol bgp router {{
+protocol bgp to_router {{
   debug {{ states, events }};
   local {address} as {own_as};
   neighbor {router} as {router_as};
@@ -85,7 +85,7 @@ protocol bgp router {{
   long lived graceful restart off;
   ipv4 {{ import all; export all; }};
 }}
-protocol bgp feeder {{
+protocol bgp to_feeder {{
   local as {own_as};
   neighbor {feeder} as {feeder_as};
   passive;
@@ -115,15 +115,15 @@ impl Neighbor for Bird {
     }
 
     fn session(&self) -> Result<SessionView> {
-        let text = control(&self.socket, "show protocols router")?;
-        // "router     BGP        ---        up     12:00:00.123  Established"
-        let line = text.lines().find(|l| l.starts_with("router ")).unwrap_or_default();
+        let text = control(&self.socket, "show protocols to_router")?;
+        // "to_router  BGP        ---        up     12:00:00.123  Established"
+        let line = text.lines().find(|l| l.starts_with("to_router ")).unwrap_or_default();
         let state = line.split_whitespace().skip(5).collect::<Vec<_>>().join(" ");
         Ok(SessionView { up: state == "Established", state, uptime_s: None })
     }
 
     fn times_down(&self) -> Result<u64> {
-        count_lines(&self.log, |line| line.contains("router: ") && line.contains("BGP session closed"))
+        count_lines(&self.log, |line| line.contains("to_router: ") && line.contains("BGP session closed"))
     }
 
     fn check_running(&mut self) -> Result<()> {

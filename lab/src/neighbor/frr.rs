@@ -43,7 +43,8 @@ impl Frr {
         // -S: stay root (the lab's folder is root's); -Z: no zebra; -P 0: no TCP console.
         command.args(["-S", "-Z", "-P", "0", "-p", "179"]);
         command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
-        let child = Guarded::new("bgpd", plan.namespace.spawn(&mut command)?, Signal::SIGTERM);
+        let child = Guarded::new("bgpd", plan.namespace.spawn(&mut command)?, Signal::SIGTERM)
+            .with_words(plan.folder.join("bgpd.out"));
         let version = version(&program)?;
         Ok(Self { plan, child, version, log })
     }

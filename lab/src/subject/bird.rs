@@ -6,7 +6,11 @@ use std::{fmt::Write as _, fs, path::PathBuf, time::Instant};
 use super::{LineSink, Phase, RunOutcome, Subject, SubjectPlan, SubjectProcess};
 use crate::{
     error::{Doing, LabError, Result},
-    host::{interrupt, process::Guarded, procfs},
+    host::{
+        interrupt::{self, NotYet},
+        process::Guarded,
+        procfs,
+    },
     limits,
     neighbor::bird as bird_tools,
     topology::{self, Topology},
@@ -33,18 +37,21 @@ impl BirdSubject {
 
     fn spawn(&mut self) -> Result<()> {
         let text = configuration_text(&self.plan.topology);
-        self.child = Some(bird_tools::spawn(&self.plan.namespace, &self.plan.folder, &text, &self.socket)?);
+        let mut child = bird_tools::spawn(&self.plan.namespace, &self.plan.folder, &text, &self.socket)?;
         interrupt::wait_for("BIRD to answer", limits::COMMAND_WITHIN, || {
-            bird_tools::control(&self.socket, "show status").map(drop).map_err(|e| e.to_string())
-        })
+            child.check_running()?;
+            bird_tools::control(&self.socket, "show status").map(drop).map_err(NotYet::from)
+        })?;
+        self.child = Some(child);
+        Ok(())
     }
 
     fn wait_until_up(&self) -> Result<()> {
         let wanted = self.plan.topology.neighbors.len();
         interrupt::wait_for("BIRD's sessions", limits::SESSIONS_UP_WITHIN, || {
-            let text = bird_tools::control(&self.socket, "show protocols").map_err(|e| e.to_string())?;
+            let text = bird_tools::control(&self.socket, "show protocols")?;
             let up = text.lines().filter(|l| l.contains("Established")).count();
-            if up == wanted { Ok(()) } else { Err(format!("{up} of {wanted} established")) }
+            if up == wanted { Ok(()) } else { Err(format!("{up} of {wanted} established").into()) }
         })
     }
 }
@@ -58,7 +65,7 @@ fn configuration_text(topology: &Topology) -> String {
         let (own, peer) = (node.router(), node.peer());
         let _ = writeln!(
             text,
-            "protocol bgp {} {{ local {} as {}; neighbor {} as {}; hold time {}; graceful restart off; connect delay time 1; connect retry time 1; ipv4 {{ import all; export where source = RTS_BGP; }}; }}",
+            "protocol bgp to_{} {{ local {} as {}; neighbor {} as {}; hold time {}; graceful restart off; connect delay time 1; connect retry time 1; ipv4 {{ import all; export where source = RTS_BGP; }}; }}",
             node.name,
             own.address,
             own.autonomous_system,

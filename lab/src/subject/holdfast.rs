@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     error::{Doing, LabError, Result},
-    host::{interrupt, process, procfs, programs},
+    host::{
+        interrupt::{self, NotYet},
+        process, procfs, programs,
+    },
     limits,
     topology::{self, Topology},
 };
@@ -263,8 +266,8 @@ impl Subject for Holdfast {
         interrupt::wait_for(&format!("another {name} in place of the killed one"), limits::RESTART_WITHIN, || {
             let pids = self.pids_of(name);
             match pids.as_slice() {
-                [new] if *new != old => self.cli.text("show bgp summary").map(drop).map_err(|e| e.to_string()),
-                other => Err(format!("processes {other:?}, the killed one was {old}")),
+                [new] if *new != old => self.cli.text("show bgp summary").map(drop).map_err(NotYet::from),
+                other => Err(format!("processes {other:?}, the killed one was {old}").into()),
             }
         })
     }

@@ -70,7 +70,7 @@ impl Traffic {
         for (direction, flows) in sending {
             traffic.senders.push(Sender::start(&direction.from, nonce, flows, direction.rate_pps)?);
         }
-        interrupt::wait_for("the first probe of every flow", limits::COMMAND_WITHIN, || traffic.unheard_flows())?;
+        interrupt::wait_for("the first probe of every flow", limits::COMMAND_WITHIN, || Ok(traffic.unheard_flows()?))?;
         traffic.flows.iter().for_each(|flow| flow.count_from_now());
         Ok(traffic)
     }
