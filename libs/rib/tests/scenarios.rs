@@ -137,6 +137,14 @@ fn static_routes_carry_gateways_recursively_and_without_loops() {
     assert_eq!(forwarding(&rib, "203.0.113.1"), "none");
     assert_eq!(forwarding(&rib, "172.16.5.5"), "none");
 
+    // Two routes that point at each other are passed over in favour of a shorter one that leads somewhere.
+    rib.set_static(vec![
+        static_route("172.16.0.0/16", gateways(&["172.17.0.1"])),
+        static_route("172.17.0.0/16", gateways(&["172.16.0.1"])),
+        static_route("0.0.0.0/0", gateways(&["10.0.1.9"])),
+    ]);
+    assert_eq!(forwarding(&rib, "203.0.113.1"), "10.0.1.9 on eth1");
+
     // A chain that is longer than the limit leads nowhere; one that is as long does.
     let chain = |length: u8| {
         let link = |n: u8| static_route(&format!("172.{}.0.0/16", 16 + n), gateways(&[&format!("172.{}.0.1", 17 + n)]));
