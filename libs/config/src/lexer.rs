@@ -32,11 +32,6 @@ impl<'t> Lexer<'t> {
         Self { text, position: 0, span: Span { line: 1, column: 1 }, problems: Vec::new() }
     }
 
-    /// Where the next token, or the end, is.
-    pub(crate) fn span(&self) -> Span {
-        self.span
-    }
-
     pub(crate) fn next(&mut self) -> Option<(Span, Token<'t>)> {
         loop {
             self.skip_blank();

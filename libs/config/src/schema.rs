@@ -81,9 +81,9 @@ impl Schema {
             reason: format!("{error} {}", error.path.clone().unwrap_or_default()),
         };
         let flags = ContextFlags::NO_YANGLIBRARY | ContextFlags::DISABLE_SEARCHDIRS;
-        let mut context = Context::new(flags).map_err(|error| refused("(context)", error))?;
+        let context = Context::new(flags).map_err(|error| refused("(context)", error))?;
         for (name, text) in MODULES {
-            SchemaModule::parse_string(&mut context, text, SchemaInputFormat::YANG)
+            SchemaModule::parse_string(&context, text, SchemaInputFormat::YANG)
                 .map_err(|error| refused(name, error))?;
         }
         let root = SchemaItem {

@@ -1,0 +1,104 @@
+//! BGP's sessions, and how they are replicated.
+
+use holdfast_proto::v1::{
+    BgpNeighborSummary, ClearBgpNeighborRequest, Replication, ShowBgpNeighborsRequest, ShowBgpSummaryRequest,
+    ShowReplicationRequest,
+};
+use serde::Serialize;
+
+use super::{CommandResult, Context, Outcome};
+use crate::{
+    clients::{AskError, ask},
+    grammar::Invocation,
+    limits::ANSWER_DEADLINE,
+    render,
+};
+
+pub(super) async fn summary(context: &Context) -> CommandResult {
+    let clients = &context.state.clients;
+    let call =
+        ask(&clients.rpd_name(), ANSWER_DEADLINE, clients.routing().show_bgp_summary(ShowBgpSummaryRequest {})).await?;
+    context.print(&call, render::bgp_summary).await?;
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn neighbor(context: &Context, invocation: &Invocation) -> CommandResult {
+    let address = invocation.get("neighbor").unwrap_or_default().to_owned();
+    let clients = &context.state.clients;
+    let request = ShowBgpNeighborsRequest { address: address.clone() };
+    let reply = ask(&clients.rpd_name(), ANSWER_DEADLINE, clients.routing().show_bgp_neighbors(request)).await?;
+    if reply.neighbors.is_empty() && !address.is_empty() {
+        return Err(AskError::Refused(format!("neighbor {address} is not configured; see show bgp summary")));
+    }
+    context.print(&reply, render::bgp_neighbors).await?;
+    Ok(Outcome::Done)
+}
+
+/// Neighbours of one group.
+#[derive(Debug, Serialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Sessions that are up.
+    pub established: usize,
+    /// All its neighbours.
+    pub neighbors: Vec<BgpNeighborSummary>,
+}
+
+pub(super) async fn group(context: &Context) -> CommandResult {
+    #[derive(Serialize)]
+    struct View {
+        groups: Vec<Group>,
+    }
+    let clients = &context.state.clients;
+    let summary =
+        ask(&clients.rpd_name(), ANSWER_DEADLINE, clients.routing().show_bgp_summary(ShowBgpSummaryRequest {})).await?;
+    let mut groups: Vec<Group> = Vec::new();
+    for neighbor in summary.neighbors {
+        let established = usize::from(neighbor.state.eq_ignore_ascii_case("established"));
+        match groups.iter_mut().find(|group| group.name == neighbor.group) {
+            Some(group) => {
+                group.established += established;
+                group.neighbors.push(neighbor);
+            }
+            None => groups.push(Group { name: neighbor.group.clone(), established, neighbors: vec![neighbor] }),
+        }
+    }
+    context.print(&View { groups }, |view| render::bgp_groups(&view.groups)).await?;
+    Ok(Outcome::Done)
+}
+
+async fn ask_replication(context: &Context) -> Result<Replication, AskError> {
+    let clients = &context.state.clients;
+    ask(&clients.rpd_name(), ANSWER_DEADLINE, clients.routing().show_replication(ShowReplicationRequest {})).await
+}
+
+pub(super) async fn replication(context: &Context) -> CommandResult {
+    context.print(&ask_replication(context).await?, render::bgp_replication).await?;
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn task_replication(context: &Context) -> CommandResult {
+    let committed = context.state.configuration();
+    let routing = committed.and_then(|committed| committed.configuration.compile(0).routing).unwrap_or_default();
+    let reply = ask_replication(context).await?;
+    context.print(&reply, |reply| render::task_replication(reply, routing.nonstop_routing)).await?;
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn clear(context: &Context, invocation: &Invocation) -> CommandResult {
+    context.changes()?;
+    let address = invocation.get("neighbor").filter(|address| *address != "all").unwrap_or_default().to_owned();
+    let request = ClearBgpNeighborRequest {
+        address: address.clone(),
+        soft: invocation.has("soft"),
+        soft_inbound: invocation.has("soft-inbound"),
+    };
+    let clients = &context.state.clients;
+    let reply = ask(&clients.rpd_name(), ANSWER_DEADLINE, clients.routing().clear_bgp_neighbor(request)).await?;
+    if reply.cleared == 0 && !address.is_empty() {
+        return Err(AskError::Refused(format!("neighbor {address} is not configured; see show bgp summary")));
+    }
+    context.print(&reply, |reply| format!("Cleared {} connections\n", reply.cleared)).await?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,155 @@
+//! Carrying out commands: one file per area, all with the same shape: ask the processes, render, send in pieces.
+
+mod bgp;
+mod chassis;
+mod configuration;
+mod forwarding;
+mod log;
+mod route;
+mod system;
+
+use std::sync::Arc;
+
+use holdfast_proto::v1::{
+    ExecuteConfirm, ExecuteDone, ExecuteError, ExecuteEvent, ExecuteFollow, ExecuteRequest, Role, execute_event::Event,
+};
+use serde::Serialize;
+use tokio::sync::mpsc::Sender;
+use tonic::Status;
+
+pub use bgp::Group;
+pub use log::names as logs;
+pub use system::{Switchover, Uptime, Version};
+
+use crate::{
+    clients::AskError,
+    grammar::{self, Action, Invocation},
+    state::State,
+};
+
+/// How a command is to be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Set,
+}
+
+/// How a command ends.
+enum Outcome {
+    Done,
+    Confirm(String),
+    Follow(u64),
+    /// Output was given, but what it says is no success.
+    Failed(String),
+}
+
+/// One command being carried out.
+struct Context {
+    state: Arc<State>,
+    sender: Sender<Result<ExecuteEvent, Status>>,
+    format: Format,
+    confirmed: bool,
+    user: String,
+}
+
+type CommandResult = Result<Outcome, AskError>;
+
+impl Context {
+    async fn text(&self, text: impl Into<String>) -> Result<(), AskError> {
+        let event = ExecuteEvent { event: Some(Event::Output(text.into())) };
+        self.sender.send(Ok(event)).await.map_err(|_| AskError::Gone)
+    }
+
+    /// One value: as JSON under its own keys, or as the text made of it.
+    async fn print<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), AskError> {
+        match self.format {
+            Format::Json => {
+                let json = serde_json::to_string_pretty(value).map_err(|error| AskError::Refused(error.to_string()))?;
+                self.text(json + "\n").await
+            }
+            _ => self.text(text(value)).await,
+        }
+    }
+
+    fn json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Commands that change something belong to the primary.
+    fn changes(&self) -> Result<(), AskError> {
+        match self.state.term().role {
+            Role::Primary => Ok(()),
+            role => Err(AskError::Refused(format!(
+                "mgd of {} is not primary ({}): an in-service reboot is at its switchover; try again in a moment",
+                self.state.slot,
+                role.as_str_name()
+            ))),
+        }
+    }
+}
+
+/// Carries out one line; everything, also a failure, goes to `sender`.
+pub async fn execute(state: Arc<State>, request: ExecuteRequest, sender: Sender<Result<ExecuteEvent, Status>>) {
+    let outcome = run(state, request, sender.clone()).await;
+    let event = match outcome {
+        Ok(Outcome::Done) => Event::Done(ExecuteDone {}),
+        Ok(Outcome::Confirm(question)) => Event::Confirm(ExecuteConfirm { question }),
+        Ok(Outcome::Follow(run_id)) => Event::Follow(ExecuteFollow { run_id }),
+        Ok(Outcome::Failed(message)) => Event::Error(ExecuteError { message }),
+        Err(AskError::Gone) => return,
+        Err(error) => Event::Error(ExecuteError { message: error.to_string() }),
+    };
+    // A client that has gone needs no last word.
+    let _ = sender.send(Ok(ExecuteEvent { event: Some(event) })).await;
+}
+
+async fn run(
+    state: Arc<State>,
+    request: ExecuteRequest,
+    sender: Sender<Result<ExecuteEvent, Status>>,
+) -> CommandResult {
+    let refused = |message: String| AskError::Refused(message);
+    let invocation = grammar::parse(&request.line).map_err(|error| refused(error.to_string()))?;
+    let format = match request.format.as_str() {
+        "" | "text" => Format::Text,
+        "json" => Format::Json,
+        "set" if invocation.action == Action::ShowConfiguration => Format::Set,
+        "set" => return Err(refused("display set is for show configuration only".to_owned())),
+        other => return Err(refused(format!("format {other:?} is not known; text and json are"))),
+    };
+    let user = if request.user.is_empty() { "unknown".to_owned() } else { request.user };
+    let context = Context { state, sender, format, confirmed: request.confirmed, user };
+    dispatch(&context, &invocation).await
+}
+
+async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
+    match invocation.action {
+        Action::Reboot => chassis::reboot(context, invocation).await,
+        Action::AbortReboot => chassis::abort(context).await,
+        Action::ShowRun => chassis::show_run(context).await,
+        Action::ShowReadiness => chassis::readiness(context).await,
+        Action::ShowReport => chassis::report(context, invocation).await,
+        Action::ShowHistory => chassis::history(context).await,
+        Action::ShowRoutingEngine => chassis::routing_engine(context).await,
+        Action::ShowSwitchover => system::switchover(context).await,
+        Action::ShowTaskReplication => bgp::task_replication(context).await,
+        Action::ShowProcesses => system::processes(context).await,
+        Action::ShowUptime => system::uptime(context).await,
+        Action::ShowVersion => system::version(context).await,
+        Action::ShowLog => log::show(context, invocation).await,
+        Action::ShowAlarms => system::alarms(context).await,
+        Action::ShowBgpSummary => bgp::summary(context).await,
+        Action::ShowBgpNeighbor => bgp::neighbor(context, invocation).await,
+        Action::ShowBgpGroup => bgp::group(context).await,
+        Action::ShowBgpReplication => bgp::replication(context).await,
+        Action::ShowRoute => route::show(context, invocation).await,
+        Action::ShowInterfaces => forwarding::interfaces(context, invocation).await,
+        Action::ShowForwardingTable => forwarding::table(context, invocation).await,
+        Action::ShowConfiguration => configuration::show(context).await,
+        Action::ClearBgpNeighbor => bgp::clear(context, invocation).await,
+        Action::RestartRouting => system::restart(context, "rpd").await,
+        Action::RestartManagement => system::restart_self(context).await,
+        Action::RestartForwarding => system::restart(context, "pfed").await,
+    }
+}

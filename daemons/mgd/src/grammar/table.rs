@@ -1,0 +1,164 @@
+//! The table of commands. Names follow Junos, so that operators and their tools know them.
+
+use super::{Action, Argument, Command, Value};
+
+const fn flag(word: &'static str, help: &'static str) -> Argument {
+    Argument::Flag { word, help, group: "" }
+}
+
+const fn one_of(group: &'static str, word: &'static str, help: &'static str) -> Argument {
+    Argument::Flag { word, help, group }
+}
+
+const fn named(word: &'static str, value: Value, help: &'static str) -> Argument {
+    Argument::Named { word, value, help, group: "" }
+}
+
+const fn view(word: &'static str, help: &'static str) -> Argument {
+    Argument::Named { word, value: Value::Neighbor, help, group: "view" }
+}
+
+const fn value(name: &'static str, value: Value, help: &'static str) -> Argument {
+    Argument::Positional { name, value, help, required: false }
+}
+
+const fn required(name: &'static str, value: Value, help: &'static str) -> Argument {
+    Argument::Positional { name, value, help, required: true }
+}
+
+const fn command(
+    words: &'static [&'static str],
+    action: Action,
+    arguments: &'static [Argument],
+    help: &'static str,
+) -> Command {
+    Command { words, help, arguments, action }
+}
+
+/// Help of words that are no command by themselves.
+pub const WORDS: &[(&[&str], &str)] = &[
+    (&["clear"], "Clear information in the system"),
+    (&["clear", "bgp"], "Clear Border Gateway Protocol information"),
+    (&["request"], "Make system-level requests"),
+    (&["request", "system"], "Perform system-level operations"),
+    (&["request", "system", "reboot"], "Reboot the system"),
+    (&["restart"], "Restart one software process, in service"),
+    (&["show"], "Show system information"),
+    (&["show", "bgp"], "Show Border Gateway Protocol information"),
+    (&["show", "chassis"], "Show chassis information"),
+    (&["show", "system"], "Show system information"),
+    (&["show", "task"], "Show routing protocol per-task information"),
+];
+
+/// All commands.
+pub const COMMANDS: &[Command] = &[
+    command(
+        &["clear", "bgp", "neighbor"],
+        Action::ClearBgpNeighbor,
+        &[
+            required("neighbor", Value::NeighborOrAll, "Address of a neighbor, or all"),
+            one_of("soft", "soft", "Send and ask for all routes again, keep the session"),
+            one_of("soft", "soft-inbound", "Ask for all routes again, keep the session"),
+        ],
+        "Reset sessions",
+    ),
+    command(
+        &["request", "system", "reboot", "in-service"],
+        Action::Reboot,
+        &[
+            flag("no-confirm", "Do not ask"),
+            flag("force", "Override the minimum spacing between two in-service reboots"),
+        ],
+        "Replace the whole control plane in service",
+    ),
+    command(
+        &["request", "system", "reboot", "in-service", "abort"],
+        Action::AbortReboot,
+        &[],
+        "Take the in-service reboot in progress back",
+    ),
+    command(&["restart", "routing"], Action::RestartRouting, &[], "Routing process (rpd)"),
+    command(&["restart", "management"], Action::RestartManagement, &[], "Management process (mgd)"),
+    command(&["restart", "forwarding"], Action::RestartForwarding, &[], "Forwarding agent (pfed)"),
+    command(&["show", "bgp", "summary"], Action::ShowBgpSummary, &[], "Overview of the neighbors"),
+    command(
+        &["show", "bgp", "neighbor"],
+        Action::ShowBgpNeighbor,
+        &[value("neighbor", Value::Neighbor, "Address of a neighbor")],
+        "Neighbors in detail",
+    ),
+    command(&["show", "bgp", "group"], Action::ShowBgpGroup, &[], "Groups of neighbors"),
+    command(
+        &["show", "bgp", "replication"],
+        Action::ShowBgpReplication,
+        &[],
+        "Replication of BGP to the backup routing engine",
+    ),
+    command(
+        &["show", "chassis", "in-service-upgrade"],
+        Action::ShowRun,
+        &[],
+        "The in-service reboot in progress, or the last one",
+    ),
+    command(
+        &["show", "chassis", "in-service-upgrade", "readiness"],
+        Action::ShowReadiness,
+        &[],
+        "Whether an in-service reboot would be accepted now",
+    ),
+    command(
+        &["show", "chassis", "in-service-upgrade", "report"],
+        Action::ShowReport,
+        &[value("run", Value::Number, "Number of the run; the last one when not given")],
+        "What a run lost, from counters",
+    ),
+    command(&["show", "chassis", "in-service-upgrade", "history"], Action::ShowHistory, &[], "Past runs"),
+    command(&["show", "chassis", "routing-engine"], Action::ShowRoutingEngine, &[], "Routing engines and their roles"),
+    command(&["show", "configuration"], Action::ShowConfiguration, &[], "The configuration in force"),
+    command(
+        &["show", "forwarding-table"],
+        Action::ShowForwardingTable,
+        &[value("prefix", Value::Prefix, "Only this prefix"), flag("summary", "Counts only")],
+        "Routes in the kernel",
+    ),
+    command(
+        &["show", "interfaces"],
+        Action::ShowInterfaces,
+        &[flag("terse", "One line for each"), value("interface", Value::Interface, "Name of an interface")],
+        "Interfaces",
+    ),
+    command(
+        &["show", "log"],
+        Action::ShowLog,
+        &[value("log", Value::Log, "Name of a log; chassisd when not given")],
+        "The last lines of a log",
+    ),
+    command(
+        &["show", "route"],
+        Action::ShowRoute,
+        &[
+            value("prefix", Value::Prefix, "Routes that match this prefix or address"),
+            one_of("match", "exact", "Only this very prefix"),
+            one_of("match", "longer", "More specific prefixes, too"),
+            named("table", Value::Choice(&["inet.0", "inet6.0"]), "Only this table"),
+            named("protocol", Value::Choice(&["bgp", "direct", "static"]), "Only routes of this protocol"),
+            // The protocol is part of the name while BGP is the only one with neighbours.
+            view("receive-protocol bgp", "Routes as a neighbor sent them, before import policy"),
+            view("advertising-protocol bgp", "Routes as sent to a neighbor"),
+            flag("detail", "Everything that is known of a route"),
+            flag("summary", "Counts only"),
+        ],
+        "Routes",
+    ),
+    command(&["show", "system", "alarms"], Action::ShowAlarms, &[], "Active alarms"),
+    command(&["show", "system", "processes"], Action::ShowProcesses, &[], "Processes of the router"),
+    command(
+        &["show", "system", "switchover"],
+        Action::ShowSwitchover,
+        &[],
+        "Whether the backup routing engine could take over",
+    ),
+    command(&["show", "system", "uptime"], Action::ShowUptime, &[], "How long the router and its processes run"),
+    command(&["show", "task", "replication"], Action::ShowTaskReplication, &[], "Nonstop routing by protocol"),
+    command(&["show", "version"], Action::ShowVersion, &[], "Software versions"),
+];

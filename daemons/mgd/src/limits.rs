@@ -1,0 +1,24 @@
+//! Bounds and patience of the management process.
+
+use std::time::Duration;
+
+/// Configurations kept in `rollback/`, as in Junos.
+pub const ROLLBACKS_MAX: u32 = 49;
+/// How long chassisd, rpd or pfed may take to answer a question before the operator is told.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long pfed may take to say how it is when a pre-check asks.
+pub const CHECK_DEADLINE: Duration = Duration::from_secs(2);
+/// How often a backup asks the primary's mgd for the configuration.
+pub const PEER_POLL: Duration = Duration::from_millis(250);
+/// How long the primary's mgd may take to hand over the configuration's text.
+pub const PEER_DEADLINE: Duration = Duration::from_secs(5);
+/// Pieces of output waiting for a slow terminal; a full queue slows the command, not mgd.
+pub const OUTPUT_QUEUE: usize = 16;
+/// Subscribers see the newest snapshot only, so that few may wait.
+pub const SNAPSHOT_QUEUE: usize = 2;
+/// Longest command line in bytes.
+pub const LINE_BYTES_MAX: usize = 4_096;
+/// What `show log` reads from the end of a file.
+pub const LOG_TAIL_BYTES: u64 = 64 * 1024;
+/// gRPC message limit: a configuration's text with room for its envelope.
+pub const MESSAGE_BYTES_MAX: usize = holdfast_config::limits::TEXT_BYTES_MAX + 1024 * 1024;

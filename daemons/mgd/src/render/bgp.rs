@@ -1,0 +1,256 @@
+//! BGP.
+
+use holdfast_proto::v1::{
+    BgpNeighborDetail, BgpNeighborSummary, BgpNeighbors, BgpSummary, Replication, Role, SwitchoverMode,
+};
+
+use super::{
+    table::Table,
+    time::{clock, span},
+};
+use crate::commands::Group;
+
+fn established(neighbor: &BgpNeighborSummary) -> bool {
+    neighbor.state.eq_ignore_ascii_case("established")
+}
+
+/// `show bgp summary`
+pub fn bgp_summary(summary: &BgpSummary) -> String {
+    let up = summary.neighbors.iter().filter(|neighbor| established(neighbor)).count();
+    let mut out = format!(
+        "Router ID: {}  Local AS: {}\nPeers: {}  Established: {}  Down: {}  Paths: {}  Prefixes: {}\n",
+        summary.router_id,
+        summary.local_as,
+        summary.neighbors.len(),
+        up,
+        summary.neighbors.len() - up,
+        summary.paths,
+        summary.prefixes,
+    );
+    let mut table = Table::new(&[
+        "Peer",
+        ">AS",
+        ">InPkt",
+        ">OutPkt",
+        ">Flaps",
+        ">Last Up/Dwn",
+        "State|Active/Received/Accepted/Advertised",
+    ]);
+    for neighbor in &summary.neighbors {
+        let families = neighbor.families.iter().map(|family| {
+            format!(
+                "{}: {}/{}/{}/{}",
+                family.family, family.active, family.received, family.accepted, family.advertised
+            )
+        });
+        let state =
+            if established(neighbor) { families.collect::<Vec<_>>().join("  ") } else { neighbor.state.clone() };
+        table.row(vec![
+            neighbor.address.clone(),
+            neighbor.peer_as.to_string(),
+            neighbor.messages_in.to_string(),
+            neighbor.messages_out.to_string(),
+            neighbor.flaps.to_string(),
+            span(neighbor.established_ms),
+            state,
+        ]);
+    }
+    out.push_str(&table.print());
+    out
+}
+
+/// `show bgp neighbor`
+pub fn bgp_neighbors(neighbors: &BgpNeighbors) -> String {
+    if neighbors.neighbors.is_empty() {
+        return "No BGP neighbor is configured\n".to_owned();
+    }
+    neighbors.neighbors.iter().map(neighbor).collect::<Vec<_>>().join("\n")
+}
+
+fn neighbor(detail: &BgpNeighborDetail) -> String {
+    let summary = detail.summary.clone().unwrap_or_default();
+    let kind = if detail.internal { "Internal" } else { "External" };
+    let mut out = format!(
+        "Peer: {}+{} AS {}    Local: {}+{} AS {}\n",
+        summary.address, detail.remote_port, summary.peer_as, detail.local_address, detail.local_port, detail.local_as,
+    );
+    let mut line = |text: String| out.push_str(&format!("  {text}\n"));
+    if !summary.description.is_empty() {
+        line(format!("Description: {}", summary.description));
+    }
+    line(format!("Group: {}    Type: {kind}    State: {}    Flaps: {}", summary.group, summary.state, summary.flaps));
+    if established(&summary) {
+        line(format!("Established: {} ago, at {}", span(summary.established_ms), clock(detail.established_unix_ms)));
+        line(format!(
+            "Peer ID: {}    Hold time: {} s    Keepalive: {} s",
+            detail.router_id, detail.hold_time_s, detail.keepalive_s
+        ));
+        line(format!("Last read: {} ms ago    Last written: {} ms ago", detail.last_read_ms, detail.last_written_ms));
+    } else if !detail.why_not_established.is_empty() {
+        line(format!("Not established: {}", detail.why_not_established));
+    }
+    if !summary.last_error.is_empty() {
+        line(format!("Last error: {}", summary.last_error));
+    }
+    let vault = if detail.in_vault { "in the vault" } else { "not in the vault" };
+    if !detail.switchover_mode.is_empty() {
+        line(format!("Switchover: {} (descriptor {vault})", detail.switchover_mode));
+    }
+    for (title, values) in [
+        ("Import", &detail.import_policies),
+        ("Export", &detail.export_policies),
+        ("Capabilities sent", &detail.capabilities_sent),
+        ("Capabilities received", &detail.capabilities_received),
+    ] {
+        if !values.is_empty() {
+            line(format!("{title}: {}", values.join(", ")));
+        }
+    }
+    line(format!(
+        "Input messages: {} (updates {})    Octets: {}",
+        summary.messages_in, detail.updates_in, detail.bytes_in
+    ));
+    line(format!(
+        "Output messages: {} (updates {})    Octets: {}",
+        summary.messages_out, detail.updates_out, detail.bytes_out
+    ));
+    if detail.treat_as_withdraw > 0 {
+        line(format!("Malformed updates treated as withdrawals (RFC 7606): {}", detail.treat_as_withdraw));
+    }
+    for family in &summary.families {
+        let end = |seen: bool| if seen { "yes" } else { "no" };
+        line(format!("Family {}:", family.family));
+        line(format!(
+            "  Active prefixes: {}    Received: {}    Accepted: {}    Advertised: {}    Stale: {}",
+            family.active, family.received, family.accepted, family.advertised, family.stale
+        ));
+        line(format!(
+            "  End-of-RIB received: {}    sent: {}",
+            end(family.end_of_rib_received),
+            end(family.end_of_rib_sent)
+        ));
+    }
+    out
+}
+
+/// `show bgp group`
+pub fn bgp_groups(groups: &[Group]) -> String {
+    let mut table = Table::new(&["Group", ">Peers", ">Established", "Neighbors"]);
+    for group in groups {
+        let addresses: Vec<&str> = group.neighbors.iter().map(|neighbor| neighbor.address.as_str()).collect();
+        table.row(vec![
+            group.name.clone(),
+            group.neighbors.len().to_string(),
+            group.established.to_string(),
+            addresses.join(" "),
+        ]);
+    }
+    table.print()
+}
+
+fn role(replication: &Replication) -> &'static str {
+    match replication.role() {
+        Role::Primary => "Primary",
+        Role::Backup => "Backup",
+        Role::Frozen => "Frozen",
+        Role::Activated => "Activated",
+        Role::Unspecified => "Unknown",
+    }
+}
+
+/// A session's road through a switchover.
+pub fn mode(mode: SwitchoverMode) -> &'static str {
+    match mode {
+        SwitchoverMode::Nsr => "NSR",
+        SwitchoverMode::Gr => "GR",
+        SwitchoverMode::Lost => "lost",
+        SwitchoverMode::Unspecified => "-",
+    }
+}
+
+/// `show bgp replication`
+pub fn bgp_replication(replication: &Replication) -> String {
+    let peer = if replication.peer_connected { "connected" } else { "not connected" };
+    let snapshot = if replication.snapshot_done { "done" } else { "not done" };
+    let mut out = format!(
+        "Replication role: {}  Epoch: {}  State: {}\nPeer: {peer}  Snapshot: {snapshot}  Facts sent: {}  received: {}  Lag: {} bytes\n",
+        role(replication),
+        replication.epoch,
+        replication.state,
+        replication.facts_sent,
+        replication.facts_received,
+        replication.lag_bytes,
+    );
+    if !replication.sessions.is_empty() {
+        out.push_str(&sessions(&replication.sessions));
+    }
+    if !replication.tables.is_empty() {
+        out.push_str(&tables(&replication.tables));
+    }
+    out
+}
+
+/// Sessions and the road each takes.
+pub fn sessions(sessions: &[holdfast_proto::v1::SessionReadiness]) -> String {
+    let mut table = Table::new(&["Protocol", "Neighbor", "Mode", "Ready", "Reason"]);
+    for session in sessions {
+        let ready = if session.ready { "yes" } else { "no" };
+        table.row(vec![
+            session.protocol.clone(),
+            session.neighbor.clone(),
+            mode(session.mode()).into(),
+            ready.into(),
+            session.reason.clone(),
+        ]);
+    }
+    table.print()
+}
+
+/// Tables compared between two routing engines.
+pub fn tables(tables: &[holdfast_proto::v1::TableComparison]) -> String {
+    let digest = |side: &Option<holdfast_proto::v1::TableDigest>| {
+        side.as_ref().map_or_else(|| "-".to_owned(), |digest| format!("{:016x}", digest.digest))
+    };
+    let mut table = Table::new(&["Table", ">Entries", "Primary", "Backup", "Equal"]);
+    for comparison in tables {
+        let entries = comparison.primary.as_ref().or(comparison.backup.as_ref()).map_or(0, |digest| digest.entries);
+        let equal = if comparison.equal { "yes" } else { "no" };
+        table.row(vec![
+            comparison.table.clone(),
+            entries.to_string(),
+            digest(&comparison.primary),
+            digest(&comparison.backup),
+            equal.into(),
+        ]);
+    }
+    table.print()
+}
+
+/// `show task replication`
+pub fn task_replication(replication: &Replication, nonstop_routing: bool) -> String {
+    let stateful = if nonstop_routing { "Enabled" } else { "Disabled" };
+    let mut out = format!("        Stateful Replication: {stateful}\n        RE mode: {}\n\n", role(replication));
+    let mut protocols: Vec<(&str, bool, String)> = Vec::new();
+    for session in &replication.sessions {
+        match protocols.iter_mut().find(|(protocol, ..)| *protocol == session.protocol) {
+            Some((_, ready, reason)) => {
+                if *ready && !session.ready {
+                    *reason = session.reason.clone();
+                }
+                *ready &= session.ready;
+            }
+            None => protocols.push((&session.protocol, session.ready, session.reason.clone())),
+        }
+    }
+    let mut table = Table::new(&["    Protocol", "Synchronization Status", "Reason"]);
+    for (protocol, ready, reason) in protocols {
+        let status = match (replication.peer_connected, ready) {
+            (true, true) => "Complete",
+            (true, false) => "InProgress",
+            (false, _) => "NotStarted",
+        };
+        table.row(vec![format!("    {}", protocol.to_uppercase()), status.into(), reason]);
+    }
+    out.push_str(&table.print());
+    out
+}

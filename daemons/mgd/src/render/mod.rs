@@ -1,0 +1,19 @@
+//! Answers as text in Junos' manner, one file per area. Pure: a message in, a string out.
+
+mod bgp;
+mod chassis;
+mod elements;
+mod forwarding;
+mod report;
+mod route;
+mod system;
+mod table;
+mod time;
+
+pub use bgp::{bgp_groups, bgp_neighbors, bgp_replication, bgp_summary, task_replication};
+pub use chassis::{history, readiness, routing_engine, run};
+pub use elements::Elements;
+pub use forwarding::{forwarding_heading, forwarding_page, forwarding_summary, interfaces, interfaces_terse};
+pub use report::report;
+pub use route::{Routes, route_summary};
+pub use system::{alarms, processes, switchover, uptime, version};

@@ -1,0 +1,134 @@
+//! Routes.
+
+use holdfast_proto::v1::{Route, RoutePage, RouteSummary};
+
+use super::table::Table;
+
+/// Column where a route's text begins behind its prefix.
+const PREFIX_WIDTH: usize = 19;
+
+/// `show route`, page by page: remembers the table and the prefix that the last page ended with.
+#[derive(Debug)]
+pub struct Routes {
+    detail: bool,
+    table: String,
+    prefix: String,
+}
+
+impl Routes {
+    /// Begins; `detail` shows everything known of a route.
+    pub fn new(detail: bool) -> Self {
+        Self { detail, table: String::new(), prefix: String::new() }
+    }
+
+    /// One page.
+    pub fn page(&mut self, page: &RoutePage) -> String {
+        page.routes.iter().map(|route| self.route(route)).collect()
+    }
+
+    fn route(&mut self, route: &Route) -> String {
+        let mut out = String::new();
+        if route.table != self.table {
+            let gap = if self.table.is_empty() { "" } else { "\n" };
+            out.push_str(&format!("{gap}{}:\n* = Active Route\n\n", route.table));
+            self.table.clone_from(&route.table);
+            self.prefix.clear();
+        }
+        let prefix = if route.prefix == self.prefix { "" } else { route.prefix.as_str() };
+        out.push_str(&format!("{prefix:<PREFIX_WIDTH$}{}", if prefix.len() >= PREFIX_WIDTH { " " } else { "" }));
+        self.prefix.clone_from(&route.prefix);
+        let star = if route.active { '*' } else { ' ' };
+        out.push_str(&format!("{star}[{}/{}]{}\n", protocol(&route.protocol), route.preference, attributes(route)));
+        let mut line = |text: String| out.push_str(&format!("{:w$}{text}\n", "", w = PREFIX_WIDTH + 3));
+        if route.protocol == "bgp" {
+            line(format!(
+                "AS path: {}",
+                [route.as_path.as_str(), origin(&route.origin)]
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ));
+        }
+        for (index, next_hop) in route.next_hops.iter().enumerate() {
+            let mark = if index == 0 { '>' } else { ' ' };
+            let to = if next_hop.gateway.is_empty() { String::new() } else { format!("to {} ", next_hop.gateway) };
+            let weight = if next_hop.weight > 1 { format!(", weight {}", next_hop.weight) } else { String::new() };
+            line(format!("{mark} {to}via {}{weight}", next_hop.interface));
+        }
+        if route.next_hops.is_empty() && matches!(route.kind.as_str(), "discard" | "reject") {
+            line(route.kind[..1].to_uppercase() + &route.kind[1..]);
+        }
+        if self.detail {
+            for (title, value) in [
+                ("BGP next hop", &route.bgp_next_hop),
+                ("Communities", &route.communities.join(" ")),
+                ("Inactive reason", &route.inactive_reason),
+            ] {
+                if !value.is_empty() {
+                    line(format!("{title}: {value}"));
+                }
+            }
+        } else if !route.active && !route.inactive_reason.is_empty() {
+            line(format!("Inactive reason: {}", route.inactive_reason));
+        }
+        out
+    }
+}
+
+fn protocol(name: &str) -> String {
+    match name {
+        "bgp" => "BGP".to_owned(),
+        "static" => "Static".to_owned(),
+        "direct" => "Direct".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn origin(origin: &str) -> &str {
+    match origin.to_ascii_lowercase().as_str() {
+        "igp" | "i" => "I",
+        "egp" | "e" => "E",
+        "incomplete" | "?" => "?",
+        _ => origin,
+    }
+}
+
+fn attributes(route: &Route) -> String {
+    let mut out = String::new();
+    if let Some(med) = route.med {
+        out.push_str(&format!(", MED {med}"));
+    }
+    if let Some(preference) = route.local_preference {
+        out.push_str(&format!(", localpref {preference}"));
+    }
+    if !route.learned_from.is_empty() {
+        out.push_str(&format!(", from {}", route.learned_from));
+    }
+    if route.stale {
+        out.push_str(", stale");
+    }
+    out
+}
+
+/// `show route summary`
+pub fn route_summary(summary: &RouteSummary) -> String {
+    let mut out =
+        format!("Autonomous system number: {}\nRouter ID: {}\n", summary.autonomous_system, summary.router_id);
+    for table in &summary.tables {
+        out.push_str(&format!(
+            "\n{}: {} destinations, {} routes ({} active, {} hidden)\n",
+            table.table, table.destinations, table.routes, table.active, table.hidden
+        ));
+        let mut protocols = Table::new(&["  Protocol", ">Routes", ">Active"]);
+        for count in &table.protocols {
+            protocols.row(vec![
+                format!("  {}", protocol(&count.protocol)),
+                count.routes.to_string(),
+                count.active.to_string(),
+            ]);
+        }
+        out.push_str(&protocols.print());
+    }
+    out
+}

@@ -1,0 +1,45 @@
+//! Times for people.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// A wall-clock time in the machine's zone.
+pub fn clock(unix_ms: u64) -> String {
+    if unix_ms == 0 {
+        return "-".to_owned();
+    }
+    let millis = i64::try_from(unix_ms).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    millis.map_or_else(
+        || "-".to_owned(),
+        |time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+    )
+}
+
+/// A span as Junos shows it: `12`, `3:05`, `2:03:04`, `1d 2:03`, `2w3d`.
+pub fn span(ms: u64) -> String {
+    let (s, m, h, d) = (ms / 1000 % 60, ms / 60_000 % 60, ms / 3_600_000 % 24, ms / 86_400_000);
+    match (d, h, m) {
+        (14.., ..) => format!("{}w{}d", d / 7, d % 7),
+        (1.., ..) => format!("{d}d {h}:{m:02}"),
+        (0, 1.., _) => format!("{h}:{m:02}:{s:02}"),
+        (0, 0, 1..) => format!("{m}:{s:02}"),
+        _ => format!("{s}"),
+    }
+}
+
+/// A short time: milliseconds below ten seconds, seconds above.
+pub fn short(ms: u64) -> String {
+    if ms < 10_000 { format!("{ms} ms") } else { format!("{:.1} s", ms as f64 / 1000.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let shown: Vec<String> = [7_000, 185_000, 7_384_000, 93_780_000, 1_500_000_000].into_iter().map(span).collect();
+        assert_eq!(shown, ["7", "3:05", "2:03:04", "1d 2:03", "2w3d"]);
+        assert_eq!((short(12), short(12_340)), ("12 ms".to_owned(), "12.3 s".to_owned()));
+        assert_eq!(clock(0), "-");
+    }
+}

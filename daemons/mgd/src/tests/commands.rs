@@ -1,0 +1,146 @@
+//! Execute, against processes that answer and processes that do not.
+
+use holdfast_ipc::RoleArg;
+use holdfast_proto::v1::execute_event::Event;
+
+use super::router::{Router, execute, json, show};
+
+#[tokio::test]
+async fn reboot_asks_then_is_followed() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let asked = execute(&mgd, "request system reboot in-service", "text", false).await;
+    assert!(matches!(&asked.end, Event::Confirm(confirm) if confirm.question == "Reboot the system ? [yes,no] "));
+    assert!(router.log.lock().unwrap().is_empty());
+    let started = execute(&mgd, "request system reboot in-service force", "text", true).await;
+    assert!(matches!(&started.end, Event::Follow(follow) if follow.run_id == 8));
+    let unasked = execute(&mgd, "request system reboot in-service no-confirm", "text", false).await;
+    assert!(matches!(&unasked.end, Event::Follow(_)));
+    assert_eq!(*router.log.lock().unwrap(), ["start force=true by=tester", "start force=false by=tester"]);
+}
+
+#[tokio::test]
+async fn refusals_of_chassisd_reach_the_operator_in_its_words() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let idle = execute(&mgd, "request system reboot in-service abort", "text", false).await;
+    assert_eq!(idle.error(), "no in-service reboot is in progress");
+    router.log.lock().unwrap().push("run in progress".into());
+    let refused = execute(&mgd, "request system reboot in-service no-confirm", "text", false).await;
+    assert_eq!(refused.error(), "run 1 is in progress; request system reboot in-service abort ends it");
+    assert_eq!(show(&mgd, "request system reboot in-service abort").await, "run 1 is being undone\n");
+}
+
+#[tokio::test]
+async fn a_report_of_a_failed_run_is_no_success() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let good = show(&mgd, "show chassis in-service-upgrade report").await;
+    for part in [
+        "Control-plane gap: 4.250 ms",
+        "re0 -> re1",
+        "10.0.0.2",
+        "Needless writes: 0",
+        "Verdict: SUCCESS: nothing lost",
+    ] {
+        assert!(good.contains(part), "{part}\n{good}");
+    }
+    let bad = execute(&mgd, "show chassis in-service-upgrade report 7", "text", false).await;
+    assert!(bad.output.contains("Missing evidence\n  no kernel counters"), "{}", bad.output);
+    assert_eq!(bad.error(), "run 7: undone, nothing lost");
+    let bad = execute(&mgd, "show chassis in-service-upgrade report 7", "json", false).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&bad.output).unwrap()["run_id"], 7);
+    bad.error();
+}
+
+#[tokio::test]
+async fn every_show_command_has_text_and_json() {
+    let router = Router::new().with_chassis().with_daemons();
+    let logs = router.directory.path().join("state/log");
+    std::fs::create_dir_all(&logs).unwrap();
+    std::fs::write(logs.join("re0-rpd.log"), "one\ntwo\n").unwrap();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    for (line, part, key) in [
+        ("show chassis in-service-upgrade", "Run 8: idle, ended: nothing lost", "phases"),
+        ("show chassis in-service-upgrade readiness", "Ready for ISSR                  : Valid", "checks"),
+        ("show chassis in-service-upgrade history", "nothing lost", "runs"),
+        ("show chassis routing-engine", "Current state: Master", "master_slot"),
+        ("show system switchover", "Graceful switchover: On", "graceful_switchover"),
+        ("show system processes", "4711", "processes"),
+        ("show system uptime", "Router started:", "router_started_unix_ms"),
+        ("show system alarms", "backup lost", "alarms"),
+        ("show version", "Hostname: r1", "host_name"),
+        ("show log re0-rpd", "one\ntwo\n", "lines"),
+        ("show task replication", "Stateful Replication: Enabled", "sessions"),
+        ("show bgp replication", "State: synchronized", "sessions"),
+        ("show bgp summary", "inet-unicast: 3/5/4/2", "neighbors"),
+        ("show bgp neighbor", "State: Established", "neighbors"),
+        ("show bgp neighbor 10.0.0.2", "Peer: 10.0.0.2", "neighbors"),
+        ("show bgp group", "EXT", "groups"),
+        ("show route summary", "inet.0: 7 destinations", "tables"),
+        ("show route", "10.0.1.0/24        *[BGP/170], localpref 100", "routes"),
+        ("show interfaces", "Physical interface: eth0, Enabled", "interfaces"),
+        ("show interfaces terse", "inet6  2001:db8::1/64", "interfaces"),
+        ("show forwarding-table", "0x48000001  10.0.0.2 via eth0", "entries"),
+        ("show forwarding-table summary", "Routes: 12 IPv4", "routes_ipv4"),
+        ("show configuration", "host-name r1;", "holdfast-system:system"),
+    ] {
+        let text = show(&mgd, line).await;
+        assert!(text.contains(part), "{line}: {part:?} is missing in\n{text}");
+        let value = json(&mgd, line).await;
+        assert!(value.get(key).is_some(), "{line}: {key:?} is missing in\n{value}");
+    }
+}
+
+#[tokio::test]
+async fn routes_come_in_pieces_and_as_one_json_object() {
+    let router = Router::new().with_daemons();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let value = json(&mgd, "show route").await;
+    assert_eq!(value["routes"].as_array().unwrap().len(), 5_000);
+    let text = show(&mgd, "show route").await;
+    assert_eq!(text.matches("inet.0:").count(), 1);
+    for (line, kind) in
+        [("show route 10.9.9.9", 1), ("show route 10.9.9.9 longer", 2), ("show route 10.9.9.9 exact", 0)]
+    {
+        assert_eq!(json(&mgd, line).await["routes"][0]["prefix"], format!("match {kind}"));
+    }
+}
+
+#[tokio::test]
+async fn failures_name_who_and_why() {
+    let router = Router::new().with_daemons();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let error = |line: &'static str, format: &'static str| {
+        let mgd = mgd.clone();
+        async move { execute(&mgd, line, format, false).await.error().to_owned() }
+    };
+    let unreachable = error("show system processes", "text").await;
+    assert!(unreachable.starts_with("chassisd does not answer"), "{unreachable}");
+    assert!(error("show bgp", "text").await.contains("expecting summary, neighbor"));
+    assert!(error("show bgp neighbor 10.9.9.9", "text").await.contains("10.9.9.9 is not configured"));
+    assert!(error("show interfaces eth9", "text").await.contains("eth9 does not exist"));
+    assert!(error("show log nothing", "text").await.contains("log nothing does not exist"));
+    assert!(error("show version", "yaml").await.contains("format \"yaml\" is not known"));
+    assert!(error("show version", "set").await.contains("show configuration only"));
+    assert!(error("show route exact", "text").await.contains("need a prefix"));
+    let set = execute(&mgd, "show configuration", "set", false).await.ok();
+    assert!(set.starts_with("set system host-name r1\n"), "{set}");
+}
+
+#[tokio::test]
+async fn changes_and_restarts() {
+    let router = Router::new().with_chassis().with_daemons();
+    let (state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    assert_eq!(show(&mgd, "clear bgp neighbor all").await, "Cleared 2 connections\n");
+    assert_eq!(show(&mgd, "restart routing").await, "rpd restarted\n");
+    assert_eq!(show(&mgd, "restart management").await, "mgd restarts\n");
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !router.log.lock().unwrap().contains(&"restart mgd".to_owned()) {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    state.lock().term.role = holdfast_proto::v1::Role::Frozen;
+    let refused = execute(&mgd, "clear bgp neighbor all", "text", false).await;
+    assert!(refused.error().contains("not primary"), "{}", refused.error());
+}
