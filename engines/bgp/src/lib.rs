@@ -14,9 +14,12 @@
 //!   malformed input (RFC 4271 §6, RFC 7606) is made here, once.
 //! * [`session`]: the state machine of one neighbour (RFC 4271 §8): connections, collision, OPEN, timers, NOTIFICATION.
 //!
+//! * [`speaker`]: all neighbours together: what they said, what is best, what each is told, and the facts of it.
+//!
 //! What a neighbour said is replicated to the backup routing engine in exactly this wire format, so the codec's canonical
 //! forms are part of the project's promise: two versions must read the same bytes the same way. And nothing here may panic,
 //! whatever a neighbour sends.
 
 pub mod session;
+pub mod speaker;
 pub mod wire;

@@ -178,6 +178,16 @@ fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<(TcpState, u64, u64)> {
     Ok((state.into(), info[TCP_INFO_BYTES_ACKED / 8], info[TCP_INFO_BYTES_RECEIVED / 8]))
 }
 
+/// Bytes that wait to be read from a stream socket of any kind.
+pub fn receive_queue(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    queue_length(fd, libc::FIONREAD)
+}
+
+/// What a stream socket of any kind holds for its peer; for Unix sockets with the kernel's own overhead.
+pub fn send_queue(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    queue_length(fd, libc::TIOCOUTQ)
+}
+
 fn queue_length(fd: BorrowedFd<'_>, request: libc::c_ulong) -> io::Result<u64> {
     let mut value: libc::c_int = 0;
     // SAFETY: both requests write one int through the pointer.

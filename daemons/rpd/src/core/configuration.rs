@@ -1,0 +1,221 @@
+//! What mgd and pfed say: configuration, interfaces, addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use holdfast_proto::v1;
+use holdfast_proto::v1::interface_event::Event;
+use holdfast_rib::{Family, NexthopSpec, StaticRouteSpec};
+use ipnet::IpNet;
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use super::{Core, now};
+use crate::limits::STALE_FIB_MAX;
+
+/// Links and addresses of the snapshot that is coming in, to find out what is gone since the last one.
+#[derive(Default)]
+pub struct InterfaceSnapshot {
+    /// A snapshot was complete once: connected routes are known.
+    pub complete: bool,
+    known: BTreeMap<u32, BTreeSet<IpNet>>,
+    seen: Option<BTreeMap<u32, BTreeSet<IpNet>>>,
+}
+
+impl InterfaceSnapshot {
+    /// The stream begins anew.
+    pub fn restart(&mut self) {
+        self.seen = Some(BTreeMap::new());
+    }
+}
+
+/// Where the word goes whether a configuration is in force.
+type Applied = oneshot::Sender<Result<(), String>>;
+
+/// A configuration that waits for the interfaces it needs.
+#[derive(Default)]
+pub struct Pending {
+    waiting: Option<(Box<v1::RouterConfig>, Applied)>,
+    /// One is in force.
+    pub applied: bool,
+    /// What the last one said about routing.
+    pub routing: v1::RoutingConfig,
+}
+
+impl Core {
+    pub(super) fn interface_event(&mut self, event: v1::InterfaceEvent) {
+        match event.event {
+            Some(Event::Link(link)) => self.link(&link),
+            Some(Event::LinkRemoved(name)) => {
+                if let Some(index) = self.rib.interface_index(&name) {
+                    self.remove_link(index);
+                }
+            }
+            Some(Event::Address(address)) => {
+                if let Ok(net) = address.address.parse::<IpNet>() {
+                    self.interfaces.known.entry(address.index).or_default().insert(net);
+                    if let Some(seen) = &mut self.interfaces.seen {
+                        seen.entry(address.index).or_default().insert(net);
+                    }
+                    self.rib.address_added(address.index, net);
+                }
+            }
+            Some(Event::AddressRemoved(address)) => {
+                if let Ok(net) = address.address.parse::<IpNet>() {
+                    self.remove_address(address.index, net);
+                }
+            }
+            Some(Event::SnapshotDone(_)) => self.interfaces_known(),
+            None => {}
+        }
+    }
+
+    fn link(&mut self, link: &v1::Interface) {
+        self.interfaces.known.entry(link.index).or_default();
+        if let Some(seen) = &mut self.interfaces.seen {
+            seen.entry(link.index).or_default();
+        }
+        self.rib.interface_update(link.index, &link.name, link.admin_up && link.carrier);
+    }
+
+    fn remove_link(&mut self, index: u32) {
+        self.interfaces.known.remove(&index);
+        self.rib.interface_removed(index);
+    }
+
+    fn remove_address(&mut self, index: u32, net: IpNet) {
+        if let Some(addresses) = self.interfaces.known.get_mut(&index) {
+            addresses.remove(&net);
+        }
+        self.rib.address_removed(index, net);
+    }
+
+    /// A snapshot is complete: what it did not name is gone.
+    fn interfaces_known(&mut self) {
+        if let Some(seen) = self.interfaces.seen.take() {
+            let mut gone = Vec::new();
+            for (index, addresses) in &self.interfaces.known {
+                match seen.get(index) {
+                    None => gone.push((*index, None)),
+                    Some(left) => gone.extend(addresses.difference(left).map(|net| (*index, Some(*net)))),
+                }
+            }
+            for (index, address) in gone {
+                match address {
+                    None => self.remove_link(index),
+                    Some(net) => self.remove_address(index, net),
+                }
+            }
+        }
+        self.interfaces.complete = true;
+        self.apply_pending();
+    }
+
+    pub(super) fn take_configuration(&mut self, configuration: Box<v1::RouterConfig>, answer: Applied) {
+        if let Some((_, superseded)) = self.configuration.waiting.replace((configuration, answer)) {
+            let _ = superseded.send(Err("a later configuration took its place".into()));
+        }
+        self.apply_pending();
+    }
+
+    /// Puts the waiting configuration in force, once the interfaces are known that a router id and next hops come from.
+    fn apply_pending(&mut self) {
+        if !self.interfaces.complete {
+            return;
+        }
+        let Some((configuration, answer)) = self.configuration.waiting.take() else { return };
+        let result = self.apply(&configuration);
+        if let Err(reason) = &result {
+            self.failure.clone_from(reason);
+        }
+        // mgd may have gone away meanwhile; it asks again.
+        let _ = answer.send(result);
+    }
+
+    fn apply(&mut self, configuration: &v1::RouterConfig) -> Result<(), String> {
+        let routing = configuration.routing.clone().unwrap_or_default();
+        let statics = static_routes(&routing)?;
+        self.speaker.configure(configuration, &mut self.rib, now()).map_err(|error| error.to_string())?;
+        self.rib.set_static(statics);
+        self.configuration.routing = routing;
+        let runs_bgp = configuration.bgp.as_ref().is_some_and(|bgp| !bgp.neighbors.is_empty());
+        if self.role == v1::Role::Primary {
+            if runs_bgp {
+                self.listen()?;
+            }
+            self.act();
+        } else if self.role == v1::Role::Backup && self.follower.is_none() {
+            self.follow()?;
+        }
+        self.failure.clear();
+        self.configuration.applied = true;
+        Ok(())
+    }
+
+    /// From when on pfed may remove what nobody announces: every neighbour has said everything, or the wait is over.
+    pub(super) fn note_convergence(&mut self, now: Duration) {
+        if self.converged || !self.configuration.applied {
+            return;
+        }
+        let waited = now.saturating_sub(self.started) >= STALE_FIB_MAX;
+        self.converged = waited || self.speaker.has_heard_everybody();
+        if self.converged {
+            tracing::info!("tables are complete: routes left in the kernel by an earlier life may go");
+        }
+    }
+
+    /// Start-up is finished.
+    pub(super) fn is_ready(&self) -> bool {
+        let listening = self.listeners.are_open() || self.speaker.neighbor_ids().is_empty();
+        match self.role {
+            v1::Role::Primary => self.configuration.applied && listening && self.fib.is_open(),
+            _ => self.configuration.applied,
+        }
+    }
+
+    /// What start-up waits for.
+    pub(super) fn waits_for(&self) -> &'static str {
+        if !self.interfaces.complete {
+            "interfaces from pfed"
+        } else if !self.configuration.applied {
+            "the configuration from mgd"
+        } else if !self.fib.is_open() {
+            "pfed to take routes"
+        } else {
+            ""
+        }
+    }
+}
+
+fn static_routes(routing: &v1::RoutingConfig) -> Result<Vec<StaticRouteSpec>, String> {
+    routing
+        .static_routes
+        .iter()
+        .map(|route| {
+            let prefix: IpNet =
+                route.prefix.parse().map_err(|_| format!("static route {:?}: not a prefix", route.prefix))?;
+            let spec = match route.kind() {
+                v1::static_route::Kind::Discard => NexthopSpec::Discard,
+                v1::static_route::Kind::Reject => NexthopSpec::Reject,
+                v1::static_route::Kind::NextHop => NexthopSpec::Gateways(gateways(prefix, &route.next_hops)?),
+            };
+            Ok(StaticRouteSpec { prefix, spec, preference: route.preference.min(u32::from(u8::MAX)) as u8 })
+        })
+        .collect()
+}
+
+fn gateways(prefix: IpNet, next_hops: &[String]) -> Result<SmallVec<[IpAddr; 1]>, String> {
+    let mut gateways = SmallVec::new();
+    for text in next_hops {
+        let address: IpAddr =
+            text.parse().map_err(|_| format!("static route {prefix}: next hop {text:?} is not an address"))?;
+        if Family::of_address(&address) != Family::of(&prefix) {
+            return Err(format!("static route {prefix}: next hop {address} is of the other family"));
+        }
+        gateways.push(address);
+    }
+    gateways.sort_unstable();
+    gateways.dedup();
+    Ok(gateways)
+}

@@ -1,0 +1,188 @@
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use holdfast_bgp::session::ConnectionSide;
+use holdfast_bgp::speaker::NeighborId;
+use mio::Token;
+
+/// Output waiting for the kernel.
+#[derive(Default)]
+pub struct OutputBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl OutputBuffer {
+    /// With what another engine began to write.
+    pub fn with(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+
+    /// Not yet taken by the kernel.
+    pub fn pending(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Taken by the kernel.
+    pub fn advance(&mut self, taken: usize) {
+        self.start += taken;
+        if self.start >= self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// For appending. What the kernel has taken goes first, so the buffer does not creep.
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        &mut self.bytes
+    }
+}
+
+/// One TCP connection of a neighbour. Offsets count the stream's bytes since the handshake.
+pub struct Connection {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Whose.
+    pub neighbor: NeighborId,
+    /// Who opened it.
+    pub side: ConnectionSide,
+    /// The handshake is not over.
+    pub connecting: bool,
+    /// The session on it is established: its bytes are facts.
+    pub established: bool,
+    /// The kernel may have bytes for us.
+    pub readable: bool,
+    /// The kernel may take bytes.
+    pub writable: bool,
+    /// The speaker may have something to send.
+    pub output: bool,
+    /// Bytes discarded from the kernel.
+    pub consumed: u64,
+    /// Bytes told to followers; ahead of `consumed` only while a follower's stream is full.
+    pub replicated_in: u64,
+    /// Bytes made for the neighbour, whether the kernel has them or not.
+    pub sent: u64,
+    /// Of these, told to followers.
+    pub replicated_out: u64,
+    /// Made and not yet taken by the kernel.
+    pub out: OutputBuffer,
+    /// The kernel's count of bytes consumed when `consumed` was zero.
+    pub received_base: u64,
+    /// The kernel's count of bytes written when `sent` was zero.
+    pub written_base: u64,
+}
+
+impl Connection {
+    /// A new connection.
+    pub fn new(fd: OwnedFd, neighbor: NeighborId, side: ConnectionSide, connecting: bool) -> Self {
+        Self {
+            fd,
+            neighbor,
+            side,
+            connecting,
+            established: false,
+            readable: !connecting,
+            writable: !connecting,
+            output: false,
+            consumed: 0,
+            replicated_in: 0,
+            sent: 0,
+            replicated_out: 0,
+            out: OutputBuffer::default(),
+            received_base: 0,
+            written_base: 0,
+        }
+    }
+
+    /// The socket, borrowed.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Bytes that the kernel has taken.
+    pub fn written(&self) -> u64 {
+        self.sent - self.out.pending().len() as u64
+    }
+
+    /// Reading or writing might get on.
+    fn has_work(&self) -> bool {
+        !self.connecting && (self.readable || (self.writable && (self.output || !self.out.pending().is_empty())))
+    }
+}
+
+/// All connections, by token.
+pub struct Connections {
+    by_token: HashMap<Token, Connection>,
+    next: usize,
+}
+
+impl Connections {
+    /// None yet; tokens begin with `from`.
+    pub fn new(from: usize) -> Self {
+        Self { by_token: HashMap::new(), next: from }
+    }
+
+    /// Takes a connection in. Tokens are never used twice, so a late event cannot hit another connection.
+    pub fn insert(&mut self, connection: Connection) -> Token {
+        let token = Token(self.next);
+        self.next += 1;
+        self.by_token.insert(token, connection);
+        token
+    }
+
+    /// By token.
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut Connection> {
+        self.by_token.get_mut(&token)
+    }
+
+    /// By neighbour and side.
+    pub fn find(&self, neighbor: NeighborId, side: ConnectionSide) -> Option<Token> {
+        let found = self.by_token.iter().find(|(_, c)| c.neighbor == neighbor && c.side == side);
+        found.map(|(token, _)| *token)
+    }
+
+    /// Takes a connection out.
+    pub fn remove(&mut self, token: Token, registry: &mio::Registry) -> Option<Connection> {
+        let connection = self.by_token.remove(&token)?;
+        let raw = connection.fd.as_raw_fd();
+        // A descriptor that epoll no longer knows is as good as deregistered.
+        let _ = registry.deregister(&mut mio::unix::SourceFd(&raw));
+        Some(connection)
+    }
+
+    /// All tokens, oldest first.
+    pub fn tokens(&self) -> Vec<Token> {
+        let mut tokens: Vec<Token> = self.by_token.keys().copied().collect();
+        tokens.sort_unstable();
+        tokens
+    }
+
+    /// All connections.
+    pub fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.by_token.values()
+    }
+
+    /// The kernel said something about a connection.
+    pub fn mark(&mut self, token: Token, readable: bool, writable: bool) {
+        if let Some(connection) = self.by_token.get_mut(&token) {
+            connection.readable |= readable;
+            connection.writable |= writable;
+        }
+    }
+
+    /// The speaker may have output for anybody.
+    pub fn mark_output_all(&mut self) {
+        for connection in self.by_token.values_mut() {
+            connection.output = connection.established;
+        }
+    }
+
+    /// Any connection can get on.
+    pub fn has_work(&self) -> bool {
+        self.by_token.values().any(Connection::has_work)
+    }
+}

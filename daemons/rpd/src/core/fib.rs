@@ -1,0 +1,167 @@
+//! Forwarding entries on their way to pfed: the whole table when a stream opens, then changes.
+
+use std::collections::HashSet;
+
+use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, FibRoute, fib_nexthop};
+use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Rib};
+use ipnet::IpNet;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::Core;
+use crate::limits::{FIB_BATCH, FIB_WINDOW};
+
+/// The stream to pfed.
+#[derive(Default)]
+pub struct FibStream {
+    sender: Option<mpsc::Sender<FibBatch>>,
+    sequence: u64,
+    acknowledged: u64,
+    /// Next hops that pfed knows by number in this stream.
+    defined: HashSet<u32>,
+    /// Where the transfer of the whole table goes on: family and cursor.
+    scan: Option<(usize, u32)>,
+    /// The whole table was sent.
+    complete: bool,
+    /// pfed has been told so.
+    end_of_sync: bool,
+    /// Errors that pfed reported.
+    pub failed: u64,
+    /// The first of them.
+    pub first_error: String,
+}
+
+impl FibStream {
+    /// A stream is open: everything is to be sent.
+    pub fn open(&mut self, sender: mpsc::Sender<FibBatch>) {
+        *self = Self { sender: Some(sender), scan: Some((0, 0)), ..Self::default() };
+    }
+
+    /// The stream is gone; another one will open.
+    pub fn close(&mut self) {
+        self.sender = None;
+    }
+
+    /// Ends the stream so that a new one carries the whole table again.
+    pub fn restart(&mut self) {
+        self.sender = None;
+    }
+
+    /// Whether there is one.
+    pub fn is_open(&self) -> bool {
+        self.sender.is_some()
+    }
+
+    /// pfed's answer.
+    pub fn acknowledge(&mut self, ack: &FibAck) {
+        self.acknowledged = self.acknowledged.max(ack.sequence);
+        if ack.failed > 0 {
+            self.failed += u64::from(ack.failed);
+            if self.first_error.is_empty() {
+                self.first_error.clone_from(&ack.first_error);
+            }
+            tracing::error!("pfed could not program {} routes: {}", ack.failed, ack.first_error);
+        }
+    }
+
+    /// Everything that was sent is in force, and nothing waits.
+    pub fn is_settled(&self, rib: &Rib) -> bool {
+        self.complete && self.acknowledged == self.sequence && rib.fib_changes_waiting() == 0
+    }
+
+    fn has_room(&self) -> bool {
+        self.sender.is_some() && self.sequence - self.acknowledged < FIB_WINDOW
+    }
+
+    /// A turn would send something.
+    pub fn has_work(&self, rib: &Rib) -> bool {
+        self.has_room() && (self.scan.is_some() || rib.fib_changes_waiting() > 0)
+    }
+
+    fn route(&mut self, batch: &mut FibBatch, rib: &Rib, prefix: IpNet, next_hop: Option<ForwardingNexthopId>) {
+        if let Some(id) = next_hop
+            && self.defined.insert(id.0)
+        {
+            batch.nexthops.push(definition(id, rib.forwarding_nexthop(id)));
+        }
+        let address = match prefix {
+            IpNet::V4(net) => net.network().octets().to_vec(),
+            IpNet::V6(net) => net.network().octets().to_vec(),
+        };
+        let nexthop_id = next_hop.map_or(0, |id| id.0);
+        batch.routes.push(FibRoute { address, length: u32::from(prefix.prefix_len()), nexthop_id });
+    }
+
+    fn send(&mut self, mut batch: FibBatch) {
+        self.sequence += 1;
+        batch.sequence = self.sequence;
+        let Some(sender) = &self.sender else { return };
+        match sender.try_send(batch) {
+            Ok(()) => {}
+            // The window is no larger than the queue, so a full one means that nobody reads: as good as gone.
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => self.sender = None,
+        }
+    }
+}
+
+fn definition(id: ForwardingNexthopId, next_hop: &ForwardingNexthop) -> FibNexthop {
+    let (kind, gateways) = match next_hop {
+        ForwardingNexthop::Discard => (fib_nexthop::Kind::Discard, Vec::new()),
+        ForwardingNexthop::Reject => (fib_nexthop::Kind::Reject, Vec::new()),
+        ForwardingNexthop::Unicast(gateways) => {
+            let gateways = gateways.iter().map(|gateway| FibGateway {
+                address: match gateway.address {
+                    Some(std::net::IpAddr::V4(address)) => address.octets().to_vec(),
+                    Some(std::net::IpAddr::V6(address)) => address.octets().to_vec(),
+                    None => Vec::new(),
+                },
+                interface_index: gateway.interface_index,
+                weight: u32::from(gateway.weight),
+            });
+            (fib_nexthop::Kind::Unicast, gateways.collect())
+        }
+    };
+    FibNexthop { id: id.0, kind: kind.into(), gateways }
+}
+
+impl Core {
+    /// Sends what pfed has room for.
+    pub(super) fn fib_turn(&mut self) {
+        while self.fib.has_room() {
+            let mut batch = FibBatch { epoch: self.epoch, ..FibBatch::default() };
+            if let Some((index, cursor)) = self.fib.scan {
+                let Some(family) = Family::ALL.get(index).copied() else {
+                    self.fib.scan = None;
+                    self.fib.complete = true;
+                    continue;
+                };
+                let (entries, next) = self.rib.fib_scan(family, cursor, FIB_BATCH);
+                self.fib.scan = Some(next.map_or((index + 1, 0), |next| (index, next)));
+                for (prefix, next_hop) in entries {
+                    self.fib.route(&mut batch, &self.rib, prefix, Some(next_hop));
+                }
+            } else {
+                for change in self.rib.take_fib_changes(FIB_BATCH) {
+                    self.fib.route(&mut batch, &self.rib, change.prefix, change.next_hop);
+                }
+                // Numbers that nobody uses any more may be given to other next hops: pfed has to forget them first.
+                for id in self.rib.take_released_nexthops() {
+                    if self.fib.defined.remove(&id.0) {
+                        batch.nexthops_released.push(id.0);
+                    }
+                }
+                if self.fib.complete && !self.fib.end_of_sync && self.converged {
+                    batch.end_of_sync = true;
+                    self.fib.end_of_sync = true;
+                }
+            }
+            if batch.routes.is_empty() && batch.nexthops_released.is_empty() && !batch.end_of_sync {
+                if self.fib.scan.is_some() {
+                    continue;
+                }
+                return;
+            }
+            self.fib.send(batch);
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! Freeze here, Activate and Commit there: how sessions change hands, and how they come back.
+//!
+//! Frozen: nothing is read or written; where each session stands is known exactly, from our own books. Activated: the
+//! descriptors are withdrawn from the vault, the kernel's counters say where the sessions really stand, and both agree;
+//! nothing has been touched. Up to here the other engine can go on as if nothing had happened. Commit: the session's bytes flow again.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use holdfast_bgp::session::ConnectionSide;
+use holdfast_bgp::speaker::NeighborId;
+use holdfast_bgp::wire;
+use holdfast_ipc::mono_ns;
+use holdfast_kernel::tcp;
+use holdfast_proto::v1;
+use holdfast_proto::v1::Role;
+use holdfast_replication::{Switchover, compare_tables};
+
+use super::connections::{Connection, OutputBuffer};
+use super::{Core, now};
+use crate::limits::{FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX};
+
+/// One session by its facts.
+struct Session {
+    descriptor: String,
+    /// Offset up to which received bytes are known.
+    consumed: u64,
+    /// Offset up to which sent bytes are known.
+    sent: u64,
+    received_base: u64,
+    written_base: u64,
+    /// The end of what was sent: at least everything that the kernel might not have taken.
+    tail: Vec<u8>,
+    /// Set by Activate.
+    ready: Option<Ready>,
+}
+
+/// A session whose descriptor is here and whose counters agree.
+struct Ready {
+    fd: OwnedFd,
+    /// Received and known, but not yet discarded from the kernel.
+    to_discard: usize,
+    /// Made and known, but not yet in the kernel.
+    to_write: Vec<u8>,
+}
+
+/// Sessions that another engine owns, by neighbour.
+#[derive(Default)]
+pub struct Adopted {
+    /// They were this engine's own before.
+    thawed: bool,
+    sessions: BTreeMap<String, Session>,
+}
+
+impl Adopted {
+    /// A session is up.
+    pub fn up(&mut self, neighbor: &str, up: &v1::SessionUp) {
+        let session = Session {
+            descriptor: up.descriptor.clone(),
+            consumed: up.consumed,
+            sent: up.sent,
+            received_base: up.kernel_received_base,
+            written_base: up.kernel_written_base,
+            tail: up.unwritten.clone(),
+            ready: None,
+        };
+        self.sessions.insert(neighbor.to_owned(), session);
+    }
+
+    /// A session is over.
+    pub fn down(&mut self, neighbor: &str) {
+        self.sessions.remove(neighbor);
+    }
+
+    fn session(&mut self, neighbor: &str) -> Result<&mut Session, String> {
+        self.sessions.get_mut(neighbor).ok_or_else(|| format!("bytes of neighbor {neighbor}, whose session is not up"))
+    }
+
+    /// Bytes were received.
+    pub fn received(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
+        let session = self.session(neighbor)?;
+        if bytes.offset != session.consumed {
+            let (known, told) = (session.consumed, bytes.offset);
+            return Err(format!("neighbor {neighbor}: received bytes begin at {told}, {known} were expected"));
+        }
+        session.consumed += bytes.data.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes are about to be written.
+    pub fn sent(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
+        let session = self.session(neighbor)?;
+        if bytes.offset != session.sent {
+            let (known, told) = (session.sent, bytes.offset);
+            return Err(format!("neighbor {neighbor}: sent bytes begin at {told}, {known} were expected"));
+        }
+        session.sent += bytes.data.len() as u64;
+        let keep = (bytes.unwritten as usize).min(session.tail.len());
+        session.tail.drain(..session.tail.len() - keep);
+        session.tail.extend_from_slice(&bytes.data);
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Holds the kernel's counters against the facts. Nothing is read or written.
+    fn verify(&self, neighbor: &str, fd: OwnedFd) -> Result<(Ready, v1::SessionPosition), String> {
+        let counters = tcp::tcp_counters(fd.as_fd()).map_err(|error| {
+            format!("neighbor {neighbor}: the kernel does not tell the session's counters: {error}")
+        })?;
+        let consumed = counters.consumed().saturating_sub(self.received_base);
+        let written = counters.written().saturating_sub(self.written_base);
+        let position =
+            v1::SessionPosition { neighbor: neighbor.into(), bytes_consumed: consumed, bytes_written: written };
+        let Some(to_discard) = self.consumed.checked_sub(consumed) else {
+            return Err(format!(
+                "neighbor {neighbor}: {consumed} bytes were consumed from the kernel, but only {} are known from facts",
+                self.consumed
+            ));
+        };
+        let Some(unwritten) = self.sent.checked_sub(written).filter(|bytes| *bytes <= self.tail.len() as u64) else {
+            return Err(format!(
+                "neighbor {neighbor}: {written} bytes were written to the kernel, facts know {} and hold the last {}",
+                self.sent,
+                self.tail.len()
+            ));
+        };
+        let to_write = self.tail[self.tail.len() - unwritten as usize..].to_vec();
+        Ok((Ready { fd, to_discard: to_discard as usize, to_write }, position))
+    }
+}
+
+/// What is watched after a Commit until everything has proven itself.
+#[derive(Default)]
+pub struct Verification {
+    expected: Vec<Watched>,
+}
+
+struct Watched {
+    neighbor: NeighborId,
+    /// Offset of the stream beyond which an acknowledgement was caused by us, after the switch.
+    acknowledged_beyond: u64,
+    consumed_before: u64,
+    heard: bool,
+}
+
+impl Core {
+    /// Primary -> frozen.
+    pub(super) fn freeze(&mut self, request: &v1::FreezeRequest) -> Result<v1::FreezeReply, String> {
+        if self.role != Role::Primary {
+            return Err(format!("rpd of {} is {}, only a primary can be frozen", self.slot, self.role.as_str_name()));
+        }
+        let now = now();
+        self.close_unfinished();
+        self.finish_stalled(now);
+        let positions = self.stand_still();
+        let tables = self.tables();
+        // From here the books are closed: what comes is the other engine's.
+        self.speaker.stand_still();
+        self.listeners.close();
+        self.role = Role::Frozen;
+        if let Err(error) = self.hand_off(request.epoch, now + FREEZE_FLUSH_MAX) {
+            tracing::error!("{error}");
+        }
+        tracing::info!("frozen for epoch {}: {} sessions stand still", request.epoch, positions.len());
+        Ok(v1::FreezeReply { frozen_mono_ns: mono_ns(), tables, sessions: positions })
+    }
+
+    /// Bytes that the follower was told of are consumed here too, so that both stand at the same place.
+    fn finish_stalled(&mut self, at: Duration) {
+        let until = at + FREEZE_FLUSH_MAX;
+        while !self.flush_replication(now()) && now() < until {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        for token in self.connections.tokens() {
+            if self.connections.get_mut(token).is_some_and(|connection| connection.replicated_in > connection.consumed)
+            {
+                self.read(token, now());
+            }
+        }
+    }
+
+    /// Connections without an established session have nothing to hand over: they begin anew on the other side.
+    fn close_unfinished(&mut self) {
+        for token in self.connections.tokens() {
+            if self.connections.get_mut(token).is_some_and(|connection| !connection.established) {
+                self.connections.remove(token, self.inputs.poll.registry());
+            }
+        }
+    }
+
+    /// Turns every session into what a follower knows of it.
+    fn stand_still(&mut self) -> Vec<v1::SessionPosition> {
+        let mut positions = Vec::new();
+        for token in self.connections.tokens() {
+            let Some(connection) = self.connections.remove(token, self.inputs.poll.registry()) else { continue };
+            let Some(address) = self.speaker.neighbor_address(connection.neighbor) else { continue };
+            let name = address.to_string();
+            positions.push(v1::SessionPosition {
+                neighbor: name.clone(),
+                bytes_consumed: connection.consumed,
+                bytes_written: connection.written(),
+            });
+            // What was made but not replicated was not written either: it is made again by whoever goes on. It must be
+            // part of the books, though, because our own tables count it as sent.
+            self.tell_rest(&connection);
+            let session = Session {
+                descriptor: super::sessions::vault_name(address),
+                consumed: connection.consumed,
+                sent: connection.sent,
+                received_base: connection.received_base,
+                written_base: connection.written_base,
+                tail: connection.out.pending().to_vec(),
+                ready: None,
+            };
+            self.adopted.sessions.insert(name, session);
+        }
+        positions
+    }
+
+    /// Output that was made but not yet told to the follower is told now: our tables count it as sent.
+    fn tell_rest(&mut self, connection: &Connection) {
+        let fresh = (connection.sent - connection.replicated_out) as usize;
+        let Some(sender) = self.sender.as_mut().filter(|_| fresh > 0) else { return };
+        let pending = connection.out.pending();
+        let older = pending.len() - fresh;
+        let sent = v1::StreamBytes {
+            offset: connection.replicated_out,
+            data: pending[older..].to_vec(),
+            mono_ns: mono_ns(),
+            unwritten: older as u32,
+        };
+        if let Some(fact) = self.speaker.sent_fact(connection.neighbor, sent) {
+            sender.push(fact);
+        }
+    }
+
+    /// Backup or frozen -> activated. On failure nothing has changed.
+    pub(super) fn activate(&mut self, request: &v1::ActivateRequest) -> v1::ActivateReply {
+        match self.try_activate(request) {
+            Ok(reply) => reply,
+            Err(reason) => {
+                tracing::error!("cannot be activated for epoch {}: {reason}", request.epoch);
+                v1::ActivateReply { ok: false, reason, ..v1::ActivateReply::default() }
+            }
+        }
+    }
+
+    fn try_activate(&mut self, request: &v1::ActivateRequest) -> Result<v1::ActivateReply, String> {
+        if !matches!(self.role, Role::Backup | Role::Frozen) {
+            return Err(format!("rpd of {} is {}, not a backup", self.slot, self.role.as_str_name()));
+        }
+        if request.epoch <= self.epoch {
+            return Err(format!("epoch {} is not newer than {}", request.epoch, self.epoch));
+        }
+        self.drain_facts(request.peer_lost);
+        if !self.failure.is_empty() {
+            return Err(self.failure.clone());
+        }
+        let mut tables = Vec::new();
+        if !request.expected_tables.is_empty() && !request.peer_lost {
+            self.rib_turn();
+            tables = compare_tables(&request.expected_tables, &self.tables());
+            if let Some(unequal) = tables.iter().find(|table| !table.equal) {
+                return Err(format!("table {} differs from the primary's", unequal.table));
+            }
+        }
+        let epoch_before = self.epoch;
+        self.epoch = request.epoch;
+        match self.take_descriptors() {
+            Ok(sessions) => {
+                self.adopted.thawed = self.role == Role::Frozen;
+                self.role = Role::Activated;
+                let sessions_adopted = sessions.len() as u32;
+                Ok(v1::ActivateReply { ok: true, reason: String::new(), tables, sessions, sessions_adopted })
+            }
+            Err(reason) => {
+                self.epoch = epoch_before;
+                Err(reason)
+            }
+        }
+    }
+
+    /// Takes over what the other engine still has to say.
+    fn drain_facts(&mut self, peer_lost: bool) {
+        let until = now() + HANDOFF_MARK_MAX;
+        let planned = self.role == Role::Backup && !peer_lost;
+        loop {
+            let taken = self.take_frames(usize::MAX);
+            let Some(follower) = &self.follower else { return };
+            if follower.handoff().is_some() || follower.has_ended() || !self.failure.is_empty() {
+                return;
+            }
+            if taken == 0 && (!planned || now() >= until) {
+                return;
+            }
+            if taken == 0 {
+                std::thread::sleep(Duration::from_micros(200));
+                self.replication_event(true);
+            }
+        }
+    }
+
+    fn take_descriptors(&mut self) -> Result<Vec<v1::SessionPosition>, String> {
+        let names: Vec<(String, String)> = self
+            .adopted
+            .sessions
+            .iter()
+            .map(|(neighbor, session)| (neighbor.clone(), session.descriptor.clone()))
+            .collect();
+        let mut positions = Vec::new();
+        let mut ready = Vec::new();
+        for (neighbor, descriptor) in names {
+            let (fd, _) = self
+                .vault()?
+                .withdraw(&descriptor)
+                .map_err(|error| format!("neighbor {neighbor}: its session is not in the vault: {error}"))?;
+            let session = self.adopted.session(&neighbor)?;
+            let (session, position) = session.verify(&neighbor, fd)?;
+            positions.push(position);
+            ready.push((neighbor, session));
+        }
+        for (neighbor, session) in ready {
+            self.adopted.session(&neighbor)?.ready = Some(session);
+        }
+        Ok(positions)
+    }
+
+    /// Activated -> primary: the commit point.
+    pub(super) fn commit(&mut self, request: &v1::CommitRequest) -> Result<v1::CommitReply, String> {
+        if self.role != Role::Activated || request.epoch != self.epoch {
+            return Err(format!(
+                "rpd of {} is {} in epoch {}; only an activated engine can be committed, in its own epoch",
+                self.slot,
+                self.role.as_str_name(),
+                self.epoch
+            ));
+        }
+        if self.adopted.thawed {
+            // pfed may have missed the last of what was sent to it before both stood still: it gets the whole table again.
+            self.fib.restart();
+        }
+        self.role = Role::Primary;
+        self.turn_stream();
+        self.verification = Verification::default();
+        let sessions = std::mem::take(&mut self.adopted.sessions);
+        let now = now();
+        for (neighbor, session) in sessions {
+            self.resume(&neighbor, session);
+        }
+        self.speaker.activate(&mut self.rib, now);
+        self.act();
+        if let Err(error) = self.listen() {
+            tracing::error!("neighbors cannot connect: {error}");
+        }
+        self.prove_sessions();
+        self.primary_turn();
+        tracing::info!("primary in epoch {}: {} sessions go on", self.epoch, self.verification.expected.len());
+        Ok(v1::CommitReply { live_mono_ns: mono_ns() })
+    }
+
+    fn resume(&mut self, neighbor: &str, session: Session) {
+        let Some(ready) = session.ready else { return };
+        let Some(id) = neighbor.parse::<IpAddr>().ok().and_then(|address| self.speaker.find_neighbor(address)) else {
+            return;
+        };
+        if let Err(error) = tcp::discard(ready.fd.as_fd(), ready.to_discard) {
+            tracing::warn!("neighbor {neighbor}: {error} while the handed-over input was discarded");
+        }
+        let mut connection = Connection::new(ready.fd, id, ConnectionSide::Opened, false);
+        connection.established = true;
+        connection.output = true;
+        connection.consumed = session.consumed;
+        connection.replicated_in = session.consumed;
+        connection.sent = session.sent;
+        connection.replicated_out = session.sent;
+        connection.received_base = session.received_base;
+        connection.written_base = session.written_base;
+        connection.out = OutputBuffer::with(ready.to_write);
+        self.add_connection(connection);
+    }
+
+    /// Sends each neighbour a KEEPALIVE: its acknowledgement proves that the session works in both directions.
+    fn prove_sessions(&mut self) {
+        for token in self.connections.tokens() {
+            let Some(connection) = self.connections.get_mut(token).filter(|connection| connection.established) else {
+                continue;
+            };
+            let (neighbor, side) = (connection.neighbor, connection.side);
+            let watched = Watched {
+                neighbor,
+                acknowledged_beyond: connection.sent,
+                consumed_before: connection.consumed,
+                heard: false,
+            };
+            let mut keepalive = Vec::new();
+            wire::encode_keepalive(&mut keepalive);
+            self.enqueue(neighbor, side, &keepalive);
+            self.verification.expected.push(watched);
+        }
+    }
+
+    /// Checks after the switch.
+    pub(super) fn verify(&mut self) -> v1::VerifyReply {
+        let mut expected = std::mem::take(&mut self.verification.expected);
+        let mut up = 0;
+        for watched in &mut expected {
+            let connection = self.connections.iter().find(|c| c.neighbor == watched.neighbor && c.established);
+            let Some(connection) = connection else { continue };
+            up += 1;
+            let acknowledged = tcp::tcp_counters(connection.socket())
+                .map_or(0, |counters| counters.bytes_acked.saturating_sub(connection.written_base));
+            watched.heard |=
+                acknowledged > watched.acknowledged_beyond || connection.consumed > watched.consumed_before;
+        }
+        let heard = expected.iter().filter(|watched| watched.heard).count() as u32;
+        let total = expected.len() as u32;
+        let lost: Vec<String> = expected
+            .iter()
+            .filter(|watched| !self.connections.iter().any(|c| c.neighbor == watched.neighbor && c.established))
+            .filter_map(|watched| self.speaker.neighbor_address(watched.neighbor))
+            .map(|address| address.to_string())
+            .collect();
+        self.verification.expected = expected;
+        let reason = match lost.as_slice() {
+            [] if heard < total => format!("{heard} of {total} neighbors have acknowledged since the switch"),
+            [] => String::new(),
+            lost => format!("the sessions of {} went down after the switch", lost.join(", ")),
+        };
+        v1::VerifyReply {
+            done: !lost.is_empty()
+                || (heard == total && !self.speaker.has_background() && self.fib.is_settled(&self.rib)),
+            ok: lost.is_empty(),
+            reason,
+            sessions_expected: total,
+            sessions_up: up,
+            neighbors_heard: heard,
+            ..v1::VerifyReply::default()
+        }
+    }
+
+    /// Ready by the protocols' own word?
+    pub(super) fn prepare(&mut self) -> v1::PrepareReply {
+        self.speaker.notify(true);
+        let sessions = self.speaker.readiness();
+        let unready = sessions.iter().find(|session| !session.ready);
+        let following = match self.role {
+            Role::Primary => self.sender.as_ref().is_some_and(|sender| sender.is_snapshot_done()),
+            _ => self.follower.as_ref().is_some_and(|follower| follower.is_snapshot_done()),
+        };
+        let reason = match unready {
+            Some(session) => format!("{} neighbor {}: {}", session.protocol, session.neighbor, session.reason),
+            None if !following => "the backup does not hold all facts yet".into(),
+            None => String::new(),
+        };
+        let wait_ms = if reason.is_empty() { 0 } else { 100 };
+        v1::PrepareReply { ready: reason.is_empty(), reason, wait_ms, sessions }
+    }
+}

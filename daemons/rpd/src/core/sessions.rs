@@ -1,0 +1,372 @@
+//! Bytes between the kernel and the speaker: peek, replicate, discard; replicate, write.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use holdfast_bgp::session::ConnectionSide;
+use holdfast_bgp::speaker::{ConnectSpec, ConnectionEnds, NeighborId};
+use holdfast_bgp::wire;
+use holdfast_ipc::unix_ms;
+use holdfast_kernel::tcp;
+use holdfast_proto::v1::{StreamBytes, fact::Kind};
+use mio::Token;
+
+use super::Core;
+use super::connections::Connection;
+use crate::limits::{CLOSE_DISCARD_LEN, READ_LEN, WRITES_PER_TURN};
+
+/// What the vault calls sessions.
+pub const SESSION_KIND: &str = "session";
+
+/// A session's name in the vault.
+pub fn vault_name(neighbor: std::net::IpAddr) -> String {
+    format!("bgp/session/{neighbor}")
+}
+
+impl Connection {
+    /// Notes where the kernel's counters stand at the handshake, to turn them into offsets later.
+    pub fn take_bases(&mut self) {
+        if let Ok(counters) = tcp::tcp_counters(self.socket()) {
+            self.received_base = counters.consumed();
+            self.written_base = counters.written();
+        }
+    }
+}
+
+/// How far one read got.
+pub(super) enum ReadStep {
+    /// There may be more.
+    Again,
+    /// Nothing now.
+    Idle,
+    /// A follower's stream is full.
+    Stalled,
+}
+
+impl Core {
+    pub(super) fn connect(&mut self, neighbor: NeighborId, spec: ConnectSpec, now: Duration) {
+        let mut remote = spec.remote;
+        if let std::net::SocketAddr::V6(remote) = &mut remote {
+            remote.set_scope_id(spec.scope);
+        }
+        let socket = tcp::connect(remote, spec.local, |socket| {
+            tcp::set_ttl(socket, spec.ttl)?;
+            tcp::set_traffic_class(socket, tcp::TOS_NETWORK_CONTROL)?;
+            tcp::set_nodelay(socket, true)
+        });
+        match socket {
+            Ok(socket) => {
+                let connection = Connection::new(socket, neighbor, ConnectionSide::Opened, true);
+                self.add_connection(connection);
+            }
+            Err(error) => {
+                let reason = format!("cannot connect to {remote}: {error}");
+                self.speaker.tcp_failed(neighbor, &reason, &mut self.rib, now);
+            }
+        }
+    }
+
+    /// Reads every session that may have something, a bounded amount each.
+    pub(super) fn read_sessions(&mut self, now: Duration) {
+        for token in self.connections.tokens() {
+            let Some(connection) = self.connections.get_mut(token) else { continue };
+            if connection.connecting {
+                if connection.writable {
+                    self.finish_connect(token, now);
+                }
+                continue;
+            }
+            while self.connections.get_mut(token).is_some_and(|connection| connection.readable) {
+                match self.read(token, now) {
+                    // Until a session is established messages go one by one; after that a read is enough for one turn.
+                    ReadStep::Again if !self.connections.get_mut(token).is_some_and(|c| c.established) => self.act(),
+                    ReadStep::Again | ReadStep::Stalled => break,
+                    ReadStep::Idle => {}
+                }
+            }
+            self.act();
+        }
+    }
+
+    fn finish_connect(&mut self, token: Token, now: Duration) {
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        let neighbor = connection.neighbor;
+        let failure = match tcp::take_error(connection.socket()) {
+            Ok(None) => tcp::peer_address(connection.socket()).err(),
+            Ok(Some(error)) | Err(error) => Some(error),
+        };
+        match failure {
+            None => {
+                connection.connecting = false;
+                connection.readable = true;
+                connection.take_bases();
+                self.speaker.tcp_connected(neighbor, &mut self.rib, now);
+            }
+            // Writable before the handshake's end happens when epoll reports a fresh socket; the real event follows.
+            Some(error) if error.kind() == std::io::ErrorKind::NotConnected => connection.writable = false,
+            Some(error) => {
+                self.connections.remove(token, self.inputs.poll.registry());
+                self.speaker.tcp_failed(neighbor, &format!("cannot connect: {error}"), &mut self.rib, now);
+            }
+        }
+        self.act();
+    }
+
+    pub(super) fn read(&mut self, token: Token, now: Duration) -> ReadStep {
+        let mut buffer = [0; READ_LEN];
+        let Some(connection) = self.connections.get_mut(token) else { return ReadStep::Idle };
+        let (neighbor, side) = (connection.neighbor, connection.side);
+        let length = match tcp::peek(connection.socket(), &mut buffer) {
+            Ok(0) => return self.closed(token, "the neighbor closed the connection", now),
+            Ok(length) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                connection.readable = false;
+                return ReadStep::Idle;
+            }
+            Err(error) => return self.closed(token, &format!("connection lost: {error}"), now),
+        };
+        let whole = whole_messages(&buffer[..length], connection.established);
+        if let Err(error) = whole.malformed {
+            if whole.length == 0 {
+                let _ = tcp::discard(connection.socket(), length);
+                self.speaker.fail(neighbor, error, &mut self.rib, now);
+                return ReadStep::Idle;
+            }
+        } else if whole.length == 0 {
+            connection.readable = false; // the rest of the message comes with an event of its own
+            return ReadStep::Idle;
+        }
+        let bytes = &buffer[..whole.length];
+        if connection.established && !self.replicate_received(token, bytes, now) {
+            return ReadStep::Stalled;
+        }
+        let Some(connection) = self.connections.get_mut(token) else { return ReadStep::Idle };
+        if let Err(error) = tcp::discard(connection.socket(), bytes.len()) {
+            return self.closed(token, &format!("connection lost: {error}"), now);
+        }
+        connection.consumed += bytes.len() as u64;
+        connection.output = true;
+        self.speaker.receive(neighbor, side, bytes, &mut self.rib, now);
+        self.connections.mark_output_all();
+        ReadStep::Again
+    }
+
+    /// Tells followers what is about to be consumed. False: their stream is full, nothing may be consumed yet.
+    fn replicate_received(&mut self, token: Token, bytes: &[u8], now: Duration) -> bool {
+        let (Some(connection), Some(sender)) = (self.connections.get_mut(token), &mut self.sender) else { return true };
+        let known = (connection.replicated_in.saturating_sub(connection.consumed)) as usize;
+        if known < bytes.len() {
+            let data = bytes[known..].to_vec();
+            let offset = connection.consumed + known as u64;
+            connection.replicated_in = offset + data.len() as u64;
+            let received = StreamBytes { offset, data, mono_ns: now.as_nanos() as u64, unwritten: 0 };
+            if let Some(fact) = self.speaker.received_fact(connection.neighbor, received) {
+                sender.push(fact);
+            }
+        }
+        self.flush_replication(now)
+    }
+
+    fn closed(&mut self, token: Token, reason: &str, now: Duration) -> ReadStep {
+        if let Some(connection) = self.connections.remove(token, self.inputs.poll.registry()) {
+            self.speaker.tcp_closed(connection.neighbor, connection.side, reason, &mut self.rib, now);
+            self.act();
+        }
+        ReadStep::Idle
+    }
+
+    /// Puts a message of the session's at the end of a connection's output.
+    pub(super) fn enqueue(&mut self, neighbor: NeighborId, side: ConnectionSide, message: &[u8]) {
+        let token = self.connections.find(neighbor, side);
+        if let Some(connection) = token.and_then(|token| self.connections.get_mut(token)) {
+            connection.out.tail().extend_from_slice(message);
+            connection.sent += message.len() as u64;
+            connection.output = true;
+        }
+    }
+
+    /// Gives every session's output to the kernel as far as it takes it.
+    pub(super) fn write_sessions(&mut self, now: Duration) {
+        for token in self.connections.tokens() {
+            let Some(connection) = self.connections.get_mut(token) else { continue };
+            if !connection.connecting
+                && connection.writable
+                && (connection.output || !connection.out.pending().is_empty())
+            {
+                self.write(token, now);
+            }
+        }
+    }
+
+    fn write(&mut self, token: Token, now: Duration) {
+        for _ in 0..WRITES_PER_TURN {
+            let Some(connection) = self.connections.get_mut(token) else { return };
+            let neighbor = connection.neighbor;
+            if connection.out.pending().is_empty() && connection.established {
+                let out = connection.out.tail();
+                self.speaker.fill_output(neighbor, &mut self.rib, out, now);
+                connection.sent += out.len() as u64;
+                connection.output = self.speaker.has_output(neighbor);
+            }
+            if connection.out.pending().is_empty() {
+                connection.output &= connection.established && self.speaker.has_output(neighbor);
+                return;
+            }
+            if !self.replicate_sent(token, now) {
+                return;
+            }
+            let Some(connection) = self.connections.get_mut(token) else { return };
+            match tcp::send_nowait(connection.fd.as_fd(), connection.out.pending()) {
+                Ok(taken) => connection.out.advance(taken),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    connection.writable = false;
+                    return;
+                }
+                Err(error) => {
+                    self.closed(token, &format!("connection lost: {error}"), now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tells followers what is about to be written. False: their stream is full, nothing may be written yet.
+    fn replicate_sent(&mut self, token: Token, now: Duration) -> bool {
+        let Some(connection) = self.connections.get_mut(token) else { return true };
+        if !connection.established {
+            return true;
+        }
+        let fresh = (connection.sent - connection.replicated_out) as usize;
+        let offset = connection.replicated_out;
+        connection.replicated_out = connection.sent;
+        let Some(sender) = &mut self.sender else { return true };
+        if fresh > 0 {
+            let pending = connection.out.pending();
+            let older = pending.len() - fresh;
+            let sent = StreamBytes {
+                offset,
+                data: pending[older..].to_vec(),
+                mono_ns: now.as_nanos() as u64,
+                unwritten: older as u32,
+            };
+            if let Some(fact) = self.speaker.sent_fact(connection.neighbor, sent) {
+                sender.push(fact);
+            }
+        }
+        self.flush_replication(now)
+    }
+
+    /// A session came up: its descriptor goes to the vault, its existence to followers.
+    pub(super) fn established(&mut self, neighbor: NeighborId, side: ConnectionSide, now: Duration) {
+        let Some(token) = self.connections.find(neighbor, side) else { return };
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        let ends = (tcp::local_address(connection.socket()), tcp::peer_address(connection.socket()));
+        let (Ok(local), Ok(remote)) = ends else {
+            self.closed(token, "the connection has no addresses any more", now);
+            return;
+        };
+        connection.established = true;
+        connection.output = true;
+        connection.replicated_in = connection.consumed;
+        // What the handshake left unwritten belongs to what the facts begin with.
+        connection.replicated_out = connection.sent;
+        self.speaker.established(neighbor, side, ConnectionEnds { local, remote }, unix_ms(), now, &mut self.rib);
+        self.deposit(token, neighbor);
+        if let Some(fact) = self.session_up(neighbor, token, false) {
+            self.replicate(fact);
+        }
+        tracing::info!("BGP neighbor {} is established", remote.ip().to_canonical());
+    }
+
+    fn deposit(&mut self, token: Token, neighbor: NeighborId) {
+        let Some(address) = self.speaker.neighbor_address(neighbor) else { return };
+        let name = vault_name(address);
+        if let Err(error) = self.vault() {
+            tracing::error!("{name} cannot be deposited, its session cannot outlive this process: {error}");
+            return;
+        }
+        let (Some(vault), Some(connection)) = (&mut self.vault, self.connections.get_mut(token)) else { return };
+        if let Err(error) = vault.deposit(&name, SESSION_KIND, &[], connection.socket()) {
+            tracing::error!("{name} cannot be deposited, its session cannot outlive this process: {error}");
+        }
+    }
+
+    /// The fact that a session is up, with where its byte streams stand.
+    pub(super) fn session_up(
+        &mut self,
+        neighbor: NeighborId,
+        token: Token,
+        snapshot: bool,
+    ) -> Option<holdfast_proto::v1::Fact> {
+        let mut fact = self.speaker.session_up_fact(neighbor, snapshot)?;
+        let connection = self.connections.get_mut(token)?;
+        if let Some(Kind::Up(up)) = &mut fact.kind {
+            up.descriptor = vault_name(self.speaker.neighbor_address(neighbor)?);
+            up.consumed = connection.consumed;
+            up.sent = connection.sent;
+            up.kernel_received_base = connection.received_base;
+            up.kernel_written_base = connection.written_base;
+            up.unwritten = connection.out.pending().to_vec();
+        }
+        connection.replicated_in = connection.consumed;
+        connection.replicated_out = connection.sent;
+        Some(fact)
+    }
+
+    pub(super) fn session_down(&mut self, neighbor: NeighborId, reason: &str, routes_kept_stale: bool, now: Duration) {
+        let Some(address) = self.speaker.neighbor_address(neighbor) else { return };
+        tracing::info!("BGP neighbor {address} is down: {reason}");
+        if let Some(fact) = self.speaker.session_down_fact(neighbor, reason, routes_kept_stale, now) {
+            self.replicate(fact);
+        }
+        if let Ok(vault) = self.vault() {
+            // Sessions that ended before they were established are not in it.
+            let _ = vault.remove(&vault_name(address));
+        }
+    }
+
+    /// Closes a connection after giving the kernel what waits for it.
+    pub(super) fn close(&mut self, neighbor: NeighborId, side: ConnectionSide) {
+        let Some(token) = self.connections.find(neighbor, side) else { return };
+        let Some(mut connection) = self.connections.remove(token, self.inputs.poll.registry()) else { return };
+        while !connection.connecting && !connection.out.pending().is_empty() {
+            match tcp::send_nowait(connection.fd.as_fd(), connection.out.pending()) {
+                Ok(taken) => connection.out.advance(taken),
+                Err(_) => break,
+            }
+        }
+        // Unread input would make the kernel answer with a reset that overtakes our NOTIFICATION.
+        let _ = tcp::discard(connection.socket(), CLOSE_DISCARD_LEN);
+        if let Some(address) = self.speaker.neighbor_address(neighbor)
+            && connection.established
+            && let Ok(vault) = self.vault()
+        {
+            let _ = vault.remove(&vault_name(address));
+        }
+    }
+}
+
+/// What lies at the front of a buffer.
+struct Whole {
+    /// Bytes of whole messages.
+    length: usize,
+    /// What follows them is no message.
+    malformed: Result<(), wire::NotificationMessage>,
+}
+
+/// Whole messages: all of them, or one only while the session is not established.
+fn whole_messages(buffer: &[u8], all: bool) -> Whole {
+    let mut length = 0;
+    loop {
+        match wire::frame(&buffer[length..]) {
+            Ok(Some((message, _))) => {
+                length += message;
+                if !all {
+                    return Whole { length, malformed: Ok(()) };
+                }
+            }
+            Ok(None) => return Whole { length, malformed: Ok(()) },
+            Err(error) => return Whole { length, malformed: Err(error) },
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! rpd's bounds, with their reasons and what happens when they are reached.
+
+use std::time::Duration;
+
+/// Inputs from the ipc thread that may wait; a full queue makes the sender wait.
+pub const INPUTS_MAX: usize = 1024;
+/// Inputs handled in one turn of the loop.
+pub const INPUTS_PER_TURN: usize = 256;
+/// Bytes looked at in one read of a session: some milliseconds of work at most.
+pub const READ_LEN: usize = 64 * 1024;
+/// Writes per session and turn, each up to 64 KiB.
+pub const WRITES_PER_TURN: usize = 4;
+/// TCP connections waiting to be accepted; more are refused by the kernel.
+pub const LISTEN_BACKLOG: i32 = 128;
+/// Connections accepted in one turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Routes in one message to pfed.
+pub const FIB_BATCH: usize = 512;
+/// Messages to pfed that may be unanswered; then changes wait in the RIB as marks.
+pub const FIB_WINDOW: u64 = 16;
+/// Prefixes in one slice of a snapshot for a follower.
+pub const SNAPSHOT_BATCH: usize = 2048;
+/// Frames that a follower takes over in one turn.
+pub const FRAMES_PER_TURN: usize = 64;
+/// How long a primary's last facts may take to reach a follower at the freeze.
+pub const FREEZE_FLUSH_MAX: Duration = Duration::from_millis(500);
+/// How long a follower waits for the primary's last fact once that is frozen.
+pub const HANDOFF_MARK_MAX: Duration = Duration::from_millis(1000);
+/// Routes of an earlier life of this router that nobody has announced again after this time are removed from the kernel.
+/// Neighbours that are up have sent theirs long before; End-of-RIB of all of them ends the wait.
+pub const STALE_FIB_MAX: Duration = Duration::from_secs(120);
+/// Destinations looked at for one page of `show route`.
+pub const PAGE_PREFIXES: u32 = 4096;
+/// Routes in one page.
+pub const PAGE_ROUTES: usize = 512;
+/// Bytes discarded of a connection that we close, so that our NOTIFICATION is not overtaken by a reset.
+pub const CLOSE_DISCARD_LEN: usize = 4 * 1024 * 1024;

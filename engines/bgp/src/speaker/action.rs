@@ -1,0 +1,66 @@
+use std::net::{IpAddr, SocketAddr};
+
+use holdfast_proto::v1::Fact;
+
+use crate::session::ConnectionSide;
+
+use super::table::NeighborId;
+
+/// What the daemon has to do for the speaker.
+#[derive(Debug)]
+pub enum Action {
+    /// Open a connection; answer with `tcp_connected` or `tcp_failed`.
+    Connect {
+        /// For whom.
+        neighbor: NeighborId,
+        /// How.
+        spec: ConnectSpec,
+    },
+    /// Close a connection, after what was given to it to send.
+    Close {
+        /// Whose.
+        neighbor: NeighborId,
+        /// Which.
+        side: ConnectionSide,
+    },
+    /// Send one message.
+    Send {
+        /// To whom.
+        neighbor: NeighborId,
+        /// On which connection.
+        side: ConnectionSide,
+        /// Whole, as on the wire.
+        message: Vec<u8>,
+    },
+    /// The session is up. Deposit the descriptor, then call `established`.
+    Established {
+        /// Whose.
+        neighbor: NeighborId,
+        /// On which connection.
+        side: ConnectionSide,
+    },
+    /// The session is over. Its descriptor leaves the vault.
+    Down {
+        /// Whose.
+        neighbor: NeighborId,
+        /// Why, for operators.
+        reason: String,
+        /// Graceful restart: its routes stay for a while.
+        routes_kept_stale: bool,
+    },
+    /// A fact that a follower has to know.
+    Replicate(Box<Fact>),
+}
+
+/// How to reach a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectSpec {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// Interface of a link-local address, else 0.
+    pub scope: u32,
+    /// Where from, if that is configured.
+    pub local: Option<IpAddr>,
+    /// Time to live of our packets.
+    pub ttl: u8,
+}

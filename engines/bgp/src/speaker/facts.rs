@@ -1,0 +1,494 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use holdfast_proto::v1::{
+    BgpEvent, BgpFamilyState, BgpSessionState, Fact, SessionDown, SessionReadiness, SessionUp, SnapshotSlice,
+    StreamBytes, SwitchoverMode, TableDigest, bgp_event, fact, snapshot_slice,
+};
+use holdfast_replication::{ReplicationError, Switchover};
+use holdfast_rib::{Digest, Family, PrefixId, Rib};
+use ipnet::IpNet;
+use prost::Message;
+
+use crate::session::{ConnectionSide, Session, State};
+use crate::wire::{self, MessageType, Negotiated, OpenMessage, RouteRefresh, Update, encode_announce};
+
+use super::Speaker;
+use super::attributes::AttributeId;
+use super::limits::OUTPUT_BATCH;
+use super::neighbor::{Neighbor, Up};
+use super::table::NeighborId;
+
+/// The protocol's name in facts.
+pub const PROTOCOL: &str = "bgp";
+
+/// A fact of one neighbour.
+fn of(neighbor: IpAddr, kind: fact::Kind) -> Fact {
+    Fact { protocol: PROTOCOL.into(), neighbor: neighbor.to_string(), kind: Some(kind) }
+}
+
+/// A decision of the primary that follows from no message.
+pub(super) fn event(neighbor: IpAddr, event: &BgpEvent) -> Fact {
+    of(neighbor, fact::Kind::Event(event.encode_to_vec()))
+}
+
+/// Whole messages in a buffer that holds nothing else.
+pub(super) fn count_messages(mut bytes: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Ok(Some((length, _))) = wire::frame(bytes) {
+        bytes = &bytes[length..];
+        count += 1;
+    }
+    count
+}
+
+fn contradiction(neighbor: &str, reason: impl Into<String>) -> ReplicationError {
+    ReplicationError::Contradiction { protocol: PROTOCOL, neighbor: neighbor.to_owned(), reason: reason.into() }
+}
+
+impl Speaker {
+    /// The fact that a session is up. Offsets, counters' bases and the descriptor's name are the daemon's to fill in.
+    pub fn session_up_fact(&self, id: NeighborId, snapshot: bool) -> Option<Fact> {
+        let neighbor = self.get(id)?;
+        let up = neighbor.up.as_ref()?;
+        let state = BgpSessionState {
+            families: Family::ALL.into_iter().map(|family| family_state(neighbor, family)).collect(),
+            last_error: neighbor.last_error.clone(),
+        };
+        let counters = neighbor.counters;
+        let session = SessionUp {
+            local_open: up.local_open.clone(),
+            remote_open: up.remote_open.clone(),
+            established_unix_ms: up.established_unix_ms,
+            established_mono_ns: up.established_at.as_nanos() as u64,
+            flaps: counters.flaps,
+            messages_in: counters.messages_in,
+            messages_out: counters.messages_out,
+            updates_in: counters.updates_in,
+            updates_out: counters.updates_out,
+            snapshot,
+            state: state.encode_to_vec(),
+            local_address: up.local.to_string(),
+            remote_address: up.remote.to_string(),
+            ..SessionUp::default()
+        };
+        Some(of(neighbor.address, fact::Kind::Up(session)))
+    }
+
+    /// The fact that a session is over.
+    pub fn session_down_fact(
+        &self,
+        id: NeighborId,
+        reason: &str,
+        routes_kept_stale: bool,
+        now: Duration,
+    ) -> Option<Fact> {
+        let down = SessionDown { reason: reason.into(), routes_kept_stale, mono_ns: now.as_nanos() as u64 };
+        Some(of(self.get(id)?.address, fact::Kind::Down(down)))
+    }
+
+    /// The fact that these bytes were received.
+    pub fn received_fact(&self, id: NeighborId, bytes: StreamBytes) -> Option<Fact> {
+        Some(of(self.get(id)?.address, fact::Kind::Received(bytes)))
+    }
+
+    /// The fact that these bytes are about to be written.
+    pub fn sent_fact(&self, id: NeighborId, bytes: StreamBytes) -> Option<Fact> {
+        Some(of(self.get(id)?.address, fact::Kind::Sent(bytes)))
+    }
+
+    fn adopt_up(&mut self, id: NeighborId, session: &SessionUp, rib: &mut Rib, now: Duration) -> Result<(), String> {
+        let open = |bytes: &[u8]| match wire::frame(bytes) {
+            Ok(Some((length, MessageType::Open))) => {
+                OpenMessage::decode(&bytes[wire::HEADER_LEN..length]).map_err(|error| error.to_string())
+            }
+            _ => Err("the fact's OPEN message is not one".to_owned()),
+        };
+        let negotiated = Negotiated::from_opens(&open(&session.local_open)?, &open(&session.remote_open)?);
+        let address = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a socket address"));
+        let up = Up {
+            negotiated,
+            // A session lives on one connection only; which side opened it no longer matters.
+            side: ConnectionSide::Opened,
+            local_open: session.local_open.clone(),
+            remote_open: session.remote_open.clone(),
+            local: address(&session.local_address)?,
+            remote: address(&session.remote_address)?,
+            established_unix_ms: session.established_unix_ms,
+            established_at: Duration::from_nanos(session.established_mono_ns),
+        };
+        self.session_up(id, up, rib, now);
+        let state = BgpSessionState::decode(session.state.as_slice()).unwrap_or_default();
+        let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
+        neighbor.counters.flaps = session.flaps;
+        neighbor.counters.messages_in = session.messages_in;
+        neighbor.counters.messages_out = session.messages_out;
+        neighbor.counters.updates_in = session.updates_in;
+        neighbor.counters.updates_out = session.updates_out;
+        for told in &state.families {
+            let Some(family) = Family::ALL.into_iter().find(|family| family.name() == told.family) else { continue };
+            let state = &mut neighbor.families[family.index()];
+            state.end_of_rib_received = told.end_of_rib_received;
+            state.end_of_rib_sent = told.end_of_rib_sent;
+            if told.end_of_rib_sent {
+                state.initial = None;
+            }
+            state.refresh = told.refresh_pending.then_some(0);
+        }
+        Ok(())
+    }
+
+    fn adopt_received(&mut self, id: NeighborId, bytes: &[u8], rib: &mut Rib, now: Duration) -> Result<(), String> {
+        for_each_message(bytes, |kind, body| {
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.counters.messages_in += 1;
+                neighbor.counters.updates_in += u64::from(kind == MessageType::Update);
+                neighbor.last_read = now;
+            }
+            match kind {
+                // A message that the primary answers with a reset is followed by its SessionDown.
+                MessageType::Update => drop(self.update(id, body, rib, now)),
+                MessageType::RouteRefresh => {
+                    if let Ok(RouteRefresh::Request(family)) = wire::decode_route_refresh(body) {
+                        self.refresh_requested(id, family);
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })
+    }
+
+    fn adopt_sent(&mut self, id: NeighborId, bytes: &[u8], rib: &mut Rib, now: Duration) -> Result<(), String> {
+        let Some(parameters) = self.get(id).and_then(|neighbor| Some(neighbor.up.as_ref()?.negotiated.clone())) else {
+            return Err("routes were sent in a session that is not up".into());
+        };
+        for_each_message(bytes, |kind, body| {
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.counters.messages_out += 1;
+                neighbor.counters.updates_out += u64::from(kind == MessageType::Update);
+                neighbor.last_written = now;
+            }
+            if kind == MessageType::Update { self.note_sent_update(id, body, &parameters, rib) } else { Ok(()) }
+        })
+    }
+
+    fn note_sent_update(
+        &mut self,
+        id: NeighborId,
+        body: &[u8],
+        parameters: &Negotiated,
+        rib: &mut Rib,
+    ) -> Result<(), String> {
+        let update = Update::parse(body, parameters).map_err(|error| error.to_string())?;
+        if let Some(family) = update.end_of_rib() {
+            if let Some(neighbor) = self.get_mut(id) {
+                let state = &mut neighbor.families[family.index()];
+                state.end_of_rib_sent = true;
+                state.initial = None;
+            }
+            return Ok(());
+        }
+        if let Some(reason) = &update.treat_as_withdraw {
+            return Err(format!("an UPDATE that was sent is not well-formed: {reason}"));
+        }
+        for family in Family::ALL {
+            for prefix in update.withdrawn(family) {
+                if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
+                    self.set_advertised(id, family, prefix_id, prefix, AttributeId::NONE, rib);
+                }
+            }
+            let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
+            let Some(attributes) = self.attributes.intern(block, next_hop) else { continue };
+            for prefix in update.announced(family) {
+                let prefix_id = rib.prefixes_mut(family).intern(prefix);
+                self.set_advertised(id, family, prefix_id, prefix, attributes, rib);
+                rib.prefixes_mut(family).release(prefix_id);
+            }
+            self.attributes.release(attributes, rib);
+        }
+        Ok(())
+    }
+
+    fn adopt_slice(&mut self, id: NeighborId, slice: &SnapshotSlice, rib: &mut Rib) -> Result<(), String> {
+        let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
+        if slice.stale && neighbor.stale_until.is_none() {
+            // The primary knows until when; its decision comes as a fact.
+            neighbor.stale_until = Some(Duration::MAX);
+        }
+        let generation = slice.stale.then(|| neighbor.generation.wrapping_sub(1));
+        let parameters = neighbor.snapshot_parameters();
+        for_each_message(&slice.messages, |kind, body| match (kind, slice.table()) {
+            (MessageType::Update, snapshot_slice::Table::Received) => {
+                let update = Update::parse(body, &parameters).map_err(|error| error.to_string())?;
+                self.apply_update(id, &update, generation, rib);
+                Ok(())
+            }
+            (MessageType::Update, snapshot_slice::Table::Sent) => self.note_sent_update(id, body, &parameters, rib),
+            _ => Err("a slice of a snapshot holds something else than UPDATEs".into()),
+        })
+    }
+
+    fn adopt_event(&mut self, id: NeighborId, bytes: &[u8]) -> Result<(), String> {
+        let event = BgpEvent::decode(bytes).map_err(|error| error.to_string())?;
+        let named = |name: &str| Family::ALL.into_iter().find(|family| family.name() == name);
+        match event.event {
+            Some(bgp_event::Event::StaleSwept(name)) => {
+                if let Some(family) = named(&name) {
+                    self.begin_sweep(id, family);
+                }
+                if let Some(neighbor) = self.get_mut(id) {
+                    neighbor.stale_until = None;
+                }
+            }
+            Some(bgp_event::Event::RefreshDone(name)) => {
+                if let (Some(family), Some(neighbor)) = (named(&name), self.get_mut(id)) {
+                    neighbor.families[family.index()].refresh = None;
+                }
+            }
+            None => {} // of a newer version
+        }
+        Ok(())
+    }
+
+    /// A follower forgets marks for what the neighbour has been told by now, so that little is left to compare at a switchover.
+    pub fn settle(&mut self, rib: &mut Rib) {
+        for id in self.neighbor_ids() {
+            for family in Family::ALL {
+                let Some(neighbor) = self.get_mut(id) else { continue };
+                let state = &mut neighbor.families[family.index()];
+                let batch: Vec<PrefixId> = std::iter::from_fn(|| state.dirty.pop()).take(OUTPUT_BATCH).collect();
+                for prefix in batch {
+                    let has = self.get(id).map(|neighbor| neighbor.families[family.index()].advertised(prefix));
+                    let wanted = self.wanted(id, family, prefix, rib);
+                    let waits = has != Some(wanted)
+                        && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix));
+                    if !waits {
+                        rib.prefixes_mut(family).release(prefix);
+                    }
+                }
+            }
+        }
+        self.forget_freed(rib);
+    }
+
+    /// The part of a snapshot that one range of prefixes makes: every neighbour's routes, received and sent.
+    fn slices(&self, rib: &Rib, family: Family, range: std::ops::Range<u32>) -> Vec<Fact> {
+        let mut parts: HashMap<(NeighborId, SliceKind), HashMap<AttributeId, Vec<IpNet>>> = HashMap::new();
+        for prefix_id in range.map(PrefixId) {
+            if rib.prefixes(family).try_prefix(prefix_id).is_none() {
+                continue;
+            }
+            let prefix = rib.prefixes(family).prefix(prefix_id);
+            for path in self.tables[family.index()].paths(prefix_id) {
+                let Some(neighbor) = self.get(path.neighbor) else { continue };
+                let kind = match (path.generation == neighbor.generation, neighbor.stale_until) {
+                    (true, _) => SliceKind::Received,
+                    (false, Some(_)) => SliceKind::Stale,
+                    (false, None) => continue, // about to be swept
+                };
+                parts.entry((path.neighbor, kind)).or_default().entry(path.received).or_default().push(prefix);
+            }
+            for neighbor in self.neighbors.iter().flatten() {
+                let sent = neighbor.families[family.index()].advertised(prefix_id);
+                if !sent.is_none() {
+                    parts.entry((neighbor.id, SliceKind::Sent)).or_default().entry(sent).or_default().push(prefix);
+                }
+            }
+        }
+        parts.into_iter().filter_map(|((id, kind), routes)| self.slice_fact(id, kind, family, &routes)).collect()
+    }
+
+    fn slice_fact(
+        &self,
+        id: NeighborId,
+        kind: SliceKind,
+        family: Family,
+        routes: &HashMap<AttributeId, Vec<IpNet>>,
+    ) -> Option<Fact> {
+        let mut messages = Vec::new();
+        for (attributes, prefixes) in routes {
+            let set = self.attributes.get(*attributes)?;
+            let mut rest = prefixes.as_slice();
+            while !rest.is_empty() {
+                // What came in one message fits into one; if it ever did not, the digests would say so.
+                let Ok(taken) = encode_announce(&mut messages, family, &set.block, set.next_hop, rest, true) else {
+                    break;
+                };
+                rest = &rest[taken..];
+            }
+        }
+        let table = if kind == SliceKind::Sent { snapshot_slice::Table::Sent } else { snapshot_slice::Table::Received };
+        let slice = SnapshotSlice { table: table.into(), messages, stale: kind == SliceKind::Stale };
+        Some(of(self.get(id)?.address, fact::Kind::Slice(slice)))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum SliceKind {
+    Received,
+    Stale,
+    Sent,
+}
+
+fn family_state(neighbor: &Neighbor, family: Family) -> BgpFamilyState {
+    let state = &neighbor.families[family.index()];
+    BgpFamilyState {
+        family: family.name().into(),
+        end_of_rib_received: state.end_of_rib_received,
+        end_of_rib_sent: state.end_of_rib_sent,
+        refresh_pending: state.refresh.is_some(),
+    }
+}
+
+fn for_each_message(
+    mut bytes: &[u8],
+    mut each: impl FnMut(MessageType, &[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    while !bytes.is_empty() {
+        match wire::frame(bytes) {
+            Ok(Some((length, kind))) => {
+                each(kind, &bytes[wire::HEADER_LEN..length])?;
+                bytes = &bytes[length..];
+            }
+            Ok(None) => return Err("a fact ends within a message".into()),
+            // The primary has answered it with a reset, which comes as a fact of its own.
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+fn table_digest(table: String, digest: Digest) -> TableDigest {
+    TableDigest { table, digest: digest.sum, entries: digest.entries }
+}
+
+impl Switchover<Rib> for Speaker {
+    fn name(&self) -> &'static str {
+        PROTOCOL
+    }
+
+    fn notify(&mut self, preparing: bool) {
+        self.preparing = preparing;
+    }
+
+    fn readiness(&self) -> Vec<SessionReadiness> {
+        self.neighbors
+            .iter()
+            .flatten()
+            .map(|neighbor| {
+                let up = neighbor.up.as_ref();
+                let coming_up = matches!(neighbor.session.state(), State::OpenSent | State::OpenConfirm);
+                let reason = match up {
+                    Some(_) => String::new(),
+                    None => format!("not established: {}", self.why_not_established(neighbor)),
+                };
+                SessionReadiness {
+                    protocol: PROTOCOL.into(),
+                    neighbor: neighbor.address.to_string(),
+                    mode: if up.is_some() { SwitchoverMode::Nsr } else { SwitchoverMode::Lost }.into(),
+                    // A session that is not up has nothing to lose; one that is just coming up is worth waiting for.
+                    ready: up.is_some() || !coming_up || self.following,
+                    reason,
+                    tolerated_silence_ms: up.map_or(0, |up| u32::from(up.negotiated.hold_time_s) * 1000),
+                }
+            })
+            .collect()
+    }
+
+    fn describe_sessions(&mut self, _now: Duration) -> Vec<Fact> {
+        self.neighbor_ids().into_iter().filter_map(|id| self.session_up_fact(id, true)).collect()
+    }
+
+    fn snapshot(&mut self, rib: &Rib, cursor: u64, budget: usize) -> (Vec<Fact>, Option<u64>) {
+        let (index, from) = ((cursor >> 32) as usize, cursor as u32);
+        let Some(family) = Family::ALL.get(index).copied() else { return (Vec::new(), None) };
+        let capacity = rib.prefixes(family).capacity();
+        let to = capacity.min(from.saturating_add(budget as u32));
+        let facts = self.slices(rib, family, from..to);
+        let next = if to < capacity { cursor - u64::from(from) + u64::from(to) } else { (index as u64 + 1) << 32 };
+        (facts, ((next >> 32) < Family::ALL.len() as u64).then_some(next))
+    }
+
+    fn adopt(&mut self, rib: &mut Rib, fact: &Fact, now: Duration) -> Result<(), ReplicationError> {
+        let address: IpAddr =
+            fact.neighbor.parse().map_err(|_| contradiction(&fact.neighbor, "its name is not an address"))?;
+        let Some(id) = self.find_neighbor(address) else {
+            return Err(contradiction(&fact.neighbor, "it is not configured here"));
+        };
+        let result = match &fact.kind {
+            Some(fact::Kind::Up(session)) => self.adopt_up(id, session, rib, now),
+            Some(fact::Kind::Down(down)) => {
+                if let Some(neighbor) = self.get_mut(id)
+                    && neighbor.up.take().is_some()
+                {
+                    neighbor.counters.flaps += 1;
+                    down.reason.clone_into(&mut neighbor.last_error);
+                    neighbor.stale_until = down.routes_kept_stale.then_some(Duration::MAX);
+                    self.take_down(id, down.routes_kept_stale, rib);
+                }
+                Ok(())
+            }
+            Some(fact::Kind::Received(bytes)) => self.adopt_received(id, &bytes.data, rib, now),
+            Some(fact::Kind::Sent(bytes)) => self.adopt_sent(id, &bytes.data, rib, now),
+            Some(fact::Kind::Slice(slice)) => self.adopt_slice(id, slice, rib),
+            Some(fact::Kind::Event(bytes)) => self.adopt_event(id, bytes),
+            None => Ok(()), // of a newer version
+        };
+        self.forget_freed(rib);
+        result.map_err(|reason| contradiction(&fact.neighbor, reason))
+    }
+
+    fn digests(&self) -> Vec<TableDigest> {
+        let mut digests = Vec::new();
+        for neighbor in self.neighbors.iter().flatten() {
+            for family in Family::ALL {
+                let state = &neighbor.families[family.index()];
+                let name = |direction| format!("{PROTOCOL}/{}/{}/{direction}", neighbor.address, family.name());
+                digests.push(table_digest(name("received"), state.received));
+                digests.push(table_digest(name("sent"), state.sent));
+            }
+        }
+        digests
+    }
+
+    fn activate(&mut self, rib: &mut Rib, now: Duration) {
+        self.following = false;
+        let seed = self.seed;
+        for id in self.neighbor_ids() {
+            self.assign_group(id, rib);
+            let Some(neighbor) = self.get_mut(id) else { continue };
+            if neighbor.stale_until == Some(Duration::MAX) {
+                let wait = u64::from(neighbor.config.stale_routes_time_s);
+                neighbor.stale_until = Some(now + Duration::from_secs(wait));
+            }
+            match &neighbor.up {
+                Some(up) => {
+                    let counters = neighbor.session_counters();
+                    let adopted = neighbor.session.adopt_established_wire(
+                        &up.local_open,
+                        &up.remote_open,
+                        up.established_at,
+                        counters,
+                        now,
+                    );
+                    // Both OPENs were read when the session's fact was taken over, so they are readable now.
+                    debug_assert!(adopted.is_ok());
+                    if let Some(up) = &mut neighbor.up {
+                        up.side = ConnectionSide::Opened;
+                    }
+                }
+                None => {
+                    // What an earlier term of this engine left in it is over.
+                    let config = neighbor.session.config().clone();
+                    neighbor.session = Session::new(config, seed ^ u64::from(id.0) << 32);
+                    if !neighbor.config.disable {
+                        neighbor.session.start(now);
+                    }
+                }
+            }
+            self.collect(id, rib, now);
+        }
+    }
+}

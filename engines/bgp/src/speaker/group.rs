@@ -1,0 +1,261 @@
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+use holdfast_policy::{Chain, Changes, Disposition, NextHopAction, Protocol, RouteView};
+use holdfast_rib::{Family, Rib};
+use ipnet::IpNet;
+
+use crate::wire::{NextHop, PathAttributes};
+
+use super::attributes::{AttributeId, AttributeTable};
+use super::decision::LOCAL_PREFERENCE_DEFAULT;
+use super::neighbor::OwnAddresses;
+
+/// Names an export group inside one speaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupId(pub u16);
+
+/// What makes two neighbours see the same of us.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GroupKey {
+    /// Export policy.
+    pub chain: Chain,
+    /// Within our AS.
+    pub internal: bool,
+    /// The AS we show.
+    pub local_as: u32,
+    /// What "next hop self" means.
+    pub own: OwnAddresses,
+}
+
+/// Neighbours with equal export. What one distinct attribute set becomes on its way out is worked out once per group.
+pub struct ExportGroup {
+    /// What the members share.
+    pub key: GroupKey,
+    /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
+    memo: Vec<Memo>,
+    /// By attribute set and changes asked for by the policy.
+    changed: HashMap<AttributeId, Vec<(Changes, AttributeId)>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memo {
+    Unknown,
+    Withheld,
+    Becomes(AttributeId),
+}
+
+/// A route on its way out.
+pub struct Outgoing<'a> {
+    /// Destination.
+    pub prefix: IpNet,
+    /// Whose route it is.
+    pub protocol: Protocol,
+    /// Who told us.
+    pub neighbor: Option<IpAddr>,
+    /// Its attributes.
+    pub attributes: &'a PathAttributes,
+}
+
+impl RouteView for Outgoing<'_> {
+    fn prefix(&self) -> IpNet {
+        self.prefix
+    }
+    fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+    fn neighbor(&self) -> Option<IpAddr> {
+        self.neighbor
+    }
+    fn communities(&self) -> &[u32] {
+        &self.attributes.communities
+    }
+    fn large_communities(&self) -> &[[u32; 3]] {
+        &self.attributes.large_communities
+    }
+}
+
+/// RFC 1997: not to be advertised to other ASes.
+const NO_EXPORT: u32 = 0xffff_ff01;
+/// RFC 1997: not to be advertised to anybody.
+const NO_ADVERTISE: u32 = 0xffff_ff02;
+/// RFC 1997: not outside the local (member) AS.
+const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
+
+impl ExportGroup {
+    /// A group that knows nothing yet.
+    pub fn new(key: GroupKey) -> Self {
+        Self { key, memo: Vec::new(), changed: HashMap::new() }
+    }
+
+    /// What the members are to be told about a route with these attributes; `NONE`: nothing.
+    /// The result is kept alive by the group; who stores it counts its own use.
+    pub fn export(
+        &mut self,
+        source: AttributeId,
+        prefix: IpNet,
+        protocol: Protocol,
+        from: Option<(IpAddr, bool)>,
+        table: &mut AttributeTable,
+    ) -> AttributeId {
+        let external = from.is_none_or(|(_, external)| external);
+        // RFC 4271 §9.2: what an internal neighbour told us is not told to another.
+        if self.key.internal && protocol == Protocol::Bgp && !external {
+            return AttributeId::NONE;
+        }
+        let memorable =
+            protocol == Protocol::Bgp && !self.key.chain.depends_on_prefix() && !self.key.chain.depends_on_neighbor();
+        if memorable {
+            match self.memo.get(source.index()) {
+                Some(Memo::Becomes(id)) => return *id,
+                Some(Memo::Withheld) => return AttributeId::NONE,
+                _ => {}
+            }
+        }
+        let Some(set) = table.get(source) else { return AttributeId::NONE };
+        let route =
+            Outgoing { prefix, protocol, neighbor: from.map(|(address, _)| address), attributes: &set.attributes };
+        let mut changes = Changes::default();
+        let result = if self.accepts(&route, &mut changes) {
+            self.transform(source, Family::of(&prefix), changes, table)
+        } else {
+            AttributeId::NONE
+        };
+        if memorable {
+            if self.memo.len() <= source.index() {
+                self.memo.resize(table.capacity().max(source.index() + 1), Memo::Unknown);
+            }
+            table.retain(result);
+            self.memo[source.index()] = if result.is_none() { Memo::Withheld } else { Memo::Becomes(result) };
+        }
+        result
+    }
+
+    fn accepts(&self, route: &Outgoing<'_>, changes: &mut Changes) -> bool {
+        let has = |value| route.attributes.communities.contains(&value);
+        if has(NO_ADVERTISE) || (!self.key.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED))) {
+            return false;
+        }
+        // As in Junos: BGP routes are advertised unless a policy objects, all others only if one asks for it.
+        let default = match route.protocol {
+            Protocol::Bgp => Disposition::Accept,
+            Protocol::Static | Protocol::Direct => Disposition::Reject,
+        };
+        self.key.chain.evaluate(route, default, changes) == Disposition::Accept
+    }
+
+    fn transform(
+        &mut self,
+        source: AttributeId,
+        family: Family,
+        changes: Changes,
+        table: &mut AttributeTable,
+    ) -> AttributeId {
+        if let Some(known) = self.changed.get(&source).and_then(|results| results.iter().find(|(c, _)| *c == changes)) {
+            return known.1;
+        }
+        let Some(set) = table.get(source) else { return AttributeId::NONE };
+        let mut attributes = set.attributes.clone();
+        let Some(next_hop) = self.next_hop(set.next_hop, family, &changes) else { return AttributeId::NONE };
+        self.prepare(&mut attributes);
+        apply_changes(&mut attributes, &changes);
+        let block = attributes.encode();
+        let Some(result) = table.intern(&block, next_hop) else { return AttributeId::NONE };
+        // The use that intern() counted is the memo's.
+        self.changed.entry(source).or_default().push((changes, result));
+        result
+    }
+
+    /// What the rules for leaving us change, before policy (RFC 4271 §5.1).
+    fn prepare(&self, attributes: &mut PathAttributes) {
+        if self.key.internal {
+            // §5.1.5: LOCAL_PREF is sent to internal neighbours, always.
+            attributes.local_pref.get_or_insert(LOCAL_PREFERENCE_DEFAULT);
+        } else {
+            attributes.local_pref = None;
+            // §5.1.4: a MED received from one AS is not told to another.
+            attributes.med = None;
+            // RFC 4456 §8: reflection stays within the AS.
+            attributes.originator_id = None;
+            attributes.cluster_list.clear();
+            attributes.as_path.prepend(self.key.local_as, 1);
+        }
+    }
+
+    fn next_hop(&self, received: NextHop, family: Family, changes: &Changes) -> Option<NextHop> {
+        let own = match family {
+            Family::Ipv4Unicast => self.key.own.v4.map(NextHop::V4),
+            Family::Ipv6Unicast => self.key.own.v6.map(|global| NextHop::V6 { global, link_local: None }),
+        };
+        match changes.next_hop {
+            Some(NextHopAction::SelfAddress) => own,
+            Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => {
+                Some(NextHop::V4(address))
+            }
+            Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
+                Some(NextHop::V6 { global, link_local: None })
+            }
+            // §5.1.3: ourselves to other ASes and for routes of our own, else as received.
+            _ if !self.key.internal || is_unspecified(&received) => own,
+            _ => match received {
+                // A link-local address means nothing beyond its link.
+                NextHop::V6 { global, .. } => Some(NextHop::V6 { global, link_local: None }),
+                NextHop::V4(_) => Some(received),
+            },
+        }
+    }
+
+    /// Forgets numbers that lost their meaning.
+    pub fn forget(&mut self, freed: &[AttributeId], table: &mut AttributeTable, rib: &mut Rib) {
+        for id in freed {
+            if let Some(memo) = self.memo.get_mut(id.index()) {
+                if let Memo::Becomes(result) = *memo {
+                    table.release(result, rib);
+                }
+                *memo = Memo::Unknown;
+            }
+            for (_, result) in self.changed.remove(id).unwrap_or_default() {
+                table.release(result, rib);
+            }
+        }
+    }
+
+    /// Forgets everything, for a group that ends or whose policy changes.
+    pub fn clear(&mut self, table: &mut AttributeTable, rib: &mut Rib) {
+        for memo in std::mem::take(&mut self.memo) {
+            if let Memo::Becomes(result) = memo {
+                table.release(result, rib);
+            }
+        }
+        for (_, results) in std::mem::take(&mut self.changed) {
+            for (_, result) in results {
+                table.release(result, rib);
+            }
+        }
+    }
+}
+
+fn is_unspecified(next_hop: &NextHop) -> bool {
+    match next_hop {
+        NextHop::V4(address) => address.is_unspecified(),
+        NextHop::V6 { global, .. } => global.is_unspecified(),
+    }
+}
+
+/// Changes attributes as the accepted policy terms asked.
+pub fn apply_changes(attributes: &mut PathAttributes, changes: &Changes) {
+    if let Some(value) = changes.local_preference {
+        attributes.local_pref = Some(value);
+    }
+    if let Some(value) = changes.metric {
+        attributes.med = Some(value);
+    }
+    if !changes.communities.is_empty() {
+        attributes.communities = changes.standard_communities(&attributes.communities);
+        attributes.large_communities = changes.large_communities(&attributes.large_communities);
+    }
+    // The leftmost of the list is to stand leftmost, so the last one goes in first.
+    for asn in changes.prepend.iter().rev() {
+        attributes.as_path.prepend(*asn, 1);
+    }
+}

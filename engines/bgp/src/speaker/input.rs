@@ -1,0 +1,260 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use holdfast_policy::{Changes, Disposition, NextHopAction, Protocol};
+use holdfast_rib::{BgpRoute, Family, NexthopSetId, NexthopSpec, PrefixId, Protocol as RibProtocol, Rib};
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use crate::wire::{AttributeBlock, NextHop, NotificationMessage, PathAttributes, Update};
+
+use super::Speaker;
+use super::attributes::AttributeId;
+use super::decision::{self, Candidate};
+use super::group::{Outgoing, apply_changes};
+use super::table::{Best, NeighborId, Path, Refusal};
+
+impl Speaker {
+    /// One UPDATE of an established session (RFC 4271 §9, errors by RFC 7606).
+    pub(super) fn update(
+        &mut self,
+        id: NeighborId,
+        body: &[u8],
+        rib: &mut Rib,
+        now: Duration,
+    ) -> Result<(), NotificationMessage> {
+        let Some(up) = self.get(id).and_then(|neighbor| neighbor.up.as_ref()) else { return Ok(()) };
+        let update = Update::parse(body, &up.negotiated)?;
+        if let Some(family) = update.end_of_rib() {
+            self.end_of_rib(id, family, now);
+            return Ok(());
+        }
+        self.apply_update(id, &update, None, rib);
+        Ok(())
+    }
+
+    /// Takes an UPDATE's routes over. `generation`: the session they belong to, if not the present one (stale routes in a snapshot).
+    pub(super) fn apply_update(&mut self, id: NeighborId, update: &Update<'_>, generation: Option<u8>, rib: &mut Rib) {
+        for family in Family::ALL {
+            for prefix in update.withdrawn(family) {
+                self.withdraw(id, family, prefix, rib);
+            }
+        }
+        let treat_as_withdraw = update.treat_as_withdraw.is_some();
+        if treat_as_withdraw && let Some(neighbor) = self.get_mut(id) {
+            neighbor.counters.treat_as_withdraw += 1;
+        }
+        for family in Family::ALL {
+            if treat_as_withdraw {
+                for prefix in update.announced(family) {
+                    self.withdraw(id, family, prefix, rib);
+                }
+                continue;
+            }
+            let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
+            let Some(received) = self.attributes.intern(block, next_hop) else { continue };
+            for prefix in update.announced(family) {
+                self.announce(id, family, prefix, received, generation, rib);
+            }
+            self.attributes.release(received, rib);
+        }
+    }
+
+    fn announce(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        prefix: IpNet,
+        received: AttributeId,
+        generation: Option<u8>,
+        rib: &mut Rib,
+    ) {
+        let (effective, refusal) = self.import(id, prefix, received);
+        let Some(neighbor) = self.get(id) else { return };
+        let generation = generation.unwrap_or(neighbor.generation);
+        let prefix_id = rib.prefixes_mut(family).intern(prefix);
+        let fresh = self.tables[family.index()].is_empty(prefix_id);
+        self.attributes.retain(received);
+        let before = self.tables[family.index()].insert(prefix_id, id, generation, refusal, received, effective);
+        if !fresh {
+            rib.prefixes_mut(family).release(prefix_id); // all paths of a prefix count as one user
+        }
+        self.account(id, family, prefix, received, effective);
+        if let Some(before) = before {
+            self.unaccount(id, family, prefix, &before, rib);
+            if before.effective == effective {
+                return; // nothing that anybody can see has changed
+            }
+        }
+        self.decide(family, prefix_id, rib);
+    }
+
+    fn withdraw(&mut self, id: NeighborId, family: Family, prefix: IpNet, rib: &mut Rib) {
+        if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
+            self.remove_path(id, family, prefix_id, rib);
+        }
+    }
+
+    /// Takes one neighbour's path out and decides anew.
+    pub(super) fn remove_path(&mut self, id: NeighborId, family: Family, prefix_id: PrefixId, rib: &mut Rib) {
+        let Some(path) = self.tables[family.index()].remove(prefix_id, id) else { return };
+        let prefix = rib.prefixes(family).prefix(prefix_id);
+        self.decide(family, prefix_id, rib);
+        self.unaccount(id, family, prefix, &path, rib);
+        if self.tables[family.index()].is_empty(prefix_id) {
+            rib.prefixes_mut(family).release(prefix_id);
+        }
+    }
+
+    fn account(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        prefix: IpNet,
+        received: AttributeId,
+        effective: AttributeId,
+    ) {
+        let hash = self.attributes.get(received).map_or(0, |set| set.route_hash(&prefix));
+        if let Some(neighbor) = self.get_mut(id) {
+            let state = &mut neighbor.families[family.index()];
+            state.received.add(hash);
+            state.accepted += u64::from(!effective.is_none());
+        }
+    }
+
+    fn unaccount(&mut self, id: NeighborId, family: Family, prefix: IpNet, path: &Path, rib: &mut Rib) {
+        let hash = self.attributes.get(path.received).map_or(0, |set| set.route_hash(&prefix));
+        if let Some(neighbor) = self.get_mut(id) {
+            let state = &mut neighbor.families[family.index()];
+            state.received.remove(hash);
+            state.accepted -= u64::from(!path.effective.is_none());
+        }
+        self.attributes.release(path.received, rib);
+        self.attributes.release(path.effective, rib);
+    }
+
+    /// What import makes of received attributes: checks that RFC 4271 §9.1.2 and RFC 4456 §8 demand, then policy.
+    /// One use of the result is counted for the caller.
+    pub(super) fn import(&mut self, id: NeighborId, prefix: IpNet, received: AttributeId) -> (AttributeId, Refusal) {
+        let router_id = self.router_id;
+        let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return (AttributeId::NONE, Refusal::Policy);
+        };
+        let Some(set) = self.attributes.get(received) else { return (AttributeId::NONE, Refusal::Policy) };
+        let attributes = &set.attributes;
+        if attributes.as_path.contains(neighbor.config.local_as) || attributes.as_path.contains(self.local_as) {
+            return (AttributeId::NONE, Refusal::AsLoop);
+        }
+        if attributes.originator_id == Some(router_id) || attributes.cluster_list.contains(&router_id) {
+            return (AttributeId::NONE, Refusal::ReflectionLoop);
+        }
+        if neighbor.import.is_empty() {
+            self.attributes.retain(received);
+            return (received, Refusal::None);
+        }
+        let memorable = !neighbor.import.depends_on_prefix() && !neighbor.import.depends_on_neighbor();
+        if memorable && let Some(known) = neighbor.import_memo.get(received.index()).filter(|known| !known.is_none()) {
+            let known = *known;
+            self.attributes.retain(known);
+            return (known, Refusal::None);
+        }
+        let route = Outgoing { prefix, protocol: Protocol::Bgp, neighbor: Some(neighbor.address), attributes };
+        let mut changes = Changes::default();
+        if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
+            return (AttributeId::NONE, Refusal::Policy);
+        }
+        if changes == Changes::default() {
+            self.attributes.retain(received);
+            return (received, Refusal::None);
+        }
+        let (block, next_hop) = imported(attributes, set.next_hop, &changes);
+        let Some(effective) = self.attributes.intern(&block, next_hop) else {
+            return (AttributeId::NONE, Refusal::Policy);
+        };
+        if memorable {
+            if neighbor.import_memo.len() <= received.index() {
+                neighbor.import_memo.resize(self.attributes.capacity(), AttributeId::NONE);
+            }
+            neighbor.import_memo[received.index()] = effective;
+            self.attributes.retain(effective);
+        }
+        (effective, Refusal::None)
+    }
+
+    /// RFC 4271 §9.1.2: chooses among the usable paths and tells the RIB and the neighbours' queues.
+    pub(super) fn decide(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
+        let mut candidates: SmallVec<[Candidate; 8]> = SmallVec::new();
+        let mut attributes: SmallVec<[(NeighborId, AttributeId); 8]> = SmallVec::new();
+        let chain: SmallVec<[Path; 8]> = self.tables[family.index()].paths(prefix).copied().collect();
+        for path in chain.iter().filter(|path| !path.effective.is_none()) {
+            let Some(neighbor) = self.get(path.neighbor) else { continue };
+            let (external, router_id, address, scope) =
+                (!neighbor.config.internal, neighbor.router_id(), neighbor.address, neighbor.scope);
+            let Some(nexthop) = self.attributes.nexthop_set(path.effective, scope, rib) else { continue };
+            let Some(metric) = rib.nexthop_reachable(nexthop) else { continue };
+            let Some(set) = self.attributes.get(path.effective) else { continue };
+            let handle = attributes.len() as u32;
+            attributes.push((path.neighbor, path.effective));
+            candidates.push(Candidate { handle, rank: set.rank, external, metric, router_id, address });
+        }
+        let best = decision::best(&mut candidates).map(|(best, equal)| {
+            let (neighbor, chosen) = attributes[best.handle as usize];
+            (Best { neighbor, attributes: chosen }, equal)
+        });
+        let route = best.as_ref().and_then(|(best, equal)| {
+            let nexthop = self.nexthop_of(best, equal.iter().map(|handle| attributes[*handle as usize].1), rib)?;
+            Some(BgpRoute { nexthop, preference: RibProtocol::Bgp.default_preference() })
+        });
+        let changed = self.tables[family.index()].set_best(prefix, best.map(|(best, _)| best));
+        rib.set_bgp(family, prefix, route);
+        if changed {
+            self.mark_dirty(family, prefix, rib);
+        }
+    }
+
+    /// The RIB's next hop for a decision: the best path's, or all of the equally good ones where multipath is on.
+    fn nexthop_of(
+        &mut self,
+        best: &Best,
+        equal: impl Iterator<Item = AttributeId>,
+        rib: &mut Rib,
+    ) -> Option<NexthopSetId> {
+        let scope = self.get(best.neighbor)?.scope;
+        let multipath = self.maximum_paths > 1 && self.get(best.neighbor)?.config.multipath;
+        let single = self.attributes.nexthop_set(best.attributes, scope, rib)?;
+        if !multipath {
+            return Some(single);
+        }
+        let mut gateways: SmallVec<[IpAddr; 1]> = SmallVec::new();
+        for id in equal.take(self.maximum_paths as usize) {
+            gateways.push(self.attributes.get(id)?.next_hop.address());
+        }
+        gateways.sort_unstable();
+        gateways.dedup();
+        if gateways.len() < 2 {
+            return Some(single);
+        }
+        Some(self.multipath_nexthop(gateways, rib))
+    }
+
+    /// Registers an ECMP set. Sets are few (combinations of neighbours) and stay registered.
+    fn multipath_nexthop(&mut self, gateways: SmallVec<[IpAddr; 1]>, rib: &mut Rib) -> NexthopSetId {
+        if let Some(known) = self.multipaths.get(&gateways) {
+            return *known;
+        }
+        let id = rib.intern_nexthop(NexthopSpec::Gateways(gateways.clone()));
+        self.multipaths.insert(gateways, id);
+        id
+    }
+}
+
+fn imported(attributes: &PathAttributes, next_hop: NextHop, changes: &Changes) -> (AttributeBlock, NextHop) {
+    let mut attributes = attributes.clone();
+    apply_changes(&mut attributes, changes);
+    let next_hop = match changes.next_hop {
+        Some(NextHopAction::Address(IpAddr::V4(address))) => NextHop::V4(address),
+        Some(NextHopAction::Address(IpAddr::V6(global))) => NextHop::V6 { global, link_local: None },
+        _ => next_hop,
+    };
+    (attributes.encode(), next_hop)
+}

@@ -1,0 +1,20 @@
+//! The speaker's bounds, with their reasons.
+
+/// IANA's port for BGP.
+pub const BGP_PORT: u16 = 179;
+
+/// For neighbours that need not be directly connected.
+pub const TTL_MAX: u8 = 255;
+
+/// Neighbours per speaker; a configuration with more is refused. Bounded by the two bytes of a neighbour's number.
+pub const NEIGHBORS_MAX: usize = 4096;
+
+/// Prefixes looked at in one go for a neighbour's output: some milliseconds of work.
+pub const OUTPUT_BATCH: usize = 2048;
+
+/// Prefixes looked at in one slice of background work: about a millisecond.
+pub const BACKGROUND_BATCH: u32 = 2048;
+
+/// Bytes of output made ahead of what the kernel has taken, per neighbour. A neighbour that reads slowly gets
+/// no more until it has read; what changes meanwhile is only marked, so memory stays bounded.
+pub const OUTPUT_AHEAD_LEN: usize = 64 * 1024;

@@ -1,0 +1,496 @@
+//! # One BGP speaker: all neighbours, their tables, what is chosen and what is told on
+//!
+//! The speaker is a value. The daemon feeds it bytes, RIB changes and time; it answers with [`Action`]s and, when a
+//! socket has room, with bytes to write ([`Speaker::fill_output`]). It opens no socket and reads no clock.
+//!
+//! ```text
+//! bytes -> session -> input -> PathTable -> decision -> Rib -> output -> bytes
+//!                       |                                       |
+//!                 attributes (interned)                export groups (memo)
+//! ```
+//!
+//! - `attributes`: distinct attribute sets, interned as received, decoded once, counted.
+//! - `table`: every neighbour's path to every prefix, 16 bytes each.
+//! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best.
+//! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours.
+//! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
+//! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
+//! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
+//!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
+//!   the difference between what a neighbour should have and what it has is known exactly (and normally empty).
+//! - `settings`: configuration, by difference. `views`: for operators.
+
+mod action;
+mod attributes;
+mod background;
+mod decision;
+mod dirty;
+mod facts;
+mod group;
+mod input;
+pub mod limits;
+mod neighbor;
+mod output;
+mod settings;
+mod table;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
+use holdfast_policy::PolicySet;
+use holdfast_rib::{NexthopSetId, Rib};
+
+use crate::session::{ConnectionSide, Output, Verdict};
+use crate::wire::{self, MessageType, NotificationMessage};
+
+pub use action::{Action, ConnectSpec};
+pub use neighbor::Counters;
+pub use settings::SettingsError;
+pub use table::NeighborId;
+
+use attributes::{AttributeId, AttributeTable};
+use group::ExportGroup;
+use neighbor::{Neighbor, Up};
+use table::PathTable;
+
+/// One BGP speaker.
+pub struct Speaker {
+    neighbors: Vec<Option<Neighbor>>,
+    by_address: HashMap<IpAddr, NeighborId>,
+    attributes: AttributeTable,
+    tables: [PathTable; 2],
+    groups: Vec<Option<ExportGroup>>,
+    policies: PolicySet,
+    router_id: std::net::Ipv4Addr,
+    local_as: u32,
+    maximum_paths: u32,
+    listen_port: u16,
+    /// Attributes under which static and direct routes leave us.
+    local_origin: AttributeId,
+    actions: VecDeque<Action>,
+    multipaths: HashMap<smallvec::SmallVec<[IpAddr; 1]>, NexthopSetId>,
+    /// Next hops that moved and the scan that decides anew for the paths that use them.
+    moved_nexthops: HashSet<NexthopSetId>,
+    rescan: [Option<u32>; 2],
+    /// Neighbours whose sessions stand still because another engine owns them.
+    following: bool,
+    preparing: bool,
+    seed: u64,
+}
+
+/// What the daemon knows of a connection that the speaker does not.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionEnds {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The neighbour's end.
+    pub remote: SocketAddr,
+}
+
+impl Speaker {
+    /// A speaker without neighbours. `following`: its sessions belong to another engine until [`Speaker::activate`].
+    /// `seed` feeds the jitter of retries.
+    pub fn new(following: bool, seed: u64) -> Self {
+        Self {
+            neighbors: Vec::new(),
+            by_address: HashMap::new(),
+            attributes: AttributeTable::default(),
+            tables: Default::default(),
+            groups: Vec::new(),
+            policies: PolicySet::default(),
+            router_id: std::net::Ipv4Addr::UNSPECIFIED,
+            local_as: 0,
+            maximum_paths: 1,
+            listen_port: 0,
+            local_origin: AttributeId::NONE,
+            actions: VecDeque::new(),
+            multipaths: HashMap::new(),
+            moved_nexthops: HashSet::new(),
+            rescan: [None; 2],
+            following,
+            preparing: false,
+            seed,
+        }
+    }
+
+    fn get(&self, id: NeighborId) -> Option<&Neighbor> {
+        self.neighbors.get(id.0 as usize)?.as_ref()
+    }
+
+    fn get_mut(&mut self, id: NeighborId) -> Option<&mut Neighbor> {
+        self.neighbors.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// All configured neighbours.
+    pub fn neighbor_ids(&self) -> Vec<NeighborId> {
+        self.neighbors.iter().flatten().map(|neighbor| neighbor.id).collect()
+    }
+
+    /// The neighbour with this address.
+    pub fn find_neighbor(&self, address: IpAddr) -> Option<NeighborId> {
+        self.by_address.get(&address.to_canonical()).copied()
+    }
+
+    /// The neighbour's address.
+    pub fn neighbor_address(&self, id: NeighborId) -> Option<IpAddr> {
+        self.get(id).map(|neighbor| neighbor.address)
+    }
+
+    /// Whether the neighbour's session is established on this connection.
+    pub fn is_established(&self, id: NeighborId, side: ConnectionSide) -> bool {
+        self.get(id).is_some_and(|neighbor| neighbor.up.as_ref().is_some_and(|up| up.side == side))
+    }
+
+    /// A connection that [`Action::Connect`] asked for is up.
+    pub fn tcp_connected(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.tcp_connected(now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    /// It could not be made.
+    pub fn tcp_failed(&mut self, id: NeighborId, reason: &str, rib: &mut Rib, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.tcp_failed(reason, now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    /// Somebody connected to us. With the neighbour comes the side of a dead connection that this one replaces: it is to be
+    /// closed first. `Err` says why the new connection is to be closed at once.
+    pub fn tcp_accepted(
+        &mut self,
+        from: IpAddr,
+        rib: &mut Rib,
+        now: Duration,
+    ) -> Result<(NeighborId, Option<ConnectionSide>), String> {
+        let id = self.find_neighbor(from).ok_or_else(|| format!("{from} is not a configured neighbor"))?;
+        let neighbor = self.get_mut(id).ok_or_else(|| format!("{from} is not a configured neighbor"))?;
+        if neighbor.config.disable {
+            return Err(format!("neighbor {from} is disabled"));
+        }
+        let replaced = match neighbor.session.tcp_accepted(now) {
+            Verdict::Accept => None,
+            Verdict::Replace { closes } => Some(closes),
+            Verdict::Refuse(reason) => return Err(format!("neighbor {from}: {reason}")),
+        };
+        self.collect(id, rib, now);
+        Ok((id, replaced))
+    }
+
+    /// A connection has ended without our doing.
+    pub fn tcp_closed(&mut self, id: NeighborId, side: ConnectionSide, reason: &str, rib: &mut Rib, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.tcp_closed(side, reason, now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    /// Takes whole messages (one or many) of one connection. Until a session is established the caller passes one message
+    /// at a time, so that [`Action::Established`] falls exactly between two messages.
+    pub fn receive(&mut self, id: NeighborId, side: ConnectionSide, bytes: &[u8], rib: &mut Rib, now: Duration) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match wire::frame(rest) {
+                Ok(Some((length, kind))) => {
+                    let body = &rest[wire::HEADER_LEN..length];
+                    rest = &rest[length..];
+                    if let Err(error) = self.message(id, side, kind, body, rib, now) {
+                        self.fail(id, error, rib, now);
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.fail(id, error, rib, now);
+                    break;
+                }
+            }
+            self.collect(id, rib, now);
+        }
+        self.forget_freed(rib);
+        self.collect(id, rib, now);
+    }
+
+    /// The bytes on a connection are not BGP.
+    pub fn fail(&mut self, id: NeighborId, error: NotificationMessage, rib: &mut Rib, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.fail(error, now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    fn message(
+        &mut self,
+        id: NeighborId,
+        side: ConnectionSide,
+        kind: MessageType,
+        body: &[u8],
+        rib: &mut Rib,
+        now: Duration,
+    ) -> Result<(), NotificationMessage> {
+        use crate::session::Received;
+        let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
+        neighbor.counters.messages_in += 1;
+        neighbor.last_read = now;
+        match neighbor.session.receive(side, kind, body, now) {
+            Received::Update => {
+                neighbor.counters.updates_in += 1;
+                self.update(id, body, rib, now)?;
+            }
+            Received::RouteRefresh { family } => self.refresh_requested(id, family),
+            Received::Handled => {}
+        }
+        Ok(())
+    }
+
+    /// Lets time pass: hold timers, retries, stale routes.
+    pub fn tick(&mut self, rib: &mut Rib, now: Duration) {
+        if self.following {
+            return;
+        }
+        for id in self.neighbor_ids() {
+            self.expire_stale(id, now);
+            self.collect(id, rib, now);
+        }
+    }
+
+    /// When [`Speaker::tick`] has to be called at the latest.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        if self.following {
+            return None;
+        }
+        self.neighbors
+            .iter()
+            .flatten()
+            .flat_map(|neighbor| [neighbor.session.next_deadline(), neighbor.stale_until])
+            .flatten()
+            .min()
+    }
+
+    /// What the daemon has to do next.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Takes a session's outputs over into the speaker's tables and actions.
+    fn collect(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+        if self.following {
+            return;
+        }
+        while let Some(output) = self.get_mut(id).and_then(|neighbor| neighbor.session.poll(now)) {
+            match output {
+                Output::Connect => {
+                    if let Some(spec) = self.connect_spec(id) {
+                        self.actions.push_back(Action::Connect { neighbor: id, spec });
+                    }
+                }
+                Output::Close { side } => self.actions.push_back(Action::Close { neighbor: id, side }),
+                Output::Send { side, message } => {
+                    if let Some(neighbor) = self.get_mut(id) {
+                        neighbor.counters.messages_out += 1;
+                        neighbor.last_written = now;
+                    }
+                    self.actions.push_back(Action::Send { neighbor: id, side, message });
+                }
+                Output::Established { side } => self.actions.push_back(Action::Established { neighbor: id, side }),
+                Output::Down { reason } => {
+                    let kept = self.session_down(id, &reason.text, reason.graceful, rib, now);
+                    self.actions.push_back(Action::Down { neighbor: id, reason: reason.text, routes_kept_stale: kept });
+                }
+            }
+        }
+    }
+
+    fn connect_spec(&self, id: NeighborId) -> Option<ConnectSpec> {
+        let neighbor = self.get(id)?;
+        let port = u16::try_from(neighbor.config.port).ok().filter(|port| *port != 0).unwrap_or(limits::BGP_PORT);
+        Some(ConnectSpec {
+            remote: SocketAddr::new(neighbor.address, port),
+            scope: neighbor.scope.unwrap_or_default(),
+            local: neighbor.config.local_address.parse().ok(),
+            ttl: self.ttl(neighbor),
+        })
+    }
+
+    /// Time to live of what we send: directly connected eBGP neighbours get 1, as RFC 4271 leaves to convention.
+    fn ttl(&self, neighbor: &Neighbor) -> u8 {
+        if neighbor.config.internal {
+            limits::TTL_MAX
+        } else {
+            u8::try_from(neighbor.config.multihop_ttl.max(1)).unwrap_or(limits::TTL_MAX)
+        }
+    }
+
+    /// Time to live for an accepted connection of this neighbour.
+    pub fn neighbor_ttl(&self, id: NeighborId) -> u8 {
+        self.get(id).map_or(1, |neighbor| self.ttl(neighbor))
+    }
+
+    /// After [`Action::Established`]: the daemon tells the connection's ends; the exchange of routes begins.
+    pub fn established(
+        &mut self,
+        id: NeighborId,
+        side: ConnectionSide,
+        ends: ConnectionEnds,
+        unix_ms: u64,
+        now: Duration,
+        rib: &mut Rib,
+    ) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        let Some(negotiated) = neighbor.session.negotiated().cloned() else { return };
+        let up = Up {
+            negotiated,
+            side,
+            local_open: neighbor.session.local_open_wire().unwrap_or_default().to_vec(),
+            remote_open: neighbor.session.remote_open_wire().unwrap_or_default().to_vec(),
+            local: ends.local,
+            remote: ends.remote,
+            established_unix_ms: unix_ms,
+            established_at: now,
+        };
+        self.session_up(id, up, rib, now);
+    }
+
+    fn session_up(&mut self, id: NeighborId, up: Up, rib: &mut Rib, now: Duration) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        neighbor.last_error.clear();
+        for family in holdfast_rib::Family::ALL {
+            let state = &mut neighbor.families[family.index()];
+            state.end_of_rib_received = false;
+            state.end_of_rib_sent = false;
+            state.refresh = None;
+            state.initial = up.negotiated.families[family.index()].then_some(0);
+        }
+        // RFC 4724 §4.2: stale routes of a family for which the neighbour did not keep its forwarding state go at once.
+        let keeps = up.negotiated.peer_graceful_restart.as_ref().map(|restart| restart.families.clone());
+        neighbor.up = Some(up);
+        if neighbor.stale_until.is_some() {
+            let families = keeps.unwrap_or_default();
+            for family in holdfast_rib::Family::ALL {
+                if !families.iter().any(|(known, forwarding)| known.index() == family.index() && *forwarding) {
+                    self.begin_sweep(id, family);
+                }
+            }
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.stale_until = Some(now + Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s)));
+            }
+        }
+        self.assign_group(id, rib);
+    }
+
+    /// A session has ended: what was sent is forgotten, what was received is kept as stale or goes. Returns which.
+    fn session_down(&mut self, id: NeighborId, reason: &str, graceful: bool, rib: &mut Rib, now: Duration) -> bool {
+        let Some(neighbor) = self.get_mut(id) else { return false };
+        reason.clone_into(&mut neighbor.last_error);
+        let Some(up) = neighbor.up.take() else { return false };
+        neighbor.counters.flaps += 1;
+        let restart = up
+            .negotiated
+            .peer_graceful_restart
+            .filter(|restart| graceful && neighbor.config.graceful_restart_helper && !restart.families.is_empty());
+        let kept = restart.is_some();
+        neighbor.stale_until = restart.map(|restart| now + Duration::from_secs(u64::from(restart.time_s)));
+        self.take_down(id, kept, rib);
+        kept
+    }
+
+    fn take_down(&mut self, id: NeighborId, routes_kept_stale: bool, rib: &mut Rib) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        neighbor.generation = neighbor.generation.wrapping_add(1);
+        for state in &mut neighbor.families {
+            state.initial = None;
+            state.refresh = None;
+            state.end_of_rib_received = false;
+            state.end_of_rib_sent = false;
+        }
+        self.forget_advertised(id, rib);
+        if !routes_kept_stale {
+            for family in holdfast_rib::Family::ALL {
+                self.begin_sweep(id, family);
+            }
+        }
+    }
+
+    /// Forgets numbers of attribute sets that nobody uses any more, everywhere.
+    fn forget_freed(&mut self, rib: &mut Rib) {
+        while self.attributes.has_freed() {
+            let freed = self.attributes.take_freed();
+            for group in self.groups.iter_mut().flatten() {
+                group.forget(&freed, &mut self.attributes, rib);
+            }
+            for neighbor in self.neighbors.iter_mut().flatten() {
+                for id in &freed {
+                    if let Some(memo) = neighbor.import_memo.get_mut(id.index()) {
+                        let result = std::mem::take(memo);
+                        self.attributes.release(result, rib);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why a session is not established, in an operator's words.
+    fn why_not_established(&self, neighbor: &Neighbor) -> String {
+        if neighbor.up.is_some() {
+            String::new()
+        } else if neighbor.config.disable {
+            "the neighbor is deactivated in the configuration".into()
+        } else if self.following {
+            neighbor.last_error.clone()
+        } else {
+            neighbor.session.why_not_established().unwrap_or_default()
+        }
+    }
+
+    /// Every distinct policy name used by neighbours, for views.
+    pub fn policy_names(&self) -> BTreeSet<String> {
+        let configs = self.neighbors.iter().flatten().map(|neighbor| &neighbor.config);
+        configs.flat_map(|config| config.import_policies.iter().chain(&config.export_policies)).cloned().collect()
+    }
+
+    /// The compiled policies in force.
+    pub fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    /// Port on which to listen.
+    pub fn listen_port(&self) -> u16 {
+        self.listen_port
+    }
+
+    /// Our BGP identifier.
+    pub fn router_id(&self) -> std::net::Ipv4Addr {
+        self.router_id
+    }
+
+    /// Every neighbour that can be up is, and has said everything it has: tables are complete.
+    pub fn has_heard_everybody(&self) -> bool {
+        !self.has_background()
+            && self.neighbors.iter().flatten().filter(|neighbor| !neighbor.config.disable).all(|neighbor| {
+                holdfast_rib::Family::ALL.into_iter().all(|family| {
+                    neighbor.up.is_some()
+                        && (!neighbor.exchanges(family) || neighbor.families[family.index()].end_of_rib_received)
+                })
+            })
+    }
+
+    /// From now on the sessions belong to another engine; [`Switchover::activate`](holdfast_replication::Switchover::activate)
+    /// takes them back.
+    pub fn stand_still(&mut self) {
+        self.following = true;
+        self.actions.clear();
+    }
+
+    /// Whether another engine owns the sessions.
+    pub fn is_following(&self) -> bool {
+        self.following
+    }
+}

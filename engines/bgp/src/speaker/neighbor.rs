@@ -1,0 +1,208 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use holdfast_policy::Chain;
+use holdfast_proto::v1::BgpNeighborConfig;
+use holdfast_rib::{Digest, Family, PrefixId};
+
+use crate::session::{self, ConnectionSide, Session};
+use crate::wire::{Negotiated, OpenMessage};
+
+use super::attributes::AttributeId;
+use super::dirty::DirtyPrefixes;
+use super::group::GroupId;
+use super::table::NeighborId;
+
+/// What one neighbour has of one family, in both directions.
+#[derive(Default)]
+pub struct FamilyState {
+    /// Digest of the routes received, before import policy.
+    pub received: Digest,
+    /// Of these, accepted by import policy.
+    pub accepted: u64,
+    /// Digest of the routes sent.
+    pub sent: Digest,
+    /// What the neighbour has from us, by prefix: the attributes as sent. Four bytes per prefix.
+    pub advertised: Vec<AttributeId>,
+    /// Prefixes whose advertisement has to be looked at again.
+    pub dirty: DirtyPrefixes,
+    /// The first advertisement of the whole table goes on from here; `None`: it is through.
+    pub initial: Option<u32>,
+    /// A repetition of the whole table that the neighbour asked for (RFC 2918) goes on from here.
+    pub refresh: Option<u32>,
+    /// The neighbour has said End-of-RIB in this session.
+    pub end_of_rib_received: bool,
+    /// We have.
+    pub end_of_rib_sent: bool,
+    /// Paths of earlier sessions are being taken out, from here on.
+    pub sweep: Option<u32>,
+    /// Paths are being judged by a new import policy, from here on.
+    pub reimport: Option<u32>,
+}
+
+impl FamilyState {
+    /// What was sent for a prefix.
+    pub fn advertised(&self, prefix: PrefixId) -> AttributeId {
+        self.advertised.get(prefix.0 as usize).copied().unwrap_or(AttributeId::NONE)
+    }
+}
+
+/// An established session: what was negotiated, and what a successor needs to be told of it.
+#[derive(Clone)]
+pub struct Up {
+    /// Everything that follows from the two OPENs.
+    pub negotiated: Negotiated,
+    /// Which of the two possible connections carries it.
+    pub side: ConnectionSide,
+    /// Our OPEN as on the wire.
+    pub local_open: Vec<u8>,
+    /// The neighbour's OPEN as on the wire.
+    pub remote_open: Vec<u8>,
+    /// Our end of the connection.
+    pub local: SocketAddr,
+    /// The neighbour's end.
+    pub remote: SocketAddr,
+    /// Wall clock at establishment, for people.
+    pub established_unix_ms: u64,
+    /// CLOCK_MONOTONIC at establishment.
+    pub established_at: Duration,
+}
+
+/// Counters that go on through a switchover.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Messages read.
+    pub messages_in: u64,
+    /// Messages written.
+    pub messages_out: u64,
+    /// UPDATEs read.
+    pub updates_in: u64,
+    /// UPDATEs written.
+    pub updates_out: u64,
+    /// UPDATEs that RFC 7606 turned into withdrawals.
+    pub treat_as_withdraw: u64,
+    /// Established sessions that ended.
+    pub flaps: u32,
+}
+
+/// Everything known of one configured neighbour.
+pub struct Neighbor {
+    /// Its number inside the speaker.
+    pub id: NeighborId,
+    /// Its address, which is its name.
+    pub address: IpAddr,
+    /// Its configuration, defaults resolved.
+    pub config: BgpNeighborConfig,
+    /// The session's state machine. On a backup it stands still.
+    pub session: Session,
+    /// The session while it is established, on primary and backup alike.
+    pub up: Option<Up>,
+    /// Names the present session among this neighbour's paths.
+    pub generation: u8,
+    /// Paths of the last session are kept as stale (RFC 4724 §4.2), at the latest until then.
+    pub stale_until: Option<Duration>,
+    /// Import policy.
+    pub import: Chain,
+    /// Export policy.
+    pub export: Chain,
+    /// Neighbours with the same export share a group.
+    pub group: GroupId,
+    /// Import results by received attribute set, as long as they do not depend on the prefix.
+    pub import_memo: Vec<AttributeId>,
+    /// Per family, by [`Family::index`].
+    pub families: [FamilyState; 2],
+    /// Counters for operators.
+    pub counters: Counters,
+    /// Interface of a link-local neighbour.
+    pub scope: Option<u32>,
+    /// Why the last session ended, for operators.
+    pub last_error: String,
+    /// Last message read, last message written.
+    pub last_read: Duration,
+    /// Last message written.
+    pub last_written: Duration,
+}
+
+impl Neighbor {
+    /// Whether routes of this family are exchanged in the present session.
+    pub fn exchanges(&self, family: Family) -> bool {
+        self.up.as_ref().is_some_and(|up| up.negotiated.families[family.index()])
+    }
+
+    /// BGP identifier of the neighbour, for the decision process.
+    pub fn router_id(&self) -> Ipv4Addr {
+        self.up.as_ref().map_or(Ipv4Addr::BROADCAST, |up| up.negotiated.peer_router_id)
+    }
+
+    /// The session's parameters as the snapshot's messages are written: always with 4-octet AS numbers.
+    pub fn snapshot_parameters(&self) -> Negotiated {
+        let mut parameters = match &self.up {
+            Some(up) => up.negotiated.clone(),
+            None => self.assumed_parameters(),
+        };
+        parameters.four_octet_as = true;
+        parameters.families = [true; 2];
+        parameters
+    }
+
+    /// What would be negotiated with a neighbour that speaks as we do.
+    fn assumed_parameters(&self) -> Negotiated {
+        let ours = OpenMessage {
+            autonomous_system: self.config.local_as,
+            hold_time_s: 0,
+            router_id: Ipv4Addr::UNSPECIFIED,
+            capabilities: Vec::new(),
+        };
+        let theirs = OpenMessage { autonomous_system: self.config.peer_as, ..ours.clone() };
+        Negotiated { internal: self.config.internal, ..Negotiated::from_opens(&ours, &theirs) }
+    }
+
+    /// The counters as the session keeps them.
+    pub fn session_counters(&self) -> session::Counters {
+        session::Counters {
+            messages_in: self.counters.messages_in,
+            messages_out: self.counters.messages_out,
+            updates_in: self.counters.updates_in,
+            updates_out: self.counters.updates_out,
+            flaps: self.counters.flaps,
+            ..session::Counters::default()
+        }
+    }
+
+    /// Something waits to be sent.
+    pub fn has_output(&self) -> bool {
+        self.up.is_some()
+            && self
+                .families
+                .iter()
+                .any(|family| !family.dirty.is_empty() || family.initial.is_some() || family.refresh.is_some())
+    }
+
+    /// Next hops that name ourselves on this session, per family.
+    pub fn own_addresses(&self, other_family: impl Fn(Family) -> Option<IpAddr>) -> OwnAddresses {
+        let local = self.up.as_ref().map(|up| up.local.ip().to_canonical());
+        let of = |family| match (family, local) {
+            (Family::Ipv4Unicast, Some(IpAddr::V4(_))) | (Family::Ipv6Unicast, Some(IpAddr::V6(_))) => local,
+            _ => other_family(family),
+        };
+        OwnAddresses {
+            v4: of(Family::Ipv4Unicast).and_then(|address| match address {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            }),
+            v6: of(Family::Ipv6Unicast).and_then(|address| match address {
+                IpAddr::V6(address) => Some(address),
+                IpAddr::V4(_) => None,
+            }),
+        }
+    }
+}
+
+/// Our own addresses towards a neighbour: what "next hop self" means there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OwnAddresses {
+    /// For IPv4 routes.
+    pub v4: Option<Ipv4Addr>,
+    /// For IPv6 routes.
+    pub v6: Option<Ipv6Addr>,
+}

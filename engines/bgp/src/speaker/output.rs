@@ -1,0 +1,311 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use holdfast_policy::Protocol;
+use holdfast_proto::v1::{BgpEvent, bgp_event};
+use holdfast_rib::{Family, PrefixId, Protocol as RibProtocol, Rib};
+use ipnet::IpNet;
+
+use crate::wire::{encode_announce, encode_end_of_rib, encode_withdraw};
+
+use super::action::Action;
+use super::attributes::AttributeId;
+use super::group::{ExportGroup, GroupId, GroupKey};
+use super::limits::{OUTPUT_AHEAD_LEN, OUTPUT_BATCH};
+use super::table::NeighborId;
+use super::{Speaker, facts};
+
+impl Speaker {
+    /// Every neighbour looks at this prefix again when its socket has room.
+    pub(super) fn mark_dirty(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
+        for neighbor in self.neighbors.iter_mut().flatten() {
+            if neighbor.exchanges(family) && neighbor.families[family.index()].dirty.insert(prefix) {
+                rib.prefixes_mut(family).retain(prefix);
+            }
+        }
+    }
+
+    /// Routes of other protocols that changed may have to be advertised, or not any more.
+    pub fn redistribute(&mut self, changed: &[(Family, PrefixId)], rib: &mut Rib) {
+        for (family, prefix) in changed {
+            self.mark_dirty(*family, *prefix, rib);
+        }
+    }
+
+    /// Whether a neighbour is to be told anything.
+    pub fn has_output(&self, id: NeighborId) -> bool {
+        !self.following && self.get(id).is_some_and(|neighbor| neighbor.has_output())
+    }
+
+    /// Appends UPDATEs for a neighbour to `out`, up to some [`OUTPUT_AHEAD_LEN`] bytes. What is appended counts as sent.
+    pub fn fill_output(&mut self, id: NeighborId, rib: &mut Rib, out: &mut Vec<u8>, now: Duration) {
+        let before = out.len();
+        for family in Family::ALL {
+            while out.len() < OUTPUT_AHEAD_LEN && self.fill_family(id, family, rib, out) {}
+        }
+        if out.len() > before {
+            let messages = facts::count_messages(&out[before..]);
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.counters.messages_out += messages;
+                neighbor.counters.updates_out += messages;
+                neighbor.last_written = now;
+                neighbor.session.note_sent(messages, messages, now);
+            }
+        }
+        self.forget_freed(rib);
+    }
+
+    /// One batch for one family; false when there is nothing left to look at.
+    fn fill_family(&mut self, id: NeighborId, family: Family, rib: &mut Rib, out: &mut Vec<u8>) -> bool {
+        let Some(neighbor) = self.get_mut(id).filter(|neighbor| neighbor.exchanges(family)) else { return false };
+        let state = &mut neighbor.families[family.index()];
+        if !state.dirty.is_empty() {
+            let batch: Vec<PrefixId> = std::iter::from_fn(|| state.dirty.pop()).take(OUTPUT_BATCH).collect();
+            self.advertise(id, family, &batch, rib, out);
+            for prefix in batch {
+                rib.prefixes_mut(family).release(prefix);
+            }
+            return true;
+        }
+        if let Some(from) = state.initial {
+            let capacity = rib.prefixes(family).capacity();
+            let to = capacity.min(from + OUTPUT_BATCH as u32);
+            state.initial = (to < capacity).then_some(to);
+            let batch: Vec<PrefixId> = (from..to).map(PrefixId).collect();
+            self.advertise(id, family, &batch, rib, out);
+            self.end_initial(id, family, out);
+            return true;
+        }
+        if let Some(from) = state.refresh {
+            self.repeat(id, family, from, rib, out);
+            return true;
+        }
+        false
+    }
+
+    /// RFC 4724 §2: End-of-RIB follows the first advertisement of the whole table, always.
+    fn end_initial(&mut self, id: NeighborId, family: Family, out: &mut Vec<u8>) {
+        if let Some(neighbor) = self.get_mut(id) {
+            let state = &mut neighbor.families[family.index()];
+            if state.initial.is_none() && !state.end_of_rib_sent {
+                state.end_of_rib_sent = true;
+                encode_end_of_rib(out, family);
+            }
+        }
+    }
+
+    /// Compares what the neighbour should have with what it has, and writes the difference.
+    fn advertise(&mut self, id: NeighborId, family: Family, batch: &[PrefixId], rib: &mut Rib, out: &mut Vec<u8>) {
+        let mut withdrawn: Vec<IpNet> = Vec::new();
+        let mut announced: Vec<(AttributeId, IpNet)> = Vec::new();
+        for prefix_id in batch {
+            if rib.prefixes(family).try_prefix(*prefix_id).is_none() {
+                continue;
+            }
+            let wanted = self.wanted(id, family, *prefix_id, rib);
+            let prefix = rib.prefixes(family).prefix(*prefix_id);
+            if self.set_advertised(id, family, *prefix_id, prefix, wanted, rib) {
+                if wanted.is_none() {
+                    withdrawn.push(prefix);
+                } else {
+                    announced.push((wanted, prefix));
+                }
+            }
+        }
+        let mut rest = withdrawn.as_slice();
+        while !rest.is_empty() {
+            rest = &rest[encode_withdraw(out, family, rest)..];
+        }
+        self.write_announcements(id, family, announced, rib, out);
+    }
+
+    fn write_announcements(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        mut announced: Vec<(AttributeId, IpNet)>,
+        rib: &mut Rib,
+        out: &mut Vec<u8>,
+    ) {
+        let four_octet_as =
+            self.get(id).and_then(|neighbor| neighbor.up.as_ref()).is_some_and(|up| up.negotiated.four_octet_as);
+        // Prefixes of one attribute set share messages. Stable: within a set the order of change stays.
+        announced.sort_by_key(|(attributes, _)| *attributes);
+        for run in announced.chunk_by(|one, other| one.0 == other.0) {
+            let prefixes: Vec<IpNet> = run.iter().map(|(_, prefix)| *prefix).collect();
+            let Some(set) = self.attributes.get(run[0].0) else { continue };
+            let mut rest = prefixes.as_slice();
+            while !rest.is_empty() {
+                match encode_announce(out, family, &set.block, set.next_hop, rest, four_octet_as) {
+                    Ok(taken) => rest = &rest[taken..],
+                    Err(_) => break,
+                }
+            }
+            if !rest.is_empty() {
+                // RFC 4271 §9.2: attributes that leave no room for one prefix are not advertised.
+                let unsent = rest.to_vec();
+                for prefix in unsent {
+                    if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
+                        self.set_advertised(id, family, prefix_id, prefix, AttributeId::NONE, rib);
+                    }
+                    encode_withdraw(out, family, &[prefix]);
+                }
+            }
+        }
+    }
+
+    /// Sends again what was sent, a batch of it.
+    fn repeat(&mut self, id: NeighborId, family: Family, from: u32, rib: &mut Rib, out: &mut Vec<u8>) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        let address = neighbor.address;
+        let state = &mut neighbor.families[family.index()];
+        let capacity = state.advertised.len() as u32;
+        let to = capacity.min(from.saturating_add(OUTPUT_BATCH as u32));
+        state.refresh = (to < capacity).then_some(to);
+        let finished = state.refresh.is_none();
+        let again: Vec<(AttributeId, IpNet)> = (from..to)
+            .map(|index| (state.advertised[index as usize], PrefixId(index)))
+            .filter(|(attributes, _)| !attributes.is_none())
+            .map(|(attributes, prefix)| (attributes, rib.prefixes(family).prefix(prefix)))
+            .collect();
+        self.write_announcements(id, family, again, rib, out);
+        if finished {
+            let event = BgpEvent { event: Some(bgp_event::Event::RefreshDone(family.name().into())) };
+            self.actions.push_back(Action::Replicate(Box::new(facts::event(address, &event))));
+        }
+    }
+
+    /// What the neighbour should be told about a destination now.
+    pub(super) fn wanted(&mut self, id: NeighborId, family: Family, prefix_id: PrefixId, rib: &mut Rib) -> AttributeId {
+        let Some(group) = self.get(id).map(|neighbor| neighbor.group) else { return AttributeId::NONE };
+        let Some(active) = rib.active(family, prefix_id) else { return AttributeId::NONE };
+        let prefix = rib.prefixes(family).prefix(prefix_id);
+        let (source, protocol, from) = match active.protocol {
+            RibProtocol::Bgp => {
+                let Some(best) = self.tables[family.index()].best(prefix_id) else { return AttributeId::NONE };
+                if best.neighbor == id {
+                    return AttributeId::NONE; // it told us
+                }
+                let from = self.get(best.neighbor).map(|from| (from.address, !from.config.internal));
+                (best.attributes, Protocol::Bgp, from)
+            }
+            RibProtocol::Static => (self.local_origin, Protocol::Static, None),
+            RibProtocol::Direct => (self.local_origin, Protocol::Direct, None),
+        };
+        match self.groups.get_mut(group.0 as usize) {
+            Some(Some(group)) => group.export(source, prefix, protocol, from, &mut self.attributes),
+            _ => AttributeId::NONE,
+        }
+    }
+
+    /// Notes what the neighbour has of us for a prefix; true when that is something else than before.
+    pub(super) fn set_advertised(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        prefix_id: PrefixId,
+        prefix: IpNet,
+        now_has: AttributeId,
+        rib: &mut Rib,
+    ) -> bool {
+        let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::as_mut) else { return false };
+        let state = &mut neighbor.families[family.index()];
+        let had = state.advertised(prefix_id);
+        if had == now_has {
+            return false;
+        }
+        let index = prefix_id.0 as usize;
+        if index >= state.advertised.len() {
+            state.advertised.resize((index + 1).max(rib.prefixes(family).capacity() as usize), AttributeId::NONE);
+        }
+        state.advertised[index] = now_has;
+        if let Some(set) = self.attributes.get(now_has) {
+            state.sent.add(set.route_hash(&prefix));
+        }
+        if let Some(set) = self.attributes.get(had) {
+            state.sent.remove(set.route_hash(&prefix));
+        }
+        self.attributes.retain(now_has);
+        self.attributes.release(had, rib);
+        match (had.is_none(), now_has.is_none()) {
+            (true, false) => rib.prefixes_mut(family).retain(prefix_id),
+            (false, true) => drop(rib.prefixes_mut(family).release(prefix_id)),
+            _ => {}
+        }
+        true
+    }
+
+    /// The session is over: the neighbour has nothing of us any more.
+    pub(super) fn forget_advertised(&mut self, id: NeighborId, rib: &mut Rib) {
+        for family in Family::ALL {
+            let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+            let state = &mut neighbor.families[family.index()];
+            state.sent = holdfast_rib::Digest::default();
+            for (index, attributes) in std::mem::take(&mut state.advertised).into_iter().enumerate() {
+                if !attributes.is_none() {
+                    self.attributes.release(attributes, rib);
+                    rib.prefixes_mut(family).release(PrefixId(index as u32));
+                }
+            }
+            while let Some(prefix) = state.dirty.pop() {
+                rib.prefixes_mut(family).release(prefix);
+            }
+        }
+    }
+
+    /// RFC 2918: the neighbour asks for everything again.
+    pub(super) fn refresh_requested(&mut self, id: NeighborId, family: Family) {
+        if let Some(neighbor) = self.get_mut(id)
+            && neighbor.exchanges(family)
+        {
+            neighbor.families[family.index()].refresh = Some(0);
+        }
+    }
+
+    /// Puts a neighbour into the group of those that are told the same.
+    pub(super) fn assign_group(&mut self, id: NeighborId, rib: &mut Rib) {
+        let Some(neighbor) = self.get(id) else { return };
+        let address = neighbor.address;
+        let own = neighbor.own_addresses(|family| other_family_address(rib, address, family));
+        let key = GroupKey {
+            chain: neighbor.export.clone(),
+            internal: neighbor.config.internal,
+            local_as: neighbor.config.local_as,
+            own,
+        };
+        let found = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| group.key == key));
+        let index = found.unwrap_or_else(|| {
+            let free = self.groups.iter().position(Option::is_none).unwrap_or_else(|| {
+                self.groups.push(None);
+                self.groups.len() - 1
+            });
+            self.groups[free] = Some(ExportGroup::new(key));
+            free
+        });
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.group = GroupId(index as u16);
+        }
+        self.retire_groups(rib);
+    }
+
+    /// Groups without members keep nothing alive.
+    fn retire_groups(&mut self, rib: &mut Rib) {
+        for index in 0..self.groups.len() {
+            let group = GroupId(index as u16);
+            if !self.neighbors.iter().flatten().any(|neighbor| neighbor.group == group)
+                && let Some(mut unused) = self.groups[index].take()
+            {
+                unused.clear(&mut self.attributes, rib);
+            }
+        }
+    }
+}
+
+/// Our address of one family on the link to a neighbour of the other family.
+fn other_family_address(rib: &Rib, neighbor: IpAddr, family: Family) -> Option<IpAddr> {
+    let interface = rib.interface_for(neighbor)?;
+    let mut addresses = rib.interface_addresses(interface).iter().map(ipnet::IpNet::addr);
+    addresses.find(|address| {
+        Family::of_address(address) == family && !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+    })
+}

@@ -1,0 +1,270 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use holdfast_policy::{Chain, PolicySet};
+use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, RouterConfig};
+use holdfast_rib::{Family, Rib};
+
+use crate::session::{GracefulRestart, Session, SessionConfig};
+use crate::wire::{Cease, NextHop, Origin, PathAttributes};
+
+use super::Speaker;
+use super::group::GroupId;
+use super::limits::{BGP_PORT, NEIGHBORS_MAX};
+use super::neighbor::{Counters, Neighbor};
+use super::table::NeighborId;
+
+/// Why a configuration cannot be put in force. Nothing was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A neighbour's address is not one.
+    #[error("neighbor {0:?} is not an IP address; correct it in the configuration")]
+    Address(String),
+    /// A policy does not compile.
+    #[error("{0}")]
+    Policy(#[from] holdfast_policy::PolicyError),
+    /// Too many.
+    #[error("{0} neighbors are configured, {NEIGHBORS_MAX} is the most this version handles; delete some")]
+    TooManyNeighbors(usize),
+    /// No router id can be found.
+    #[error(
+        "no router-id is configured and no interface has an IPv4 address to take one from; set routing-options router-id"
+    )]
+    NoRouterId,
+}
+
+impl Speaker {
+    /// Puts a configuration in force by difference: sessions whose parameters stay are not touched.
+    pub fn configure(&mut self, config: &RouterConfig, rib: &mut Rib, now: Duration) -> Result<(), SettingsError> {
+        let bgp = config.bgp.clone().unwrap_or_default();
+        let routing = config.routing.clone().unwrap_or_default();
+        let policies = PolicySet::compile(&config.policy.clone().unwrap_or_default())?;
+        if bgp.neighbors.len() > NEIGHBORS_MAX {
+            return Err(SettingsError::TooManyNeighbors(bgp.neighbors.len()));
+        }
+        let mut wanted = Vec::with_capacity(bgp.neighbors.len());
+        for neighbor in &bgp.neighbors {
+            let address: IpAddr =
+                neighbor.address.parse().map_err(|_| SettingsError::Address(neighbor.address.clone()))?;
+            let import = policies.chain(&neighbor.import_policies)?;
+            let export = policies.chain(&neighbor.export_policies)?;
+            wanted.push((address.to_canonical(), neighbor.clone(), import, export));
+        }
+        let router_id = match routing.router_id.parse::<Ipv4Addr>() {
+            Ok(router_id) => Some(router_id),
+            Err(_) => rib.highest_address(),
+        };
+        if router_id.is_none() && !wanted.is_empty() {
+            return Err(SettingsError::NoRouterId);
+        }
+        self.policies = policies;
+        self.router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        self.local_as = routing.autonomous_system;
+        self.maximum_paths = routing.maximum_paths.max(1);
+        self.listen_port = u16::try_from(bgp.listen_port).ok().filter(|port| *port != 0).unwrap_or(BGP_PORT);
+        self.prepare_local_origin();
+        let gone: Vec<NeighborId> = self
+            .neighbors
+            .iter()
+            .flatten()
+            .filter(|neighbor| !wanted.iter().any(|(address, ..)| *address == neighbor.address))
+            .map(|neighbor| neighbor.id)
+            .collect();
+        for id in gone {
+            self.remove_neighbor(id, rib, now);
+        }
+        for (address, neighbor, import, export) in wanted {
+            match self.find_neighbor(address) {
+                Some(id) => self.change_neighbor(id, neighbor, import, export, rib, now),
+                None => self.add_neighbor(address, neighbor, import, export, rib, now),
+            }
+        }
+        self.forget_freed(rib);
+        Ok(())
+    }
+
+    fn prepare_local_origin(&mut self) {
+        if self.local_origin.is_none() {
+            let attributes = PathAttributes { origin: Origin::Igp, ..PathAttributes::default() };
+            let next_hop = NextHop::V4(Ipv4Addr::UNSPECIFIED);
+            self.local_origin = self.attributes.intern(&attributes.encode(), next_hop).unwrap_or_default();
+        }
+    }
+
+    fn add_neighbor(
+        &mut self,
+        address: IpAddr,
+        config: BgpNeighborConfig,
+        import: Chain,
+        export: Chain,
+        rib: &mut Rib,
+        now: Duration,
+    ) {
+        let free = self.neighbors.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.neighbors.push(None);
+            self.neighbors.len() - 1
+        });
+        let id = NeighborId(free as u16);
+        // Retries of different neighbours must not march in step.
+        let seed = self.seed ^ ((free as u64 + 1) << 32);
+        let session = Session::new(self.session_config(&config), seed);
+        self.neighbors[free] = Some(Neighbor {
+            id,
+            address,
+            scope: rib.interface_index(&config.interface),
+            session,
+            up: None,
+            generation: 0,
+            stale_until: None,
+            import,
+            export,
+            group: GroupId(u16::MAX),
+            import_memo: Vec::new(),
+            families: Default::default(),
+            counters: Counters::default(),
+            last_error: String::new(),
+            last_read: Duration::ZERO,
+            last_written: Duration::ZERO,
+            config,
+        });
+        self.by_address.insert(address, id);
+        self.start(id, rib, now);
+    }
+
+    fn start(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+        if self.following {
+            return;
+        }
+        if let Some(neighbor) = self.get_mut(id).filter(|neighbor| !neighbor.config.disable) {
+            neighbor.session.start(now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    fn change_neighbor(
+        &mut self,
+        id: NeighborId,
+        config: BgpNeighborConfig,
+        import: Chain,
+        export: Chain,
+        rib: &mut Rib,
+        now: Duration,
+    ) {
+        let session_config = self.session_config(&config);
+        let Some(neighbor) = self.get_mut(id) else { return };
+        let before = std::mem::replace(&mut neighbor.config, config);
+        neighbor.scope = rib.interface_index(&neighbor.config.interface);
+        let config = &neighbor.config;
+        let reset = neighbor.session.configure(session_config)
+            || before.local_address != config.local_address
+            || before.port != config.port
+            || before.multihop_ttl != config.multihop_ttl
+            || before.disable != config.disable;
+        let export_changed = neighbor.export != export;
+        neighbor.export = export;
+        if neighbor.import != import {
+            neighbor.import = import;
+            let memo = std::mem::take(&mut neighbor.import_memo);
+            for family in &mut neighbor.families {
+                family.reimport = Some(0);
+            }
+            for result in memo {
+                self.attributes.release(result, rib);
+            }
+        }
+        if reset && !self.following {
+            self.stop(id, Cease::ConfigurationChange, rib, now);
+            self.start(id, rib, now);
+        } else if export_changed {
+            self.assign_group(id, rib);
+            self.advertise_anew(id);
+        }
+    }
+
+    /// Everything is compared again with what the neighbour has; only differences are sent.
+    pub(super) fn advertise_anew(&mut self, id: NeighborId) {
+        if let Some(neighbor) = self.get_mut(id) {
+            for family in Family::ALL {
+                if neighbor.exchanges(family) {
+                    neighbor.families[family.index()].initial = Some(0);
+                }
+            }
+        }
+    }
+
+    /// Import policy is applied again to everything that the neighbour has told us.
+    pub fn import_anew(&mut self, id: NeighborId) {
+        if let Some(neighbor) = self.get_mut(id) {
+            for family in &mut neighbor.families {
+                family.reimport = Some(0);
+            }
+        }
+    }
+
+    /// Sends everything to the neighbour again.
+    pub fn send_anew(&mut self, id: NeighborId) {
+        for family in Family::ALL {
+            self.refresh_requested(id, family);
+        }
+    }
+
+    /// Ends a session as an operator asks; it comes up again by itself.
+    pub fn reset(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.reset(Cease::AdministrativeReset, now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    /// Ends a session for good.
+    pub fn stop(&mut self, id: NeighborId, cause: Cease, rib: &mut Rib, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.stop(cause, now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    fn remove_neighbor(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+        if !self.following {
+            self.stop(id, Cease::PeerDeconfigured, rib, now);
+        }
+        self.forget_advertised(id, rib);
+        for family in Family::ALL {
+            for prefix in 0..self.tables[family.index()].capacity() {
+                self.remove_path(id, family, holdfast_rib::PrefixId(prefix), rib);
+            }
+        }
+        if let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::take) {
+            self.by_address.remove(&neighbor.address);
+            for result in neighbor.import_memo {
+                self.attributes.release(result, rib);
+            }
+        }
+    }
+
+    pub(super) fn session_config(&self, config: &BgpNeighborConfig) -> SessionConfig {
+        let mut families = [false; 2];
+        for family in config.families() {
+            match family {
+                AddressFamily::Ipv4Unicast => families[Family::Ipv4Unicast.index()] = true,
+                AddressFamily::Ipv6Unicast => families[Family::Ipv6Unicast.index()] = true,
+                AddressFamily::Unspecified => {}
+            }
+        }
+        let restart_time_s = config.restart_time_s.min(0x0fff) as u16; // RFC 4724 §3: twelve bits
+        SessionConfig {
+            local_as: config.local_as,
+            peer_as: config.peer_as,
+            internal: config.internal,
+            router_id: self.router_id,
+            hold_time_s: config.hold_time_s.min(u32::from(u16::MAX)) as u16,
+            passive: config.passive,
+            families,
+            graceful_restart: config
+                .graceful_restart
+                .then_some(GracefulRestart { restart_time_s, forwarding_kept: true }),
+            helper: config.graceful_restart_helper,
+            restarting: false,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+use std::time::Duration;
+
+use holdfast_proto::v1::{BgpNeighborDetail, BgpNeighborSummary, BgpSummary, FamilyCounters, Route, RouteNextHop};
+use holdfast_rib::{Family, ForwardingNexthop, NexthopSetId, NexthopSpec, PrefixId, Protocol, Rib};
+
+use crate::wire::{OpenMessage, PathAttributes};
+
+use super::Speaker;
+use super::attributes::{AttributeId, AttributeSet};
+use super::facts::count_messages;
+use super::neighbor::Neighbor;
+use super::table::{NeighborId, Path, Refusal};
+
+impl Speaker {
+    /// `show bgp summary`.
+    pub fn summary(&self, now: Duration) -> BgpSummary {
+        BgpSummary {
+            router_id: self.router_id.to_string(),
+            local_as: self.local_as,
+            neighbors: self.neighbors.iter().flatten().map(|neighbor| self.neighbor_summary(neighbor, now)).collect(),
+            paths: self.tables.iter().map(|table| table.len() as u64).sum(),
+            prefixes: self.attributes.len() as u64,
+        }
+    }
+
+    fn neighbor_summary(&self, neighbor: &Neighbor, now: Duration) -> BgpNeighborSummary {
+        let state =
+            if neighbor.up.is_some() { "Established".into() } else { neighbor.session.state().name().to_owned() };
+        let since = neighbor.up.as_ref().map_or_else(|| neighbor.session.state_since(), |up| up.established_at);
+        BgpNeighborSummary {
+            address: neighbor.address.to_string(),
+            peer_as: neighbor.config.peer_as,
+            state,
+            established_ms: now.saturating_sub(since).as_millis() as u64,
+            messages_in: neighbor.counters.messages_in,
+            messages_out: neighbor.counters.messages_out,
+            flaps: neighbor.counters.flaps,
+            families: Family::ALL
+                .into_iter()
+                .filter(|family| neighbor.exchanges(*family) || neighbor.families[family.index()].received.entries > 0)
+                .map(|family| self.family_counters(neighbor, family))
+                .collect(),
+            group: neighbor.config.group.clone(),
+            last_error: self.why_not_established(neighbor),
+            description: neighbor.config.description.clone(),
+        }
+    }
+
+    fn family_counters(&self, neighbor: &Neighbor, family: Family) -> FamilyCounters {
+        let state = &neighbor.families[family.index()];
+        let table = &self.tables[family.index()];
+        let (mut active, mut stale) = (0, 0);
+        for prefix in (0..table.capacity()).map(PrefixId) {
+            active += u64::from(table.best(prefix).is_some_and(|best| best.neighbor == neighbor.id));
+            let kept = neighbor.stale_until.is_some();
+            stale +=
+                u64::from(kept && table.find(prefix, neighbor.id).is_some_and(|p| p.generation != neighbor.generation));
+        }
+        FamilyCounters {
+            family: family.name().into(),
+            received: state.received.entries,
+            accepted: state.accepted,
+            active,
+            advertised: state.sent.entries,
+            end_of_rib_received: state.end_of_rib_received,
+            end_of_rib_sent: state.end_of_rib_sent,
+            stale,
+        }
+    }
+
+    /// `show bgp neighbor`.
+    pub fn detail(&self, id: NeighborId, now: Duration) -> Option<BgpNeighborDetail> {
+        let neighbor = self.get(id)?;
+        let up = neighbor.up.as_ref();
+        let hold = up.map(|up| (up.negotiated.hold_time_s, up.negotiated.keepalive_s));
+        let ago = |at: Duration| if at.is_zero() { 0 } else { now.saturating_sub(at).as_millis() as u64 };
+        Some(BgpNeighborDetail {
+            summary: Some(self.neighbor_summary(neighbor, now)),
+            local_address: up.map_or_else(|| neighbor.config.local_address.clone(), |up| up.local.ip().to_string()),
+            local_port: up.map_or(0, |up| u32::from(up.local.port())),
+            remote_port: up.map_or(0, |up| u32::from(up.remote.port())),
+            router_id: up.map(|up| up.negotiated.peer_router_id.to_string()).unwrap_or_default(),
+            local_as: neighbor.config.local_as,
+            hold_time_s: hold.map_or(neighbor.config.hold_time_s, |(hold, _)| u32::from(hold)),
+            keepalive_s: hold.map_or(0, |(_, keepalive)| u32::from(keepalive)),
+            capabilities_sent: up.map(|up| capabilities(&up.local_open)).unwrap_or_default(),
+            capabilities_received: up.map(|up| capabilities(&up.remote_open)).unwrap_or_default(),
+            import_policies: neighbor.config.import_policies.clone(),
+            export_policies: neighbor.config.export_policies.clone(),
+            updates_in: neighbor.counters.updates_in,
+            updates_out: neighbor.counters.updates_out,
+            why_not_established: self.why_not_established(neighbor),
+            internal: neighbor.config.internal,
+            last_read_ms: ago(neighbor.last_read),
+            last_written_ms: ago(neighbor.last_written),
+            treat_as_withdraw: neighbor.counters.treat_as_withdraw,
+            switchover_mode: if up.is_some() { "nonstop-routing" } else { "none" }.into(),
+            established_unix_ms: up.map_or(0, |up| up.established_unix_ms),
+            ..BgpNeighborDetail::default()
+        })
+    }
+
+    /// Every route to one destination, the active one first: what `show route` prints.
+    pub fn routes(&self, rib: &Rib, family: Family, prefix_id: PrefixId) -> Vec<Route> {
+        let Some(prefix) = rib.prefixes(family).try_prefix(prefix_id) else { return Vec::new() };
+        let mut routes = Vec::new();
+        for candidate in rib.candidates(family, prefix_id) {
+            if candidate.route.protocol != Protocol::Bgp {
+                routes.push(Route {
+                    table: family.table().into(),
+                    prefix: prefix.to_string(),
+                    active: candidate.active && candidate.reachable,
+                    protocol: candidate.route.protocol.name().into(),
+                    preference: u32::from(candidate.route.preference),
+                    next_hops: next_hops(rib, candidate.route.nexthop),
+                    kind: kind(rib.nexthop(candidate.route.nexthop)).into(),
+                    inactive_reason: if candidate.reachable { "" } else { "next hop unreachable" }.into(),
+                    ..Route::default()
+                });
+            }
+        }
+        let active_is_bgp = rib.active(family, prefix_id).is_some_and(|active| active.protocol == Protocol::Bgp);
+        let best = self.tables[family.index()].best(prefix_id);
+        for path in self.tables[family.index()].paths(prefix_id) {
+            let chosen = best.is_some_and(|best| best.neighbor == path.neighbor);
+            routes.extend(self.bgp_route(rib, family, prefix_id, path, chosen, chosen && active_is_bgp));
+        }
+        routes.sort_by_key(|route| (!route.active, route.preference, route.learned_from.clone()));
+        routes
+    }
+
+    fn bgp_route(
+        &self,
+        rib: &Rib,
+        family: Family,
+        prefix: PrefixId,
+        path: &Path,
+        chosen: bool,
+        active: bool,
+    ) -> Option<Route> {
+        let neighbor = self.get(path.neighbor)?;
+        let shown = if path.effective.is_none() { path.received } else { path.effective };
+        let set = self.attributes.get(shown)?;
+        let nexthop = if chosen { rib.bgp_route(family, prefix).map(|route| route.nexthop) } else { set.nexthop_set };
+        let reachable = set.nexthop_set.is_some_and(|nexthop| rib.nexthop_reachable(nexthop).is_some());
+        let inactive_reason = match path.refusal {
+            Refusal::Policy => "rejected by import policy",
+            Refusal::AsLoop => "our own AS is in its path",
+            Refusal::ReflectionLoop => "we are its originator, or our cluster is in its list",
+            Refusal::None if !reachable => "next hop unreachable",
+            Refusal::None if !chosen => "another BGP path is better",
+            Refusal::None if !active => "a route of another protocol is preferred",
+            Refusal::None => "",
+        };
+        let mut route = attributes_view(set);
+        route.table = family.table().into();
+        route.prefix = rib.prefixes(family).try_prefix(prefix)?.to_string();
+        route.active = active;
+        route.learned_from = neighbor.address.to_string();
+        route.next_hops = nexthop.map(|nexthop| next_hops(rib, nexthop)).unwrap_or_default();
+        route.inactive_reason = inactive_reason.into();
+        route.stale = path.generation != neighbor.generation;
+        Some(route)
+    }
+
+    /// One destination as a neighbour told it, before import policy.
+    pub fn received_route(&self, rib: &Rib, id: NeighborId, family: Family, prefix_id: PrefixId) -> Option<Route> {
+        let path = self.tables[family.index()].find(prefix_id, id)?;
+        self.one_sided_route(rib, family, prefix_id, path.received, id)
+    }
+
+    /// One destination as we told it to a neighbour.
+    pub fn advertised_route(&self, rib: &Rib, id: NeighborId, family: Family, prefix_id: PrefixId) -> Option<Route> {
+        let advertised = self.get(id)?.families[family.index()].advertised(prefix_id);
+        let mut route = self.one_sided_route(rib, family, prefix_id, advertised, id)?;
+        route.learned_from.clear();
+        Some(route)
+    }
+
+    fn one_sided_route(
+        &self,
+        rib: &Rib,
+        family: Family,
+        prefix_id: PrefixId,
+        attributes: AttributeId,
+        id: NeighborId,
+    ) -> Option<Route> {
+        let mut route = attributes_view(self.attributes.get(attributes)?);
+        route.table = family.table().into();
+        route.prefix = rib.prefixes(family).try_prefix(prefix_id)?.to_string();
+        route.learned_from = self.get(id)?.address.to_string();
+        Some(route)
+    }
+
+    /// Destinations with paths that import rejects, of one family.
+    pub fn hidden(&self, family: Family) -> u64 {
+        let accepted: u64 = self.neighbors.iter().flatten().map(|n| n.families[family.index()].accepted).sum();
+        (self.tables[family.index()].len() as u64).saturating_sub(accepted)
+    }
+
+    /// BGP paths of one family.
+    pub fn paths(&self, family: Family) -> u64 {
+        self.tables[family.index()].len() as u64
+    }
+}
+
+fn capabilities(open: &[u8]) -> Vec<String> {
+    debug_assert_eq!(count_messages(open), 1);
+    open.get(crate::wire::HEADER_LEN..)
+        .and_then(|body| OpenMessage::decode(body).ok())
+        .map(|open| open.capabilities.iter().map(ToString::to_string).collect())
+        .unwrap_or_default()
+}
+
+fn kind(spec: Option<&NexthopSpec>) -> &'static str {
+    match spec {
+        Some(NexthopSpec::Discard) => "discard",
+        Some(NexthopSpec::Reject) => "reject",
+        _ => "unicast",
+    }
+}
+
+fn next_hops(rib: &Rib, nexthop: NexthopSetId) -> Vec<RouteNextHop> {
+    match rib.resolved(nexthop) {
+        Some(ForwardingNexthop::Unicast(gateways)) => gateways
+            .iter()
+            .map(|gateway| RouteNextHop {
+                gateway: gateway.address.map(|address| address.to_string()).unwrap_or_default(),
+                interface: rib.interface_name(gateway.interface_index).unwrap_or_default().to_owned(),
+                weight: u32::from(gateway.weight),
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// As operators write it: a well-known name, or AS:VALUE.
+fn community_text(value: u32) -> String {
+    let name = holdfast_policy::well_known_name(value);
+    name.map_or_else(|| format!("{}:{}", value >> 16, value & 0xffff), str::to_owned)
+}
+
+fn attributes_view(set: &AttributeSet) -> Route {
+    let attributes: &PathAttributes = &set.attributes;
+    let standard = attributes.communities.iter().map(|value| community_text(*value));
+    let large = attributes.large_communities.iter().map(|[a, b, c]| format!("large:{a}:{b}:{c}"));
+    Route {
+        protocol: Protocol::Bgp.name().into(),
+        preference: u32::from(Protocol::Bgp.default_preference()),
+        as_path: attributes.as_path.to_string(),
+        origin: attributes.origin.to_string(),
+        local_preference: attributes.local_pref,
+        med: attributes.med,
+        communities: standard.chain(large).collect(),
+        bgp_next_hop: set.next_hop.address().to_string(),
+        kind: "unicast".into(),
+        ..Route::default()
+    }
+}
