@@ -43,10 +43,11 @@ enum Command {
         /// Its name
         scenario: String,
     },
-    /// Remove labs that were left over or kept (all, or those of one scenario); running ones are left alone
+    /// Remove labs that were left over or kept (all, those of one scenario, or one); running ones are left alone
     Destroy {
-        /// Only this scenario's
-        scenario: Option<String>,
+        /// Only this scenario's labs, or only the lab of this name
+        #[arg(value_name = "SCENARIO|LAB")]
+        which: Option<String>,
     },
     #[command(hide = true)]
     Guardian { id: String },
@@ -108,7 +109,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             say(&text.map_err(|e| LabError::Usage(e.to_string()))?);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Destroy { scenario } => destroy(scenario.as_deref()),
+        Command::Destroy { which } => destroy(which.as_deref()),
         Command::Guardian { id } => guardian::run(&id).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -197,14 +198,13 @@ fn list() {
     }
 }
 
-fn destroy(scenario: Option<&str>) -> Result<ExitCode> {
+fn destroy(which: Option<&str>) -> Result<ExitCode> {
     programs::require_root()?;
-    let of_scenario = |name: &str| scenario.is_none_or(|wanted| wanted == name);
     let mut removed = 0;
     for found in cleanup::find_all() {
         let owner = found.owner.clone();
         let name = owner.as_ref().map_or("", |o| o.scenario.as_str());
-        if !of_scenario(name) {
+        if which.is_some_and(|wanted| wanted != name && wanted != found.id.to_string()) {
             continue;
         }
         if !found.running {

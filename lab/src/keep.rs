@@ -40,7 +40,7 @@ pub fn announce(lab: &Lab, exit_code: u8) {
     let _ = writeln!(out, "\nThe lab {} stays up: router, neighbours, tables (no traffic).", lab.id);
     let _ = writeln!(out, "  log in:           {login}");
     let _ = writeln!(out, "  router's network: ip netns exec {} bash", lab.router.name());
-    let _ = writeln!(out, "  end it:           {program} lab destroy {}", lab.plan.scenario);
+    let _ = writeln!(out, "  end it:           {program} lab destroy {}", lab.id);
     let _ = writeln!(out, "{KEPT}{exit_code}");
     let _ = out.flush();
 }

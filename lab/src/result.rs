@@ -285,7 +285,8 @@ mod tests {
         let mut good = measured();
         good.judge(&bars);
         assert_eq!(good.verdict, NOTHING_LOST);
-        let spoil: [(fn(&mut Measured), &str); 8] = [
+        type Spoil = fn(&mut Measured);
+        let spoil: [(Spoil, &str); 8] = [
             (|m| m.traffic[0].lost = 1, "1 packets lost"),
             (|m| m.traffic[0].duplicated = 2, "2 packets duplicated"),
             (|m| m.traffic[0].sent = 0, "nothing is proven"),

@@ -300,7 +300,7 @@ impl Session<'_> {
 
     fn change_beacon(&mut self, beacon: &Beacon) {
         let number = beacon.next_change();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             message::withdraw(&mut self.output, &[beacon.prefix]);
             return;
         }

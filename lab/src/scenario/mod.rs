@@ -159,7 +159,7 @@ impl Scenario {
         if let Some(found) = built_in.iter().find(|s| s.name == name) {
             return Ok(found.clone());
         }
-        if !Path::new(name).extension().is_some_and(|e| e == "json") {
+        if Path::new(name).extension().is_none_or(|e| e != "json") {
             let known = built_in.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(LabError::Usage(format!(
                 "scenario {name:?} is not known; known are: {known}, or the path of a .json file"

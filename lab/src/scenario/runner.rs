@@ -173,8 +173,9 @@ fn take_step(
     if let Some(traffic) = &lab.traffic {
         let (sent, received) = traffic.totals();
         progress.step(&format!(
-            "{name}: took {:.1} s; {sent} probes sent so far, {received} received",
-            outcome.took.as_secs_f64()
+            "{name}: took {:.1} s; {sent} probes sent so far, {} received",
+            outcome.took.as_secs_f64(),
+            received.min(sent)
         ));
     }
     Ok(Stretch {

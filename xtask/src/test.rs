@@ -1,0 +1,132 @@
+//! Everything that must hold before a change is taken: what CI runs.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+use anyhow::Result;
+
+use crate::{build, packages, shell};
+
+/// Lab scenarios in short: name, arguments.
+const SCENARIOS: [(&str, &[&str]); 5] = [
+    ("baseline", &["--routes", "20000"]),
+    ("issr-basic", &["--runs", "2"]),
+    ("issr-rollback", &[]),
+    ("crash-matrix", &[]),
+    ("issr-repeat", &["--runs", "5"]),
+];
+
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    fn one(&mut self, name: &str, good: bool) {
+        if good {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            self.failures.push(name.to_owned());
+        }
+    }
+
+    /// "test result: ok. 12 passed; 0 failed; ..."
+    fn cargo_line(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test result: ") else { return };
+        let count = |word: &str| -> u64 {
+            rest.split([';', '.']).filter_map(|p| p.trim().strip_suffix(word)?.trim().parse().ok()).next().unwrap_or(0)
+        };
+        self.passed += count("passed");
+        self.failed += count("failed");
+    }
+}
+
+/// Runs all steps, or those whose name contains the filter; without any, the tests whose name contains it.
+pub fn run(filter: Option<&str>) -> Result<ExitCode> {
+    shell::require_root("the whole-system tests")?;
+    packages::ensure()?;
+    let binaries = build::release()?;
+    let start = Instant::now();
+    let mut tally = Tally::default();
+    let names: Vec<&str> =
+        ["format", "clippy", "documentation", "tests"].into_iter().chain(SCENARIOS.map(|s| s.0)).collect();
+    let matching: Vec<&str> = names.iter().copied().filter(|n| filter.is_none_or(|f| n.contains(f))).collect();
+    if matching.is_empty() {
+        tests(&mut tally, &binaries, filter)?;
+    }
+    for name in matching {
+        shell::say(&format!("{name} ({:.0} s so far)", start.elapsed().as_secs_f64()));
+        match SCENARIOS.iter().find(|(scenario, _)| *scenario == name) {
+            Some((scenario, arguments)) => tally.one(scenario, lab(&binaries, scenario, arguments)?),
+            None if name == "tests" => tests(&mut tally, &binaries, None)?,
+            None => tally.one(name, shell::succeeds(&mut lint(name))?),
+        }
+    }
+    println!();
+    for failure in &tally.failures {
+        println!("failed: {failure}");
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn lint(name: &str) -> Command {
+    let mut cargo = shell::cargo();
+    match name {
+        "format" => cargo.args(["fmt", "--all", "--check"]),
+        "clippy" => cargo.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        _ => cargo
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    };
+    cargo
+}
+
+/// Unit, property and whole-system tests; the latter use the release binaries.
+fn tests(tally: &mut Tally, binaries: &Path, filter: Option<&str>) -> Result<()> {
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter).env("HOLDFAST_BIN", binaries);
+    let before = tally.failed;
+    let good = shell::each_line(&mut cargo, |line| tally.cargo_line(line))?;
+    if !good {
+        tally.failures.push("tests (see above)".into());
+        // A build that fails counts no test at all.
+        tally.failed += u64::from(tally.failed == before);
+    }
+    Ok(())
+}
+
+fn lab(binaries: &Path, scenario: &str, arguments: &[&str]) -> Result<bool> {
+    let json: PathBuf = build::target().join(format!("{scenario}.json"));
+    shell::succeeds(
+        shell::command(binaries.join("holdfast"))
+            .args(["lab", "run", scenario])
+            .args(arguments)
+            .arg("--json")
+            .arg(json),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_lines_are_counted() {
+        let mut tally = Tally::default();
+        tally.cargo_line(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.31s",
+        );
+        tally.cargo_line(
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+        );
+        tally.cargo_line("test wire::parse ... ok");
+        assert_eq!((tally.passed, tally.failed), (15, 2));
+    }
+}
