@@ -54,6 +54,17 @@ impl OpenRecord {
     }
 }
 
+/// What has been received but waits for a collision to be decided (see `collision`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deferred {
+    /// The OPEN: our KEEPALIVE is not sent yet.
+    Open,
+    /// The OPEN, and the neighbour's KEEPALIVE already.
+    OpenAndKeepalive,
+    /// The KEEPALIVE: we are not Established yet.
+    Keepalive,
+}
+
 /// One TCP connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
@@ -65,6 +76,8 @@ pub(crate) struct Connection {
     pub hold_deadline: Option<Duration>,
     pub keepalive_deadline: Option<Duration>,
     pub established_at: Duration,
+    /// With the time until which it waits at most.
+    pub deferred: Option<(Deferred, Duration)>,
 }
 
 impl Connection {
@@ -77,6 +90,7 @@ impl Connection {
             hold_deadline: Some(now + OPEN_HOLD),
             keepalive_deadline: None,
             established_at: Duration::ZERO,
+            deferred: None,
         }
     }
 
@@ -102,9 +116,7 @@ impl Connection {
 
     /// When this connection wants to be looked at.
     pub fn deadline(&self) -> Option<Duration> {
-        match (self.hold_deadline, self.keepalive_deadline) {
-            (Some(hold), Some(keepalive)) => Some(hold.min(keepalive)),
-            (hold, keepalive) => hold.or(keepalive),
-        }
+        let deferred = self.deferred.map(|(_, until)| until);
+        self.hold_deadline.into_iter().chain(self.keepalive_deadline).chain(deferred).min()
     }
 }

@@ -4,6 +4,7 @@ use super::cause::Cause;
 use super::config::SessionConfig;
 use super::connection::ConnectionSide;
 use super::fsm::{Event, State};
+use super::limits::COLLISION_WAIT;
 use super::machine::Session;
 use super::output::{Output, Verdict};
 use crate::wire::{Cease, NotificationMessage};
@@ -87,7 +88,7 @@ impl Session {
 
     /// The neighbour has opened a connection. The session's side of it is [`ConnectionSide::Accepted`] unless refused.
     pub fn tcp_accepted(&mut self, now: Duration) -> Verdict {
-        let verdict = self.judge_accepted();
+        let verdict = self.judge_accepted(now);
         if let Verdict::Refuse(_) = verdict {
             return verdict;
         }
@@ -102,17 +103,20 @@ impl Session {
         verdict
     }
 
-    fn judge_accepted(&self) -> Verdict {
+    fn judge_accepted(&self, now: Duration) -> Verdict {
         if !self.enabled {
             return Verdict::Refuse("the session is stopped");
         }
         for side in ConnectionSide::ALL {
             let Some(connection) = self.connection(side).filter(|c| c.state == State::Established) else { continue };
-            // RFC 4724 §4.2: with graceful restart a new connection means that the neighbour has restarted. Without it
-            // the established one stays (RFC 4271 §6.8); if it is dead our next message finds that out.
-            return match connection.negotiated().and_then(|n| n.peer_graceful_restart.as_ref()) {
-                Some(_) => Verdict::Replace { closes: side },
-                None => Verdict::Refuse("the session is established on another connection"),
+            // RFC 4724 §4.2: with graceful restart a new connection means that the neighbour has restarted; except in the
+            // first moments, when it may be the late rest of a collision. Without graceful restart the established one
+            // stays (RFC 4271 §6.8); if it is dead our next message finds that out.
+            let restarts = connection.negotiated().and_then(|n| n.peer_graceful_restart.as_ref());
+            let settled = now >= connection.established_at + COLLISION_WAIT;
+            return match restarts.is_some_and(|restart| settled && !restart.families.is_empty()) {
+                true => Verdict::Replace { closes: side },
+                false => Verdict::Refuse("the session is established on another connection"),
             };
         }
         match (self.connection(ConnectionSide::Accepted), self.dialer.state) {

@@ -85,6 +85,9 @@ impl Session {
             if due(self.connection(side).and_then(|c| c.keepalive_deadline)) {
                 self.run(side, Event::KeepaliveDue, Cause::none(), now);
             }
+            if due(self.connection(side).and_then(|c| c.deferred).map(|(_, until)| until)) {
+                self.release(side, now);
+            }
         }
         if due(self.dialer.deadline) {
             self.dialer.deadline = None;
@@ -221,6 +224,7 @@ impl Session {
             self.last_error = Some(cause.text);
         }
         if self.connection(side.other()).is_some() {
+            self.release(side.other(), now);
             return;
         }
         if actions.contains(&Action::Rest) {

@@ -1,7 +1,7 @@
 //! Messages from the neighbour.
 
 use super::cause::Cause;
-use super::connection::{ConnectionSide, OpenRecord};
+use super::connection::{ConnectionSide, Deferred, OpenRecord};
 use super::fsm::{Event, State};
 use super::machine::Session;
 use super::output::Received;
@@ -20,10 +20,11 @@ impl Session {
         self.counters.messages_in += 1;
         let received = match kind {
             MessageType::Open => self.receive_open(side, body, now),
-            MessageType::Keepalive => self.plain(side, Event::KeepaliveReceived, now),
+            MessageType::Keepalive => self.receive_keepalive(side, now),
             MessageType::Notification => self.receive_notification(side, body, now),
             MessageType::RouteRefresh => self.receive_refresh(side, body, now),
             MessageType::Update => {
+                self.release_keepalive(side, now);
                 let delivered = self.run(side, Event::UpdateReceived, Cause::none(), now);
                 self.counters.updates_in += u64::from(delivered);
                 if delivered { Received::Update } else { Received::Handled }
@@ -39,8 +40,8 @@ impl Session {
     }
 
     fn receive_open(&mut self, side: ConnectionSide, body: &[u8], now: Duration) -> Received {
-        if self.connection(side).is_none_or(|connection| connection.state != State::OpenSent) {
-            return self.plain(side, Event::OpenReceived, now); // the table refuses it
+        if self.connection(side).is_none_or(|connection| connection.remote.is_some()) {
+            return self.second_open(side, now);
         }
         let open = match OpenMessage::decode(body) {
             Ok(open) => open,
@@ -63,25 +64,34 @@ impl Session {
             let negotiated = Negotiated::from_opens(&connection.local_open.message, &open);
             connection.remote = Some((OpenRecord::received(open, body), negotiated));
         }
+        if self.must_wait(side) {
+            self.defer(side, Deferred::Open, now);
+            return Received::Handled;
+        }
         self.plain(side, Event::OpenReceived, now)
     }
 
-    /// Which of two connections is to be closed now that an OPEN came on `side` (RFC 4271 §6.8, RFC 6286 §2.3).
-    ///
-    /// Only a connection in OpenConfirm collides: before that it is not certain that the neighbour is at its other end. The
-    /// router with the higher identifier keeps the one that it opened.
-    fn collision_loser(&self, side: ConnectionSide, open: &OpenMessage) -> Option<ConnectionSide> {
-        let other = self.connection(side.other())?;
-        if other.state == State::Established {
-            return Some(side);
+    fn second_open(&mut self, side: ConnectionSide, now: Duration) -> Received {
+        let waiting = self.connection(side).is_some_and(|connection| connection.state == State::OpenSent);
+        let cause = match waiting {
+            true => Cause::sent_because(NotificationMessage::fsm_error(1), "the neighbor sent a second OPEN"),
+            false => Cause::none(), // the table knows
+        };
+        self.run(side, if waiting { Event::ErrorFound } else { Event::OpenReceived }, cause, now);
+        Received::Handled
+    }
+
+    fn receive_keepalive(&mut self, side: ConnectionSide, now: Duration) -> Received {
+        let Some(connection) = self.connection(side) else { return Received::Handled };
+        match (connection.state, connection.deferred) {
+            (State::OpenSent, Some(_)) => self.defer(side, Deferred::OpenAndKeepalive, now),
+            (State::OpenConfirm, Some(_)) => {}
+            (State::OpenConfirm, None) if self.must_wait(side) => self.defer(side, Deferred::Keepalive, now),
+            _ => {
+                self.run(side, Event::KeepaliveReceived, Cause::none(), now);
+            }
         }
-        if other.state != State::OpenConfirm {
-            return None;
-        }
-        let ours = &self.connection(side)?.local_open.message;
-        let we_keep_ours =
-            (u32::from(ours.router_id), ours.autonomous_system) > (u32::from(open.router_id), open.autonomous_system);
-        Some(if we_keep_ours { ConnectionSide::Accepted } else { ConnectionSide::Opened })
+        Received::Handled
     }
 
     fn receive_notification(&mut self, side: ConnectionSide, body: &[u8], now: Duration) -> Received {

@@ -20,6 +20,7 @@
 
 mod back_off;
 mod cause;
+mod collision;
 mod config;
 mod connection;
 mod fsm;

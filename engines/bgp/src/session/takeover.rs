@@ -57,6 +57,7 @@ impl Session {
             hold_deadline: None,
             keepalive_deadline: None,
             established_at,
+            deferred: None,
         };
         self.connections = [Some(connection), None];
         (self.shown_state, self.state_since) = (State::Established, established_at);
