@@ -8,6 +8,8 @@ use std::{
     io::{Read, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::Duration,
 };
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -16,6 +18,7 @@ use super::{cleanup, lab_id::LabId, process::OwnGroup, programs};
 use crate::error::{Doing, LabError, Result};
 
 const DONE: &[u8] = b"done";
+const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// The lab's side.
 #[derive(Debug)]
@@ -66,5 +69,8 @@ pub fn run(id: &str) -> Result<()> {
     if word == DONE {
         return Ok(());
     }
-    cleanup::remove(&id).map(drop)
+    let first = cleanup::remove(&id);
+    // A command that the lab had under way when it was killed (`ip netns add`) may have ended after that.
+    thread::sleep(SECOND_LOOK_AFTER);
+    if cleanup::remains(&id).is_empty() { first.map(drop) } else { cleanup::remove(&id).map(drop) }
 }
