@@ -113,7 +113,8 @@ fn check_single(at: usize, state: State, request: &Request, fault: Fault) {
         let cancel = outcome.requests.iter().any(|(_, r)| matches!(r, Request::Cancel { daemon: Daemon::Rpd }));
         assert!(cancel && hits_old_rpd, "rpd was restarted: {:?}", outcome.log);
     }
-    if !hits_old_rpd && !(hits_new_rpd && retiring) {
+    let struck_alone = hits_old_rpd || (hits_new_rpd && retiring);
+    if !struck_alone {
         assert!(
             outcome.orphaned_max <= Duration::from_secs(6),
             "sessions without owner for {:?}",

@@ -1,0 +1,303 @@
+//! The loop: news, commands, deadlines and signals in; the chassis changes; the machine is polled until it is quiet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_ipc::{mono_ns, other_slot, unix_ms};
+use holdfast_issu::{AbortOutcome, Action, Daemon, End, Event, Outcome, Side, Start};
+use holdfast_proto::v1;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::chassis::{Chassis, News, Slot, Waiter};
+use crate::evidence;
+use crate::journal::RunLog;
+use crate::limits;
+use crate::run::CurrentRun;
+use crate::views;
+
+/// A refusal or failure told to whoever called.
+pub type Reply<T> = oneshot::Sender<Result<T, String>>;
+
+/// What is asked over DIR/chassis.sock.
+pub enum Command {
+    /// Begin a run.
+    Start(v1::StartRunRequest, Reply<u64>),
+    /// Take it back.
+    Abort(u64, Reply<String>),
+    /// A run's log; 0: the current or last.
+    Run(u64, Reply<Arc<RunLog>>),
+    /// The last records, newest first.
+    Runs(usize, Reply<Vec<v1::RunSummary>>),
+    /// The operator's view.
+    View(oneshot::Sender<views::View>),
+    /// Replace one process.
+    Restart(String, Reply<String>),
+    /// Stop the router.
+    Stop(bool, oneshot::Sender<()>),
+}
+
+/// Why the loop ended.
+pub enum StopRequest {
+    /// By a command; answered when everything is gone.
+    Command { flush: bool, done: oneshot::Sender<()> },
+    /// By SIGTERM or SIGINT.
+    Signal,
+}
+
+fn now() -> Duration {
+    Duration::from_nanos(mono_ns())
+}
+
+impl Chassis {
+    /// Runs until the router is to be stopped.
+    pub async fn control(
+        &mut self,
+        news: &mut mpsc::Receiver<News>,
+        commands: &mut mpsc::Receiver<Command>,
+        signals: &mut mpsc::Receiver<&'static str>,
+    ) -> StopRequest {
+        let mut watch_at = Instant::now() + limits::WATCH_INTERVAL;
+        loop {
+            self.drive();
+            let left = self.machine.next_deadline().map(|deadline| deadline.saturating_sub(now()));
+            let deadline = Instant::now() + left.unwrap_or(Duration::from_secs(3600));
+            tokio::select! {
+                biased;
+                Some(item) = news.recv() => self.heard(item),
+                Some(command) = commands.recv() => {
+                    if let Some(stop) = self.commanded(command) {
+                        return stop;
+                    }
+                }
+                Some(signal) = signals.recv() => {
+                    tracing::info!("{signal}: stopping the router, kernel routes stay");
+                    return StopRequest::Signal;
+                }
+                () = tokio::time::sleep_until(watch_at) => {
+                    let late = watch_at.elapsed() > limits::WATCH_OWN_DELAY_MAX;
+                    self.watch(late);
+                    watch_at = Instant::now() + limits::WATCH_INTERVAL;
+                }
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// Does what the machine wants until it wants nothing.
+    fn drive(&mut self) {
+        while let Some(action) = self.machine.poll(now()) {
+            match action {
+                Action::Request(id, request) => {
+                    if let Some(result) = self.perform(id, request) {
+                        self.machine.handle(Event::Answered { id, result }, now());
+                    }
+                }
+                Action::Log { stamped, line } => {
+                    if let Some(run) = &self.run {
+                        run.say(stamped, line);
+                    }
+                }
+                Action::Enter(state) => {
+                    if let Some(run) = self.run.as_mut() {
+                        run.enter(state);
+                    }
+                }
+                Action::End(end) => self.end_run(end),
+            }
+        }
+    }
+
+    fn heard(&mut self, news: News) {
+        match news {
+            News::Answered(id, result) => self.machine.handle(Event::Answered { id, result }, now()),
+            News::Learned(id, learned) => {
+                let answer = self.learned(*learned);
+                self.machine.handle(Event::Answered { id, result: Ok(answer) }, now());
+            }
+            News::Exited { slot, daemon, generation, how } => self.exited(slot, daemon, generation, how),
+            News::Replace { slot, daemon, epoch, waiter } => self.start_replacement(slot, daemon, epoch, waiter),
+            News::Restart { slot, daemon } => self.restart(slot, daemon),
+            News::Watched { slot, daemon, generation, answer } => self.watched(slot, daemon, generation, answer),
+        }
+    }
+
+    fn commanded(&mut self, command: Command) -> Option<StopRequest> {
+        match command {
+            Command::Start(request, reply) => drop(reply.send(self.start_run(request))),
+            Command::Abort(run_id, reply) => drop(reply.send(self.abort_run(run_id))),
+            Command::Run(run_id, reply) => drop(reply.send(self.find_run(run_id))),
+            Command::Runs(limit, reply) => drop(reply.send(Ok(self.list_runs(limit)))),
+            Command::View(reply) => drop(reply.send(self.view())),
+            Command::Restart(name, reply) => self.restart_by_name(&name, reply),
+            Command::Stop(flush, done) => return Some(StopRequest::Command { flush, done }),
+        }
+        None
+    }
+
+    fn start_run(&mut self, request: v1::StartRunRequest) -> Result<u64, String> {
+        if let Some(missing) = Daemon::ALL.into_iter().find(|daemon| self.process(self.master, *daemon).is_none()) {
+            return Err(format!(
+                "{}/{missing} does not run, it is being restarted; try again when 'show chassis routing-engine' shows it running",
+                self.master
+            ));
+        }
+        let run_id = self.store.persistent.next_run_id.max(1);
+        let (from, to) = (self.master, other_slot(self.master));
+        let start = Start {
+            run_id,
+            from_slot: from.into(),
+            to_slot: to.into(),
+            epoch: self.epoch,
+            force: request.force,
+            dry_run: request.dry_run,
+        };
+        self.machine.start(start, now()).map_err(|refusal| refusal.to_string())?;
+        let run = CurrentRun::new(run_id, from, to, self.epoch, request);
+        self.last_run = Some(run.log.clone());
+        self.run = Some(run);
+        self.store.persistent.next_run_id = run_id + 1;
+        if let Err(error) = self.store.save() {
+            self.machine.abort(&format!("chassisd, whose state cannot be saved ({error})"), now());
+        }
+        Ok(run_id)
+    }
+
+    fn abort_run(&mut self, run_id: u64) -> Result<String, String> {
+        if run_id != 0 && self.machine.run_id() != Some(run_id) {
+            return Err(format!("run {run_id} is not in progress"));
+        }
+        match self.machine.abort("the operator", now()) {
+            AbortOutcome::NoRun => Err("no in-service run is in progress".into()),
+            AbortOutcome::Aborting => Ok("the run is being taken back; nothing had been switched".into()),
+            AbortOutcome::RollingBack => Ok("the old routing engine is being thawed and goes on".into()),
+            AbortOutcome::TooLate => {
+                Err("the commit point has been passed: the new routing engine is primary and the run goes through"
+                    .into())
+            }
+        }
+    }
+
+    fn find_run(&self, run_id: u64) -> Result<Arc<RunLog>, String> {
+        if let Some(last) = &self.last_run
+            && (run_id == 0 || last.lock().run.run_id == run_id)
+        {
+            return Ok(last.clone());
+        }
+        let id = if run_id == 0 { self.journal.ids().first().copied() } else { Some(run_id) };
+        let id = id.ok_or("there has been no in-service run yet")?;
+        let record = self.journal.read(id).map_err(|error| match error {
+            crate::error::ChassisError::File { .. } => {
+                format!("there is no run {id}; the last {} are kept", limits::RUNS_KEPT)
+            }
+            other => other.to_string(),
+        })?;
+        Ok(RunLog::new(record))
+    }
+
+    fn list_runs(&self, limit: usize) -> Vec<v1::RunSummary> {
+        let limit = if limit == 0 { limits::RUNS_KEPT } else { limit.min(limits::RUNS_KEPT) };
+        let records = self.journal.ids().into_iter().take(limit).filter_map(|id| self.find_run(id).ok());
+        records
+            .map(|log| {
+                let run = &log.lock().run;
+                v1::RunSummary {
+                    run_id: run.run_id,
+                    started_unix_ms: run.started_unix_ms,
+                    duration_ms: run.elapsed_ms,
+                    verdict: if run.ended { run.verdict.clone() } else { format!("in progress ({})", run.state) },
+                    success: run.success,
+                }
+            })
+            .collect()
+    }
+
+    /// The report, the journal, and what the next run builds on.
+    fn end_run(&mut self, end: End) {
+        let Some(mut run) = self.run.take() else { return };
+        self.master = run.slot(end.primary);
+        self.raise_epoch(end.epoch);
+        let report = evidence::report(&mut run, &end);
+        let record = {
+            let mut record = run.log.lock();
+            record.run.ended = true;
+            record.run.verdict = end.verdict.clone();
+            record.run.success = end.success;
+            record.run.state = "idle".into();
+            record.report = Some(report);
+            record.clone()
+        };
+        let event = v1::RunEvent {
+            run_id: end.run_id,
+            unix_ms: unix_ms(),
+            state: "idle".into(),
+            ended: true,
+            verdict: end.verdict.clone(),
+            success: end.success,
+            ..v1::RunEvent::default()
+        };
+        let mut written = record;
+        written.events.push(v1::RunEvent { sequence: written.events.len() as u64 + 1, ..event.clone() });
+        if let Err(error) = self.journal.write(&written) {
+            self.alarm(format!("the report of run {} cannot be kept: {error}", end.run_id));
+        }
+        run.log.say(event); // after the report is there to be asked for
+        self.journal.prune();
+        if !end.success && end.outcome != Outcome::Refused {
+            self.alarm(format!("run {} ended: {} ({})", end.run_id, end.verdict, end.reason));
+        }
+        if end.outcome != Outcome::Refused {
+            self.store.persistent.last_run_ended_unix_ms = unix_ms();
+        }
+        self.store.persistent.epoch = self.epoch; // those set aside for the switch were not needed
+        self.forget_other_slot(run.slot(if end.primary == Side::Old { Side::New } else { Side::Old }));
+        self.remember_processes();
+        self.mend_at_rest();
+    }
+
+    fn forget_other_slot(&mut self, slot: Slot) {
+        for running in self.running(slot) {
+            tracing::warn!(pid = running.pid, "a process of {slot} outlived its run; it is killed");
+            running.signal(libc::SIGKILL);
+        }
+        self.processes.retain(|(of, _), _| *of != slot);
+        self.places.retain(|(of, _), _| *of != slot);
+    }
+
+    fn restart_by_name(&mut self, name: &str, reply: Reply<String>) {
+        let daemon = match name {
+            "management" => Some(Daemon::Mgd),
+            "routing" => Some(Daemon::Rpd),
+            "forwarding" => Some(Daemon::Pfed),
+            name => Daemon::from_name(name),
+        };
+        let refusal = match (daemon, self.machine.run_id()) {
+            (None, _) => format!("there is no process '{name}'; it is one of management, routing, forwarding"),
+            (_, Some(run_id)) => format!(
+                "run {run_id} is in progress ({}); processes are restarted when it has ended",
+                self.machine.state()
+            ),
+            (Some(daemon), None) => return self.restart_politely(daemon, reply),
+        };
+        let _ = reply.send(Err(refusal));
+    }
+
+    fn restart_politely(&mut self, daemon: Daemon, reply: Reply<String>) {
+        let (slot, epoch, news) = (self.master, self.epoch, self.news.clone());
+        let sessions = self.vault().list("bgp/", "").filter(|(_, entry)| entry.kind == "session").count();
+        let effect = match daemon {
+            Daemon::Rpd => format!("{sessions} BGP sessions restarted"),
+            _ => "no session was touched".into(),
+        };
+        self.expect_end(slot, Some(daemon));
+        let old = self.process(slot, daemon).map(|process| (process.running.clone(), process.link.clone()));
+        tokio::spawn(async move {
+            if let Some((running, link)) = old {
+                running.signal(libc::SIGCONT);
+                crate::perform::retire(running, link).await;
+            }
+            let waiter = Waiter::Operator(reply, format!("{slot}/{daemon} has been restarted; {effect}"));
+            let _ = news.send(News::Replace { slot, daemon, epoch, waiter }).await;
+        });
+    }
+}

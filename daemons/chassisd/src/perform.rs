@@ -1,0 +1,453 @@
+//! Performs what the in-service machine asks: local things at once, calls in tasks whose answers come back as news.
+
+use std::future::Future;
+use std::time::Duration;
+
+use holdfast_issu::limits::{self as run_limits, request_deadline};
+use holdfast_issu::{Answer, Check, Daemon, Request, RequestId, Side, State};
+use holdfast_proto::v1;
+
+use crate::calls::{Link, answer};
+use crate::chassis::{Chassis, Learned, News, Slot, Waiter};
+use crate::evidence;
+use crate::limits;
+use crate::runtime::Running;
+
+/// A prompt answer, or `None`: it comes as news.
+type Prompt = Option<Result<Answer, String>>;
+
+impl Chassis {
+    /// Does what is asked; the caller feeds a prompt answer back.
+    pub fn perform(&mut self, id: RequestId, request: Request) -> Prompt {
+        let within = request_deadline(&request);
+        match request {
+            Request::Record { state, committed } => Some(self.record(state, committed)),
+            Request::RaiseEpoch { epoch } => {
+                self.raise_epoch(epoch);
+                Some(Ok(Answer::Done))
+            }
+            Request::Fence => Some(self.fence(true)),
+            Request::Unfence => Some(self.fence(false)),
+            Request::Flip { side } => {
+                let slot = self.slot(side);
+                self.master = slot;
+                Some(self.flip(slot).map(|()| Answer::Done).map_err(|error| error.to_string()))
+            }
+            Request::PreChecks => self.pre_checks(id, within),
+            Request::CollectBaseline => self.collect(id, Side::Old, Learned::Baseline),
+            Request::CollectEvidence { side } => self.collect(id, side, Learned::Evidence),
+            Request::Spawn { daemons } => self.spawn_backup(id, daemons, within),
+            Request::Respawn { side, daemon, epoch } => {
+                let (slot, waiter) = (self.slot(side), Waiter::Engine(id));
+                self.replace(slot, daemon, epoch, waiter);
+                None
+            }
+            Request::Retire => self.retire(id),
+            Request::Kill { side, daemon } => self.kill(id, side, daemon, within),
+            Request::Synchronization { daemon } => self.ask_synchronization(id, daemon, within),
+            Request::Prepare { daemon } => self.ask_readiness(id, daemon, within),
+            Request::Cancel { daemon } => self.call(id, Side::Old, daemon, within, |link| async move {
+                answer(within, link.daemon().cancel(v1::CancelRequest {})).await.map(|_| Answer::Done)
+            }),
+            Request::Freeze { daemon } => self.ask_freeze(id, daemon, within),
+            Request::Activate { side, daemon, epoch, peer_lost } => {
+                self.ask_activation(id, side, daemon, epoch, peer_lost, within)
+            }
+            Request::Commit { side, daemon, epoch } => self.call(id, side, daemon, within, move |link| async move {
+                let reply = answer(within, link.daemon().commit(v1::CommitRequest { epoch })).await?;
+                Ok(Answer::Live { mono_ns: reply.live_mono_ns })
+            }),
+            Request::Verify { side, daemon } => self.ask_verification(id, side, daemon, within),
+        }
+    }
+
+    fn slot(&self, side: Side) -> Slot {
+        self.run.as_ref().map_or(self.master, |run| run.slot(side))
+    }
+
+    fn link(&self, side: Side, daemon: Daemon) -> Option<Link> {
+        self.process(self.slot(side), daemon).map(|process| process.link.clone())
+    }
+
+    /// The journal; before the switch also epochs set aside, so that nothing slow happens during it.
+    fn record(&mut self, state: State, committed: bool) -> Result<Answer, String> {
+        let Some(run) = &self.run else { return Err("no run".into()) };
+        let record = {
+            let mut record = run.log.lock();
+            record.committed = committed;
+            record.run.elapsed_ms = run.elapsed_ms();
+            record.clone()
+        };
+        self.journal.write(&record).map_err(|error| error.to_string())?;
+        if state == State::Switching && !committed {
+            self.store.persistent.epoch = self.epoch + limits::EPOCHS_RESERVED;
+            self.store.save().map_err(|error| error.to_string())?;
+        }
+        Ok(Answer::Done)
+    }
+
+    fn fence(&mut self, stop: bool) -> Result<Answer, String> {
+        let slot = self.slot(Side::Old);
+        for ((of, _), process) in &mut self.processes {
+            if *of == slot && process.running.exit().is_none() {
+                process.running.signal(if stop { libc::SIGSTOP } else { libc::SIGCONT });
+                process.fenced = stop;
+                process.misses = 0;
+            }
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Runs `work` in a task; its result is the machine's answer.
+    fn call<F>(
+        &self,
+        id: RequestId,
+        side: Side,
+        daemon: Daemon,
+        _within: Duration,
+        work: impl FnOnce(Link) -> F,
+    ) -> Prompt
+    where
+        F: Future<Output = Result<Answer, String>> + Send + 'static,
+    {
+        let Some(link) = self.link(side, daemon) else { return Some(Err("the process does not run".into())) };
+        self.answer_later(id, work(link));
+        None
+    }
+
+    fn answer_later(&self, id: RequestId, work: impl Future<Output = Result<Answer, String>> + Send + 'static) {
+        let news = self.news.clone();
+        tokio::spawn(async move {
+            let result = work.await;
+            let _ = news.send(News::Answered(id, result)).await;
+        });
+    }
+
+    /// Like `call`, for replies that the report keeps.
+    fn learn<F>(&self, id: RequestId, side: Side, daemon: Daemon, work: impl FnOnce(Link) -> F) -> Prompt
+    where
+        F: Future<Output = Result<Learned, String>> + Send + 'static,
+    {
+        let Some(link) = self.link(side, daemon) else { return Some(Err("the process does not run".into())) };
+        let (work, news) = (work(link), self.news.clone());
+        tokio::spawn(async move {
+            let message = match work.await {
+                Ok(learned) => News::Learned(id, Box::new(learned)),
+                Err(error) => News::Answered(id, Err(error)),
+            };
+            let _ = news.send(message).await;
+        });
+        None
+    }
+
+    fn pre_checks(&self, id: RequestId, within: Duration) -> Prompt {
+        self.learn(id, Side::Old, Daemon::Mgd, move |link| async move {
+            let mut client = link.management();
+            answer(within, client.check_readiness(v1::CheckReadinessRequest {})).await.map(Learned::Checked)
+        })
+    }
+
+    fn collect(&self, id: RequestId, side: Side, learned: fn(evidence::Baseline) -> Learned) -> Prompt {
+        let (rpd, pfed, news) = (self.link(side, Daemon::Rpd), self.link(side, Daemon::Pfed), self.news.clone());
+        tokio::spawn(async move {
+            let collected = evidence::collect(rpd, pfed).await;
+            let _ = news.send(News::Learned(id, Box::new(learned(collected)))).await;
+        });
+        None
+    }
+
+    fn spawn_backup(&mut self, id: RequestId, daemons: &'static [Daemon], within: Duration) -> Prompt {
+        let slot = self.slot(Side::New);
+        let mut links = Vec::new();
+        for &daemon in daemons {
+            if let Err(error) = self.start_process(slot, daemon, "backup", self.epoch) {
+                return Some(Err(error.to_string()));
+            }
+            links.extend(self.process(slot, daemon).map(|process| process.link.clone()));
+        }
+        self.answer_later(id, async move {
+            for link in links {
+                answers(&link, within, false).await?;
+            }
+            Ok(Answer::Done)
+        });
+        None
+    }
+
+    /// Kills what is there, then `Replace` starts the successor.
+    pub fn replace(&mut self, slot: Slot, daemon: Daemon, epoch: u64, waiter: Waiter) {
+        self.expect_end(slot, Some(daemon));
+        let running = self.process(slot, daemon).map(|process| process.running.clone());
+        let news = self.news.clone();
+        tokio::spawn(async move {
+            if let Some(running) = running {
+                running.kill(limits::EXIT_DEADLINE).await;
+            }
+            let _ = news.send(News::Replace { slot, daemon, epoch, waiter }).await;
+        });
+    }
+
+    /// Starts the successor as primary and tells the waiter when it is ready.
+    pub fn start_replacement(&mut self, slot: Slot, daemon: Daemon, epoch: u64, waiter: Waiter) {
+        if daemon == Daemon::Rpd {
+            self.close_sessions();
+        }
+        self.places.entry((slot, daemon)).or_default().restarts += 1;
+        let started = self.start_process(slot, daemon, "primary", epoch).map_err(|error| error.to_string());
+        let link = self.process(slot, daemon).map(|process| process.link.clone());
+        let within = run_limits::SPAWN_DEADLINE;
+        let ready = async move {
+            started?;
+            let link = link.ok_or("it ended at once")?;
+            answers(&link, within, true).await.map(|_| Answer::Done)
+        };
+        match waiter {
+            Waiter::Engine(id) => self.answer_later(id, ready),
+            Waiter::Operator(reply, text) => {
+                tokio::spawn(async move {
+                    let _ = reply.send(ready.await.map(|_| text));
+                });
+            }
+        }
+    }
+
+    /// After the death of the rpd that owned them the sessions' other halves must learn of it; listeners stay.
+    pub fn close_sessions(&mut self) {
+        let closed = self.vault().remove_kind("bgp/", "session");
+        if !closed.is_empty() {
+            tracing::warn!("{} sessions of a lost rpd were closed: {}", closed.len(), closed.join(", "));
+        }
+    }
+
+    fn retire(&mut self, id: RequestId) -> Prompt {
+        let slot = self.slot(Side::Old);
+        self.expect_end(slot, None);
+        let of_slot = Daemon::ALL.into_iter().filter_map(|daemon| self.process(slot, daemon));
+        let old: Vec<(Running, Link)> = of_slot.map(|p| (p.running.clone(), p.link.clone())).collect();
+        let slot_dir = self.run_dir.slot_dir(slot);
+        self.answer_later(id, async move {
+            for (running, _) in &old {
+                running.signal(libc::SIGCONT);
+            }
+            let ends: Vec<_> = old.into_iter().map(|(running, link)| tokio::spawn(retire(running, link))).collect();
+            for end in ends {
+                let _ = end.await;
+            }
+            let _ = std::fs::remove_dir_all(slot_dir);
+            Ok(Answer::Done)
+        });
+        None
+    }
+
+    fn kill(&mut self, id: RequestId, side: Side, daemon: Option<Daemon>, within: Duration) -> Prompt {
+        let slot = self.slot(side);
+        self.expect_end(slot, daemon);
+        let doomed: Vec<Running> = match daemon {
+            Some(daemon) => self.process(slot, daemon).map(|process| process.running.clone()).into_iter().collect(),
+            None => self.running(slot),
+        };
+        doomed.iter().for_each(|running| running.signal(libc::SIGKILL));
+        let slot_dir = daemon.is_none().then(|| self.run_dir.slot_dir(slot));
+        self.answer_later(id, async move {
+            for running in doomed {
+                if running.exited(within).await.is_none() {
+                    return Err(format!("process {} does not end", running.pid));
+                }
+            }
+            if let Some(slot_dir) = slot_dir {
+                let _ = std::fs::remove_dir_all(slot_dir);
+            }
+            Ok(Answer::Done)
+        });
+        None
+    }
+
+    fn ask_synchronization(&self, id: RequestId, daemon: Daemon, within: Duration) -> Prompt {
+        let slot = self.slot(Side::New);
+        let was_ready = self.process(slot, daemon).is_some_and(|process| process.ready);
+        self.learn(id, Side::New, daemon, move |link| async move {
+            if !was_ready {
+                let status = link.status(within).await?;
+                if !status.error.is_empty() {
+                    return Err(status.error);
+                }
+                if !status.ready {
+                    let detail = format!("{} is starting: {}", status.name, status.detail);
+                    let reply = v1::SynchronizationReply { detail, ..Default::default() };
+                    return Ok(Learned::Synchronization(daemon, reply));
+                }
+            }
+            let mut client = link.daemon();
+            let reply = answer(within, client.synchronization(v1::SynchronizationRequest {})).await?;
+            Ok(Learned::Synchronization(daemon, reply))
+        })
+    }
+
+    fn ask_readiness(&self, id: RequestId, daemon: Daemon, within: Duration) -> Prompt {
+        let run_id = self.machine.run_id().unwrap_or_default();
+        let deadline_ms = within.as_millis() as u32;
+        self.learn(id, Side::Old, daemon, move |link| async move {
+            let request = v1::PrepareRequest { run_id, deadline_ms };
+            answer(within, link.daemon().prepare(request)).await.map(Learned::Prepared)
+        })
+    }
+
+    fn ask_freeze(&self, id: RequestId, daemon: Daemon, within: Duration) -> Prompt {
+        let epoch = self.epoch;
+        self.learn(id, Side::Old, daemon, move |link| async move {
+            let reply = answer(within, link.daemon().freeze(v1::FreezeRequest { epoch })).await?;
+            Ok(Learned::Frozen(daemon, reply))
+        })
+    }
+
+    fn ask_activation(
+        &self,
+        id: RequestId,
+        side: Side,
+        daemon: Daemon,
+        epoch: u64,
+        peer_lost: bool,
+        within: Duration,
+    ) -> Prompt {
+        // When the other engine died, or went on for a while, where it once stood is not where the stream ends.
+        let expected = self.run.as_ref().filter(|_| !peer_lost).map(|run| run.expected(daemon));
+        let (expected_tables, expected_sessions) = expected.unwrap_or_default();
+        let pause = match (side, daemon) {
+            (Side::New, Daemon::Rpd) => self.pause_before_activation,
+            _ => Duration::ZERO,
+        };
+        let request = v1::ActivateRequest { epoch, peer_lost, expected_tables, expected_sessions };
+        self.learn(id, side, daemon, move |link| async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let reply = answer(within, link.daemon().activate(request)).await?;
+            if !reply.ok {
+                return Err(if reply.reason.is_empty() { "it refused without a reason".into() } else { reply.reason });
+            }
+            Ok(Learned::Activated(daemon, reply))
+        })
+    }
+
+    fn ask_verification(&self, id: RequestId, side: Side, daemon: Daemon, within: Duration) -> Prompt {
+        self.learn(id, side, daemon, move |link| async move {
+            answer(within, link.daemon().verify(v1::VerifyRequest {}))
+                .await
+                .map(|reply| Learned::Verified(daemon, reply))
+        })
+    }
+
+    /// Keeps what was learned for the report and turns it into the machine's answer.
+    pub fn learned(&mut self, learned: Learned) -> Answer {
+        let state = self.machine.state();
+        let Some(run) = self.run.as_mut() else { return Answer::Done };
+        match learned {
+            Learned::Checked(reply) => {
+                let checks = reply.checks.iter().map(engine_check).collect();
+                run.log.lock().run.checks = reply.checks;
+                let minimum_spacing = Duration::from_secs(reply.minimum_spacing_s.into());
+                Answer::Checks { checks, minimum_spacing }
+            }
+            Learned::Baseline(baseline) => {
+                run.baseline = Some(baseline);
+                Answer::Done
+            }
+            Learned::Evidence(after) => {
+                let finished = state == State::ShuttingDownOld;
+                let side = if finished { Side::New } else { Side::Old };
+                let (losses, missing) = evidence::judge(run, side, &after);
+                run.evidence = Some((side, after));
+                Answer::Evidence { losses, missing }
+            }
+            Learned::Synchronization(daemon, reply) => {
+                let progress = progress_marker(&reply);
+                let answer = Answer::Synchronization {
+                    synchronized: reply.synchronized,
+                    pending_writes: if daemon == Daemon::Pfed { reply.pending_writes } else { 0 },
+                    progress,
+                    detail: reply.detail,
+                };
+                run.synchronization[daemon.index()] = reply.tables;
+                run.log.lock().run.tables = run.synchronization.iter().flatten().cloned().collect();
+                let place = (run.to, daemon);
+                if let Some(process) = self.processes.get_mut(&place) {
+                    process.ready |= reply.synchronized;
+                }
+                answer
+            }
+            Learned::Prepared(reply) => {
+                let mut record = run.log.lock();
+                for session in reply.sessions {
+                    let same =
+                        |r: &v1::SessionReadiness| (r.protocol == session.protocol) && r.neighbor == session.neighbor;
+                    record.run.readiness.retain(|readiness| !same(readiness));
+                    record.run.readiness.push(session);
+                }
+                let wait = Duration::from_millis(reply.wait_ms.into());
+                Answer::Readiness { ready: reply.ready, reason: reply.reason, wait }
+            }
+            Learned::Frozen(daemon, reply) => {
+                let mono_ns = reply.frozen_mono_ns;
+                run.frozen[daemon.index()] = Some(reply);
+                Answer::Frozen { mono_ns }
+            }
+            Learned::Activated(daemon, reply) => {
+                if state == State::Switching {
+                    run.activated[daemon.index()] = Some(reply);
+                }
+                Answer::Done
+            }
+            Learned::Verified(daemon, reply) => {
+                let answer = Answer::Verified { done: reply.done, ok: reply.ok, reason: reply.reason.clone() };
+                run.verified[daemon.index()] = Some(reply);
+                answer
+            }
+        }
+    }
+}
+
+/// Waits until a daemon answers Status, or until it says that it is ready.
+async fn answers(link: &Link, within: Duration, until_ready: bool) -> Result<Answer, String> {
+    let deadline = tokio::time::Instant::now() + within;
+    let mut last = String::from("it does not answer");
+    while tokio::time::Instant::now() < deadline {
+        match link.status(limits::WATCH_TIMEOUT).await {
+            Ok(status) if !status.error.is_empty() => return Err(status.error),
+            Ok(status) if status.ready || !until_ready => return Ok(Answer::Done),
+            Ok(status) => last = status.detail,
+            Err(error) => last = error,
+        }
+        tokio::time::sleep(limits::START_POLL).await;
+    }
+    Err(format!("not up within {} s: {last}", within.as_secs()))
+}
+
+/// Politely, then not.
+pub async fn retire(running: Running, link: Link) {
+    let request = v1::TerminateRequest { mode: v1::terminate_request::Mode::Retire.into(), flush: false };
+    let asked = answer(limits::RETIRE_GRACE, link.daemon().terminate(request)).await;
+    if asked.is_ok() && running.exited(limits::RETIRE_GRACE).await.is_some() {
+        return;
+    }
+    running.kill(limits::EXIT_DEADLINE).await;
+}
+
+/// Changes whenever the backup has advanced.
+fn progress_marker(reply: &v1::SynchronizationReply) -> u64 {
+    let tables = reply.tables.iter().flat_map(|table| &table.backup);
+    let digests = tables.fold(0u64, |sum, table| sum.rotate_left(7) ^ table.digest ^ table.entries);
+    reply.lag_bytes ^ reply.entries_done.rotate_left(20) ^ reply.pending_writes.rotate_left(40) ^ digests
+}
+
+fn engine_check(check: &v1::Check) -> Check {
+    Check {
+        id: check.id.clone(),
+        title: check.title.clone(),
+        value: check.value.clone(),
+        passed: check.passed,
+        warning: check.warning,
+        observed: check.observed.clone(),
+        required: check.required.clone(),
+        remedy: check.remedy.clone(),
+    }
+}

@@ -1,0 +1,130 @@
+//! The run under way as chassisd sees it: what was said, what was learned, where the report grows.
+
+use std::sync::Arc;
+
+use holdfast_ipc::{mono_ns, unix_ms};
+use holdfast_issu::{Daemon, Side, State};
+use holdfast_proto::v1;
+
+use crate::chassis::Slot;
+use crate::evidence::Baseline;
+use crate::journal::{Record, RunLog};
+
+/// One run.
+pub struct CurrentRun {
+    /// What was said; shared with followers.
+    pub log: Arc<RunLog>,
+    /// The slot that was primary.
+    pub from: Slot,
+    /// The slot spawned for the run.
+    pub to: Slot,
+    /// As asked for.
+    pub request: v1::StartRunRequest,
+    /// Before.
+    pub baseline: Option<Baseline>,
+    /// After, and on which side.
+    pub evidence: Option<(Side, Baseline)>,
+    /// From the old daemons.
+    pub frozen: [Option<v1::FreezeReply>; 3],
+    /// From the new daemons.
+    pub activated: [Option<v1::ActivateReply>; 3],
+    /// From the daemons that are primary at the end.
+    pub verified: [Option<v1::VerifyReply>; 3],
+    /// The last synchronization, table by table.
+    pub synchronization: [Vec<v1::TableComparison>; 3],
+    started_mono_ns: u64,
+    phase_mono_ns: u64,
+}
+
+impl CurrentRun {
+    /// A run that begins now.
+    pub fn new(run_id: u64, from: Slot, to: Slot, epoch: u64, request: v1::StartRunRequest) -> Self {
+        let run = v1::RunState {
+            run_id,
+            state: State::Validating.name().into(),
+            steps: State::STEPS,
+            started_unix_ms: unix_ms(),
+            ..v1::RunState::default()
+        };
+        let (from_slot, to_slot) = (from.into(), to.into());
+        let record = Record { run, from_slot, to_slot, epoch_before: epoch, ..Record::default() };
+        CurrentRun {
+            log: RunLog::new(record),
+            from,
+            to,
+            request,
+            baseline: None,
+            evidence: None,
+            frozen: Default::default(),
+            activated: Default::default(),
+            verified: Default::default(),
+            synchronization: Default::default(),
+            started_mono_ns: mono_ns(),
+            phase_mono_ns: mono_ns(),
+        }
+    }
+
+    /// The slot of a side.
+    pub fn slot(&self, side: Side) -> Slot {
+        match side {
+            Side::Old => self.from,
+            Side::New => self.to,
+        }
+    }
+
+    /// The side of a slot.
+    pub fn side(&self, slot: Slot) -> Side {
+        if slot == self.from { Side::Old } else { Side::New }
+    }
+
+    /// A state begins: the one before it gets its duration.
+    pub fn enter(&mut self, state: State) {
+        let mut record = self.log.lock();
+        close_phase(&mut record.run, &mut self.phase_mono_ns);
+        record.run.state = state.name().into();
+        record.run.step = state.step();
+        record.run.elapsed_ms = (mono_ns() - self.started_mono_ns) / 1_000_000;
+        let (name, started_unix_ms) = (state.name().into(), unix_ms());
+        record.run.phases.push(v1::PhaseTime { name, started_unix_ms, duration_ms: 0 });
+    }
+
+    /// A line for the operator.
+    pub fn say(&self, stamped: bool, line: String) {
+        let (run_id, state) = {
+            let record = self.log.lock();
+            (record.run.run_id, record.run.state.clone())
+        };
+        tracing::info!(run_id, state, "{line}");
+        let unix_ms = unix_ms();
+        self.log.say(v1::RunEvent { run_id, unix_ms, state, line, stamped, ..v1::RunEvent::default() });
+    }
+
+    /// Closes the clocks; returns (started_unix_ms, duration_ms, phases).
+    pub fn finish_times(&mut self) -> (u64, u64, Vec<v1::PhaseTime>) {
+        let mut record = self.log.lock();
+        close_phase(&mut record.run, &mut self.phase_mono_ns);
+        record.run.elapsed_ms = (mono_ns() - self.started_mono_ns) / 1_000_000;
+        (record.run.started_unix_ms, record.run.elapsed_ms, record.run.phases.clone())
+    }
+
+    /// Milliseconds since the run began.
+    pub fn elapsed_ms(&self) -> u64 {
+        (mono_ns() - self.started_mono_ns) / 1_000_000
+    }
+
+    /// The digests and positions an old daemon gave when it froze, for its successor to compare.
+    pub fn expected(&self, daemon: Daemon) -> (Vec<v1::TableDigest>, Vec<v1::SessionPosition>) {
+        match &self.frozen[daemon.index()] {
+            Some(reply) => (reply.tables.clone(), reply.sessions.clone()),
+            None => (Vec::new(), Vec::new()),
+        }
+    }
+}
+
+fn close_phase(run: &mut v1::RunState, phase_mono_ns: &mut u64) {
+    let now = mono_ns();
+    if let Some(phase) = run.phases.last_mut() {
+        phase.duration_ms = (now - *phase_mono_ns) / 1_000_000;
+    }
+    *phase_mono_ns = now;
+}

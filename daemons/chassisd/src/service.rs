@@ -1,0 +1,126 @@
+//! DIR/chassis.sock: turns calls into commands for the loop.
+
+use holdfast_proto::v1;
+use holdfast_proto::v1::chassis_server::Chassis;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::control::{Command, Reply};
+
+/// Events that may wait for a slow follower.
+const FOLLOWER_QUEUE_MAX: usize = 64;
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub struct ChassisService {
+    commands: mpsc::Sender<Command>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl ChassisService {
+    /// Sends its commands there.
+    pub fn new(commands: mpsc::Sender<Command>) -> Self {
+        ChassisService { commands }
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Status> {
+        self.commands.send(command).await.map_err(|_| Status::unavailable("the router is being stopped"))
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Status> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        let answer = answer.await.map_err(|_| Status::unavailable("the router is being stopped"))?;
+        answer.map_err(Status::failed_precondition)
+    }
+}
+
+#[tonic::async_trait]
+impl Chassis for ChassisService {
+    type FollowRunStream = ReceiverStream<Result<v1::RunEvent, Status>>;
+
+    async fn get_chassis(&self, _: Request<v1::GetChassisRequest>) -> Answer<v1::ChassisState> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::View(reply)).await?;
+        let view = answer.await.map_err(|_| Status::unavailable("the router is being stopped"))?;
+        Ok(Response::new(view.complete().await))
+    }
+
+    async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Answer<v1::StartRunReply> {
+        let run_id = self.ask(|reply| Command::Start(request.into_inner(), reply)).await?;
+        Ok(Response::new(v1::StartRunReply { run_id }))
+    }
+
+    async fn follow_run(&self, request: Request<v1::FollowRunRequest>) -> Answer<Self::FollowRunStream> {
+        let request = request.into_inner();
+        let log = self.ask(|reply| Command::Run(request.run_id, reply)).await?;
+        let (sender, receiver) = mpsc::channel(FOLLOWER_QUEUE_MAX);
+        tokio::spawn(async move {
+            let mut changed = log.subscribe();
+            let mut sequence = request.from_sequence.max(1);
+            loop {
+                changed.mark_unchanged();
+                for event in log.events_from(sequence) {
+                    sequence = event.sequence + 1;
+                    let ended = event.ended;
+                    if sender.send(Ok(event)).await.is_err() || ended {
+                        return;
+                    }
+                }
+                let ended = log.lock().run.ended && log.events_from(sequence).is_empty();
+                tokio::select! {
+                    // The record closes just before its last event is said; one of a past run says nothing more.
+                    changed = changed.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(std::time::Duration::from_millis(200)), if ended => return,
+                    () = sender.closed() => return,
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn abort_run(&self, request: Request<v1::AbortRunRequest>) -> Answer<v1::AbortRunReply> {
+        let outcome = self.ask(|reply| Command::Abort(request.into_inner().run_id, reply)).await?;
+        Ok(Response::new(v1::AbortRunReply { outcome }))
+    }
+
+    async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Answer<v1::RunState> {
+        let log = self.ask(|reply| Command::Run(request.into_inner().run_id, reply)).await?;
+        let mut run = log.lock().run.clone();
+        if !run.ended {
+            run.elapsed_ms = holdfast_ipc::unix_ms().saturating_sub(run.started_unix_ms);
+        }
+        Ok(Response::new(run))
+    }
+
+    async fn get_report(&self, request: Request<v1::GetReportRequest>) -> Answer<v1::RunReport> {
+        let log = self.ask(|reply| Command::Run(request.into_inner().run_id, reply)).await?;
+        let record = log.lock();
+        match &record.report {
+            Some(report) => Ok(Response::new(report.clone())),
+            None => Err(Status::failed_precondition(format!(
+                "run {} has no report yet, it is {}; follow it with 'show chassis in-service-upgrade'",
+                record.run.run_id, record.run.state
+            ))),
+        }
+    }
+
+    async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Answer<v1::ListRunsReply> {
+        let runs = self.ask(|reply| Command::Runs(request.into_inner().limit as usize, reply)).await?;
+        Ok(Response::new(v1::ListRunsReply { runs }))
+    }
+
+    async fn restart_process(&self, request: Request<v1::RestartProcessRequest>) -> Answer<v1::RestartProcessReply> {
+        let outcome = self.ask(|reply| Command::Restart(request.into_inner().name, reply)).await?;
+        Ok(Response::new(v1::RestartProcessReply { outcome }))
+    }
+
+    async fn stop(&self, request: Request<v1::StopRequest>) -> Answer<v1::StopReply> {
+        let (done, stopped) = oneshot::channel();
+        self.send(Command::Stop(request.into_inner().flush, done)).await?;
+        let _ = stopped.await;
+        Ok(Response::new(v1::StopReply {}))
+    }
+}

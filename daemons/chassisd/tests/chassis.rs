@@ -1,0 +1,372 @@
+//! chassisd with stand-ins for its daemons: start, run, ways back, faults from outside, stop.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use holdfast_proto::v1::chassis_client::ChassisClient;
+use holdfast_proto::v1::*;
+use tokio_stream::StreamExt;
+use tonic::transport::Channel;
+
+struct Router {
+    directory: tempfile::TempDir,
+    child: Child,
+    said: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn fake_daemon() -> PathBuf {
+    let chassisd = Path::new(env!("CARGO_BIN_EXE_chassisd"));
+    let fake = chassisd.parent().unwrap().join("examples/fake_daemon");
+    assert!(fake.exists(), "{} is not built: run the whole of `cargo test -p chassisd`", fake.display());
+    fake
+}
+
+fn prepare(directory: &Path, configuration: &str) {
+    let bin = directory.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    for name in ["mgd", "rpd", "pfed"] {
+        let _ = std::os::unix::fs::symlink(fake_daemon(), bin.join(name));
+    }
+    fs::write(directory.join("router.conf"), configuration).unwrap();
+}
+
+fn command(directory: &Path, faults: &str, pause_ms: u64) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chassisd"));
+    command.arg("--run-dir").arg(directory.join("run")).arg("--state-dir").arg(directory.join("state"));
+    command.arg("--config").arg(directory.join("router.conf")).arg("--bin-dir").arg(directory.join("bin"));
+    command.env("HOLDFAST_FAKE", faults).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    if pause_ms > 0 {
+        command.env("HOLDFAST_PAUSE_BEFORE", format!("activate:{pause_ms}"));
+    }
+    command
+}
+
+impl Router {
+    fn start(faults: &str) -> Self {
+        Self::start_with(faults, 0)
+    }
+
+    fn start_with(faults: &str, pause_ms: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        prepare(directory.path(), "");
+        Self::start_in(directory, faults, pause_ms)
+    }
+
+    fn start_in(directory: tempfile::TempDir, faults: &str, pause_ms: u64) -> Self {
+        let mut child = command(directory.path(), faults, pause_ms).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Router { directory, child, said, runtime }
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.directory.path().join(below)
+    }
+
+    fn client(&self) -> ChassisClient<Channel> {
+        let _enter = self.runtime.enter();
+        ChassisClient::new(holdfast_ipc::channel(&self.path("run/chassis.sock")))
+    }
+
+    fn chassis(&self) -> ChassisState {
+        let mut client = self.client();
+        self.runtime.block_on(async { client.get_chassis(GetChassisRequest {}).await.unwrap().into_inner() })
+    }
+
+    fn pid(&self, slot: &str, name: &str) -> u32 {
+        let chassis = self.chassis();
+        let found = chassis.processes.iter().find(|process| process.slot == slot && process.name == name);
+        found.map_or(0, |process| process.pid)
+    }
+
+    fn start_run(&self, force: bool) -> Result<u64, String> {
+        let mut client = self.client();
+        let request = StartRunRequest { force, requested_by: "test".into(), ..Default::default() };
+        let reply = self.runtime.block_on(async { client.start_run(request).await });
+        reply.map(|reply| reply.into_inner().run_id).map_err(|status| status.message().into())
+    }
+
+    /// Follows a run to its end.
+    fn follow(&self, run_id: u64) -> (Vec<String>, RunEvent) {
+        let mut client = self.client();
+        let follow = async {
+            let request = FollowRunRequest { run_id, from_sequence: 1 };
+            let mut stream = client.follow_run(request).await.unwrap().into_inner();
+            let mut lines = Vec::new();
+            while let Some(event) = stream.next().await {
+                let event = event.unwrap();
+                assert_eq!(event.sequence, lines.len() as u64 + 1, "no gaps");
+                lines.push(event.line.clone());
+                if event.ended {
+                    return (lines, event);
+                }
+            }
+            panic!("the run's events ended without an end: {lines:#?}");
+        };
+        self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), follow).await.expect("ends") })
+    }
+
+    fn report(&self, run_id: u64) -> RunReport {
+        let mut client = self.client();
+        self.runtime.block_on(async { client.get_report(GetReportRequest { run_id }).await.unwrap().into_inner() })
+    }
+
+    fn wait_for(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !condition() {
+            assert!(Instant::now() < deadline, "not within 30 s: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the run stands in the pause before the activation of the new rpd.
+    fn wait_for_freeze(&self) {
+        let re0 = |state: &ChassisState| {
+            let of_slot: Vec<String> =
+                state.processes.iter().filter(|p| p.slot == "re0").map(|p| p.state.clone()).collect();
+            of_slot.len() == 3 && of_slot.iter().all(|state| state.starts_with("stopped"))
+        };
+        self.wait_for("the old slot is fenced", || re0(&self.chassis()));
+    }
+
+    fn stop(mut self) {
+        let mut client = self.client();
+        self.runtime.block_on(async { client.stop(StopRequest { flush: false }).await.unwrap() });
+        assert!(self.child.wait().unwrap().success());
+        assert!(!self.path("run").exists(), "the run-dir is left behind");
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            signal(self.child.id(), "TERM");
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while self.child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn signal(pid: u32, signal: &str) {
+    assert!(pid > 1);
+    assert!(Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status().unwrap().success());
+}
+
+fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[test]
+fn a_whole_run_replaces_every_process_and_loses_nothing() {
+    let router = Router::start("");
+    assert!(router.said.starts_with("ready"), "{}", router.said);
+    let before = router.chassis();
+    assert_eq!((before.master_slot.as_str(), before.vault.len()), ("re0", 1));
+    let run_id = router.start_run(false).unwrap();
+    let refusal = router.start_run(false).unwrap_err();
+    assert!(refusal.contains(&format!("run {run_id} is in progress")), "{refusal}");
+    let (lines, end) = router.follow(run_id);
+    assert_eq!((end.verdict.as_str(), end.success), ("nothing lost", true), "{lines:#?}");
+    let report = router.report(run_id);
+    assert!(report.success && report.missing_evidence.is_empty(), "{report:?}");
+    assert!(
+        report.control_plane_gap_ms > 0.0 && report.control_plane_gap_ms < 500.0,
+        "{}",
+        report.control_plane_gap_ms
+    );
+    println!("gap {:.2} ms, run {} ms", report.control_plane_gap_ms, report.duration_ms);
+    assert!(report.sessions[0].unbroken && report.sessions[0].facts == report.sessions[0].kernel);
+    assert!(report.phases.len() >= 11 && report.interfaces.len() == 1 && report.fib_routes == 7);
+    let after = router.chassis();
+    assert_eq!((after.master_slot.as_str(), after.epoch, after.run_id), ("re1", before.epoch + 1, 0));
+    assert_eq!(after.processes.iter().filter(|process| process.slot == "re0").count(), 0);
+    let primary = Role::Primary as i32;
+    assert!(after.processes.iter().filter(|process| process.slot == "re1").all(|process| process.role == primary));
+    assert_eq!(fs::read_link(router.path("run/mgd.sock")).unwrap(), Path::new("re1/mgd.sock"));
+    assert!(before.processes.iter().filter(|process| process.slot == "re0").all(|process| !alive(process.pid)));
+
+    let spaced = router.follow(router.start_run(false).unwrap()).1;
+    assert_eq!(spaced.verdict, "refused, nothing changed");
+    let back = router.follow(router.start_run(true).unwrap()).1;
+    assert!(back.success);
+    assert_eq!(router.chassis().master_slot, "re0");
+    let runs = {
+        let mut client = router.client();
+        router.runtime.block_on(async { client.list_runs(ListRunsRequest::default()).await.unwrap().into_inner().runs })
+    };
+    assert_eq!(runs.len(), 3);
+    router.stop();
+}
+
+#[test]
+fn the_new_engine_killed_or_hanging_in_the_window_is_rolled_back() {
+    for how in ["KILL", "STOP"] {
+        let router = Router::start_with("", 400);
+        let rpd = router.pid("re0", "rpd");
+        let run_id = router.start_run(false).unwrap();
+        router.wait_for_freeze();
+        signal(router.pid("re1", "rpd"), how);
+        let (lines, end) = router.follow(run_id);
+        assert_eq!(end.verdict, "undone, nothing lost", "{how}: {lines:#?}");
+        let report = router.report(run_id);
+        assert!(report.reason.contains("re1/rpd"), "{}", report.reason);
+        assert!(report.sessions[0].unbroken);
+        let chassis = router.chassis();
+        assert_eq!((chassis.master_slot.as_str(), router.pid("re0", "rpd")), ("re0", rpd));
+        assert!(chassis.processes.iter().all(|process| process.slot != "re1" && process.state == "running"));
+        let mut again = router.start_run(true).map(|run_id| router.follow(run_id).1.success);
+        assert_eq!(again.as_mut().ok(), Some(&mut true), "the next run goes through");
+        router.stop();
+    }
+}
+
+#[test]
+fn a_hang_or_refusal_before_the_switch_is_undone() {
+    for (fault, reason) in [
+        ("re0/mgd:no-gres", "set chassis redundancy graceful-switchover"),
+        ("re0/rpd:refuse-prepare", "End-of-RIB"),
+        ("re1/rpd:error", "the port is in use"),
+        ("re1/pfed:no-start", "re1/pfed"),
+    ] {
+        let router = Router::start(fault);
+        let rpd = router.pid("re0", "rpd");
+        let (lines, end) = router.follow(router.start_run(false).unwrap());
+        assert!(!end.success, "{fault}");
+        let report = router.report(0);
+        assert!(report.reason.contains(reason), "{fault}: {} {lines:#?}", report.reason);
+        assert_eq!(router.pid("re0", "rpd"), rpd);
+        assert_eq!(router.pid("re1", "rpd"), 0);
+        router.stop();
+    }
+}
+
+#[test]
+fn a_failed_check_after_the_switch_is_told_and_a_hang_goes_back() {
+    let router = Router::start("re1/rpd:fail-verify");
+    let (_, end) = router.follow(router.start_run(false).unwrap());
+    assert_eq!((end.verdict.as_str(), router.chassis().master_slot.as_str()), ("failed, with losses", "re1"));
+    assert!(router.report(0).reason.contains("10.0.0.2 has not been heard"));
+    router.stop();
+    let router = Router::start("re1/rpd:hang-verify");
+    let (lines, end) = router.follow(router.start_run(false).unwrap());
+    assert_eq!(
+        (end.verdict.as_str(), router.chassis().master_slot.as_str()),
+        ("undone, nothing lost", "re0"),
+        "{lines:#?}"
+    );
+    router.stop();
+}
+
+#[test]
+fn what_dies_at_rest_is_restarted() {
+    let router = Router::start("");
+    for name in ["mgd", "pfed", "rpd"] {
+        let old = router.pid("re0", name);
+        let established = router.chassis().vault[0].deposited_unix_ms;
+        signal(old, "KILL");
+        router.wait_for("restarted", || {
+            let chassis = router.chassis();
+            let process = chassis.processes.iter().find(|process| process.name == name).unwrap();
+            process.pid != 0 && process.pid != old && process.role == Role::Primary as i32 && process.restarts == 1
+        });
+        router.wait_for("the vault's session", || router.chassis().vault.len() == 1);
+        let kept = router.chassis().vault[0].deposited_unix_ms == established;
+        assert_eq!(kept, name != "rpd", "only the death of rpd ends its sessions");
+    }
+    let mut client = router.client();
+    let outcome = router.runtime.block_on(async {
+        client.restart_process(RestartProcessRequest { name: "forwarding".into() }).await.unwrap().into_inner().outcome
+    });
+    assert!(outcome.contains("re0/pfed has been restarted; no session was touched"), "{outcome}");
+    router.stop();
+}
+
+#[test]
+fn a_hanging_process_is_killed_and_restarted() {
+    let router = Router::start("");
+    let old = router.pid("re0", "mgd");
+    signal(old, "STOP");
+    router.wait_for("restarted", || ![0, old].contains(&router.pid("re0", "mgd")));
+    assert!(router.chassis().alarms.iter().any(|alarm| alarm.contains("re0/mgd hangs")));
+    router.stop();
+}
+
+fn fails(directory: &Path, faults: &str) -> String {
+    let mut child = command(directory, faults, 0).spawn().unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!child.wait().unwrap().success());
+    said
+}
+
+#[test]
+fn a_start_that_fails_says_why_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    prepare(directory.path(), "");
+    let said = fails(directory.path(), "re0/rpd:error");
+    assert!(said.contains("re0/rpd cannot start: the port is in use"), "{said}");
+    assert!(!directory.path().join("run").exists());
+    let said = fails(directory.path(), "re0/pfed:no-start");
+    assert!(said.contains("re0/pfed") && said.contains("told not to start"), "{said}");
+    assert!(!directory.path().join("run").exists());
+    prepare(directory.path(), "wrong");
+    let said = fails(directory.path(), "");
+    assert!(said.contains("router.conf:1:1: unknown statement 'wrong'"), "{said}");
+    fs::remove_file(directory.path().join("bin/rpd")).unwrap();
+    assert!(fails(directory.path(), "").contains("bin/rpd does not exist"));
+    let mut oci = command(directory.path(), "", 0);
+    let output = oci.args(["--re-runtime", "oci"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("not built in this version"));
+}
+
+#[test]
+fn a_second_router_on_the_same_directory_is_refused() {
+    let router = Router::start("");
+    let said = fails(router.directory.path(), "");
+    assert!(said.contains(&format!("in use by another router (chassisd pid {})", router.child.id())), "{said}");
+    assert_eq!(router.chassis().master_slot, "re0", "the first one is untouched");
+    router.stop();
+}
+
+#[test]
+fn after_kill_9_the_next_start_cleans_up_and_tells_of_the_run() {
+    let mut router = Router::start_with("", 1500);
+    let run_id = router.start_run(false).unwrap();
+    router.wait_for_freeze();
+    let left: Vec<u32> = router.chassis().processes.iter().filter(|p| !p.slot.is_empty()).map(|p| p.pid).collect();
+    router.child.kill().unwrap();
+    router.child.wait().unwrap();
+    let directory = std::mem::replace(&mut router.directory, tempfile::tempdir().unwrap());
+    let next = Router::start_in(directory, "", 0);
+    assert!(next.said.starts_with("ready"), "{}", next.said);
+    assert!(left.iter().all(|pid| !alive(*pid)), "left-over processes live");
+    let alarms = next.chassis().alarms.join("\n");
+    assert!(
+        alarms.contains("left by an earlier chassisd") && alarms.contains("while the run was switching"),
+        "{alarms}"
+    );
+    assert_eq!(next.report(run_id).verdict, "interrupted, undone");
+    assert!(next.follow(run_id).1.ended);
+    next.stop();
+}
+
+#[test]
+fn sigterm_stops_the_router() {
+    let mut router = Router::start("");
+    let pids: Vec<u32> = router.chassis().processes.iter().map(|process| process.pid).collect();
+    signal(router.child.id(), "TERM");
+    assert!(router.child.wait().unwrap().success());
+    assert!(pids.iter().all(|pid| !alive(*pid)));
+    assert!(!router.path("run").exists());
+}
