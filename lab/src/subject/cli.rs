@@ -66,6 +66,17 @@ impl Cli {
             .map_err(|e| LabError::Subject(format!("{line:?} --format json did not print JSON ({e}): {text}")))
     }
 
+    /// The JSON that a command prints even if it ends with an error (a report of a run that failed); nothing if there is none.
+    pub fn json_even_if_failed(&self, line: &str) -> Option<Value> {
+        let mut command = self.command(line);
+        command.args(["--format", "json"]);
+        let mut text = String::new();
+        let running = Running::start(command).ok()?;
+        running.finish(limits::COMMAND_WITHIN, |line| text = format!("{text}{line}\n")).ok()?;
+        // Words of an error may stand around it.
+        serde_json::Deserializer::from_str(text.get(text.find('{')?..)?).into_iter().next()?.ok()
+    }
+
     fn to_end(&self, command: Command) -> Result<String> {
         let running = Running::start(command)?;
         let mut lines = Vec::new();

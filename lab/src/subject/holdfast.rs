@@ -82,7 +82,7 @@ impl Holdfast {
     }
 
     fn outcome(&self, success: bool, log: Vec<String>, took: Duration) -> RunOutcome {
-        let report = self.cli.json("show chassis in-service-upgrade report").unwrap_or(Value::Null);
+        let report = self.cli.json_even_if_failed("show chassis in-service-upgrade report").unwrap_or(Value::Null);
         RunOutcome {
             success,
             log,
