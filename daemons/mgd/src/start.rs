@@ -35,7 +35,12 @@ pub fn run(args: DaemonArgs, load: Option<PathBuf>) -> ExitCode {
 
 fn serve(args: DaemonArgs, load: Option<PathBuf>) -> Result<(), MgdError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MgdError::Runtime)?;
-    let state = State::new(&args, Schema::load()?);
+    let schema = Schema::load()?;
+    // Channels to the other daemons belong to a runtime from their beginning.
+    let state = {
+        let _inside = runtime.enter();
+        State::new(&args, schema)
+    };
     runtime.block_on(async {
         begin(&state, load.as_deref());
         serve_state(state).await
