@@ -1,0 +1,198 @@
+//! `holdfast start`: looks before it leaps, enters the namespace, starts chassisd detached, and returns when the router is
+//! up, or says why it is not; then nothing is left behind.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// chassisd bounds its own start (check 20 s, left-overs 8 s, daemons 30 s); beyond that it hangs.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+/// What chassisd may say before it is cut off; an error with some lines of a log.
+const MESSAGE_MAX_LEN: u64 = 64 * 1024;
+/// Lines of chassisd's log shown when it ended without a word.
+const LOG_TAIL_LINES: usize = 8;
+
+/// Arguments of `holdfast start`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The configuration to start with
+    #[arg(long)]
+    config: PathBuf,
+    /// The network namespace to run in, as `ip netns list` shows it (default: the current one)
+    #[arg(long, value_name = "NAME")]
+    netns: Option<String>,
+    /// Where the router's sockets are
+    #[arg(long, default_value = "/run/holdfast")]
+    run_dir: PathBuf,
+    /// Where the router's lasting files are
+    #[arg(long, default_value = "/var/lib/holdfast")]
+    state_dir: PathBuf,
+    /// How routing engines are run: plain processes, or OCI containers
+    #[arg(long, default_value = "process", value_parser = ["process", "oci"])]
+    re_runtime: String,
+    /// Stay attached; Ctrl-C stops the router
+    #[arg(long)]
+    foreground: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let chassisd = check(&arguments)?;
+    if let Some(netns) = &arguments.netns {
+        holdfast_kernel::process::setns(&namespace(netns)?)?;
+    }
+    let mut command = Command::new(chassisd);
+    command.arg("--config").arg(std::path::absolute(&arguments.config)?);
+    command.arg("--run-dir").arg(std::path::absolute(&arguments.run_dir)?);
+    command.arg("--state-dir").arg(std::path::absolute(&arguments.state_dir)?);
+    command.args(["--re-runtime", &arguments.re_runtime]);
+    command.args(arguments.netns.iter().flat_map(|netns| ["--netns", netns]));
+    if arguments.foreground {
+        return Err(command.exec()).context("cannot run chassisd");
+    }
+    let made = make_log_dir(&arguments.state_dir)?;
+    let outcome = start_detached(command, &arguments.state_dir.join("log/chassisd.log"));
+    match outcome {
+        Ok(text) => {
+            println!("{text}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            if let Some(made) = made {
+                let _ = fs::remove_dir_all(made);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Everything that can be known before anything is touched; returns where chassisd is.
+fn check(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    let config = &arguments.config;
+    let file = File::open(config).with_context(|| format!("configuration {}", config.display()))?;
+    if !file.metadata()?.is_file() {
+        bail!("configuration {}: not a file", config.display());
+    }
+    if !nix::unistd::geteuid().is_root() {
+        bail!("a router changes interfaces and routes: start it as root");
+    }
+    if let Some(netns) = &arguments.netns {
+        namespace(netns)?;
+    }
+    let own = std::env::current_exe().context("where this command is")?;
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    for name in ["chassisd", "mgd", "rpd", "pfed"] {
+        let path = folder.join(name);
+        if !path.is_file() {
+            bail!("{} does not exist; the router's programs lie beside this command in one folder", path.display());
+        }
+    }
+    Ok(folder.join("chassisd"))
+}
+
+/// The file that stands for a named network namespace.
+fn namespace(name: &str) -> anyhow::Result<PathBuf> {
+    if name.is_empty() || name.contains('/') {
+        bail!("'{name}' is not the name of a network namespace; `ip netns list` shows those that exist");
+    }
+    let places = ["/run/netns", "/var/run/netns"].map(|place| Path::new(place).join(name));
+    places.into_iter().find(|path| path.exists()).with_context(|| {
+        format!("network namespace '{name}' does not exist; `ip netns list` shows those that do, `ip netns add {name}` makes it")
+    })
+}
+
+/// Makes STATE/log; returns the topmost directory that had to be made, to be removed when the start fails.
+fn make_log_dir(state_dir: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let log_dir = std::path::absolute(state_dir)?.join("log");
+    let made = log_dir.ancestors().take_while(|path| !path.exists()).last().map(Path::to_path_buf);
+    let result = DirBuilder::new().recursive(true).mode(0o700).create(&log_dir);
+    result.with_context(|| {
+        format!("state-dir {}: it must be a directory that this user may write to", state_dir.display())
+    })?;
+    Ok(made)
+}
+
+fn start_detached(mut command: Command, log_path: &Path) -> anyhow::Result<String> {
+    let log = OpenOptions::new().create(true).append(true).open(log_path);
+    let log = log.with_context(|| log_path.display().to_string())?;
+    let log_began_at = log.metadata()?.len();
+    command.arg("--detach").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let mut child = command.spawn().context("cannot start chassisd")?;
+    let said = listen(&mut child)?;
+    if let Some(rest) = said.strip_prefix("ready: ") {
+        return Ok(format!("router is up: {}", rest.trim_end()));
+    }
+    let status = child.wait()?;
+    match said.strip_prefix("error: ") {
+        Some(error) => bail!("{}", error.trim_end()),
+        None => bail!("chassisd ended without a word ({status}); its log ends with:\n{}", tail(log_path, log_began_at)),
+    }
+}
+
+/// Reads what chassisd says until it lets go of the line.
+fn listen(child: &mut Child) -> anyhow::Result<String> {
+    let mut stdout = child.stdout.take().context("chassisd has no standard output")?;
+    let deadline = Instant::now() + START_DEADLINE;
+    let mut said = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left.as_millis() as i32).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Ok(0) => {
+                // Once this end of the line is closed chassisd takes everything back; it gets a moment to do so.
+                drop(stdout);
+                let pid = child.id();
+                std::thread::sleep(Duration::from_secs(2));
+                let _ = child.kill();
+                bail!("chassisd (pid {pid}) did not come up within {} s", START_DEADLINE.as_secs());
+            }
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(error) => return Err(error).context("waiting for chassisd"),
+        }
+        let before = said.len();
+        let mut chunk = [0; 4096];
+        let length = stdout.read(&mut chunk)?;
+        said.extend_from_slice(&chunk[..length]);
+        if said.len() == before || said.len() as u64 > MESSAGE_MAX_LEN {
+            return Ok(String::from_utf8_lossy(&said).into_owned());
+        }
+    }
+}
+
+/// The last lines written to a log since `from`.
+fn tail(path: &Path, from: u64) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(bytes.get(from as usize..).unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_does_not_exist_is_an_error_with_its_remedy() {
+        let error = namespace("holdfast-no-such").unwrap_err().to_string();
+        assert!(error.contains("'holdfast-no-such' does not exist") && error.contains("ip netns list"), "{error}");
+        assert!(namespace("../etc").is_err());
+    }
+
+    #[test]
+    fn the_topmost_directory_made_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let state_dir = directory.path().join("a/b");
+        assert_eq!(make_log_dir(&state_dir).unwrap(), Some(directory.path().join("a")));
+        assert_eq!(make_log_dir(&state_dir).unwrap(), None);
+    }
+}
