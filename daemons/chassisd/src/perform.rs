@@ -309,8 +309,10 @@ impl Chassis {
         peer_lost: bool,
         within: Duration,
     ) -> Prompt {
-        // When the other engine died, or went on for a while, where it once stood is not where the stream ends.
-        let expected = self.run.as_ref().filter(|_| !peer_lost).map(|run| run.expected(daemon));
+        // Only a successor compares. When the old engine died, where it once stood is not where its stream ends; and
+        // an engine that is thawed must not fail because something moved around it while it stood still.
+        let compares = side == Side::New && !peer_lost;
+        let expected = self.run.as_ref().filter(|_| compares).map(|run| run.expected(daemon));
         let (expected_tables, expected_sessions) = expected.unwrap_or_default();
         let pause = match (side, daemon) {
             (Side::New, Daemon::Rpd) => self.pause_before_activation,

@@ -90,8 +90,7 @@ impl Run {
         })];
         steps.extend((!self.reason.is_empty()).then(|| say(format!("reason: {}", self.reason))));
         steps.push(Step::Ask(Request::Kill { side: Side::New, daemon: None }));
-        let asked = Daemon::ALL.into_iter().filter(|daemon| self.prepare_asked[daemon.index()]);
-        steps.extend(asked.map(|daemon| Step::Ask(Request::Cancel { daemon })));
+        steps.extend(self.cancel());
         steps.extend([Step::Barrier, Step::Mend(Side::Old), Step::Barrier]);
         steps.extend(self.closing_steps(State::Aborting, Side::Old));
         steps
@@ -113,9 +112,16 @@ impl Run {
         }
         steps.extend([Step::Barrier, Step::Mend(Side::Old), Step::Barrier]);
         steps.push(say(format!("{} goes on where it stood", self.slot(Side::Old))));
+        steps.extend(self.cancel());
         steps.extend(verification_round(Side::Old, &Daemon::ALL));
         steps.extend(self.closing_steps(State::RollingBack, Side::Old));
         steps
+    }
+
+    /// Takes back every readiness that was asked for.
+    fn cancel(&self) -> Vec<Step> {
+        let asked = Daemon::ALL.into_iter().filter(|daemon| self.prepare_asked[daemon.index()]);
+        asked.map(|daemon| Step::Ask(Request::Cancel { daemon })).collect()
     }
 
     fn thaw(&self) -> Vec<Step> {

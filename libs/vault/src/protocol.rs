@@ -23,7 +23,11 @@ pub fn answer(vault: &mut Vault, packet: &[u8], descriptors: Vec<OwnedFd>, now_u
     match perform(vault, packet, descriptors, now_unix_ms) {
         Ok((reply, descriptor)) => Reply { packet: packet_of(&reply), descriptor },
         Err(error) => {
-            tracing::warn!(%error, "a vault request was refused");
+            match error {
+                // Asking for what may not be there is how a starting engine finds out.
+                VaultError::NotFound(_) => tracing::debug!(%error, "a vault request was refused"),
+                _ => tracing::warn!(%error, "a vault request was refused"),
+            }
             let reply = VaultReply { error: error.to_string(), ..VaultReply::default() };
             Reply { packet: packet_of(&reply), descriptor: None }
         }
