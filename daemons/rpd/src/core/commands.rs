@@ -147,6 +147,8 @@ impl Core {
 
     fn terminate(&mut self, request: &v1::TerminateRequest, answer: tokio::sync::oneshot::Sender<v1::TerminateReply>) {
         if request.mode() == v1::terminate_request::Mode::Stop && self.role == v1::Role::Primary {
+            // The sessions end, the kernel's routes stay: pfed hears nothing of what follows.
+            self.fib.restart();
             for id in self.speaker.neighbor_ids() {
                 self.speaker.stop(id, Cease::AdministrativeShutdown, &mut self.rib, now());
             }

@@ -159,7 +159,7 @@ impl Core {
             return;
         }
         let waited = now.saturating_sub(self.started) >= STALE_FIB_MAX;
-        self.converged = waited || self.speaker.has_heard_everybody();
+        self.converged = waited || self.speaker.has_heard_everybody(now);
         if self.converged {
             tracing::info!("tables are complete: routes left in the kernel by an earlier life may go");
         }

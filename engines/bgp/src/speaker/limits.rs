@@ -1,5 +1,11 @@
 //! The speaker's bounds, with their reasons.
 
+use std::time::Duration;
+
+/// How long a neighbour that says no End-of-RIB has to be quiet to have said everything: far more than the pause between
+/// two UPDATEs of a full table.
+pub const QUIET_MIN: Duration = Duration::from_secs(2);
+
 /// IANA's port for BGP.
 pub const BGP_PORT: u16 = 179;
 

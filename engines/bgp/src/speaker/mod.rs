@@ -243,6 +243,7 @@ impl Speaker {
         match neighbor.session.receive(side, kind, body, now) {
             Received::Update => {
                 neighbor.counters.updates_in += 1;
+                neighbor.last_update = now;
                 self.update(id, body, rib, now)?;
             }
             Received::RouteRefresh { family } => self.refresh_requested(id, family),
@@ -472,12 +473,19 @@ impl Speaker {
     }
 
     /// Every neighbour that can be up is, and has said everything it has: tables are complete.
-    pub fn has_heard_everybody(&self) -> bool {
+    ///
+    /// A neighbour without the graceful restart capability says no End-of-RIB; it has said everything once it has been
+    /// up and quiet for [`limits::QUIET_MIN`].
+    pub fn has_heard_everybody(&self, now: Duration) -> bool {
         !self.has_background()
             && self.neighbors.iter().flatten().filter(|neighbor| !neighbor.config.disable).all(|neighbor| {
                 holdfast_rib::Family::ALL.into_iter().all(|family| {
-                    neighbor.up.is_some()
-                        && (!neighbor.exchanges(family) || neighbor.families[family.index()].end_of_rib_received)
+                    neighbor.up.as_ref().is_some_and(|up| {
+                        !neighbor.exchanges(family)
+                            || neighbor.families[family.index()].end_of_rib_received
+                            || (!up.negotiated.peer_sends_end_of_rib
+                                && now.saturating_sub(up.established_at.max(neighbor.last_update)) >= limits::QUIET_MIN)
+                    })
                 })
             })
     }

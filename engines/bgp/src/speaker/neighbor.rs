@@ -117,7 +117,9 @@ pub struct Neighbor {
     pub scope: Option<u32>,
     /// Why the last session ended, for operators.
     pub last_error: String,
-    /// Last message read, last message written.
+    /// Last UPDATE read.
+    pub last_update: Duration,
+    /// Last message read.
     pub last_read: Duration,
     /// Last message written.
     pub last_written: Duration,

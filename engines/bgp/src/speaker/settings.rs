@@ -123,6 +123,7 @@ impl Speaker {
             families: Default::default(),
             counters: Counters::default(),
             last_error: String::new(),
+            last_update: Duration::ZERO,
             last_read: Duration::ZERO,
             last_written: Duration::ZERO,
             config,
