@@ -26,16 +26,16 @@ impl<'a> NlriIter<'a> {
         self.first.is_empty() && self.second.is_empty()
     }
 
+    #[inline]
     fn take(&mut self) -> Option<IpNet> {
         if self.first.is_empty() {
             self.first = std::mem::take(&mut self.second);
         }
         let (&length, rest) = self.first.split_first()?;
-        let octets_len = octets_of(length);
         // Cannot be `None` after `check`; an end is better than a panic all the same.
-        let (octets, rest) = rest.split_at_checked(octets_len)?;
-        self.first = rest;
-        net(self.family, length, octets)
+        let after = rest.get(octets_of(length)..)?;
+        self.first = after;
+        net(self.family, length, rest)
     }
 }
 
@@ -56,18 +56,32 @@ const fn octets_of(length: u8) -> usize {
     (length as usize).div_ceil(8)
 }
 
+/// A prefix whose octets `field` begins with; what else is there is masked away.
 #[inline]
-fn net(family: Family, length: u8, octets: &[u8]) -> Option<IpNet> {
+fn net(family: Family, length: u8, field: &[u8]) -> Option<IpNet> {
     match family {
         Family::Ipv4Unicast => {
-            let mut address = [0; 4];
-            address.get_mut(..octets.len())?.copy_from_slice(octets);
-            Ipv4Net::new(Ipv4Addr::from(address), length).ok().map(|net| IpNet::V4(net.trunc()))
+            let mask = u32::MAX.checked_shl(32u32.saturating_sub(u32::from(length))).unwrap_or(0);
+            let bits = u32::from_be_bytes(leading(field)) & mask;
+            Some(IpNet::V4(Ipv4Net::new(Ipv4Addr::from_bits(bits), length).ok()?))
         }
         Family::Ipv6Unicast => {
-            let mut address = [0; 16];
-            address.get_mut(..octets.len())?.copy_from_slice(octets);
-            Ipv6Net::new(Ipv6Addr::from(address), length).ok().map(|net| IpNet::V6(net.trunc()))
+            let mask = u128::MAX.checked_shl(128u32.saturating_sub(u32::from(length))).unwrap_or(0);
+            let bits = u128::from_be_bytes(leading(field)) & mask;
+            Some(IpNet::V6(Ipv6Net::new(Ipv6Addr::from_bits(bits), length).ok()?))
+        }
+    }
+}
+
+/// The first `N` octets, with zeros where there are fewer.
+#[inline]
+fn leading<const N: usize>(field: &[u8]) -> [u8; N] {
+    match field.first_chunk() {
+        Some(octets) => *octets,
+        None => {
+            let mut octets = [0; N];
+            octets[..field.len()].copy_from_slice(field);
+            octets
         }
     }
 }

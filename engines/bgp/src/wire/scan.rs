@@ -2,7 +2,8 @@
 
 use super::as_path::{self, AsPath, AsWidth};
 use super::attribute_block::{
-    AttributeBlock, FLAG_OPTIONAL, FLAG_PARTIAL, FLAG_TRANSITIVE, WireAttribute, put_attribute, take_attribute,
+    AttributeBlock, FLAG_OPTIONAL, FLAG_PARTIAL, FLAG_TRANSITIVE, WireAttribute, attributes, put_attribute,
+    take_attribute,
 };
 use super::attributes::{aggregator_value, code};
 use super::limits::AS_TRANS;
@@ -55,8 +56,12 @@ pub(crate) struct Scan<'a> {
     width: AsWidth,
     /// One bit per type.
     seen: [u64; 4],
-    kept: SmallVec<[WireAttribute<'a>; 12]>,
+    /// What is kept, in the order in which it came.
+    block: AttributeBlock,
+    /// The highest type so far, and whether every one was higher than those before.
+    last_code: u8,
     ascending: bool,
+    aggregator: Option<&'a [u8]>,
     as4_path: Option<&'a [u8]>,
     as4_aggregator: Option<&'a [u8]>,
     pub next_hop: Option<Ipv4Addr>,
@@ -72,6 +77,7 @@ pub(crate) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// Judges every attribute. An error means: reset the session.
+    #[inline]
     pub fn run(field: &'a [u8], session: &Negotiated) -> Result<Scan<'a>, NotificationMessage> {
         let mut scan = Scan {
             session: Rules {
@@ -81,8 +87,10 @@ impl<'a> Scan<'a> {
             },
             width: AsWidth::of(session.four_octet_as),
             seen: [0; 4],
-            kept: SmallVec::new(),
+            block: AttributeBlock::new(),
+            last_code: 0,
             ascending: true,
+            aggregator: None,
             as4_path: None,
             as4_aggregator: None,
             next_hop: None,
@@ -142,7 +150,7 @@ impl<'a> Scan<'a> {
         }
         self.seen[usize::from(code >> 6)] |= 1 << (code & 63);
         match self.judge(attribute)? {
-            Verdict::Keep => self.keep(*attribute),
+            Verdict::Keep => self.keep(attribute),
             Verdict::Consume => {}
             Verdict::Discard(reason) => self.discard(code, reason),
             Verdict::Withdraw(subcode, reason) => {
@@ -153,9 +161,18 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn keep(&mut self, attribute: WireAttribute<'a>) {
-        self.ascending &= self.kept.last().is_none_or(|last| last.code < attribute.code);
-        self.kept.push(attribute);
+    #[inline]
+    fn keep(&mut self, attribute: &WireAttribute<'a>) {
+        let code = attribute.code;
+        self.ascending &= self.last_code <= code;
+        self.last_code = code;
+        let flags = match flags_of(code) {
+            Some(flags) if flags == FLAG_OPTIONAL | FLAG_TRANSITIVE => flags | attribute.flags & FLAG_PARTIAL,
+            Some(flags) => flags,
+            // RFC 4271 §9: passed on by one who does not understand it.
+            None => FLAG_OPTIONAL | FLAG_TRANSITIVE | FLAG_PARTIAL,
+        };
+        put_attribute(&mut self.block, flags, code, attribute.value);
     }
 
     fn discard(&mut self, code: u8, reason: &str) {
@@ -218,13 +235,14 @@ impl<'a> Scan<'a> {
     }
 
     /// RFC 7606 §7.7, RFC 7607 §2.
-    fn judge_aggregator(&self, value: &[u8]) -> Verdict {
+    fn judge_aggregator(&mut self, value: &'a [u8]) -> Verdict {
         let asn_len = if self.session.four_octet_as { 4 } else { 2 };
         if value.len() != asn_len + 4 {
             Verdict::Discard("wrong length")
         } else if value[..asn_len].iter().all(|octet| *octet == 0) {
             Verdict::Discard("AS number 0")
         } else {
+            self.aggregator = Some(value);
             Verdict::Keep
         }
     }
@@ -303,38 +321,37 @@ impl<'a> Scan<'a> {
     }
 
     /// The canonical form of what was kept.
-    pub fn block(mut self) -> AttributeBlock {
-        if !self.ascending {
-            self.kept.sort_unstable_by_key(|attribute| attribute.code);
+    pub fn block(&mut self) -> AttributeBlock {
+        if self.width == AsWidth::Two {
+            self.widen();
         }
-        let mut out = AttributeBlock::new();
-        for attribute in &self.kept {
-            let flags = match flags_of(attribute.code) {
-                Some(flags) if flags == FLAG_OPTIONAL | FLAG_TRANSITIVE => flags | attribute.flags & FLAG_PARTIAL,
-                Some(flags) => flags,
-                // RFC 4271 §9: passed on by one who does not understand it.
-                None => FLAG_OPTIONAL | FLAG_TRANSITIVE | FLAG_PARTIAL,
-            };
-            match (attribute.code, self.width) {
-                (code::AS_PATH, AsWidth::Two) => {
-                    let mut value = AttributeBlock::new();
-                    self.four_octet_path(attribute.value).encode(&mut value, AsWidth::Four);
-                    put_attribute(&mut out, flags, code::AS_PATH, &value);
+        if !self.ascending {
+            self.block = sorted(&self.block);
+        }
+        std::mem::take(&mut self.block)
+    }
+
+    /// AS numbers of an old speaker become four octets long, and AS4_* are worked in (RFC 6793 §4.2.3).
+    fn widen(&mut self) {
+        let mut wide = AttributeBlock::new();
+        for attribute in attributes(&self.block).map_while(Result::ok) {
+            let WireAttribute { flags, code, value, .. } = attribute;
+            match code {
+                code::AS_PATH => {
+                    let mut path = AttributeBlock::new();
+                    self.four_octet_path(value).encode(&mut path, AsWidth::Four);
+                    put_attribute(&mut wide, flags, code, &path);
                 }
-                (code::AGGREGATOR, AsWidth::Two) => {
-                    put_attribute(&mut out, flags, code::AGGREGATOR, &self.four_octet_aggregator(attribute.value));
-                }
-                (code, _) => put_attribute(&mut out, flags, code, attribute.value),
+                code::AGGREGATOR => put_attribute(&mut wide, flags, code, &self.four_octet_aggregator(value)),
+                _ => put_attribute(&mut wide, flags, code, value),
             }
         }
-        out
+        self.block = wide;
     }
 
     /// RFC 6793 §4.2.3: an AGGREGATOR that is not AS_TRANS says that AS4_* are left over from somewhere else.
     fn as4_counts(&self) -> bool {
-        let aggregator = self.kept.iter().find(|attribute| attribute.code == code::AGGREGATOR);
-        self.as4_aggregator.is_none()
-            || aggregator.is_none_or(|attribute| attribute.value.starts_with(&AS_TRANS.to_be_bytes()))
+        self.as4_aggregator.is_none() || self.aggregator.is_none_or(|value| value.starts_with(&AS_TRANS.to_be_bytes()))
     }
 
     fn four_octet_path(&self, value: &[u8]) -> AsPath {
@@ -355,6 +372,13 @@ impl<'a> Scan<'a> {
             _ => [0; 8], // its length was checked
         }
     }
+}
+
+/// The same attributes, ascending by type.
+fn sorted(block: &[u8]) -> AttributeBlock {
+    let mut list: SmallVec<[WireAttribute<'_>; 16]> = attributes(block).map_while(Result::ok).collect();
+    list.sort_by_key(|attribute| attribute.code);
+    list.iter().flat_map(|attribute| attribute.whole.iter().copied()).collect()
 }
 
 const WRONG_FLAGS: &str = "attribute flags contradict the type";
