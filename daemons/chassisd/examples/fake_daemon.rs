@@ -30,6 +30,7 @@ struct Shared {
     faults: Vec<String>,
     started_mono_ns: u64,
     polls: u64,
+    verifies: u32,
 }
 
 #[derive(Clone)]
@@ -133,6 +134,14 @@ impl daemon_server::Daemon for Fake {
     async fn verify(&self, _: Request<VerifyRequest>) -> Answer<VerifyReply> {
         self.hang_if("hang-verify").await;
         let failed = self.has("fail-verify");
+        let asked = {
+            let mut shared = self.0.lock().unwrap();
+            shared.verifies += 1;
+            shared.verifies
+        };
+        if asked <= 2 {
+            return ok(VerifyReply { reason: "not heard yet".into(), ..Default::default() });
+        }
         let reason = if failed { "10.0.0.2 has not been heard".into() } else { String::new() };
         ok(VerifyReply { done: true, ok: !failed, reason, sessions_up: 1, ..Default::default() })
     }
@@ -286,6 +295,7 @@ async fn main() {
         faults,
         started_mono_ns: mono_ns(),
         polls: 0,
+        verifies: 0,
     })));
     let router = tonic::transport::Server::builder()
         .add_service(daemon_server::DaemonServer::new(fake.clone()))

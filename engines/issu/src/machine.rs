@@ -72,6 +72,8 @@ pub(crate) enum Step {
     Decide(Decision),
     /// Restart what is lost of this slot.
     Mend(Side),
+    /// From here the checks have their time.
+    BeginVerification,
     /// Leave the state.
     Finish(Trigger),
 }
@@ -291,6 +293,7 @@ impl Issu {
             Some(Step::Ask(request)) => self.issue(request, now),
             Some(Step::Decide(decision)) => self.decide(decision, now),
             Some(Step::Mend(side)) => self.mend(side),
+            Some(Step::BeginVerification) => run.begin_verification(now),
             Some(Step::Finish(trigger)) => self.transition(trigger, now),
             Some(Step::Barrier | Step::WaitUntil(_)) | None => {}
         }

@@ -65,10 +65,7 @@ impl Run {
                 vec![stamped("Ready for Switchover"), Step::Decide(Decision::Rehearsal)]
             }
             State::Switching => switching(self.slot(Side::Old), self.slot(Side::New)),
-            State::Verifying => {
-                self.begin_verification(now);
-                verifying()
-            }
+            State::Verifying => verifying(),
             State::ShuttingDownOld => shutting_down_old(),
             State::Aborting => self.aborting(),
             State::RollingBack => self.rolling_back(),
@@ -113,6 +110,7 @@ impl Run {
         steps.extend([Step::Barrier, Step::Mend(Side::Old), Step::Barrier]);
         steps.push(say(format!("{} goes on where it stood", self.slot(Side::Old))));
         steps.extend(self.cancel());
+        steps.push(Step::BeginVerification);
         steps.extend(verification_round(Side::Old, &Daemon::ALL));
         steps.extend(self.closing_steps(State::RollingBack, Side::Old));
         steps
@@ -254,7 +252,9 @@ fn verifying() -> Vec<Step> {
     let mut steps = vec![
         Step::Ask(Request::Record { state: State::Verifying, committed: true }),
         Step::Mend(Side::New), // mgd or pfed lost after the commit point
+        Step::Barrier,
         say("Checking In-Service-Upgrade status"),
+        Step::BeginVerification,
     ];
     steps.extend(verification_round(Side::New, &Daemon::ALL));
     steps.extend(wording::fru_status_table().map(say));
