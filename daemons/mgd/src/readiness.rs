@@ -74,7 +74,7 @@ fn pfe_check(status: Result<(), String>) -> Check {
 
 /// All nine from a configuration and the first of them.
 fn of_configuration(config: &RouterConfig, pfe: Check) -> CheckReadinessReply {
-    let chassis = config.chassis.clone().unwrap_or_default();
+    let chassis = config.chassis.unwrap_or_default();
     let routing = config.routing.clone().unwrap_or_default();
     let system = config.system.clone().unwrap_or_default();
     let mut checks = vec![pfe];

@@ -1,0 +1,294 @@
+//! Pipes: what stands behind `|` is done here, line by line, so that output of any length passes through.
+
+use std::{collections::VecDeque, path::PathBuf};
+
+use regex::{Regex, RegexBuilder};
+
+use super::{
+    error::CliError,
+    pipe_words::{FORMS, PIPES},
+    sink::Sink,
+};
+
+/// Lines that `last` keeps when no number is given.
+const LAST_DEFAULT: usize = 10;
+/// Most lines that `last` keeps.
+const LAST_MAX: usize = 100_000;
+
+/// A command line taken apart.
+#[derive(Debug)]
+pub struct Line {
+    /// What mgd is asked.
+    pub command: String,
+    /// "json" or "set" when a pipe asks for it.
+    pub display: Option<&'static str>,
+    /// Filters in order.
+    filters: Vec<Filter>,
+    save: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum Filter {
+    Match(Regex),
+    Except(Regex),
+    Count(u64),
+    Last(VecDeque<String>, usize),
+}
+
+impl Line {
+    /// Splits a line at its pipes.
+    pub fn parse(line: &str) -> Result<Self, CliError> {
+        let mut parts = split(line)?.into_iter();
+        let command = parts.next().unwrap_or_default().join(" ");
+        let mut parsed = Self { command, display: None, filters: Vec::new(), save: None };
+        for part in parts {
+            parsed.pipe(&part)?;
+        }
+        Ok(parsed)
+    }
+
+    fn pipe(&mut self, words: &[String]) -> Result<(), CliError> {
+        let Some((first, arguments)) = words.split_first() else {
+            return Err(CliError::Pipe(format!("nothing stands behind |; pipes: {}", names())));
+        };
+        if self.save.is_some() {
+            return Err(CliError::Pipe("save FILE is the last pipe".to_owned()));
+        }
+        let fitting: Vec<_> =
+            PIPES.iter().filter(|pipe| pipe.word == first || pipe.word.starts_with(first.as_str())).collect();
+        let [pipe] = fitting.as_slice() else {
+            return Err(CliError::Pipe(format!("unknown pipe {first:?}; pipes: {}", names())));
+        };
+        let one = || match arguments {
+            [argument] => Ok(argument.as_str()),
+            _ => Err(CliError::Pipe(format!("| {} takes {}", pipe.word, pipe.argument))),
+        };
+        match pipe.word {
+            "match" => self.filters.push(Filter::Match(expression(one()?)?)),
+            "except" => self.filters.push(Filter::Except(expression(one()?)?)),
+            "save" => self.save = Some(PathBuf::from(one()?)),
+            "display" => self.display = Some(form(one()?)?),
+            "last" if arguments.is_empty() => self.filters.push(Filter::Last(VecDeque::new(), LAST_DEFAULT)),
+            "last" => {
+                let number = one()?.parse().ok().filter(|number| (1..=LAST_MAX).contains(number));
+                let number =
+                    number.ok_or_else(|| CliError::Pipe(format!("| last takes a number from 1 to {LAST_MAX}")))?;
+                self.filters.push(Filter::Last(VecDeque::new(), number));
+            }
+            other if !arguments.is_empty() => return Err(CliError::Pipe(format!("| {other} takes nothing"))),
+            "count" => self.filters.push(Filter::Count(0)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where the output goes through the filters.
+    pub fn pipeline(self, terminal: impl FnOnce() -> Sink) -> Result<Pipeline, CliError> {
+        let sink = match &self.save {
+            Some(path) => Sink::file(path)?,
+            None => terminal(),
+        };
+        Ok(Pipeline { filters: self.filters, partial: String::new(), sink, saved: self.save, lines: 0 })
+    }
+}
+
+fn names() -> String {
+    PIPES.map(|pipe| pipe.word).join(", ")
+}
+
+fn expression(text: &str) -> Result<Regex, CliError> {
+    // As in Junos, case does not count.
+    let built = RegexBuilder::new(text).case_insensitive(true).size_limit(1 << 20).build();
+    built.map_err(|error| CliError::Pipe(format!("{text:?} is no regular expression: {error}")))
+}
+
+fn form(text: &str) -> Result<&'static str, CliError> {
+    match FORMS.iter().find(|(word, _)| *word == text) {
+        Some((word, _)) => Ok(word),
+        None if text == "xml" => {
+            Err(CliError::Pipe("| display xml is not built in this version; | display json is".to_owned()))
+        }
+        None => Err(CliError::Pipe(format!("| display takes json or set, not {text:?}"))),
+    }
+}
+
+/// Words by pipe; quotes keep spaces and `|` in a word.
+fn split(line: &str) -> Result<Vec<Vec<String>>, CliError> {
+    let mut parts = vec![Vec::new()];
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    let end = |word: &mut Option<String>, parts: &mut Vec<Vec<String>>| {
+        if let (Some(word), Some(part)) = (word.take(), parts.last_mut()) {
+            part.push(word);
+        }
+    };
+    for character in line.chars() {
+        match character {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '|' if !quoted => {
+                end(&mut word, &mut parts);
+                parts.push(Vec::new());
+            }
+            character if character.is_whitespace() && !quoted => end(&mut word, &mut parts),
+            character => word.get_or_insert_default().push(character),
+        }
+    }
+    if quoted {
+        return Err(CliError::Pipe("the closing quote is missing".to_owned()));
+    }
+    end(&mut word, &mut parts);
+    Ok(parts)
+}
+
+/// Output on its way.
+pub struct Pipeline {
+    filters: Vec<Filter>,
+    partial: String,
+    sink: Sink,
+    saved: Option<PathBuf>,
+    lines: u64,
+}
+
+impl Pipeline {
+    /// Takes output in pieces of any size.
+    pub fn write(&mut self, text: &str) -> Result<(), CliError> {
+        if self.filters.is_empty() && self.saved.is_none() {
+            self.sink.write(text)?;
+            return self.sink.flush();
+        }
+        self.partial.push_str(text);
+        let whole = self.partial.rfind('\n').map_or(0, |end| end + 1);
+        let rest = self.partial.split_off(whole);
+        let lines = std::mem::replace(&mut self.partial, rest);
+        for line in lines.lines() {
+            self.line(0, line)?;
+        }
+        Ok(())
+    }
+
+    /// A line into the filters from one on.
+    fn line(&mut self, from: usize, line: &str) -> Result<(), CliError> {
+        for filter in self.filters.iter_mut().skip(from) {
+            match filter {
+                Filter::Match(expression) if expression.is_match(line) => {}
+                Filter::Except(expression) if !expression.is_match(line) => {}
+                Filter::Match(_) | Filter::Except(_) => return Ok(()),
+                Filter::Count(count) => {
+                    *count += 1;
+                    return Ok(());
+                }
+                Filter::Last(kept, number) => {
+                    if kept.len() >= *number {
+                        kept.pop_front();
+                    }
+                    kept.push_back(line.to_owned());
+                    return Ok(());
+                }
+            }
+        }
+        self.lines += 1;
+        self.sink.write(&format!("{line}\n"))
+    }
+
+    /// The end of the output: what filters held back comes now.
+    pub fn finish(mut self) -> Result<(), CliError> {
+        let partial = std::mem::take(&mut self.partial);
+        if !partial.is_empty() {
+            self.line(0, &partial)?;
+        }
+        for index in 0..self.filters.len() {
+            let held: Vec<String> = match self.filters.get_mut(index) {
+                Some(Filter::Count(count)) => vec![format!("Count: {count} lines")],
+                Some(Filter::Last(kept, _)) => std::mem::take(kept).into(),
+                _ => continue,
+            };
+            for line in held {
+                self.line(index + 1, &line)?;
+            }
+        }
+        self.sink.flush()?;
+        if let Some(path) = self.saved {
+            println!("Wrote {} lines to {}", self.lines, path.display());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, io, rc::Rc};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Rc<RefCell<Vec<u8>>>);
+
+    impl io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn through(line: &str, pieces: &[&str]) -> String {
+        let shared = Shared::default();
+        let output = shared.clone();
+        let mut pipeline = Line::parse(line).unwrap().pipeline(|| Sink::writer(output)).unwrap();
+        for piece in pieces {
+            pipeline.write(piece).unwrap();
+        }
+        pipeline.finish().unwrap();
+        let bytes = shared.0.borrow().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    const TEXT: [&str; 3] = ["alpha\nBe", "ta\ngamma\n", "delta"];
+
+    #[test]
+    fn filters_see_whole_lines_whatever_the_pieces() {
+        assert_eq!(through("x", &TEXT), "alpha\nBeta\ngamma\ndelta");
+        assert_eq!(through("x | match ^be", &TEXT), "Beta\n");
+        assert_eq!(through("x | except a$", &TEXT), "");
+        assert_eq!(through("x | match \"a|m\" | except beta | count", &TEXT), "Count: 3 lines\n");
+        assert_eq!(through("x | last 2", &TEXT), "gamma\ndelta\n");
+        assert_eq!(through("x | last 3 | match g", &TEXT), "gamma\n");
+        assert_eq!(through("x | no-more", &TEXT), "alpha\nBeta\ngamma\ndelta");
+        assert_eq!(through("x | count | count", &TEXT), "Count: 1 lines\n");
+    }
+
+    #[test]
+    fn save_writes_the_file_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        assert_eq!(through(&format!("x | match a | save {}", path.display()), &TEXT), "");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "alpha\nBeta\ngamma\ndelta\n");
+    }
+
+    #[test]
+    fn the_command_and_its_form() {
+        let line = Line::parse("show  configuration | display set | no").unwrap();
+        assert_eq!((line.command.as_str(), line.display), ("show configuration", Some("set")));
+    }
+
+    #[test]
+    fn refusals() {
+        let refusal = |line: &str| Line::parse(line).unwrap_err().to_string();
+        assert!(refusal("x | display xml").contains("not built"));
+        assert!(refusal("x | display yaml").contains("json or set"));
+        assert!(refusal("x | grep a").contains("unknown pipe \"grep\"; pipes: count, display"));
+        assert!(refusal("x |").contains("nothing stands behind |"));
+        assert!(refusal("x | match [").contains("no regular expression"));
+        assert!(refusal("x | match").contains("takes <expression>"));
+        assert!(refusal("x | last 0").contains("number"));
+        assert!(refusal("x | count 3").contains("takes nothing"));
+        assert!(refusal("x | save a | count").contains("last pipe"));
+        assert!(refusal("x | match \"a").contains("closing quote"));
+    }
+}

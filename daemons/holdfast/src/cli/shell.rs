@@ -1,0 +1,316 @@
+//! One command from the line to the exit code.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    os::fd::AsFd as _,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use holdfast_ipc::RunDir;
+use holdfast_proto::v1::{
+    CompleteReply, CompleteRequest, ExecuteEvent, ExecuteRequest, execute_event::Event,
+    management_client::ManagementClient,
+};
+use tokio::runtime::Runtime;
+use tonic::{Status, Streaming, transport::Channel};
+
+use super::{
+    error::CliError,
+    follow,
+    pipe::{Line, Pipeline},
+    sink::Sink,
+};
+
+/// How long a management process that is being replaced is waited for.
+const MANAGEMENT_PATIENCE: Duration = Duration::from_secs(15);
+/// Between two tries to reach it.
+const RETRY: Duration = Duration::from_millis(100);
+/// How long a piece of an answer may take; mgd itself is patient for 10 s with each process it asks.
+const PIECE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long completion may hold up the terminal.
+const COMPLETION_DEADLINE: Duration = Duration::from_secs(1);
+/// How often the terminal is looked at while an answer is awaited.
+const TERMINAL_POLL: Duration = Duration::from_millis(20);
+/// Largest message of an answer.
+const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: stable keys.
+    Json,
+}
+
+/// A runtime that does not wait for a read from standard input which nobody will answer.
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.0.as_ref().map(|runtime| runtime.block_on(future))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A router and a way to print.
+#[derive(Clone)]
+pub struct Shell {
+    /// Whose sockets are used.
+    pub run_dir: RunDir,
+    runtime: Arc<Background>,
+    format: Format,
+    /// The run being watched; 0: none.
+    following: Arc<AtomicU64>,
+    /// Who asks, as chassisd writes it into its journal.
+    pub user: String,
+}
+
+/// How an answer ended.
+enum End {
+    Done,
+    Confirm(String),
+    Follow(u64),
+}
+
+impl Shell {
+    /// Nothing is connected yet.
+    pub fn new(run_dir: &Path, format: Format) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+        let user = user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name);
+        let runtime = Arc::new(Background(Some(runtime)));
+        Ok(Self { run_dir: RunDir::new(run_dir), runtime, format, following: Arc::default(), user })
+    }
+
+    /// Carries out one line with its pipes; prints what went wrong; says whether it was a success.
+    pub fn run_line(&self, line: &str) -> bool {
+        self.following.store(0, Ordering::Relaxed);
+        let outcome = self.runtime.block_on(async {
+            tokio::select! {
+                outcome = self.line(line) => outcome,
+                _ = tokio::signal::ctrl_c() => Err(match self.following.load(Ordering::Relaxed) {
+                    0 => CliError::Interrupted,
+                    run_id => CliError::StoppedWatching { run_id },
+                }),
+            }
+        });
+        match outcome.unwrap_or(Err(CliError::Interrupted)) {
+            Ok(()) => true,
+            Err(error) if error.is_closed_pipe() => true,
+            Err(CliError::NotConfirmed) => {
+                println!("{}", CliError::NotConfirmed);
+                false
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                false
+            }
+        }
+    }
+
+    async fn line(&self, line: &str) -> Result<(), CliError> {
+        let line = Line::parse(line)?;
+        let command = line.command.clone();
+        let format = line.display.unwrap_or(match self.format {
+            Format::Text => "text",
+            Format::Json => "json",
+        });
+        let mut pipeline = line.pipeline(Sink::stdout)?;
+        let outcome = self.command(&command, format, &mut pipeline).await;
+        // A failure may come after output: that is shown all the same.
+        pipeline.finish()?;
+        outcome
+    }
+
+    async fn command(&self, command: &str, format: &str, pipeline: &mut Pipeline) -> Result<(), CliError> {
+        let mut end = self.execute(command, format, false, pipeline).await?;
+        if let End::Confirm(question) = &end {
+            if !confirmed(question).await {
+                return Err(CliError::NotConfirmed);
+            }
+            end = self.execute(command, format, true, pipeline).await?;
+        }
+        match end {
+            End::Done => Ok(()),
+            End::Confirm(question) => Err(CliError::Refused(format!("asked again after the answer: {question}"))),
+            End::Follow(run_id) => {
+                self.following.store(run_id, Ordering::Relaxed);
+                follow::follow(&self.run_dir, run_id, format == "json", pipeline).await
+            }
+        }
+    }
+
+    /// A command that changes nothing is asked again when mgd was replaced before it gave an answer.
+    async fn execute(
+        &self,
+        command: &str,
+        format: &str,
+        confirmed: bool,
+        pipeline: &mut Pipeline,
+    ) -> Result<End, CliError> {
+        let request =
+            ExecuteRequest { line: command.to_owned(), format: format.to_owned(), confirmed, user: self.user.clone() };
+        let repeatable = command.trim_start().starts_with("sh");
+        let started = Instant::now();
+        loop {
+            let channel = self.connect(started).await?;
+            let mut client = ManagementClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+            let mut answered = false;
+            let attempt = async {
+                let mut events = client.execute(request.clone()).await?.into_inner();
+                self.events(&mut events, pipeline, &mut answered).await
+            };
+            match attempt.await {
+                Ok(end) => return end,
+                Err(status) if repeatable && !answered && started.elapsed() < MANAGEMENT_PATIENCE => {
+                    tokio::time::sleep(RETRY).await;
+                    drop(status);
+                }
+                Err(status) => return Err(CliError::BrokenOff(status.message().to_owned())),
+            }
+        }
+    }
+
+    async fn events(
+        &self,
+        events: &mut Streaming<ExecuteEvent>,
+        pipeline: &mut Pipeline,
+        answered: &mut bool,
+    ) -> Result<Result<End, CliError>, Status> {
+        loop {
+            let event = match tokio::time::timeout(PIECE_DEADLINE, events.message()).await {
+                Ok(event) => event?,
+                Err(_) => {
+                    return Err(Status::deadline_exceeded(format!("nothing came for {} s", PIECE_DEADLINE.as_secs())));
+                }
+            };
+            let Some(event) = event else { return Err(Status::unavailable("mgd ended")) };
+            *answered = true;
+            match event.event {
+                Some(Event::Output(text)) => {
+                    if let Err(error) = pipeline.write(&text) {
+                        return Ok(Err(error));
+                    }
+                }
+                Some(Event::Error(error)) => return Ok(Err(CliError::Refused(error.message))),
+                Some(Event::Confirm(confirm)) => return Ok(Ok(End::Confirm(confirm.question))),
+                Some(Event::Follow(follow)) => return Ok(Ok(End::Follow(follow.run_id))),
+                Some(Event::Done(_)) => return Ok(Ok(End::Done)),
+                // A kind of event that a newer mgd may have.
+                None => {}
+            }
+        }
+    }
+
+    /// A new connection for each command: the primary may have changed since the last one.
+    async fn connect(&self, started: Instant) -> Result<Channel, CliError> {
+        let socket = self.run_dir.master_management_socket();
+        loop {
+            let refused = match holdfast_ipc::connect(&socket, Duration::ZERO).await {
+                Ok(channel) => return Ok(channel),
+                Err(error) => error.to_string(),
+            };
+            if holdfast_ipc::connect(&self.run_dir.chassis_socket(), Duration::ZERO).await.is_err() {
+                return Err(CliError::NoRouter { run_dir: self.run_dir.path().to_owned() });
+            }
+            if started.elapsed() >= MANAGEMENT_PATIENCE {
+                let (run_dir, seconds) = (self.run_dir.path().to_owned(), MANAGEMENT_PATIENCE.as_secs());
+                return Err(CliError::NoAnswer { run_dir, seconds, reason: refused });
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Asks mgd what may stand at the cursor; nothing when it does not answer at once.
+    pub fn complete(&self, line: &str, cursor: usize) -> CompleteReply {
+        let request = CompleteRequest { line: line.to_owned(), cursor: u32::try_from(cursor).unwrap_or(u32::MAX) };
+        let reply = self.runtime.block_on(async {
+            let mut client = ManagementClient::new(holdfast_ipc::channel(&self.run_dir.master_management_socket()));
+            let reply = tokio::time::timeout(COMPLETION_DEADLINE, client.complete(request)).await;
+            reply.ok().and_then(Result::ok).map(tonic::Response::into_inner)
+        });
+        reply.flatten().unwrap_or_default()
+    }
+
+    /// The router's configured name, else the machine's.
+    pub fn host_name(&self) -> String {
+        let configured = self.runtime.block_on(async {
+            let mut client = ManagementClient::new(holdfast_ipc::channel(&self.run_dir.master_management_socket()))
+                .max_decoding_message_size(MESSAGE_BYTES_MAX);
+            let request =
+                ExecuteRequest { line: "show version".to_owned(), format: "json".to_owned(), ..Default::default() };
+            let answer = tokio::time::timeout(COMPLETION_DEADLINE, async {
+                let mut events = client.execute(request).await.ok()?.into_inner();
+                match events.message().await.ok()??.event? {
+                    Event::Output(json) => serde_json::from_str::<serde_json::Value>(&json).ok(),
+                    _ => None,
+                }
+            });
+            answer.await.ok().flatten()?.get("host_name")?.as_str().map(str::to_owned)
+        });
+        let machine = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        configured.flatten().filter(|name| !name.is_empty()).unwrap_or_else(machine)
+    }
+
+    /// Whether a router is there at all.
+    pub fn check_router(&self) -> Result<(), CliError> {
+        self.runtime.block_on(self.connect(Instant::now())).map_or(Ok(()), |connected| connected.map(drop))
+    }
+}
+
+/// Asks on the terminal, or reads a line from whatever stands in its place. Everything but yes is no.
+async fn confirmed(question: &str) -> bool {
+    print!("{question}");
+    let _ = io::stdout().flush();
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        // A thread left reading after Ctrl-C would steal the editor's next line; so it is only read what is there.
+        while !readable() {
+            tokio::time::sleep(TERMINAL_POLL).await;
+        }
+        let mut answer = String::new();
+        return stdin.read_line(&mut answer).is_ok() && is_yes(&answer);
+    }
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
+    is_yes(&answer)
+}
+
+/// Whether the terminal has a line, or its end, for us.
+fn readable() -> bool {
+    let stdin = io::stdin();
+    let mut ready = [nix::poll::PollFd::new(stdin.as_fd(), nix::poll::PollFlags::POLLIN)];
+    !matches!(nix::poll::poll(&mut ready, nix::poll::PollTimeout::ZERO), Ok(0))
+}
+
+/// Whether an answer means yes.
+pub fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(["yes", "y\n", " YES \n"].iter().all(|answer| is_yes(answer)));
+        assert!(["", "no", "n", "yess", "ye"].iter().all(|answer| !is_yes(answer)));
+    }
+}

@@ -1,0 +1,129 @@
+//! `holdfast cli` as a process: output, exit codes, the question, a run that survives its mgd, the terminal.
+
+#[path = "cli/fakes.rs"]
+mod fakes;
+#[path = "cli/terminal.rs"]
+mod terminal;
+
+use std::{
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
+
+use fakes::Router;
+
+fn cli(router: &Router, arguments: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["cli", "--run-dir"])
+        .arg(router.run_dir())
+        .args(arguments)
+        .env("HOME", router.run_dir())
+        .env("TZ", "UTC")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn one_command_prints_and_succeeds() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "show version"], "");
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout), "line one\nline two\n");
+    let output = cli(&router, &["-c", "show version | match TWO | count"], "");
+    assert_eq!(text(&output.stdout), "Count: 1 lines\n");
+    let output = cli(&router, &["-c", "show version", "--format", "json"], "");
+    assert_eq!(text(&output.stdout), "{\"host_name\": \"r1\"}\n");
+    let output = cli(&router, &["-c", "show version | display json"], "");
+    assert_eq!(text(&output.stdout), "{\"host_name\": \"r1\"}\n");
+}
+
+#[test]
+fn refusals_go_to_standard_error_with_a_code() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "show nonsense"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "error: syntax error at \"nonsense\"\n");
+    let output = cli(&router, &["-c", "show chassis in-service-upgrade report"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("a report\n", "error: run 7: undone\n"));
+    let output = cli(&router, &["-c", "show version | display xml"], "");
+    assert!(!output.status.success() && text(&output.stderr).contains("not built"));
+}
+
+#[test]
+fn without_a_router_it_says_how_to_start_one() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&["-c", "show version"][..], &[]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args(["cli", "--run-dir"])
+            .arg(directory.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let message =
+            format!("no router runs in {}; start one with: holdfast start --config FILE", directory.path().display());
+        assert!(text(&output.stderr).contains(&message), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_run_is_followed_through_breaks_to_its_end() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "request system reboot in-service"], "yes\n");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let expected = "Reboot the system ? [yes,no] [Feb 22 02:37:04]:ISSU: line 1\n[Feb 22 02:37:04]:ISSU: line 2\n[Feb 22 02:37:04]:ISSU: line 3\nline 4\n";
+    assert_eq!(text(&output.stdout), expected);
+    let output = cli(&router, &["-c", "request system reboot in-service no-confirm", "--format", "json"], "");
+    let sequences: Vec<u64> = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["sequence"].as_u64().unwrap())
+        .collect();
+    assert_eq!(sequences, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_run_that_fails_is_a_failure() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "request system reboot in-service force no-confirm"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("error: run 9: undone, nothing lost"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn everything_but_yes_cancels() {
+    let router = Router::start();
+    for answer in ["", "no\n", "maybe\n"] {
+        let output = cli(&router, &["-c", "request system reboot in-service"], answer);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(&output.stdout), "Reboot the system ? [yes,no] Reboot cancelled\n");
+    }
+}
+
+#[test]
+fn a_show_command_is_asked_again_when_mgd_was_replaced() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "show system uptime"], "");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "answered at try 3\n");
+}
+
+#[test]
+fn lines_from_a_pipe_are_carried_out_in_turn() {
+    let router = Router::start();
+    let input = "show version\n\nrequest system reboot in-service\nno\nshow nonsense\nexit\nshow version\n";
+    let output = cli(&router, &[], input);
+    assert_eq!(text(&output.stdout).matches("line one").count(), 1, "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("Reboot cancelled"), "{}", text(&output.stdout));
+    assert!(!output.status.success(), "the last command failed");
+}

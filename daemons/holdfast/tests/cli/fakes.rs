@@ -1,0 +1,182 @@
+//! An mgd and a chassisd that answer the few lines these tests send.
+
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use holdfast_proto::v1::{execute_event::Event, *};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, transport::Server};
+
+type Answer<T> = Result<Response<T>, Status>;
+type Items<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn items<T: Send + 'static>(values: Vec<Result<T, Status>>) -> Answer<Items<T>> {
+    Ok(Response::new(Box::pin(tokio_stream::iter(values))))
+}
+
+#[derive(Default)]
+struct Management {
+    tries: AtomicU32,
+}
+
+#[tonic::async_trait]
+impl management_server::Management for Management {
+    type ExecuteStream = Items<ExecuteEvent>;
+    type SubscribeConfigurationStream = Items<RouterConfig>;
+
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Answer<Items<ExecuteEvent>> {
+        let request = request.into_inner();
+        let output = |text: &str| Event::Output(text.to_owned());
+        let error = |message: &str| Event::Error(ExecuteError { message: message.to_owned() });
+        let events = match (request.line.as_str(), request.format.as_str()) {
+            ("show version", "json") => vec![output("{\"host_name\": \"r1\"}\n"), Event::Done(ExecuteDone {})],
+            ("show version", _) => vec![output("line one\nline"), output(" two\n"), Event::Done(ExecuteDone {})],
+            ("show system uptime", _) => {
+                let attempt = self.tries.fetch_add(1, Ordering::Relaxed) + 1;
+                if attempt < 3 {
+                    return items(vec![Err(Status::unavailable("this mgd is being replaced"))]);
+                }
+                vec![output(&format!("answered at try {attempt}\n")), Event::Done(ExecuteDone {})]
+            }
+            ("show chassis in-service-upgrade report", _) => vec![output("a report\n"), error("run 7: undone")],
+            ("request system reboot in-service", _) if !request.confirmed => {
+                vec![Event::Confirm(ExecuteConfirm { question: "Reboot the system ? [yes,no] ".to_owned() })]
+            }
+            ("request system reboot in-service force no-confirm", _) => {
+                vec![Event::Follow(ExecuteFollow { run_id: 9 })]
+            }
+            (line, _) if line.starts_with("request system reboot in-service") => {
+                vec![Event::Follow(ExecuteFollow { run_id: 8 })]
+            }
+            (line, _) => vec![error(&format!("syntax error at {:?}", line.split(' ').next_back().unwrap()))],
+        };
+        items(events.into_iter().map(|event| Ok(ExecuteEvent { event: Some(event) })).collect())
+    }
+
+    async fn complete(&self, request: Request<CompleteRequest>) -> Answer<CompleteReply> {
+        let line = request.into_inner().line;
+        let completion = |word: &str, help: &str| Completion { word: word.into(), help: help.into(), literal: true };
+        let reply = match line.as_str() {
+            "sho" => CompleteReply {
+                completions: vec![completion("show", "Show system information")],
+                start: 0,
+                executable: false,
+            },
+            "show " => CompleteReply {
+                completions: vec![completion("bgp", "About BGP"), completion("version", "About versions")],
+                start: 5,
+                executable: false,
+            },
+            "show v" => CompleteReply {
+                completions: vec![completion("version", "About versions")],
+                start: 5,
+                executable: false,
+            },
+            _ => CompleteReply { start: line.len() as u32, executable: true, ..Default::default() },
+        };
+        Ok(Response::new(reply))
+    }
+
+    async fn subscribe_configuration(&self, _: Request<SubscribeConfigurationRequest>) -> Answer<Items<RouterConfig>> {
+        Err(Status::unimplemented(""))
+    }
+    async fn report_applied(&self, _: Request<ReportAppliedRequest>) -> Answer<ReportAppliedReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn get_configuration(&self, _: Request<GetConfigurationRequest>) -> Answer<GetConfigurationReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn check_readiness(&self, _: Request<CheckReadinessRequest>) -> Answer<CheckReadinessReply> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+struct Chassis;
+
+#[tonic::async_trait]
+impl chassis_server::Chassis for Chassis {
+    type FollowRunStream = Items<RunEvent>;
+
+    /// Breaks after every event but the last, and repeats one that was sent before.
+    async fn follow_run(&self, request: Request<FollowRunRequest>) -> Answer<Items<RunEvent>> {
+        let FollowRunRequest { run_id, from_sequence } = request.into_inner();
+        let event = |sequence: u64| RunEvent {
+            run_id,
+            sequence,
+            unix_ms: 1_708_569_424_000,
+            line: format!("line {sequence}"),
+            stamped: sequence < 4,
+            ended: sequence == 4,
+            success: sequence == 4 && run_id == 8,
+            verdict: if sequence == 4 { "undone, nothing lost".into() } else { String::new() },
+            ..Default::default()
+        };
+        let repeated = from_sequence.saturating_sub(1).max(1);
+        let broken = Err(Status::unavailable("chassisd was replaced"));
+        items(vec![Ok(event(repeated)), Ok(event(from_sequence)), broken])
+    }
+
+    async fn get_chassis(&self, _: Request<GetChassisRequest>) -> Answer<ChassisState> {
+        Err(Status::unimplemented(""))
+    }
+    async fn start_run(&self, _: Request<StartRunRequest>) -> Answer<StartRunReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn abort_run(&self, _: Request<AbortRunRequest>) -> Answer<AbortRunReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn get_run(&self, _: Request<GetRunRequest>) -> Answer<RunState> {
+        Err(Status::unimplemented(""))
+    }
+    async fn get_report(&self, _: Request<GetReportRequest>) -> Answer<RunReport> {
+        Err(Status::unimplemented(""))
+    }
+    async fn list_runs(&self, _: Request<ListRunsRequest>) -> Answer<ListRunsReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn restart_process(&self, _: Request<RestartProcessRequest>) -> Answer<RestartProcessReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn stop(&self, _: Request<StopRequest>) -> Answer<StopReply> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+/// The fakes on sockets of a temporary run-dir, served by a thread that ends with the test's process.
+pub struct Router {
+    directory: tempfile::TempDir,
+}
+
+impl Router {
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let serving = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let run_dir = holdfast_ipc::RunDir::new(directory.path());
+        let mgd = run_dir.daemon_socket("re0", "mgd");
+        let (ready, started) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            serving.block_on(async move {
+                let management = holdfast_ipc::bind(&mgd).unwrap();
+                std::os::unix::fs::symlink("re0/mgd.sock", run_dir.master_management_socket()).unwrap();
+                let chassis = holdfast_ipc::bind(&run_dir.chassis_socket()).unwrap();
+                let service = management_server::ManagementServer::new(Management::default());
+                let first =
+                    holdfast_ipc::serve(management, Server::builder().add_service(service), std::future::pending());
+                let service = chassis_server::ChassisServer::new(Chassis);
+                let second =
+                    holdfast_ipc::serve(chassis, Server::builder().add_service(service), std::future::pending());
+                ready.send(()).unwrap();
+                let _ = tokio::join!(first, second);
+            });
+        });
+        started.recv().unwrap();
+        Self { directory }
+    }
+
+    pub fn run_dir(&self) -> PathBuf {
+        Path::new(self.directory.path()).to_owned()
+    }
+}
