@@ -15,6 +15,7 @@
 //! Trust a length. Every message goes through [`wire`], which survives arbitrary bytes.
 
 mod address;
+mod async_monitor;
 mod batch;
 mod link;
 mod monitor;
@@ -28,6 +29,7 @@ pub mod wire;
 mod robustness_tests;
 
 pub use address::Address;
+pub use async_monitor::AsyncMonitor;
 pub use batch::{BATCH_MESSAGES_MAX, Batch, BatchOutcome, Failure};
 pub use link::{Counters, Link, LinkChange};
 pub use monitor::{Event, Monitor};

@@ -1,0 +1,121 @@
+//! The configuration of the interfaces: read, compared, applied, answered.
+
+use std::time::Instant;
+
+use holdfast_proto::v1::{self, Role};
+
+use super::Agent;
+use crate::interface_plan;
+use crate::limits::{INTERFACE_PASSES_MAX, RETRY_DELAY};
+use crate::writer::{Done, Job};
+
+impl Agent {
+    /// A committed configuration has come.
+    pub(super) fn configure(&mut self, configuration: &v1::RouterConfig) {
+        let commit_id = configuration.commit_id;
+        match interface_plan::read(&configuration.interfaces) {
+            Ok(interfaces) => {
+                if self.configuration.interfaces.as_ref() != Some(&interfaces) {
+                    self.configuration.settled.clear();
+                }
+                self.configuration.commit_id = commit_id;
+                self.configuration.interfaces = Some(interfaces);
+                self.configuration.answered = false;
+                self.configuration.passes = 0;
+                self.apply_configuration();
+            }
+            Err(why) => {
+                tracing::error!("configuration {commit_id} cannot be applied: {why}");
+                self.answer(commit_id, false, why);
+            }
+        }
+    }
+
+    fn answer(&mut self, commit_id: u64, ok: bool, message: String) {
+        let report = v1::ReportAppliedRequest { daemon: "pfed".into(), commit_id, ok, message };
+        self.report.send_replace(Some(report));
+    }
+
+    /// One pass: compares, and writes the difference. Its end leads to the next one, until nothing differs.
+    pub(super) fn apply_configuration(&mut self) {
+        if !self.loaded || self.configuration.under_way.is_some() || self.ending.is_some() {
+            return;
+        }
+        let Some(interfaces) = &self.configuration.interfaces else { return };
+        if self.role != Role::Primary {
+            // Noted. What it asks for is in the kernel already, by the primary's hand.
+            self.configuration_applied(String::new());
+            return;
+        }
+        let planned = interface_plan::plan(interfaces, &self.links, &mut self.configuration.settled);
+        let missing = interface_plan::missing(interfaces, &self.links);
+        if planned.batch.is_empty() {
+            let names = missing.join(", ");
+            let note = if missing.is_empty() { names } else { format!("interfaces that do not exist (yet): {names}") };
+            self.configuration_applied(note);
+            return;
+        }
+        if self.configuration.passes >= INTERFACE_PASSES_MAX {
+            self.configuration_failed();
+            return;
+        }
+        self.configuration.passes += 1;
+        self.configuration.failures.clear();
+        tracing::info!("interfaces: {} changes", planned.memos.len());
+        self.planned_serial += 1;
+        self.configuration.under_way = Some(self.planned_serial);
+        self.outgoing.push_back(Job { serial: self.planned_serial, planned });
+    }
+
+    /// The kernel has answered a pass: look what is there now.
+    pub(super) fn interfaces_done(&mut self, done: &Done) {
+        self.configuration.under_way = None;
+        for failure in &done.outcome.failures {
+            // EEXIST and EADDRNOTAVAIL: it is so already.
+            if failure.errno == libc::EEXIST || failure.errno == libc::EADDRNOTAVAIL {
+                continue;
+            }
+            let what = match done.memos.get(failure.index) {
+                Some(crate::fib::Memo::Interface(what)) => what.as_str(),
+                _ => "a change to an interface",
+            };
+            let error = format!("{what}: {}", failure.reason());
+            tracing::warn!("{error}");
+            self.configuration.failures.push(error);
+        }
+        if let Err(error) = self.refresh_interfaces() {
+            self.want_load(&error.to_string());
+        }
+        match self.configuration.failures.is_empty() {
+            true => self.apply_configuration(),
+            false => self.configuration_failed(),
+        }
+    }
+
+    fn configuration_applied(&mut self, note: String) {
+        if std::mem::replace(&mut self.configuration.answered, true) {
+            return;
+        }
+        let commit_id = self.configuration.commit_id;
+        match note.is_empty() {
+            true => tracing::info!("configuration {commit_id} is in force"),
+            false => tracing::warn!("configuration {commit_id} is in force; {note}"),
+        }
+        self.answer(commit_id, true, note);
+    }
+
+    /// What could not be applied is reported, and tried again later.
+    fn configuration_failed(&mut self) {
+        let commit_id = self.configuration.commit_id;
+        if !std::mem::replace(&mut self.configuration.answered, true) {
+            let why = match self.configuration.failures.is_empty() {
+                true => "somebody else keeps changing the interfaces".to_owned(),
+                false => self.configuration.failures.join("; "),
+            };
+            self.answer(commit_id, false, why);
+        }
+        self.configuration.passes = 0;
+        self.configuration.settled.clear();
+        self.configuration.due = Some(Instant::now() + RETRY_DELAY);
+    }
+}

@@ -1,0 +1,180 @@
+//! The `Program` stream: what rpd desires, batch by batch, each acknowledged once it is in force.
+//!
+//! There is one stream at a time; a new one takes the place of the old. When a stream ends, what it said stays desired,
+//! until the next one has sent its whole table.
+//!
+//! Fencing: a stream begins with an epoch not older than ours. rpd learns of a new epoch a moment after us, so batches
+//! that it sent before that moment, on the stream that it had then, are still taken; on every stream the epoch only rises.
+
+use std::collections::VecDeque;
+
+use holdfast_proto::v1::{self, Role};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::Agent;
+use super::write::Reason;
+use crate::fib::Plan;
+use crate::limits::{ACK_QUEUE, PLANNED_BATCHES_MAX};
+use crate::request::ProgramEnds;
+
+/// An acknowledgement that waits until its batch is in force.
+#[derive(Debug)]
+struct Pending {
+    /// The last of its batches for the kernel.
+    serial: u64,
+    /// The comparison of both tables must end first.
+    waits_for_reconcile: bool,
+    ack: v1::FibAck,
+}
+
+/// The stream.
+#[derive(Debug)]
+pub struct Stream {
+    pub(super) batches: mpsc::Receiver<v1::FibBatch>,
+    acks: mpsc::Sender<Result<v1::FibAck, Status>>,
+    /// Batches of an older epoch are refused; `None` before the first batch.
+    epoch: Option<u64>,
+    /// Its table has been received as a whole.
+    complete: bool,
+    pending: VecDeque<Pending>,
+}
+
+impl Agent {
+    /// A new stream takes the place of the old one.
+    pub(super) fn open_stream(&mut self, ends: ProgramEnds) {
+        if let Some(old) = self.stream.take() {
+            let _ = old.acks.try_send(Err(Status::aborted("another Program stream has taken the place of this one")));
+        }
+        let ProgramEnds { batches, acks } = ends;
+        self.stream = Some(Stream { batches, acks, epoch: None, complete: false, pending: VecDeque::new() });
+    }
+
+    /// Whether the next batch may be taken: there is room for its writes and its acknowledgement.
+    pub(super) fn can_program(&self) -> bool {
+        let may_note = self.role != Role::Primary || (self.is_writing() && self.reconcile.is_none());
+        let stream = self.stream.as_ref();
+        let has_room = stream.is_some_and(|stream| stream.pending.len() < ACK_QUEUE / 2 && stream.acks.capacity() > 0);
+        may_note && has_room && self.outgoing.len() < PLANNED_BATCHES_MAX && self.ending.is_none()
+    }
+
+    pub(super) fn handle_batch(&mut self, batch: Option<v1::FibBatch>) {
+        let Some(batch) = batch else {
+            // What is pending is written all the same; there is nobody to hear of it.
+            tracing::info!("rpd's Program stream has ended; what it desired stays");
+            self.stream = None;
+            return;
+        };
+        if let Err(status) = self.check_epoch(&batch) {
+            tracing::warn!("{}", status.message());
+            if let Some(stream) = self.stream.take() {
+                let _ = stream.acks.try_send(Err(status));
+            }
+            return;
+        }
+        let mut ack = v1::FibAck { sequence: batch.sequence, ..Default::default() };
+        let plan = self.note(&batch, &mut ack);
+        self.push_plan(plan);
+        if batch.end_of_sync {
+            self.end_of_sync();
+        }
+        let waits_for_reconcile = self.reconcile.is_some();
+        let serial = self.planned_serial;
+        if let Some(stream) = &mut self.stream {
+            stream.complete |= batch.end_of_sync;
+            ack.synchronized = stream.complete;
+            stream.pending.push_back(Pending { serial, waits_for_reconcile, ack });
+        }
+    }
+
+    fn check_epoch(&mut self, batch: &v1::FibBatch) -> Result<(), Status> {
+        let own = self.epoch;
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let least = stream.epoch.unwrap_or(own);
+        if batch.epoch < least {
+            return Err(Status::failed_precondition(format!(
+                "batch {} of epoch {} refused: epoch {least} is in force; its sender is not the primary any more",
+                batch.sequence, batch.epoch
+            )));
+        }
+        if stream.epoch.replace(batch.epoch).is_none() {
+            self.fib.begin_stream();
+        }
+        Ok(())
+    }
+
+    /// Notes what a batch says, and plans it where we write.
+    fn note(&mut self, batch: &v1::FibBatch, ack: &mut v1::FibAck) -> Plan {
+        let mut plan = Plan::default();
+        let writing = self.is_writing();
+        let mut failed = |result: Result<(), String>| {
+            if let Err(why) = result {
+                ack.failed += 1;
+                if ack.first_error.is_empty() {
+                    ack.first_error = why;
+                }
+            }
+        };
+        for definition in &batch.nexthops {
+            failed(self.fib.define_nexthop(definition));
+        }
+        for route in &batch.routes {
+            failed(self.fib.want_route(route, writing.then_some(&mut plan)));
+        }
+        for id in &batch.nexthops_released {
+            self.fib.release_nexthop(*id);
+        }
+        plan
+    }
+
+    fn end_of_sync(&mut self) {
+        self.fib.end_of_sync();
+        let pending = self.fib.pending_writes();
+        let kib = self.fib.memory_bytes() / 1024;
+        let [routes, routes6] = crate::fib::FAMILIES.map(|family| self.fib.desired_digest(family).entries);
+        tracing::info!(
+            "rpd's table is complete: {routes} IPv4 and {routes6} IPv6 routes desired, {pending} still differ; {kib} KiB of tables"
+        );
+        self.begin_reconcile(Reason::Synchronized);
+    }
+
+    /// A batch for the kernel had failures: the acknowledgement that it belongs to tells.
+    pub(super) fn blame(&mut self, serial: u64, failed: u64, first_error: Option<&str>) {
+        let Some(stream) = &mut self.stream else { return };
+        if let Some(pending) = stream.pending.iter_mut().find(|pending| pending.serial >= serial) {
+            pending.ack.failed += failed as u32;
+            if let Some(error) = first_error.filter(|_| pending.ack.first_error.is_empty()) {
+                pending.ack.first_error = error.into();
+            }
+        }
+    }
+
+    /// The comparison has planned everything: who waited for it waits for its last batch now.
+    pub(super) fn reconciled(&mut self) {
+        let serial = self.planned_serial;
+        for pending in self.stream.iter_mut().flat_map(|stream| &mut stream.pending) {
+            if std::mem::take(&mut pending.waits_for_reconcile) {
+                pending.serial = serial;
+            }
+        }
+    }
+
+    /// Sends the acknowledgements whose batches are in force (or noted, where nothing is written).
+    pub(super) fn answer_acks(&mut self) {
+        let (done, waiting) = (self.done_serial, self.reconcile.is_some());
+        let Some(stream) = &mut self.stream else { return };
+        while let Some(pending) = stream.pending.front() {
+            if pending.serial > done || (pending.waits_for_reconcile && waiting) || stream.acks.capacity() == 0 {
+                return;
+            }
+            if let Some(pending) = stream.pending.pop_front() {
+                let _ = stream.acks.try_send(Ok(pending.ack));
+            }
+        }
+    }
+
+    /// Whether the present stream's table has been received as a whole.
+    pub(super) fn stream_is_complete(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.complete)
+    }
+}

@@ -1,0 +1,156 @@
+//! Keeps digests and the count of differences true, change by change.
+
+use holdfast_rib::{Digest, PrefixId, fib_entry_hash};
+use ipnet::IpNet;
+
+use super::contents::{self, ContentId};
+use super::objects::ObjectIndex;
+use super::{FAMILIES, Fib};
+
+/// Sets the entry of a route that we do not understand apart from any that can be desired.
+const ODD_ENTRY: u64 = 0x6f64_645f_726f_7574;
+
+fn count(digest: &mut Digest, hash: u64, add: bool) {
+    if add { digest.add(hash) } else { digest.remove(hash) }
+}
+
+fn step(value: &mut u32, add: bool) {
+    *value = if add { value.wrapping_add(1) } else { value.wrapping_sub(1) };
+}
+
+impl Fib {
+    /// The index of a prefix's table.
+    pub(super) fn family_of(prefix: &IpNet) -> usize {
+        usize::from(matches!(prefix, IpNet::V6(_)))
+    }
+
+    /// What the kernel does with a route's object: its content, `None` where it has no route (any more).
+    fn present_content(&self, object: ObjectIndex) -> Option<ContentId> {
+        self.objects.living(object).map(|object| object.content)
+    }
+
+    /// Whether a row must be written.
+    pub(super) fn differs(&self, desired: ContentId, object: ObjectIndex) -> bool {
+        match self.present_content(object) {
+            None => desired != contents::NOTHING,
+            Some(contents::NOTHING) => true,
+            Some(content) => content != desired,
+        }
+    }
+
+    fn entry_hash(&self, prefix: &IpNet, content: ContentId) -> u64 {
+        match self.contents.get(content) {
+            Some(nexthop) => fib_entry_hash(prefix, nexthop),
+            None => fib_entry_hash(prefix, &holdfast_rib::ForwardingNexthop::Discard) ^ ODD_ENTRY,
+        }
+    }
+
+    /// Adds a row to all sums, or takes it out of them.
+    fn account(&mut self, family: usize, prefix: &IpNet, desired: ContentId, object: ObjectIndex, add: bool) {
+        let wanted = (desired != contents::NOTHING).then(|| self.entry_hash(prefix, desired));
+        if let Some(hash) = wanted {
+            count(&mut self.wanted[family], hash, add);
+        }
+        if let Some(content) = self.present_content(object) {
+            let hash = wanted.filter(|_| content == desired).unwrap_or_else(|| self.entry_hash(prefix, content));
+            count(&mut self.present[family], hash, add);
+            if let Some(object) = self.objects.get_mut(object) {
+                count(&mut object.digest[family], hash, add);
+                if desired == contents::NOTHING {
+                    step(&mut object.undesired[family], add);
+                } else if content == desired {
+                    step(&mut object.matching[family], add);
+                }
+            }
+        }
+        if self.differs(desired, object) {
+            let different = &mut self.different[family];
+            *different = if add { different.wrapping_add(1) } else { different.wrapping_sub(1) };
+        }
+    }
+
+    /// Changes one row; everything that is counted follows.
+    pub(super) fn set_row(&mut self, family: usize, id: PrefixId, desired: ContentId, object: ObjectIndex) {
+        let Some(prefix) = self.tables[family].prefix(id) else { return };
+        let (desired_before, object_before) = self.tables[family].row(id);
+        if (desired, object) != (desired_before, object_before) {
+            self.account(family, &prefix, desired_before, object_before, false);
+            self.tables[family].set_row(id, desired, object);
+            self.account(family, &prefix, desired, object, true);
+            if desired != desired_before {
+                self.contents.retain(desired);
+                self.contents.release(desired_before);
+            }
+            if object != object_before {
+                self.count_route(object, true);
+                self.count_route(object_before, false);
+            }
+        }
+        self.tables[family].tidy(id);
+    }
+
+    fn count_route(&mut self, index: ObjectIndex, add: bool) {
+        if let Some(object) = self.objects.get_mut(index) {
+            step(&mut object.routes, add);
+            self.free_if_unused(index);
+        }
+    }
+
+    pub(super) fn free_if_unused(&mut self, index: ObjectIndex) {
+        if let Some(content) = self.objects.free_if_unused(index) {
+            self.contents.release_for_object(content);
+        }
+    }
+
+    /// The kernel has dropped an object, and with it its routes. Costs the same for one route and for a million.
+    pub(super) fn object_died(&mut self, index: ObjectIndex) {
+        self.refresh_sums();
+        let Some(object) = self.objects.get_mut(index).filter(|object| object.alive && object.kernel_id != 0) else {
+            return;
+        };
+        object.alive = false;
+        for family in 0..2 {
+            let (digest, present) = (object.digest[family], &mut self.present[family]);
+            present.sum = present.sum.wrapping_sub(digest.sum);
+            present.entries = present.entries.wrapping_sub(digest.entries);
+            self.different[family] += u64::from(object.matching[family]);
+            self.different[family] -= u64::from(object.undesired[family]);
+        }
+        let (kernel_id, content, own_family) = (object.kernel_id, object.content, object.family);
+        let members = std::mem::take(&mut object.members);
+        self.objects.forget_kernel_id(kernel_id);
+        if self.contents.chosen(content, own_family) == index {
+            self.contents.choose(content, own_family, super::objects::NOTHING);
+        }
+        for member in members {
+            if let Some(object) = self.objects.get_mut(member) {
+                step(&mut object.groups, false);
+                self.free_if_unused(member);
+            }
+        }
+        self.free_if_unused(index);
+    }
+
+    /// Makes all sums anew, after an object changed its content under its routes.
+    pub(super) fn refresh_sums(&mut self) {
+        if !std::mem::take(&mut self.sums_stale) {
+            return;
+        }
+        self.present = Default::default();
+        self.wanted = Default::default();
+        self.different = [0; 2];
+        for object in self.objects.iter_mut() {
+            object.digest = Default::default();
+            object.matching = [0; 2];
+            object.undesired = [0; 2];
+        }
+        for (family, _) in FAMILIES.iter().enumerate() {
+            for id in (0..self.tables[family].capacity()).map(PrefixId) {
+                if let Some(prefix) = self.tables[family].prefix(id) {
+                    let (desired, object) = self.tables[family].row(id);
+                    self.account(family, &prefix, desired, object, true);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Resolved next hops, interned: equal ones have one id.
+
+use hashbrown::HashMap;
+use holdfast_rib::ForwardingNexthop;
+
+/// The id of an interned next hop. Three are fixed.
+pub type ContentId = u32;
+/// No route.
+pub const NOTHING: ContentId = 0;
+/// Dropped silently.
+pub const DISCARD: ContentId = 1;
+/// Dropped, the sender is told.
+pub const REJECT: ContentId = 2;
+
+#[derive(Debug)]
+struct Slot {
+    nexthop: ForwardingNexthop,
+    /// Desired routes, and ids of senders.
+    users: u32,
+    /// Kernel objects with this content, dead ones included until their last route is forgotten.
+    objects: u32,
+    /// The object to use for it, by the family of the object; 0 for none.
+    chosen: [u32; 2],
+}
+
+#[derive(Debug)]
+pub struct Contents {
+    slots: Vec<Option<Slot>>,
+    ids: HashMap<ForwardingNexthop, ContentId>,
+    free: Vec<ContentId>,
+}
+
+impl Contents {
+    pub fn new() -> Self {
+        let fixed = |nexthop, object| Some(Slot { nexthop, users: 1, objects: 1, chosen: [object; 2] });
+        let slots = vec![
+            None,
+            fixed(ForwardingNexthop::Discard, super::objects::DISCARD),
+            fixed(ForwardingNexthop::Reject, super::objects::REJECT),
+        ];
+        let ids = [(ForwardingNexthop::Discard, DISCARD), (ForwardingNexthop::Reject, REJECT)].into();
+        Self { slots, ids, free: Vec::new() }
+    }
+
+    /// The id of a next hop. Without a user or an object it does not last: retain it at once.
+    pub fn intern(&mut self, nexthop: ForwardingNexthop) -> ContentId {
+        if let Some(id) = self.ids.get(&nexthop) {
+            return *id;
+        }
+        let slot = Some(Slot { nexthop: nexthop.clone(), users: 0, objects: 0, chosen: [0; 2] });
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id as usize] = slot;
+                id
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as ContentId
+            }
+        };
+        self.ids.insert(nexthop, id);
+        id
+    }
+
+    pub fn get(&self, id: ContentId) -> Option<&ForwardingNexthop> {
+        Some(&self.slots.get(id as usize)?.as_ref()?.nexthop)
+    }
+
+    fn slot(&mut self, id: ContentId) -> Option<&mut Slot> {
+        self.slots.get_mut(id as usize)?.as_mut()
+    }
+
+    pub fn retain(&mut self, id: ContentId) {
+        if let Some(slot) = self.slot(id) {
+            slot.users += 1;
+        }
+    }
+
+    pub fn release(&mut self, id: ContentId) {
+        if let Some(slot) = self.slot(id) {
+            slot.users = slot.users.saturating_sub(1);
+            self.free_unused(id);
+        }
+    }
+
+    pub fn retain_for_object(&mut self, id: ContentId) {
+        if let Some(slot) = self.slot(id) {
+            slot.objects += 1;
+        }
+    }
+
+    pub fn release_for_object(&mut self, id: ContentId) {
+        if let Some(slot) = self.slot(id) {
+            slot.objects = slot.objects.saturating_sub(1);
+            self.free_unused(id);
+        }
+    }
+
+    fn free_unused(&mut self, id: ContentId) {
+        let Some(entry) = self.slots.get_mut(id as usize) else { return };
+        if entry.as_ref().is_some_and(|slot| slot.users == 0 && slot.objects == 0)
+            && let Some(slot) = entry.take()
+        {
+            self.ids.remove(&slot.nexthop);
+            self.free.push(id);
+        }
+    }
+
+    /// Whether a desired route or a sender wants it.
+    pub fn is_wanted(&self, id: ContentId) -> bool {
+        self.slots.get(id as usize).and_then(Option::as_ref).is_some_and(|slot| slot.users > 0)
+    }
+
+    /// The object to use for it; 0 for none.
+    pub fn chosen(&self, id: ContentId, family: usize) -> u32 {
+        self.slots.get(id as usize).and_then(Option::as_ref).map_or(0, |slot| slot.chosen[family])
+    }
+
+    pub fn choose(&mut self, id: ContentId, family: usize, object: u32) {
+        if let Some(slot) = self.slot(id) {
+            slot.chosen[family] = object;
+        }
+    }
+}

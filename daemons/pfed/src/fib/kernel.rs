@@ -1,0 +1,266 @@
+//! What the kernel says: dumps at the start and after a loss of notifications, and changes that others make.
+
+use hashbrown::HashSet;
+use holdfast_kernel::netlink::{NexthopContent, NexthopObject, ROUTE_METRIC, Route, RouteTarget, TABLE_MAIN};
+use holdfast_rib::{ForwardingNexthop, Gateway, PrefixId};
+use ipnet::IpNet;
+
+use super::contents::{self, ContentId};
+use super::desired::normalize;
+use super::objects::{self, Object, ObjectIndex};
+use super::{FAMILIES, Fib};
+
+/// What a change in the kernel means to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KernelChange {
+    /// Nothing that we did not know.
+    Known,
+    /// The kernel's table is another now, and no worse.
+    Noted,
+    /// Something that was as desired is not so any more.
+    Damaged,
+}
+
+/// What a complete list of nexthop objects showed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ObjectsRead {
+    /// Objects that we knew and the kernel has no more, though every link they need is up.
+    pub lost: u32,
+    /// Objects of ours stood in the list or not for a reason that only the kernel's pending answers can tell: read
+    /// it again once they are there.
+    pub undecided: bool,
+}
+
+/// The family of the object for a content: that of its gateways; where there is none, of the route.
+pub(super) fn object_family(nexthop: &ForwardingNexthop, route_family: usize) -> usize {
+    match nexthop {
+        ForwardingNexthop::Unicast(gateways) if gateways.iter().all(|gateway| gateway.address.is_some()) => {
+            usize::from(!gateways.iter().any(|gateway| gateway.address.is_some_and(|address| address.is_ipv4())))
+        }
+        _ => route_family,
+    }
+}
+
+impl Fib {
+    /// A route of ours is there, or has changed; or somebody's has taken its place.
+    pub fn kernel_route(&mut self, route: &Route) -> KernelChange {
+        if route.table != TABLE_MAIN || route.metric != ROUTE_METRIC {
+            return KernelChange::Known;
+        }
+        let object = if route.is_ours() { self.objects.of_target(route.target) } else { objects::NOTHING };
+        self.set_present(&route.prefix, object)
+    }
+
+    /// A route of ours is gone.
+    pub fn kernel_route_removed(&mut self, route: &Route) -> KernelChange {
+        if !route.is_ours() {
+            return KernelChange::Known;
+        }
+        self.set_present(&route.prefix, objects::NOTHING)
+    }
+
+    pub(super) fn set_present(&mut self, prefix: &IpNet, object: ObjectIndex) -> KernelChange {
+        let family = Self::family_of(prefix);
+        let id = match (self.tables[family].find(*prefix), object) {
+            (Some(id), _) => id,
+            (None, objects::NOTHING) => return KernelChange::Known,
+            (None, _) => self.tables[family].enter(*prefix),
+        };
+        let (desired, before) = self.tables[family].row(id);
+        let was_different = self.differs(desired, before);
+        self.set_row(family, id, desired, object);
+        match before == object {
+            true => KernelChange::Known,
+            false if self.differs(desired, object) && !was_different => KernelChange::Damaged,
+            false => KernelChange::Noted,
+        }
+    }
+
+    /// A nexthop object is there, or has changed.
+    pub fn kernel_nexthop(&mut self, object: &NexthopObject) -> KernelChange {
+        let known = self.objects.by_kernel_id(object.id);
+        if !object.is_ours() {
+            return known.map_or(KernelChange::Known, |index| self.lose(index));
+        }
+        if self.removing.contains(&object.id) {
+            return KernelChange::Known;
+        }
+        let (content, family, members) = self.understand(object);
+        match known {
+            Some(index) => self.update_object(index, content, members),
+            None => {
+                self.insert_object(object.id, content, family, members, true);
+                KernelChange::Noted
+            }
+        }
+    }
+
+    /// A nexthop object is gone, and with it the routes that used it.
+    pub fn kernel_nexthop_removed(&mut self, id: u32) -> KernelChange {
+        self.objects.by_kernel_id(id).map_or(KernelChange::Known, |index| self.lose(index))
+    }
+
+    fn lose(&mut self, index: ObjectIndex) -> KernelChange {
+        self.refresh_sums();
+        let matching = self.objects.get(index).is_some_and(|object| object.matching != [0; 2]);
+        let wanted = self.objects.get(index).is_some_and(|object| self.contents.is_wanted(object.content));
+        self.object_died(index);
+        if matching && wanted { KernelChange::Damaged } else { KernelChange::Noted }
+    }
+
+    /// What an object of the kernel's stands for, in our terms.
+    fn understand(&mut self, object: &NexthopObject) -> (ContentId, usize, Vec<ObjectIndex>) {
+        let family = usize::from(object.ipv6);
+        match &object.content {
+            NexthopContent::Single { gateway, interface_index } => {
+                let gateway = Gateway { address: *gateway, interface_index: *interface_index, weight: 1 };
+                (self.contents.intern(normalize(vec![gateway])), family, Vec::new())
+            }
+            NexthopContent::Blackhole => (contents::DISCARD, family, Vec::new()),
+            NexthopContent::Other => (contents::NOTHING, family, Vec::new()),
+            NexthopContent::Group(members) => {
+                let mut gateways = Vec::with_capacity(members.len());
+                let mut indexes = Vec::with_capacity(members.len());
+                let mut family = 0;
+                for member in members {
+                    let Some(index) = self.objects.by_kernel_id(member.id) else { continue };
+                    let Some(object) = self.objects.get(index) else { continue };
+                    family = object.family;
+                    indexes.push(index);
+                    if let Some(ForwardingNexthop::Unicast(single)) = self.contents.get(object.content) {
+                        gateways.extend(single.iter().map(|gateway| Gateway { weight: member.weight, ..*gateway }));
+                    }
+                }
+                // A group of one member is a group all the same: its routes are as good as those of the member.
+                let nexthop = normalize(gateways);
+                match &nexthop {
+                    ForwardingNexthop::Unicast(known) if known.len() == members.len() => {
+                        let family = object_family(&nexthop, family);
+                        (self.contents.intern(nexthop), family, indexes)
+                    }
+                    _ => (contents::NOTHING, family, indexes),
+                }
+            }
+        }
+    }
+
+    pub(super) fn insert_object(
+        &mut self,
+        kernel_id: u32,
+        content: ContentId,
+        family: usize,
+        members: Vec<ObjectIndex>,
+        confirmed: bool,
+    ) -> ObjectIndex {
+        self.contents.retain_for_object(content);
+        self.count_memberships(&members, true);
+        let object = Object { kernel_id, content, family, alive: true, confirmed, members, ..Object::default() };
+        let index = self.objects.insert(object);
+        if self.contents.chosen(content, family) == objects::NOTHING {
+            self.contents.choose(content, family, index);
+        }
+        index
+    }
+
+    fn count_memberships(&mut self, members: &[ObjectIndex], add: bool) {
+        for member in members {
+            if let Some(object) = self.objects.get_mut(*member) {
+                object.groups = if add { object.groups + 1 } else { object.groups.saturating_sub(1) };
+            }
+        }
+    }
+
+    /// The kernel tells an object anew; a group that lost a member stands for something else now.
+    fn update_object(&mut self, index: ObjectIndex, content: ContentId, members: Vec<ObjectIndex>) -> KernelChange {
+        let Some(object) = self.objects.get_mut(index) else { return KernelChange::Known };
+        object.confirmed = true;
+        let (before, family) = (object.content, object.family);
+        let members_before = std::mem::replace(&mut object.members, members.clone());
+        object.content = content;
+        self.count_memberships(&members, true);
+        self.count_memberships(&members_before, false);
+        members_before.into_iter().for_each(|member| self.free_if_unused(member));
+        if before == content {
+            return KernelChange::Known;
+        }
+        self.contents.retain_for_object(content);
+        if self.contents.chosen(before, family) == index {
+            self.contents.choose(before, family, objects::NOTHING);
+        }
+        if self.contents.chosen(content, family) == objects::NOTHING {
+            self.contents.choose(content, family, index);
+        }
+        let wanted = self.contents.is_wanted(before);
+        self.contents.release_for_object(before);
+        self.sums_stale = true;
+        if wanted { KernelChange::Damaged } else { KernelChange::Noted }
+    }
+
+    /// Takes a complete list of the kernel's nexthop objects (of everybody), and the links that were up after it was
+    /// made: what a link took along is no damage, even where the link's own notification is still to come.
+    pub fn read_nexthops(&mut self, list: &[NexthopObject], up: &HashSet<u32>) -> ObjectsRead {
+        let mut result = ObjectsRead { undecided: !self.removing.is_empty(), ..ObjectsRead::default() };
+        let present: HashSet<u32> = list.iter().filter(|o| o.is_ours()).map(|o| o.id).collect();
+        let missing: Vec<ObjectIndex> =
+            self.objects.kernel_ids().filter(|(id, _)| !present.contains(id)).map(|(_, index)| index).collect();
+        for index in missing {
+            let Some(object) = self.objects.get(index) else { continue };
+            if !object.confirmed {
+                result.undecided = true;
+                continue;
+            }
+            let with_link = self.blocked_by_link(object.content).is_some() || self.needs_other_than(object.content, up);
+            result.lost += u32::from(!with_link);
+            self.object_died(index);
+        }
+        // Members before the groups that name them.
+        let is_group = |object: &&NexthopObject| matches!(object.content, NexthopContent::Group(_));
+        for object in list.iter().filter(|o| !is_group(o)).chain(list.iter().filter(is_group)) {
+            self.kernel_nexthop(object);
+        }
+        result
+    }
+
+    /// The kernel's routes are about to be read.
+    pub fn begin_reading_routes(&mut self) {
+        self.tables.iter_mut().for_each(|table| table.seen.clear());
+    }
+
+    /// One route that the kernel has.
+    pub fn read_route(&mut self, prefix: &IpNet, target: RouteTarget) {
+        let family = Self::family_of(prefix);
+        let id = self.tables[family].enter(*prefix);
+        self.tables[family].seen.set(id, true);
+        let (desired, _) = self.tables[family].row(id);
+        self.set_row(family, id, desired, self.objects.of_target(target));
+    }
+
+    /// The kernel's routes have been read: what we believed to be there and did not meet is not.
+    pub fn end_reading_routes(&mut self) {
+        for (family, _) in FAMILIES.iter().enumerate() {
+            for id in (0..self.tables[family].capacity()).map(PrefixId) {
+                let (desired, object) = self.tables[family].row(id);
+                if object != objects::NOTHING && !self.tables[family].seen.get(id) {
+                    self.set_row(family, id, desired, objects::NOTHING);
+                }
+            }
+        }
+    }
+
+    fn needs_other_than(&self, content: ContentId, up: &HashSet<u32>) -> bool {
+        match self.contents.get(content) {
+            Some(ForwardingNexthop::Unicast(gateways)) => gateways.iter().any(|g| !up.contains(&g.interface_index)),
+            _ => false,
+        }
+    }
+
+    /// The interface that is not up and that a content needs.
+    pub(super) fn blocked_by_link(&self, content: ContentId) -> Option<u32> {
+        match self.contents.get(content)? {
+            ForwardingNexthop::Unicast(gateways) => {
+                gateways.iter().map(|gateway| gateway.interface_index).find(|index| !self.links_up.contains(index))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The forwarding table as two columns: what rpd wants, and what the kernel has.
+//!
+//! # The idea
+//!
+//! Every prefix that either side knows has one dense id and eight bytes of state: the *content* that is desired (a
+//! resolved next hop, interned) and the kernel *object* that its route uses. An object (a nexthop object of the kernel,
+//! or one of three fixed ones for discard, reject and "not understood") has a content. The two columns agree where
+//! the object's content is the desired one; which of several equal objects it is does not matter, and so a restarted
+//! process finds everything again by content.
+//!
+//! The kernel's column is written *ahead*: planning a change notes its effect at once, and a refusal that comes back takes
+//! it back ([`Fib::finished`]). When an object dies (deleted, or its link went down) the kernel drops its routes without a
+//! word; here they are dropped just as fast, because every object carries the sums over its routes.
+//!
+//! # The parts
+//!
+//! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns,
+//! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
+//! says, [`plan`] turns differences into batches.
+//!
+//! # What it must never do
+//!
+//! I/O. Touch what does not carry our mark. Plan a removal before the first complete table was received: its caller
+//! asks for [`Fib::reconcile`] only then.
+
+mod account;
+mod contents;
+mod desired;
+mod kernel;
+mod objects;
+mod plan;
+mod table;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use hashbrown::{HashMap, HashSet};
+use holdfast_rib::{Digest, Family};
+
+use contents::{ContentId, Contents};
+use objects::Objects;
+use table::Table;
+
+pub use kernel::KernelChange;
+pub use plan::{Memo, Plan, Planned};
+pub use table::Cursor;
+pub use views::Entry;
+
+/// Both families, in the order of their indexes.
+pub const FAMILIES: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];
+
+/// The forwarding table: desired and present.
+#[derive(Debug)]
+pub struct Fib {
+    tables: [Table; 2],
+    contents: Contents,
+    objects: Objects,
+    /// The kernel's routes, as far as we know; see [`account`].
+    present: [Digest; 2],
+    /// What rpd wants.
+    wanted: [Digest; 2],
+    /// Prefixes whose columns disagree.
+    different: [u64; 2],
+    /// A group of the kernel's changed under its routes: the sums must be made anew before they are read.
+    sums_stale: bool,
+    /// The present sender's nexthop ids.
+    sender: HashMap<u32, ContentId>,
+    /// What senders before it held, until the present one has sent its whole table.
+    earlier_senders: Vec<ContentId>,
+    /// Whether a complete table was received since this process started.
+    complete: bool,
+    /// Interfaces that packets can leave through.
+    links_up: HashSet<u32>,
+    /// Deleted by us, and the kernel's answer is not there yet.
+    removing: HashSet<u32>,
+}
+
+impl Default for Fib {
+    fn default() -> Self {
+        Self {
+            tables: FAMILIES.map(Table::new),
+            contents: Contents::new(),
+            objects: Objects::new(),
+            present: Default::default(),
+            wanted: Default::default(),
+            different: [0; 2],
+            sums_stale: false,
+            sender: HashMap::new(),
+            earlier_senders: Vec::new(),
+            complete: false,
+            links_up: HashSet::new(),
+            removing: HashSet::new(),
+        }
+    }
+}
+
+impl Fib {
+    /// Whether the desired table is known as a whole.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Notes whether packets can leave through an interface. True when that is new.
+    pub fn set_link(&mut self, interface_index: u32, up: bool) -> bool {
+        if up { self.links_up.insert(interface_index) } else { self.links_up.remove(&interface_index) }
+    }
+
+    /// The interfaces that packets can leave through.
+    pub fn links_up(&self) -> Vec<u32> {
+        self.links_up.iter().copied().collect()
+    }
+
+    /// What the kernel has, per family.
+    pub fn kernel_digest(&mut self, family: Family) -> Digest {
+        self.refresh_sums();
+        self.present[family.index()]
+    }
+
+    /// What rpd wants, per family.
+    pub fn desired_digest(&self, family: Family) -> Digest {
+        self.wanted[family.index()]
+    }
+
+    /// How many routes would have to be written for the kernel to have what is desired.
+    pub fn pending_writes(&mut self) -> u64 {
+        self.refresh_sums();
+        self.different.iter().sum()
+    }
+
+    /// Nexthop objects of ours that the kernel has.
+    pub fn nexthop_objects(&self) -> u64 {
+        self.objects.alive()
+    }
+}

@@ -1,0 +1,342 @@
+//! Turns differences into batches for the kernel, and takes back what the kernel refused.
+
+use std::collections::VecDeque;
+
+use holdfast_kernel::netlink::{Batch, BatchOutcome, NexthopContent, NexthopMember, RouteTarget, RouteWrite};
+use holdfast_rib::{ForwardingNexthop, Gateway, PrefixId};
+use ipnet::IpNet;
+
+use super::Fib;
+use super::contents::{self, ContentId};
+use super::desired::normalize;
+use super::kernel::object_family;
+use super::objects::{self, ObjectIndex};
+use super::table::Cursor;
+
+/// What one message of a batch is about, to make sense of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Memo {
+    /// A route was written; `before` is what it replaced.
+    Route {
+        /// Its destination.
+        prefix: IpNet,
+        /// What it used before, if it was there.
+        before: Option<RouteTarget>,
+        /// What it is to use.
+        after: RouteTarget,
+    },
+    /// A route was removed.
+    RouteRemoval {
+        /// Its destination.
+        prefix: IpNet,
+        /// What it used.
+        before: RouteTarget,
+    },
+    /// A nexthop object was made.
+    Nexthop(u32),
+    /// A nexthop object was removed.
+    NexthopRemoval(u32),
+    /// A change to an interface or address, in words.
+    Interface(String),
+}
+
+/// One batch and what its messages are about.
+#[derive(Debug, Default)]
+pub struct Planned {
+    /// The messages.
+    pub batch: Batch,
+    /// One for each of them.
+    pub memos: Vec<Memo>,
+}
+
+/// Batches being filled.
+#[derive(Debug, Default)]
+pub struct Plan {
+    full: VecDeque<Planned>,
+    current: Planned,
+    /// Routes that were left out because their interface is not up.
+    pub blocked: u64,
+    /// Routes written.
+    pub routes: u64,
+}
+
+impl Plan {
+    pub(super) fn next(&mut self, memo: Memo) -> &mut Batch {
+        if self.current.batch.is_full() {
+            self.full.push_back(std::mem::take(&mut self.current));
+        }
+        self.current.memos.push(memo);
+        &mut self.current.batch
+    }
+
+    /// Full batches so far.
+    pub fn batches(&self) -> usize {
+        self.full.len()
+    }
+
+    /// Everything planned, in order.
+    pub fn finish(mut self) -> VecDeque<Planned> {
+        if !self.current.batch.is_empty() {
+            self.full.push_back(self.current);
+        }
+        self.full
+    }
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Messages sent.
+    pub writes: u64,
+    /// Of these: of what was already there, or already gone.
+    pub needless: u64,
+    /// Of these: refused.
+    pub errors: u64,
+    /// The first refusal, in words.
+    pub first_error: Option<String>,
+    /// Our picture of the kernel's table was wrong: it must be read again.
+    pub read_again: bool,
+    /// Something was refused that may work later, or was found to be missing.
+    pub retry: bool,
+}
+
+impl Fib {
+    /// Plans what one row needs. `Err` says why it cannot be written now.
+    pub(super) fn plan_row(&mut self, family: usize, id: PrefixId, plan: &mut Plan) -> Result<(), String> {
+        let Some(prefix) = self.tables[family].prefix(id) else { return Ok(()) };
+        let (desired, mut object) = self.tables[family].row(id);
+        if object != objects::NOTHING && self.objects.living(object).is_none() {
+            object = objects::NOTHING;
+            self.set_row(family, id, desired, object);
+        }
+        if !self.differs(desired, object) {
+            return Ok(());
+        }
+        let before = self.objects.target(object);
+        if desired == contents::NOTHING {
+            if let Some(before) = before {
+                plan.next(Memo::RouteRemoval { prefix, before }).remove_route(&prefix);
+                plan.routes += 1;
+            }
+            self.set_row(family, id, desired, objects::NOTHING);
+            return Ok(());
+        }
+        let chosen = match self.ensure_object(desired, family, plan) {
+            Ok(chosen) => chosen,
+            Err(why) => {
+                plan.blocked += 1;
+                return Err(format!("{prefix}: {why}"));
+            }
+        };
+        let Some(after) = self.objects.target(chosen) else { return Ok(()) };
+        let write = if before.is_some() { RouteWrite::Replace } else { RouteWrite::Add };
+        plan.next(Memo::Route { prefix, before, after }).write_route(write, &prefix, after);
+        plan.routes += 1;
+        self.set_row(family, id, desired, chosen);
+        Ok(())
+    }
+
+    /// The object for a content, made if need be; groups after their members.
+    fn ensure_object(&mut self, content: ContentId, family: usize, plan: &mut Plan) -> Result<ObjectIndex, String> {
+        let nexthop = self.contents.get(content).cloned().ok_or("its nexthop was released")?;
+        let family = object_family(&nexthop, family);
+        let chosen = self.contents.chosen(content, family);
+        if self.objects.living(chosen).is_some() {
+            return Ok(chosen);
+        }
+        // There may be another one with the same content (of an earlier process, say).
+        if let Some(index) = self.equal_object(content, family) {
+            self.contents.choose(content, family, index);
+            return Ok(index);
+        }
+        let ForwardingNexthop::Unicast(gateways) = nexthop else { return Err("not a unicast nexthop".into()) };
+        if let Some(index) = self.blocked_by_link(content) {
+            return Err(format!("interface {index} is not up"));
+        }
+        let (kernel_content, members) = match gateways.as_slice() {
+            [Gateway { address, interface_index, .. }] => {
+                (NexthopContent::Single { gateway: *address, interface_index: *interface_index }, Vec::new())
+            }
+            gateways => self.ensure_members(gateways, family, plan)?,
+        };
+        let id = self.objects.new_kernel_id();
+        plan.next(Memo::Nexthop(id)).add_nexthop(id, family == 1, &kernel_content);
+        let index = self.insert_object(id, content, family, members, false);
+        self.contents.choose(content, family, index);
+        Ok(index)
+    }
+
+    fn equal_object(&self, content: ContentId, family: usize) -> Option<ObjectIndex> {
+        let equal = |index: &ObjectIndex| {
+            self.objects.living(*index).is_some_and(|object| object.content == content && object.family == family)
+        };
+        self.objects.kernel_ids().map(|(_, index)| index).find(equal)
+    }
+
+    fn ensure_members(
+        &mut self,
+        gateways: &[Gateway],
+        family: usize,
+        plan: &mut Plan,
+    ) -> Result<(NexthopContent, Vec<ObjectIndex>), String> {
+        let (mut entries, mut members) = (Vec::with_capacity(gateways.len()), Vec::with_capacity(gateways.len()));
+        for gateway in gateways {
+            let content = self.contents.intern(normalize(vec![*gateway]));
+            // Held while the object is made: an interned content without a user does not last.
+            self.contents.retain(content);
+            let member = self.ensure_object(content, family, plan);
+            self.contents.release(content);
+            let member = member?;
+            members.push(member);
+            let id = self.objects.get(member).map_or(0, |object| object.kernel_id);
+            entries.push(NexthopMember { id, weight: gateway.weight });
+        }
+        Ok((NexthopContent::Group(entries), members))
+    }
+
+    /// Compares both columns from `cursor` on, over at most `prefixes` of them or until `batches` are full, and plans what
+    /// differs. True at the end of the tables.
+    pub fn reconcile(&mut self, cursor: &mut Cursor, prefixes: u32, batches: usize, plan: &mut Plan) -> bool {
+        self.refresh_sums();
+        for _ in 0..prefixes {
+            if plan.batches() >= batches {
+                return false;
+            }
+            while cursor.id >= self.tables[cursor.family].capacity() {
+                if cursor.family == 1 {
+                    return true;
+                }
+                *cursor = Cursor { family: 1, id: 0 };
+            }
+            // A row that is blocked is counted in the plan and tried again when its interface comes up.
+            let _ = self.plan_row(cursor.family, PrefixId(cursor.id), plan);
+            cursor.id += 1;
+        }
+        false
+    }
+
+    /// Removes objects of ours that nothing uses and nobody has announced a use for; those only that were idle at the
+    /// last sweep already, unless `at_once`.
+    pub fn sweep_idle(&mut self, at_once: bool, plan: &mut Plan) {
+        self.refresh_sums();
+        // Groups first: that frees their members.
+        for groups in [true, false] {
+            let candidates: Vec<(u32, ObjectIndex)> = self.objects.kernel_ids().collect();
+            for (id, index) in candidates {
+                let Some(object) = self.objects.get_mut(index) else { continue };
+                if object.members.is_empty() == groups {
+                    continue;
+                }
+                let (used, content, was_idle) = (object.routes + object.groups > 0, object.content, object.was_idle);
+                let idle = !used && !self.contents.is_wanted(content);
+                if let Some(object) = self.objects.get_mut(index) {
+                    object.was_idle = idle;
+                }
+                if idle && (was_idle || at_once) {
+                    plan.next(Memo::NexthopRemoval(id)).remove_nexthop(id);
+                    self.removing.insert(id);
+                    self.object_died(index);
+                }
+            }
+        }
+    }
+
+    /// Takes the kernel's answers to a batch.
+    pub fn finished(&mut self, memos: &[Memo], outcome: &BatchOutcome) -> Finished {
+        let mut result = Finished { writes: memos.len() as u64, read_again: outcome.unknown, ..Finished::default() };
+        let mut failures = outcome.failures.iter().peekable();
+        for (index, memo) in memos.iter().enumerate() {
+            match failures.next_if(|failure| failure.index == index) {
+                None => self.succeeded(memo),
+                Some(failure) => {
+                    let needless = self.refused(memo, failure.errno, &mut result);
+                    if needless {
+                        result.needless += 1;
+                    } else {
+                        result.errors += 1;
+                        result.retry = true;
+                        result.first_error.get_or_insert_with(|| describe(memo, &failure.reason()));
+                    }
+                }
+            }
+        }
+        result
+    }
+
+    fn succeeded(&mut self, memo: &Memo) {
+        match memo {
+            Memo::Nexthop(id) => {
+                if let Some(object) = self.objects.by_kernel_id(*id).and_then(|index| self.objects.get_mut(index)) {
+                    object.confirmed = true;
+                }
+            }
+            Memo::NexthopRemoval(id) => {
+                self.removing.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes back what was noted ahead. True where the kernel merely had it so already.
+    fn refused(&mut self, memo: &Memo, errno: i32, result: &mut Finished) -> bool {
+        match memo {
+            Memo::Route { prefix, before, after } => {
+                if self.present_target(prefix) != Some(*after) {
+                    return false; // planned otherwise in the meantime; the later answer counts
+                }
+                // EEXIST: a route with our metric that we do not know of. Ours, or somebody else's? The table tells.
+                result.read_again |= errno == libc::EEXIST;
+                let still_there = before.filter(|_| errno != libc::ENOENT && errno != libc::ESRCH);
+                let object = still_there.map_or(objects::NOTHING, |target| self.objects.of_target(target));
+                self.set_present(prefix, if object == objects::ODD { objects::NOTHING } else { object });
+                false
+            }
+            Memo::RouteRemoval { prefix, before } => {
+                if errno == libc::ESRCH || errno == libc::ENOENT {
+                    return true;
+                }
+                if self.present_target(prefix).is_none() {
+                    let object = self.objects.of_target(*before);
+                    self.set_present(prefix, object);
+                }
+                false
+            }
+            Memo::Nexthop(id) => {
+                if let Some(index) = self.objects.by_kernel_id(*id) {
+                    self.object_died(index);
+                }
+                // EEXIST: somebody uses our numbers; the next one will do.
+                result.read_again |= errno == libc::EEXIST;
+                false
+            }
+            Memo::NexthopRemoval(id) => {
+                self.removing.remove(id);
+                let gone = errno == libc::ENOENT;
+                result.read_again |= !gone;
+                gone
+            }
+            Memo::Interface(_) => false,
+        }
+    }
+
+    fn present_target(&self, prefix: &IpNet) -> Option<RouteTarget> {
+        let family = Self::family_of(prefix);
+        let id = self.tables[family].find(*prefix)?;
+        self.objects.target(self.tables[family].row(id).1)
+    }
+}
+
+fn describe(memo: &Memo, reason: &str) -> String {
+    match memo {
+        Memo::Route { prefix, .. } if reason.contains("exists") => {
+            format!(
+                "route {prefix}: {reason}; a route of somebody else's with metric 20 is in the way (ip route show {prefix})"
+            )
+        }
+        Memo::Route { prefix, .. } => format!("route {prefix}: {reason}"),
+        Memo::RouteRemoval { prefix, .. } => format!("removal of route {prefix}: {reason}"),
+        Memo::Nexthop(id) => format!("nexthop object {id}: {reason}"),
+        Memo::NexthopRemoval(id) => format!("removal of nexthop object {id}: {reason}"),
+        Memo::Interface(what) => format!("{what}: {reason}"),
+    }
+}

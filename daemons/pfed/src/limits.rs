@@ -1,0 +1,57 @@
+//! Bounds of everything that could grow or last.
+
+use std::time::Duration;
+
+/// Largest message on the `Program` stream: some 100,000 IPv6 routes.
+pub const FIB_BATCH_BYTES_MAX: usize = 16 << 20;
+/// Batches of a `Program` stream waiting for the agent; beyond that its sender waits.
+pub const PROGRAM_QUEUE: usize = 4;
+/// Acknowledgements waiting for their reader; beyond that its batches wait.
+pub const ACK_QUEUE: usize = 256;
+/// Requests of operators and of chassisd waiting for the agent.
+pub const REQUEST_QUEUE: usize = 64;
+/// Batches (of up to 512 messages) on their way to the writer thread, and results on their way back.
+pub const WRITER_QUEUE: usize = 4;
+/// Batches planned and not yet handed to the writer; beyond that nothing more is planned.
+pub const PLANNED_BATCHES_MAX: usize = 16;
+/// Interface events waiting for one reader; one that is further behind is cut off and begins anew with a snapshot.
+pub const INTERFACE_EVENTS_MAX: usize = 4096;
+/// Kernel notifications kept while the kernel's table is being read; beyond that it is read again.
+pub const REPLAY_EVENTS_MAX: usize = 500_000;
+/// Routes per message from the thread that reads the kernel's table.
+pub const LOAD_CHUNK_ROUTES: usize = 4096;
+/// Such messages under way.
+pub const LOAD_QUEUE: usize = 4;
+/// Prefixes looked at in one turn of the loop while the tables are compared.
+pub const RECONCILE_PREFIXES_PER_TURN: u32 = 16_384;
+/// Notifications taken in one turn of the loop, in reads of up to 64.
+pub const MONITOR_READS_PER_TURN: usize = 32;
+/// Reads until the queue of notifications counts as never becoming empty.
+pub const MONITOR_READS_MAX: usize = 100_000;
+/// Entries in one page of the forwarding table.
+pub const PAGE_ENTRIES: usize = 1000;
+
+/// What somebody else destroyed is mended after this time, so that a burst is mended at once and not piece by piece.
+pub const REPAIR_DELAY: Duration = Duration::from_millis(20);
+/// Who destroys it again and again is met with growing patience, up to this.
+pub const REPAIR_DELAY_MAX: Duration = Duration::from_secs(5);
+/// Quiet for this long, and the next repair is prompt again.
+pub const REPAIR_QUIET: Duration = Duration::from_secs(10);
+/// What the kernel refused is tried again after this time, which doubles up to the maximum.
+pub const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// See [`RETRY_DELAY`].
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+/// Least time between two complete readings of the kernel's table.
+pub const RESYNC_SPACING: Duration = Duration::from_secs(1);
+/// A nexthop object without use is kept for one to two of these: the next route may want it.
+pub const IDLE_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// How long the end of the process waits for what is under way.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end of the process waits for its last answers to be read.
+pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// Passes until configured and present interfaces must agree.
+pub const INTERFACE_PASSES_MAX: u32 = 4;
+/// Waits between attempts to reach mgd.
+pub const CONFIGURATION_RETRY: Duration = Duration::from_millis(100);
+/// See [`CONFIGURATION_RETRY`].
+pub const CONFIGURATION_RETRY_MAX: Duration = Duration::from_secs(2);

@@ -1,0 +1,133 @@
+//! Links and addresses as the kernel tells them, and the events that rpd hears of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_kernel::netlink::{Address, Counters, Link};
+use holdfast_proto::v1::{self, interface_event::Event};
+use ipnet::IpNet;
+
+/// The mirror.
+#[derive(Debug, Default)]
+pub struct Links {
+    links: BTreeMap<u32, Link>,
+    /// By link and address, with its `IFA_PROTO`.
+    addresses: BTreeMap<(u32, IpNet), u8>,
+}
+
+impl Links {
+    /// The links, by index.
+    pub fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// A link by its name.
+    pub fn by_name(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// The name of a link, its number where it has none any more.
+    pub fn name(&self, index: u32) -> String {
+        self.links.get(&index).map_or_else(|| format!("#{index}"), |link| link.name.clone())
+    }
+
+    /// Every address.
+    pub fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        self.addresses.iter().map(|((interface_index, address), protocol)| Address {
+            interface_index: *interface_index,
+            address: *address,
+            protocol: *protocol,
+        })
+    }
+
+    /// Addresses of one link.
+    pub fn addresses_of(&self, index: u32) -> impl Iterator<Item = IpNet> + '_ {
+        self.addresses().filter(move |address| address.interface_index == index).map(|address| address.address)
+    }
+
+    /// Takes a link in; the event where something has changed.
+    pub fn link(&mut self, mut link: Link) -> Option<Event> {
+        link.counters = Counters::default();
+        if self.links.get(&link.index) == Some(&link) {
+            return None;
+        }
+        let event = Event::Link(interface(&link));
+        self.links.insert(link.index, link);
+        Some(event)
+    }
+
+    /// Forgets a link and its addresses.
+    pub fn link_removed(&mut self, index: u32) -> Vec<Event> {
+        let addresses: Vec<Address> = self.addresses().filter(|a| a.interface_index == index).collect();
+        let mut events: Vec<Event> = addresses.iter().filter_map(|address| self.address_removed(address)).collect();
+        if let Some(link) = self.links.remove(&index) {
+            events.push(Event::LinkRemoved(link.name));
+        }
+        events
+    }
+
+    /// Takes an address in.
+    pub fn address(&mut self, address: &Address) -> Option<Event> {
+        let key = (address.interface_index, address.address);
+        let known = self.addresses.insert(key, address.protocol).is_some();
+        (!known).then(|| Event::Address(self.message(address)))
+    }
+
+    /// Forgets an address.
+    pub fn address_removed(&mut self, address: &Address) -> Option<Event> {
+        self.addresses.remove(&(address.interface_index, address.address))?;
+        Some(Event::AddressRemoved(self.message(address)))
+    }
+
+    fn message(&self, address: &Address) -> v1::InterfaceAddress {
+        v1::InterfaceAddress {
+            index: address.interface_index,
+            interface: self.name(address.interface_index),
+            address: address.address.to_string(),
+        }
+    }
+
+    /// Everything, as events.
+    pub fn snapshot(&self) -> Vec<Event> {
+        let links = self.links.values().map(|link| Event::Link(interface(link)));
+        links.chain(self.addresses().map(|address| Event::Address(self.message(&address)))).collect()
+    }
+
+    /// Takes complete lists in; the events that lead from before to now.
+    pub fn replace(&mut self, links: Vec<Link>, addresses: Vec<Address>) -> Vec<Event> {
+        let mut events = Vec::new();
+        let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
+        let gone: Vec<u32> = self.links.keys().filter(|index| !present.contains(index)).copied().collect();
+        gone.into_iter().for_each(|index| events.extend(self.link_removed(index)));
+        events.extend(links.into_iter().filter_map(|link| self.link(link)));
+        let present: BTreeSet<(u32, IpNet)> = addresses.iter().map(|a| (a.interface_index, a.address)).collect();
+        let gone: Vec<Address> =
+            self.addresses().filter(|a| !present.contains(&(a.interface_index, a.address))).collect();
+        events.extend(gone.iter().filter_map(|address| self.address_removed(address)));
+        events.extend(addresses.iter().filter_map(|address| self.address(address)));
+        events
+    }
+}
+
+/// A link as the other processes know it.
+pub fn interface(link: &Link) -> v1::Interface {
+    let mac: Vec<String> = link.mac.iter().map(|octet| format!("{octet:02x}")).collect();
+    v1::Interface {
+        index: link.index,
+        name: link.name.clone(),
+        admin_up: link.admin_up,
+        carrier: link.carrier,
+        mtu: link.mtu,
+        mac: mac.join(":"),
+        loopback: link.loopback,
+        addresses: Vec::new(),
+        description: link.description.clone(),
+        rx_packets: link.counters.rx_packets,
+        tx_packets: link.counters.tx_packets,
+        rx_bytes: link.counters.rx_bytes,
+        tx_bytes: link.counters.tx_bytes,
+        rx_dropped: link.counters.rx_dropped,
+        tx_dropped: link.counters.tx_dropped,
+        rx_errors: link.counters.rx_errors,
+        tx_errors: link.counters.tx_errors,
+    }
+}

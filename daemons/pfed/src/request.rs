@@ -1,0 +1,59 @@
+//! What the gRPC services ask of the agent. Every request carries the way back.
+
+use holdfast_proto::v1;
+use tokio::sync::{mpsc, oneshot};
+use tonic::Status;
+
+use crate::fib::{Cursor, Entry};
+
+/// A way back.
+pub type Reply<T> = oneshot::Sender<Result<T, Status>>;
+/// The reading end of the interface events.
+pub type InterfaceEvents = mpsc::Receiver<Result<v1::InterfaceEvent, Status>>;
+
+/// One request.
+#[derive(Debug)]
+pub enum Request {
+    Status(Reply<v1::DaemonStatus>),
+    Synchronization(Reply<v1::SynchronizationReply>),
+    Prepare(Reply<v1::PrepareReply>),
+    Freeze(v1::FreezeRequest, Reply<v1::FreezeReply>),
+    Activate(v1::ActivateRequest, Reply<v1::ActivateReply>),
+    Commit(v1::CommitRequest, Reply<v1::CommitReply>),
+    Verify(Reply<v1::VerifyReply>),
+    Terminate(v1::TerminateRequest, Reply<v1::TerminateReply>),
+    WatchInterfaces(Reply<InterfaceEvents>),
+    Program(ProgramEnds),
+    ShowInterfaces(String, Reply<v1::Interfaces>),
+    ShowRoute(ipnet::IpNet, Reply<Option<v1::ForwardingEntry>>),
+    ShowPage(Cursor, Reply<(Vec<v1::ForwardingEntry>, Cursor)>),
+    ShowSummary(Reply<v1::ForwardingSummary>),
+}
+
+/// A new `Program` stream, from the agent's side.
+#[derive(Debug)]
+pub struct ProgramEnds {
+    /// Its batches.
+    pub batches: mpsc::Receiver<v1::FibBatch>,
+    /// Its acknowledgements; an error ends it.
+    pub acks: mpsc::Sender<Result<v1::FibAck, Status>>,
+}
+
+/// A table entry as the other processes know it; interface names are filled in by who knows them.
+pub fn forwarding_entry(entry: &Entry, name: impl Fn(u32) -> String) -> v1::ForwardingEntry {
+    use holdfast_rib::ForwardingNexthop;
+    let (kind, next_hops) = match &entry.nexthop {
+        None => ("not understood", Vec::new()),
+        Some(ForwardingNexthop::Discard) => ("discard", Vec::new()),
+        Some(ForwardingNexthop::Reject) => ("reject", Vec::new()),
+        Some(ForwardingNexthop::Unicast(gateways)) => {
+            let one = |gateway: &holdfast_rib::Gateway| v1::ForwardingNexthop {
+                gateway: gateway.address.map(|address| address.to_string()).unwrap_or_default(),
+                interface: name(gateway.interface_index),
+                weight: gateway.weight.into(),
+            };
+            ("unicast", gateways.iter().map(one).collect())
+        }
+    };
+    v1::ForwardingEntry { prefix: entry.prefix.to_string(), kind: kind.into(), next_hops, nexthop_object: entry.object }
+}
