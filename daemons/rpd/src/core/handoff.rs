@@ -159,7 +159,7 @@ impl Core {
         let tables = self.tables();
         // From here the books are closed: what comes is the other engine's.
         self.speaker.stand_still();
-        self.listeners.close();
+        self.listeners.close(self.inputs.poll.registry());
         self.role = Role::Frozen;
         if let Err(error) = self.hand_off(request.epoch, now + FREEZE_FLUSH_MAX) {
             tracing::error!("{error}");

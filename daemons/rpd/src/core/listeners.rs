@@ -1,5 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
@@ -36,9 +36,14 @@ impl Listeners {
         self.v4.is_some() && self.v6.is_some()
     }
 
-    /// Ours are closed; the vault's stay.
-    pub fn close(&mut self) {
-        *self = Self::default();
+    /// Ours are closed; the vault's stay. The kernel's watch has to be taken off first: it belongs to the open socket, which
+    /// the vault keeps open.
+    pub fn close(&mut self, registry: &mio::Registry) {
+        for listener in [self.v4.take(), self.v6.take()].into_iter().flatten() {
+            let raw = listener.as_raw_fd();
+            let _ = registry.deregister(&mut mio::unix::SourceFd(&raw));
+        }
+        self.ready = [false; 2];
     }
 }
 
@@ -125,7 +130,6 @@ impl Core {
 
     /// Takes a connection in and has it watched.
     pub(super) fn add_connection(&mut self, connection: Connection) -> Option<Token> {
-        use std::os::fd::AsRawFd;
         let raw = connection.fd.as_raw_fd();
         let token = self.connections.insert(connection);
         match register(&self.inputs, &raw, token) {

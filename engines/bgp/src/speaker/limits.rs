@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-/// How long a neighbour that says no End-of-RIB has to be quiet to have said everything: far more than the pause between
-/// two UPDATEs of a full table.
+/// A neighbour that says no End-of-RIB has said everything when its table has not grown for this time: far more than the
+/// pause between two UPDATEs of a full table.
 pub const QUIET_MIN: Duration = Duration::from_secs(2);
+
+/// Routes by which a table may grow, beside a thousandth of it, without counting as still growing.
+pub const GROWTH_NOISE: u64 = 16;
 
 /// IANA's port for BGP.
 pub const BGP_PORT: u16 = 179;

@@ -243,7 +243,7 @@ impl Speaker {
         match neighbor.session.receive(side, kind, body, now) {
             Received::Update => {
                 neighbor.counters.updates_in += 1;
-                neighbor.last_update = now;
+                neighbor.note_growth(now);
                 self.update(id, body, rib, now)?;
             }
             Received::RouteRefresh { family } => self.refresh_requested(id, family),
@@ -475,7 +475,7 @@ impl Speaker {
     /// Every neighbour that can be up is, and has said everything it has: tables are complete.
     ///
     /// A neighbour without the graceful restart capability says no End-of-RIB; it has said everything once it has been
-    /// up and quiet for [`limits::QUIET_MIN`].
+    /// up for a while and its table has not grown for [`limits::QUIET_MIN`] (changes may go on for ever).
     pub fn has_heard_everybody(&self, now: Duration) -> bool {
         !self.has_background()
             && self.neighbors.iter().flatten().filter(|neighbor| !neighbor.config.disable).all(|neighbor| {
@@ -484,7 +484,8 @@ impl Speaker {
                         !neighbor.exchanges(family)
                             || neighbor.families[family.index()].end_of_rib_received
                             || (!up.negotiated.peer_sends_end_of_rib
-                                && now.saturating_sub(up.established_at.max(neighbor.last_update)) >= limits::QUIET_MIN)
+                                && now.saturating_sub(up.established_at.max(neighbor.growing_until))
+                                    >= limits::QUIET_MIN)
                     })
                 })
             })

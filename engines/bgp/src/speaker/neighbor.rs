@@ -11,6 +11,7 @@ use crate::wire::{Negotiated, OpenMessage};
 use super::attributes::AttributeId;
 use super::dirty::DirtyPrefixes;
 use super::group::GroupId;
+use super::limits;
 use super::table::NeighborId;
 
 /// What one neighbour has of one family, in both directions.
@@ -117,8 +118,10 @@ pub struct Neighbor {
     pub scope: Option<u32>,
     /// Why the last session ended, for operators.
     pub last_error: String,
-    /// Last UPDATE read.
-    pub last_update: Duration,
+    /// Routes received when the table was last seen growing.
+    pub grown_to: u64,
+    /// When that was.
+    pub growing_until: Duration,
     /// Last message read.
     pub last_read: Duration,
     /// Last message written.
@@ -168,6 +171,15 @@ impl Neighbor {
             updates_out: self.counters.updates_out,
             flaps: self.counters.flaps,
             ..session::Counters::default()
+        }
+    }
+
+    /// Looks whether the neighbour's table still grows: by more than what comes and goes every day.
+    pub fn note_growth(&mut self, now: Duration) {
+        let entries: u64 = self.families.iter().map(|state| state.received.entries).sum();
+        if entries > self.grown_to + self.grown_to / 1000 + limits::GROWTH_NOISE || entries < self.grown_to / 2 {
+            self.grown_to = entries;
+            self.growing_until = now;
         }
     }
 
