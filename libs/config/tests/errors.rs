@@ -86,6 +86,17 @@ fn every_mistake_is_reported() {
 }
 
 #[test]
+fn a_broken_statement_hides_no_other_mistake_and_is_not_called_missing() {
+    let found = errors("protocols { bgp { group G { hold-time 2; } } }");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found[0].contains("no AS number") && found[1].contains("no neighbor") && found[2].contains("hold time"),
+        "{found:#?}"
+    );
+    assert_eq!(errors("routing-options autonomous-system x; protocols bgp group G neighbor ten;").len(), 2);
+}
+
+#[test]
 fn bgp_rules() {
     one(
         "protocols { bgp { group G { peer-as 2; neighbor 10.0.0.2; } } }",

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use super::{at, reference};
+use super::{at, lacks, reference};
 use crate::{compile::Levels, error::Problem, tree::View};
 
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
@@ -11,14 +11,16 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     let local_as = top.get("routing-options").and_then(|options| options.number("autonomous-system"));
     if local_as.is_none() && bgp.has("group") {
         let remedy = "set routing-options autonomous-system AS";
-        problems.push(at(bgp, "BGP is configured, but this router has no AS number").allowed(remedy));
+        let problem = at(bgp, "BGP is configured, but this router has no AS number").allowed(remedy);
+        problems.push(problem.at("routing-options autonomous-system"));
     }
     let mut seen: HashMap<IpAddr, View<'_>> = HashMap::new();
     for group in bgp.all("group") {
         policies(top, group, problems);
         local_address(group, problems);
         if !group.has("neighbor") {
-            problems.push(at(group, "the group has no neighbor").allowed("neighbor ADDRESS, at least one"));
+            problems
+                .push(lacks(group, "neighbor", "the group has no neighbor").allowed("neighbor ADDRESS, at least one"));
         }
         for neighbor in group.all("neighbor") {
             policies(top, neighbor, problems);

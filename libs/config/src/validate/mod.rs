@@ -23,6 +23,12 @@ fn at(view: View<'_>, message: impl Into<String>) -> Problem {
     Problem::new(view.span(), message).at(view.path())
 }
 
+/// A statement that should be there: its place is what surrounds it, its path its own, so that it is not missed when it
+/// is there and only broken.
+fn lacks(view: View<'_>, name: &str, message: impl Into<String>) -> Problem {
+    at(view, message).at(format!("{} {name}", view.path()))
+}
+
 /// A reference by name to an entry of `policy-options`.
 fn reference(top: View<'_>, from: View<'_>, kind: &str, name: &str, problems: &mut Vec<Problem>) {
     let known: Vec<&str> = top

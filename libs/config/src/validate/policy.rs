@@ -2,13 +2,15 @@
 
 use ipnet::IpNet;
 
-use super::{at, reference};
+use super::{at, lacks, reference};
 use crate::{error::Problem, tree::View};
 
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     let Some(options) = top.get("policy-options") else { return };
     for community in options.all("community").filter(|community| !community.has("members")) {
-        problems.push(at(community, "the community has no members").allowed("members COMMUNITY or members [ ... ]"));
+        problems.push(
+            lacks(community, "members", "the community has no members").allowed("members COMMUNITY or members [ ... ]"),
+        );
     }
     for policy in options.all("policy-statement") {
         term(top, policy, problems);
