@@ -48,7 +48,7 @@ fn a_configuration_is_applied_by_difference() {
         // An interface that appears later gets what is configured for it.
         sh("ip link add nix type veth peer name xin");
         until("address on the new interface", || async { sh("ip addr show dev nix").contains("10.8.0.1/24") }).await;
-        assert!(sh("ip link show dev nix").contains("UP>"));
+        assert!(sh("ip link show dev nix").contains(",UP"));
         // Ours goes when it is not configured any more; what was there before us stays.
         v0.addresses.clear();
         v0.disable = true;

@@ -96,7 +96,8 @@ fn a_frozen_instance_writes_nothing_and_goes_on_where_it_stopped() {
         let mut old_rpd = old.program(1).await;
         old_rpd.must(whole(nexthops(), table())).await;
         let new = world.start("re1", "backup", 1).await;
-        new.program(1).await.must(whole(nexthops(), table())).await;
+        let mut new_rpd = new.program(1).await;
+        new_rpd.must(whole(nexthops(), table())).await;
         follows(&new).await;
         let frozen = freeze(&old, 1).await;
         let writes = old.summary().await.writes;

@@ -281,7 +281,7 @@ impl Fib {
     fn refused(&mut self, memo: &Memo, errno: i32, result: &mut Finished) -> bool {
         match memo {
             Memo::Route { prefix, before, after } => {
-                if self.present_target(prefix) != Some(*after) {
+                if !self.is_noted_as(prefix, *after) {
                     return false; // planned otherwise in the meantime; the later answer counts
                 }
                 // EEXIST: a route with our metric that we do not know of. Ours, or somebody else's? The table tells.
@@ -295,7 +295,7 @@ impl Fib {
                 if errno == libc::ESRCH || errno == libc::ENOENT {
                     return true;
                 }
-                if self.present_target(prefix).is_none() {
+                if self.is_noted_as_absent(prefix) {
                     let object = self.objects.of_target(*before);
                     self.set_present(prefix, object);
                 }
@@ -319,10 +319,20 @@ impl Fib {
         }
     }
 
-    fn present_target(&self, prefix: &IpNet) -> Option<RouteTarget> {
+    /// Whether the kernel's column says that the route has this target, be the object alive or just refused.
+    fn is_noted_as(&self, prefix: &IpNet, target: RouteTarget) -> bool {
         let family = Self::family_of(prefix);
-        let id = self.tables[family].find(*prefix)?;
-        self.objects.target(self.tables[family].row(id).1)
+        let Some(id) = self.tables[family].find(*prefix) else { return false };
+        let (_, index) = self.tables[family].row(id);
+        match target {
+            RouteTarget::Nexthop(id) => self.objects.get(index).is_some_and(|object| object.kernel_id == id),
+            target => self.objects.target(index) == Some(target),
+        }
+    }
+
+    fn is_noted_as_absent(&self, prefix: &IpNet) -> bool {
+        let family = Self::family_of(prefix);
+        self.tables[family].find(*prefix).is_none_or(|id| self.tables[family].row(id).1 == objects::NOTHING)
     }
 }
 

@@ -323,7 +323,7 @@ fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
     fn both_tables_agree_in_the_end(steps in proptest::collection::vec(step(), 0..80)) {
         run(&steps);
