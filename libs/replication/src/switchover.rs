@@ -15,6 +15,9 @@ pub trait Switchover<Context> {
     /// A switchover is being prepared (true), or is not any more (false).
     fn notify(&mut self, preparing: bool);
 
+    /// From now on the sessions belong to another engine: no timer runs, nothing is sent. [`Self::activate`] takes them back.
+    fn stand_still(&mut self);
+
     /// How each session would live through a switchover now. "Not ready" holds up the run until its deadline.
     fn readiness(&self) -> Vec<SessionReadiness>;
 
@@ -28,7 +31,7 @@ pub trait Switchover<Context> {
     fn adopt(&mut self, context: &mut Context, fact: &Fact, now: Duration) -> Result<(), ReplicationError>;
 
     /// One digest per table.
-    fn digests(&self) -> Vec<TableDigest>;
+    fn digests(&self, context: &Context) -> Vec<TableDigest>;
 
     /// From now on this engine speaks: sessions resume, timers run.
     fn activate(&mut self, context: &mut Context, now: Duration);

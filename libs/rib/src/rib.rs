@@ -268,6 +268,16 @@ impl Rib {
         self.tables[family.index()].rib_digest
     }
 
+    /// Subnets of links that are up.
+    pub(crate) fn direct_routes(&self) -> impl Iterator<Item = (&IpNet, u32)> {
+        self.direct.iter().map(|(prefix, index)| (prefix, *index))
+    }
+
+    /// Configured routes.
+    pub(crate) fn configured_routes(&self) -> impl Iterator<Item = (&IpNet, &NexthopSpec, u8)> {
+        self.configured.iter().map(|(prefix, (spec, preference))| (prefix, spec, *preference))
+    }
+
     fn interfaces_changed(&mut self) {
         let wanted = self.interfaces.direct_routes();
         let current = std::mem::take(&mut self.direct);

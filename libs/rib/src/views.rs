@@ -1,5 +1,6 @@
 //! The table as its readers see it. Nothing here changes anything.
 
+use crate::digest::{Digest, entry_hash, prefix_bytes};
 use crate::forwarding::{ForwardingNexthop, ForwardingNexthopId};
 use crate::nexthop::{NexthopSetId, NexthopSpec};
 use crate::prefix_table::PrefixId;
@@ -43,6 +44,24 @@ impl Rib {
                 reachable: self.nexthop_reachable(route.nexthop).is_some(),
             })
             .collect()
+    }
+
+    /// Digest of the direct or static routes that are offered, in use or not. BGP's tables have digests of their own.
+    pub fn local_digest(&self, protocol: Protocol) -> Digest {
+        let mut digest = Digest::default();
+        let mut add = |prefix: &IpNet, preference: u8, octets: &[u8]| {
+            digest.add(entry_hash(&[&prefix_bytes(prefix), &[protocol.digest_octet(), preference], octets]));
+        };
+        match protocol {
+            Protocol::Direct => self.direct_routes().for_each(|(prefix, index)| {
+                add(prefix, protocol.default_preference(), &NexthopSpec::Interface(index).canonical());
+            }),
+            Protocol::Static => self.configured_routes().for_each(|(prefix, spec, preference)| {
+                add(prefix, preference, &spec.canonical());
+            }),
+            Protocol::Bgp => {}
+        }
+        digest
     }
 
     /// What BGP said last about a prefix.

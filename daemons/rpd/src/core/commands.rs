@@ -2,7 +2,6 @@
 
 use holdfast_bgp::wire::Cease;
 use holdfast_proto::v1;
-use holdfast_replication::Switchover;
 
 use super::{Core, now};
 use crate::input::Command;
@@ -15,7 +14,7 @@ impl Core {
             Command::Synchronization(answer) => drop(answer.send(self.synchronization())),
             Command::Prepare(answer) => drop(answer.send(self.prepare())),
             Command::Cancel(answer) => {
-                self.speaker.notify(false);
+                self.protocols.notify(false);
                 let _ = answer.send(v1::CancelReply {});
             }
             Command::Freeze(request, answer) => drop(answer.send(self.freeze(&request))),
@@ -23,7 +22,7 @@ impl Core {
             Command::Commit(request, answer) => drop(answer.send(self.commit(&request))),
             Command::Verify(answer) => drop(answer.send(self.verify())),
             Command::Terminate(request, answer) => self.terminate(&request, answer),
-            Command::BgpSummary(answer) => drop(answer.send(self.speaker.summary(now()))),
+            Command::BgpSummary(answer) => drop(answer.send(self.protocols.bgp.summary(now()))),
             Command::BgpNeighbors(address, answer) => drop(answer.send(self.neighbors(&address))),
             Command::RoutePage(request, from, answer) => drop(answer.send(self.route_page(&request, from))),
             Command::RouteSummary(answer) => drop(answer.send(self.route_summary())),
@@ -98,7 +97,7 @@ impl Core {
                 |sender| sender.unread(),
             ),
             tables,
-            sessions: self.speaker.readiness(),
+            sessions: self.protocols.readiness(),
             snapshot_done: self.sender.as_ref().is_some_and(|sender| sender.is_snapshot_done())
                 || self.follower.as_ref().is_some_and(|follower| follower.is_snapshot_done()),
         }
@@ -106,13 +105,18 @@ impl Core {
 
     fn neighbors(&self, address: &str) -> Result<v1::BgpNeighbors, String> {
         let ids = if address.is_empty() {
-            self.speaker.neighbor_ids()
+            self.protocols.bgp.neighbor_ids()
         } else {
             let parsed = address.parse().map_err(|_| format!("{address:?} is not an IP address"))?;
-            vec![self.speaker.find_neighbor(parsed).ok_or_else(|| format!("{address} is not a configured neighbor"))?]
+            vec![
+                self.protocols
+                    .bgp
+                    .find_neighbor(parsed)
+                    .ok_or_else(|| format!("{address} is not a configured neighbor"))?,
+            ]
         };
         let mut neighbors: Vec<v1::BgpNeighborDetail> =
-            ids.iter().filter_map(|id| self.speaker.detail(*id, now())).collect();
+            ids.iter().filter_map(|id| self.protocols.bgp.detail(*id, now())).collect();
         for (id, detail) in ids.iter().zip(&mut neighbors) {
             if let Some(connection) = self.connections.iter().find(|c| c.neighbor == *id && c.established) {
                 detail.bytes_in = connection.consumed;
@@ -128,16 +132,16 @@ impl Core {
             return Err("this routing engine is not the primary; ask the primary".into());
         }
         let ids = if request.address == "all" || request.address.is_empty() {
-            self.speaker.neighbor_ids()
+            self.protocols.bgp.neighbor_ids()
         } else {
-            let known = request.address.parse().ok().and_then(|address| self.speaker.find_neighbor(address));
+            let known = request.address.parse().ok().and_then(|address| self.protocols.bgp.find_neighbor(address));
             vec![known.ok_or_else(|| format!("{} is not a configured neighbor", request.address))?]
         };
         for id in &ids {
             match (request.soft, request.soft_inbound) {
-                (_, true) => self.speaker.import_anew(*id),
-                (true, false) => self.speaker.send_anew(*id),
-                (false, false) => self.speaker.reset(*id, &mut self.rib, now()),
+                (_, true) => self.protocols.bgp.import_anew(*id),
+                (true, false) => self.protocols.bgp.send_anew(*id),
+                (false, false) => self.protocols.bgp.reset(*id, &mut self.rib, now()),
             }
         }
         self.act();
@@ -149,8 +153,8 @@ impl Core {
         if request.mode() == v1::terminate_request::Mode::Stop && self.role == v1::Role::Primary {
             // The sessions end, the kernel's routes stay: pfed hears nothing of what follows.
             self.fib.restart();
-            for id in self.speaker.neighbor_ids() {
-                self.speaker.stop(id, Cease::AdministrativeShutdown, &mut self.rib, now());
+            for id in self.protocols.bgp.neighbor_ids() {
+                self.protocols.bgp.stop(id, Cease::AdministrativeShutdown, &mut self.rib, now());
             }
             self.act();
             self.write_sessions(now());

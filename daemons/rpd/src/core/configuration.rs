@@ -136,7 +136,7 @@ impl Core {
     fn apply(&mut self, configuration: &v1::RouterConfig) -> Result<(), String> {
         let routing = configuration.routing.clone().unwrap_or_default();
         let statics = static_routes(&routing)?;
-        self.speaker.configure(configuration, &mut self.rib, now()).map_err(|error| error.to_string())?;
+        self.protocols.bgp.configure(configuration, &mut self.rib, now()).map_err(|error| error.to_string())?;
         self.rib.set_static(statics);
         self.configuration.routing = routing;
         let runs_bgp = configuration.bgp.as_ref().is_some_and(|bgp| !bgp.neighbors.is_empty());
@@ -159,7 +159,7 @@ impl Core {
             return;
         }
         let waited = now.saturating_sub(self.started) >= STALE_FIB_MAX;
-        self.converged = waited || self.speaker.has_heard_everybody(now);
+        self.converged = waited || self.protocols.bgp.has_heard_everybody(now);
         if self.converged {
             tracing::info!("tables are complete: routes left in the kernel by an earlier life may go");
         }
@@ -167,7 +167,7 @@ impl Core {
 
     /// Start-up is finished.
     pub(super) fn is_ready(&self) -> bool {
-        let listening = self.listeners.are_open() || self.speaker.neighbor_ids().is_empty();
+        let listening = self.listeners.are_open() || self.protocols.bgp.neighbor_ids().is_empty();
         match self.role {
             v1::Role::Primary => self.configuration.applied && listening && self.fib.is_open(),
             _ => self.configuration.applied,

@@ -16,7 +16,7 @@ use holdfast_ipc::mono_ns;
 use holdfast_kernel::tcp;
 use holdfast_proto::v1;
 use holdfast_proto::v1::Role;
-use holdfast_replication::{Switchover, compare_tables};
+use holdfast_replication::compare_tables;
 
 use super::connections::{Connection, OutputBuffer};
 use super::{Core, now};
@@ -158,7 +158,7 @@ impl Core {
         let positions = self.stand_still();
         let tables = self.tables();
         // From here the books are closed: what comes is the other engine's.
-        self.speaker.stand_still();
+        self.protocols.stand_still();
         self.listeners.close(self.inputs.poll.registry());
         self.role = Role::Frozen;
         if let Err(error) = self.hand_off(request.epoch, now + FREEZE_FLUSH_MAX) {
@@ -196,7 +196,7 @@ impl Core {
         let mut positions = Vec::new();
         for token in self.connections.tokens() {
             let Some(connection) = self.connections.remove(token, self.inputs.poll.registry()) else { continue };
-            let Some(address) = self.speaker.neighbor_address(connection.neighbor) else { continue };
+            let Some(address) = self.protocols.bgp.neighbor_address(connection.neighbor) else { continue };
             let name = address.to_string();
             positions.push(v1::SessionPosition {
                 neighbor: name.clone(),
@@ -232,7 +232,7 @@ impl Core {
             mono_ns: mono_ns(),
             unwritten: older as u32,
         };
-        if let Some(fact) = self.speaker.sent_fact(connection.neighbor, sent) {
+        if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent) {
             sender.push(fact);
         }
     }
@@ -350,7 +350,7 @@ impl Core {
         for (neighbor, session) in sessions {
             self.resume(&neighbor, session);
         }
-        self.speaker.activate(&mut self.rib, now);
+        self.protocols.activate(&mut self.rib, now);
         self.act();
         if let Err(error) = self.listen() {
             tracing::error!("neighbors cannot connect: {error}");
@@ -363,7 +363,8 @@ impl Core {
 
     fn resume(&mut self, neighbor: &str, session: Session) {
         let Some(ready) = session.ready else { return };
-        let Some(id) = neighbor.parse::<IpAddr>().ok().and_then(|address| self.speaker.find_neighbor(address)) else {
+        let Some(id) = neighbor.parse::<IpAddr>().ok().and_then(|address| self.protocols.bgp.find_neighbor(address))
+        else {
             return;
         };
         if let Err(error) = tcp::discard(ready.fd.as_fd(), ready.to_discard) {
@@ -420,7 +421,7 @@ impl Core {
         let lost: Vec<String> = expected
             .iter()
             .filter(|watched| !self.connections.iter().any(|c| c.neighbor == watched.neighbor && c.established))
-            .filter_map(|watched| self.speaker.neighbor_address(watched.neighbor))
+            .filter_map(|watched| self.protocols.bgp.neighbor_address(watched.neighbor))
             .map(|address| address.to_string())
             .collect();
         self.verification.expected = expected;
@@ -431,7 +432,7 @@ impl Core {
         };
         v1::VerifyReply {
             done: !lost.is_empty()
-                || (heard == total && !self.speaker.has_background() && self.fib.is_settled(&self.rib)),
+                || (heard == total && !self.protocols.bgp.has_background() && self.fib.is_settled(&self.rib)),
             ok: lost.is_empty(),
             reason,
             sessions_expected: total,
@@ -443,8 +444,8 @@ impl Core {
 
     /// Ready by the protocols' own word?
     pub(super) fn prepare(&mut self) -> v1::PrepareReply {
-        self.speaker.notify(true);
-        let sessions = self.speaker.readiness();
+        self.protocols.notify(true);
+        let sessions = self.protocols.readiness();
         let unready = sessions.iter().find(|session| !session.ready);
         let following = match self.role {
             Role::Primary => self.sender.as_ref().is_some_and(|sender| sender.is_snapshot_done()),

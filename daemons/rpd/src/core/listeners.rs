@@ -65,7 +65,7 @@ impl Core {
     }
 
     fn open_listener(&mut self, v6: bool) -> Result<OwnedFd, String> {
-        let port = self.speaker.listen_port();
+        let port = self.protocols.bgp.listen_port();
         let vault = self.vault()?;
         if let Ok((listener, _)) = vault.withdraw(vault_name(v6)) {
             if tcp::local_address(listener.as_fd()).is_ok_and(|address| address.port() == port) {
@@ -105,7 +105,7 @@ impl Core {
 
     fn accepted(&mut self, socket: OwnedFd, from: SocketAddr, now: Duration) {
         let address = from.ip().to_canonical();
-        let (neighbor, replaced) = match self.speaker.tcp_accepted(address, &mut self.rib, now) {
+        let (neighbor, replaced) = match self.protocols.bgp.tcp_accepted(address, &mut self.rib, now) {
             Ok(neighbor) => neighbor,
             Err(reason) => {
                 tracing::info!("connection from {from} refused: {reason}");
@@ -115,11 +115,11 @@ impl Core {
         if let Some(side) = replaced {
             self.close(neighbor, side);
         }
-        let prepared = tcp::set_ttl(socket.as_fd(), self.speaker.neighbor_ttl(neighbor))
+        let prepared = tcp::set_ttl(socket.as_fd(), self.protocols.bgp.neighbor_ttl(neighbor))
             .and_then(|()| tcp::set_traffic_class(socket.as_fd(), tcp::TOS_NETWORK_CONTROL))
             .and_then(|()| tcp::set_nodelay(socket.as_fd(), true));
         if let Err(error) = prepared {
-            self.speaker.tcp_closed(neighbor, ConnectionSide::Accepted, &error.to_string(), &mut self.rib, now);
+            self.protocols.bgp.tcp_closed(neighbor, ConnectionSide::Accepted, &error.to_string(), &mut self.rib, now);
             return;
         }
         let mut connection = Connection::new(socket, neighbor, ConnectionSide::Accepted, false);

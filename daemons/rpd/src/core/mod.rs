@@ -13,6 +13,7 @@ mod connections;
 mod fib;
 mod handoff;
 mod listeners;
+mod protocols;
 mod replication;
 mod routes;
 mod sessions;
@@ -20,7 +21,7 @@ mod sessions;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use holdfast_bgp::speaker::{Action, Speaker};
+use holdfast_bgp::speaker::Action;
 use holdfast_ipc::{DaemonArgs, RunDir, mono_ns};
 use holdfast_proto::v1;
 use holdfast_rib::Rib;
@@ -35,6 +36,7 @@ use connections::Connections;
 use fib::FibStream;
 use handoff::Adopted;
 use listeners::Listeners;
+use protocols::Protocols;
 use replication::{Follower, Sender};
 
 /// Tokens below the connections' own.
@@ -60,7 +62,7 @@ pub struct Core {
     started: Duration,
     inputs: Inputs,
     inputs_waiting: bool,
-    speaker: Speaker,
+    protocols: Protocols,
     rib: Rib,
     connections: Connections,
     listeners: Listeners,
@@ -103,7 +105,7 @@ impl Core {
             role,
             epoch: arguments.epoch,
             started: now(),
-            speaker: Speaker::new(role != v1::Role::Primary, seed),
+            protocols: Protocols::new(role != v1::Role::Primary, seed),
             rib: Rib::new(),
             connections: Connections::new(CONNECTIONS_FROM),
             listeners: Listeners::default(),
@@ -146,7 +148,7 @@ impl Core {
         if self.has_work() {
             return Duration::ZERO;
         }
-        let due = [self.speaker.next_deadline(), self.replication_deadline()].into_iter().flatten().min();
+        let due = [self.protocols.bgp.next_deadline(), self.replication_deadline()].into_iter().flatten().min();
         due.map_or(IDLE_WAIT, |due| due.saturating_sub(now()).min(IDLE_WAIT))
     }
 
@@ -158,7 +160,7 @@ impl Core {
         sessions
             || self.inputs_waiting
             || follower_works
-            || self.speaker.has_background()
+            || self.protocols.bgp.has_background()
             || self.fib.has_work(&self.rib)
             || (!stalled && self.sender.as_ref().is_some_and(Sender::snapshot_may_go_on))
     }
@@ -211,7 +213,7 @@ impl Core {
         self.flush_replication(now);
         self.accept_connections(now);
         self.read_sessions(now);
-        self.speaker.tick(&mut self.rib, now);
+        self.protocols.bgp.tick(&mut self.rib, now);
         self.act();
         self.write_sessions(now);
         self.act();
@@ -222,7 +224,7 @@ impl Core {
     /// Does what the speaker asks.
     fn act(&mut self) {
         let now = now();
-        while let Some(action) = self.speaker.poll() {
+        while let Some(action) = self.protocols.bgp.poll() {
             match action {
                 Action::Connect { neighbor, spec } => self.connect(neighbor, spec, now),
                 Action::Close { neighbor, side } => self.close(neighbor, side),
@@ -240,15 +242,15 @@ impl Core {
     fn rib_turn(&mut self) {
         let moved = self.rib.take_changed_nexthops();
         if !moved.is_empty() {
-            self.speaker.nexthops_moved(moved);
+            self.protocols.bgp.nexthops_moved(moved);
         }
         let changed = self.rib.take_changed(crate::limits::SNAPSHOT_BATCH);
         if !changed.is_empty() {
-            self.speaker.redistribute(&changed, &mut self.rib);
+            self.protocols.bgp.redistribute(&changed, &mut self.rib);
             self.connections.mark_output_all();
         }
-        if self.speaker.has_background() {
-            self.speaker.background(&mut self.rib);
+        if self.protocols.bgp.has_background() {
+            self.protocols.bgp.background(&mut self.rib);
             self.connections.mark_output_all();
         }
     }

@@ -19,7 +19,7 @@ use holdfast_proto::v1::{
     DigestMark, Fact, HandoffMark, ReplicationHello, Role, SnapshotDone, TableComparison, TableDigest, fact::Kind,
 };
 use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSHOT_WATERMARK_LEN, STREAM_BUFFER_LEN};
-use holdfast_replication::{Inbound, Outbound, Switchover, compare_tables};
+use holdfast_replication::{Inbound, Outbound, compare_tables};
 
 use super::{Core, REPLICATION_STREAM, now, register};
 use crate::limits::{FRAMES_PER_TURN, SNAPSHOT_BATCH};
@@ -327,7 +327,7 @@ impl Core {
                 sender.next_mark = now + Duration::from_millis(1); // look again soon
                 return;
             }
-            let (facts, next) = self.speaker.snapshot(&self.rib, cursor, SNAPSHOT_BATCH);
+            let (facts, next) = self.protocols.snapshot(&self.rib, cursor, SNAPSHOT_BATCH);
             for fact in facts {
                 sender.push(fact);
             }
@@ -339,7 +339,7 @@ impl Core {
             }
         } else if sender.greeted && sender.snapshot_done && now >= sender.next_mark {
             // While tables are being worked through, digests are of a moment that the follower never sees.
-            if !self.speaker.has_background() {
+            if !self.protocols.bgp.has_background() {
                 sender.marks += 1;
                 let id = sender.marks;
                 let tables = self.tables();
@@ -356,7 +356,7 @@ impl Core {
 
     /// Digests of all tables.
     pub(super) fn tables(&self) -> Vec<TableDigest> {
-        let mut tables = self.speaker.digests();
+        let mut tables = self.protocols.digests(&self.rib);
         for family in holdfast_rib::Family::ALL {
             let suffix = family.table().trim_end_matches(".0");
             for (kind, digest) in [("rib", self.rib.rib_digest(family)), ("fib", self.rib.fib_digest(family))] {
@@ -401,7 +401,7 @@ impl Core {
     /// A bounded part of what the primary says.
     pub(super) fn follower_turn(&mut self) {
         self.take_frames(FRAMES_PER_TURN);
-        self.speaker.settle(&mut self.rib);
+        self.protocols.bgp.settle(&mut self.rib);
     }
 
     /// Takes up to `max` frames over; returns how many there were.
@@ -431,9 +431,7 @@ impl Core {
     fn take_frame(&mut self, body: Body, now: Duration) {
         match body {
             Body::Fact(fact) => {
-                let result = self
-                    .note_position(&fact)
-                    .and_then(|()| self.speaker.adopt(&mut self.rib, &fact, now).map_err(|error| error.to_string()));
+                let result = self.note_position(&fact).and_then(|()| self.protocols.adopt(&mut self.rib, &fact, now));
                 if let Err(error) = result {
                     self.following_failed(error);
                 }

@@ -54,7 +54,8 @@ impl Core {
                 return Ok(None);
             }
             let parsed = address.parse().map_err(|_| format!("{address:?} is not an IP address"))?;
-            self.speaker
+            self.protocols
+                .bgp
                 .find_neighbor(parsed)
                 .map(Some)
                 .ok_or_else(|| format!("{address} is not a configured neighbor"))
@@ -100,9 +101,13 @@ impl Core {
 
     fn select(&self, selection: &Selection, family: Family, id: PrefixId) -> Vec<v1::Route> {
         let mut routes = match (selection.received_from, selection.advertised_to) {
-            (Some(neighbor), _) => self.speaker.received_route(&self.rib, neighbor, family, id).into_iter().collect(),
-            (_, Some(neighbor)) => self.speaker.advertised_route(&self.rib, neighbor, family, id).into_iter().collect(),
-            _ => self.speaker.routes(&self.rib, family, id),
+            (Some(neighbor), _) => {
+                self.protocols.bgp.received_route(&self.rib, neighbor, family, id).into_iter().collect()
+            }
+            (_, Some(neighbor)) => {
+                self.protocols.bgp.advertised_route(&self.rib, neighbor, family, id).into_iter().collect()
+            }
+            _ => self.protocols.bgp.routes(&self.rib, family, id),
         };
         if !selection.protocol.is_empty() {
             routes.retain(|route| route.protocol.eq_ignore_ascii_case(&selection.protocol));
@@ -120,7 +125,7 @@ impl Core {
                     let bgp = protocol == Protocol::Bgp;
                     v1::ProtocolCount {
                         protocol: protocol.name().into(),
-                        routes: if bgp { self.speaker.paths(family) } else { count.routes },
+                        routes: if bgp { self.protocols.bgp.paths(family) } else { count.routes },
                         active: count.active,
                     }
                 })
@@ -130,12 +135,12 @@ impl Core {
                 destinations: counts.destinations,
                 routes: protocols.iter().map(|protocol| protocol.routes).sum(),
                 active: protocols.iter().map(|protocol| protocol.active).sum(),
-                hidden: self.speaker.hidden(family),
+                hidden: self.protocols.bgp.hidden(family),
                 protocols,
             }
         });
         v1::RouteSummary {
-            router_id: self.speaker.router_id().to_string(),
+            router_id: self.protocols.bgp.router_id().to_string(),
             autonomous_system: self.configuration.routing.autonomous_system,
             tables: tables.into(),
         }

@@ -61,7 +61,7 @@ impl Core {
             }
             Err(error) => {
                 let reason = format!("cannot connect to {remote}: {error}");
-                self.speaker.tcp_failed(neighbor, &reason, &mut self.rib, now);
+                self.protocols.bgp.tcp_failed(neighbor, &reason, &mut self.rib, now);
             }
         }
     }
@@ -100,13 +100,13 @@ impl Core {
                 connection.connecting = false;
                 connection.readable = true;
                 connection.take_bases();
-                self.speaker.tcp_connected(neighbor, &mut self.rib, now);
+                self.protocols.bgp.tcp_connected(neighbor, &mut self.rib, now);
             }
             // Writable before the handshake's end happens when epoll reports a fresh socket; the real event follows.
             Some(error) if error.kind() == std::io::ErrorKind::NotConnected => connection.writable = false,
             Some(error) => {
                 self.connections.remove(token, self.inputs.poll.registry());
-                self.speaker.tcp_failed(neighbor, &format!("cannot connect: {error}"), &mut self.rib, now);
+                self.protocols.bgp.tcp_failed(neighbor, &format!("cannot connect: {error}"), &mut self.rib, now);
             }
         }
         self.act();
@@ -129,7 +129,7 @@ impl Core {
         if let Err(error) = whole.malformed {
             if whole.length == 0 {
                 let _ = tcp::discard(connection.socket(), length);
-                self.speaker.fail(neighbor, error, &mut self.rib, now);
+                self.protocols.bgp.fail(neighbor, error, &mut self.rib, now);
                 return ReadStep::Idle;
             }
         } else if whole.length == 0 {
@@ -146,7 +146,7 @@ impl Core {
         }
         connection.consumed += bytes.len() as u64;
         connection.output = true;
-        self.speaker.receive(neighbor, side, bytes, &mut self.rib, now);
+        self.protocols.bgp.receive(neighbor, side, bytes, &mut self.rib, now);
         self.connections.mark_output_all();
         ReadStep::Again
     }
@@ -160,7 +160,7 @@ impl Core {
             let offset = connection.consumed + known as u64;
             connection.replicated_in = offset + data.len() as u64;
             let received = StreamBytes { offset, data, mono_ns: now.as_nanos() as u64, unwritten: 0 };
-            if let Some(fact) = self.speaker.received_fact(connection.neighbor, received) {
+            if let Some(fact) = self.protocols.bgp.received_fact(connection.neighbor, received) {
                 sender.push(fact);
             }
         }
@@ -169,7 +169,7 @@ impl Core {
 
     fn closed(&mut self, token: Token, reason: &str, now: Duration) -> ReadStep {
         if let Some(connection) = self.connections.remove(token, self.inputs.poll.registry()) {
-            self.speaker.tcp_closed(connection.neighbor, connection.side, reason, &mut self.rib, now);
+            self.protocols.bgp.tcp_closed(connection.neighbor, connection.side, reason, &mut self.rib, now);
             self.act();
         }
         ReadStep::Idle
@@ -204,12 +204,12 @@ impl Core {
             let neighbor = connection.neighbor;
             if connection.out.pending().is_empty() && connection.established {
                 let out = connection.out.tail();
-                self.speaker.fill_output(neighbor, &mut self.rib, out, now);
+                self.protocols.bgp.fill_output(neighbor, &mut self.rib, out, now);
                 connection.sent += out.len() as u64;
-                connection.output = self.speaker.has_output(neighbor);
+                connection.output = self.protocols.bgp.has_output(neighbor);
             }
             if connection.out.pending().is_empty() {
-                connection.output &= connection.established && self.speaker.has_output(neighbor);
+                connection.output &= connection.established && self.protocols.bgp.has_output(neighbor);
                 return;
             }
             if !self.replicate_sent(token, now) {
@@ -249,7 +249,7 @@ impl Core {
                 mono_ns: now.as_nanos() as u64,
                 unwritten: older as u32,
             };
-            if let Some(fact) = self.speaker.sent_fact(connection.neighbor, sent) {
+            if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent) {
                 sender.push(fact);
             }
         }
@@ -270,7 +270,7 @@ impl Core {
         connection.replicated_in = connection.consumed;
         // What the handshake left unwritten belongs to what the facts begin with.
         connection.replicated_out = connection.sent;
-        self.speaker.established(neighbor, side, ConnectionEnds { local, remote }, unix_ms(), now, &mut self.rib);
+        self.protocols.bgp.established(neighbor, side, ConnectionEnds { local, remote }, unix_ms(), now, &mut self.rib);
         self.deposit(token, neighbor);
         if let Some(fact) = self.session_up(neighbor, token, false) {
             self.replicate(fact);
@@ -279,7 +279,7 @@ impl Core {
     }
 
     fn deposit(&mut self, token: Token, neighbor: NeighborId) {
-        let Some(address) = self.speaker.neighbor_address(neighbor) else { return };
+        let Some(address) = self.protocols.bgp.neighbor_address(neighbor) else { return };
         let name = vault_name(address);
         if let Err(error) = self.vault() {
             tracing::error!("{name} cannot be deposited, its session cannot outlive this process: {error}");
@@ -298,10 +298,10 @@ impl Core {
         token: Token,
         snapshot: bool,
     ) -> Option<holdfast_proto::v1::Fact> {
-        let mut fact = self.speaker.session_up_fact(neighbor, snapshot)?;
+        let mut fact = self.protocols.bgp.session_up_fact(neighbor, snapshot)?;
         let connection = self.connections.get_mut(token)?;
         if let Some(Kind::Up(up)) = &mut fact.kind {
-            up.descriptor = vault_name(self.speaker.neighbor_address(neighbor)?);
+            up.descriptor = vault_name(self.protocols.bgp.neighbor_address(neighbor)?);
             up.consumed = connection.consumed;
             up.sent = connection.sent;
             up.kernel_received_base = connection.received_base;
@@ -314,9 +314,9 @@ impl Core {
     }
 
     pub(super) fn session_down(&mut self, neighbor: NeighborId, reason: &str, routes_kept_stale: bool, now: Duration) {
-        let Some(address) = self.speaker.neighbor_address(neighbor) else { return };
+        let Some(address) = self.protocols.bgp.neighbor_address(neighbor) else { return };
         tracing::info!("BGP neighbor {address} is down: {reason}");
-        if let Some(fact) = self.speaker.session_down_fact(neighbor, reason, routes_kept_stale, now) {
+        if let Some(fact) = self.protocols.bgp.session_down_fact(neighbor, reason, routes_kept_stale, now) {
             self.replicate(fact);
         }
         if let Ok(vault) = self.vault() {
@@ -337,7 +337,7 @@ impl Core {
         }
         // Unread input would make the kernel answer with a reset that overtakes our NOTIFICATION.
         let _ = tcp::discard(connection.socket(), CLOSE_DISCARD_LEN);
-        if let Some(address) = self.speaker.neighbor_address(neighbor)
+        if let Some(address) = self.protocols.bgp.neighbor_address(neighbor)
             && connection.established
             && let Ok(vault) = self.vault()
         {

@@ -373,6 +373,11 @@ impl Switchover<Rib> for Speaker {
         self.preparing = preparing;
     }
 
+    fn stand_still(&mut self) {
+        self.following = true;
+        self.actions.clear();
+    }
+
     fn readiness(&self) -> Vec<SessionReadiness> {
         self.neighbors
             .iter()
@@ -440,7 +445,7 @@ impl Switchover<Rib> for Speaker {
         result.map_err(|reason| contradiction(&fact.neighbor, reason))
     }
 
-    fn digests(&self) -> Vec<TableDigest> {
+    fn digests(&self, _rib: &Rib) -> Vec<TableDigest> {
         let mut digests = Vec::new();
         for neighbor in self.neighbors.iter().flatten() {
             for family in Family::ALL {

@@ -491,13 +491,6 @@ impl Speaker {
             })
     }
 
-    /// From now on the sessions belong to another engine; [`Switchover::activate`](holdfast_replication::Switchover::activate)
-    /// takes them back.
-    pub fn stand_still(&mut self) {
-        self.following = true;
-        self.actions.clear();
-    }
-
     /// Whether another engine owns the sessions.
     pub fn is_following(&self) -> bool {
         self.following
