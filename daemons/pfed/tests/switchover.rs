@@ -108,7 +108,7 @@ fn a_frozen_instance_writes_nothing_and_goes_on_where_it_stopped() {
         assert_eq!(freeze(&old, 1).await.frozen_mono_ns, frozen.frozen_mono_ns, "freezing again changes nothing");
         // The kernel is not any more as the frozen one left it: the new one must not go on from there.
         let refused = activate(&new, 2, frozen.tables).await;
-        assert!(!refused.ok && refused.reason.contains("fib/inet"), "{refused:?}");
+        assert!(!refused.ok && refused.reason.contains("kernel/inet"), "{refused:?}");
         assert_eq!(role(&new).await, Role::Backup);
         // Undone: the old one is thawed, writes what came meanwhile, and mends.
         let status = old.daemon().commit(v1::CommitRequest { epoch: 3 }).await.unwrap_err();

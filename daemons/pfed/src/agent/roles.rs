@@ -15,7 +15,7 @@ use crate::limits::{DRAIN_TIMEOUT, IDLE_SWEEP_INTERVAL, MONITOR_READS_PER_TURN};
 use crate::request::Reply;
 
 /// The digests' table names, in the order of the families' indexes.
-pub(super) const TABLE_NAMES: [&str; 2] = ["fib/inet", "fib/inet6"];
+pub(super) const TABLE_NAMES: [&str; 2] = ["kernel/inet", "kernel/inet6"];
 
 fn comparison(table: &str, primary: v1::TableDigest, backup: v1::TableDigest) -> v1::TableComparison {
     let equal = (primary.digest, primary.entries) == (backup.digest, backup.entries);

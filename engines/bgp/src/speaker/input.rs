@@ -205,7 +205,17 @@ impl Speaker {
             let nexthop = self.nexthop_of(best, equal.iter().map(|handle| attributes[*handle as usize].1), rib)?;
             Some(BgpRoute { nexthop, preference: RibProtocol::Bgp.default_preference() })
         });
-        let changed = self.tables[family.index()].set_best(prefix, best.map(|(best, _)| best));
+        let best = best.map(|(best, _)| best);
+        let before = self.tables[family.index()].best(prefix);
+        let changed = self.tables[family.index()].set_best(prefix, best);
+        if before.map(|best| best.neighbor) != best.map(|best| best.neighbor) {
+            if let Some(loser) = before.and_then(|best| self.get_mut(best.neighbor)) {
+                loser.families[family.index()].best -= 1;
+            }
+            if let Some(winner) = best.and_then(|best| self.get_mut(best.neighbor)) {
+                winner.families[family.index()].best += 1;
+            }
+        }
         rib.set_bgp(family, prefix, route);
         if changed {
             self.mark_dirty(family, prefix, rib);

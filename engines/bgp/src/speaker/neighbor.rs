@@ -21,6 +21,8 @@ pub struct FamilyState {
     pub received: Digest,
     /// Of these, accepted by import policy.
     pub accepted: u64,
+    /// Destinations whose best path is this neighbour's.
+    pub best: u64,
     /// Digest of the routes sent.
     pub sent: Digest,
     /// What the neighbour has from us, by prefix: the attributes as sent. Four bytes per prefix.

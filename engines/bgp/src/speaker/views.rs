@@ -49,22 +49,18 @@ impl Speaker {
     fn family_counters(&self, neighbor: &Neighbor, family: Family) -> FamilyCounters {
         let state = &neighbor.families[family.index()];
         let table = &self.tables[family.index()];
-        let (mut active, mut stale) = (0, 0);
-        for prefix in (0..table.capacity()).map(PrefixId) {
-            active += u64::from(table.best(prefix).is_some_and(|best| best.neighbor == neighbor.id));
-            let kept = neighbor.stale_until.is_some();
-            stale +=
-                u64::from(kept && table.find(prefix, neighbor.id).is_some_and(|p| p.generation != neighbor.generation));
-        }
+        let kept = neighbor.stale_until.is_some();
+        let is_stale = |prefix| table.find(prefix, neighbor.id).is_some_and(|path| path.generation != neighbor.generation);
+        let stale = if kept { (0..table.capacity()).map(PrefixId).filter(|prefix| is_stale(*prefix)).count() } else { 0 };
         FamilyCounters {
             family: family.name().into(),
             received: state.received.entries,
             accepted: state.accepted,
-            active,
+            active: state.best,
             advertised: state.sent.entries,
             end_of_rib_received: state.end_of_rib_received,
             end_of_rib_sent: state.end_of_rib_sent,
-            stale,
+            stale: stale as u64,
         }
     }
 
