@@ -136,14 +136,17 @@ impl Core {
     fn apply(&mut self, configuration: &v1::RouterConfig) -> Result<(), String> {
         let routing = configuration.routing.clone().unwrap_or_default();
         let statics = static_routes(&routing)?;
+        let bgp = configuration.bgp.as_ref().filter(|bgp| !bgp.neighbors.is_empty());
+        if self.role == v1::Role::Primary
+            && let Some(bgp) = bgp
+        {
+            // Before anything else: when the port is taken no neighbour hears of us and no route goes to the kernel.
+            self.listen(bgp.listen_port as u16)?;
+        }
         self.protocols.bgp.configure(configuration, &mut self.rib, now()).map_err(|error| error.to_string())?;
         self.rib.set_static(statics);
         self.configuration.routing = routing;
-        let runs_bgp = configuration.bgp.as_ref().is_some_and(|bgp| !bgp.neighbors.is_empty());
         if self.role == v1::Role::Primary {
-            if runs_bgp {
-                self.listen()?;
-            }
             self.act();
         } else if self.role == v1::Role::Backup && self.follower.is_none() {
             self.follow()?;

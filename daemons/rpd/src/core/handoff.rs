@@ -4,9 +4,8 @@
 //! descriptors are withdrawn from the vault, the kernel's counters say where the sessions really stand, and both agree;
 //! nothing has been touched. Up to here the other engine can go on as if nothing had happened. Commit: the session's bytes flow again.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
@@ -18,119 +17,10 @@ use holdfast_proto::v1;
 use holdfast_proto::v1::Role;
 use holdfast_replication::compare_tables;
 
+use super::adopted::Resumed;
 use super::connections::{Connection, OutputBuffer};
 use super::{Core, now};
 use crate::limits::{FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX};
-
-/// One session by its facts.
-struct Session {
-    descriptor: String,
-    /// Offset up to which received bytes are known.
-    consumed: u64,
-    /// Offset up to which sent bytes are known.
-    sent: u64,
-    received_base: u64,
-    written_base: u64,
-    /// The end of what was sent: at least everything that the kernel might not have taken.
-    tail: Vec<u8>,
-    /// Set by Activate.
-    ready: Option<Ready>,
-}
-
-/// A session whose descriptor is here and whose counters agree.
-struct Ready {
-    fd: OwnedFd,
-    /// Received and known, but not yet discarded from the kernel.
-    to_discard: usize,
-    /// Made and known, but not yet in the kernel.
-    to_write: Vec<u8>,
-}
-
-/// Sessions that another engine owns, by neighbour.
-#[derive(Default)]
-pub struct Adopted {
-    /// They were this engine's own before.
-    thawed: bool,
-    sessions: BTreeMap<String, Session>,
-}
-
-impl Adopted {
-    /// A session is up.
-    pub fn up(&mut self, neighbor: &str, up: &v1::SessionUp) {
-        let session = Session {
-            descriptor: up.descriptor.clone(),
-            consumed: up.consumed,
-            sent: up.sent,
-            received_base: up.kernel_received_base,
-            written_base: up.kernel_written_base,
-            tail: up.unwritten.clone(),
-            ready: None,
-        };
-        self.sessions.insert(neighbor.to_owned(), session);
-    }
-
-    /// A session is over.
-    pub fn down(&mut self, neighbor: &str) {
-        self.sessions.remove(neighbor);
-    }
-
-    fn session(&mut self, neighbor: &str) -> Result<&mut Session, String> {
-        self.sessions.get_mut(neighbor).ok_or_else(|| format!("bytes of neighbor {neighbor}, whose session is not up"))
-    }
-
-    /// Bytes were received.
-    pub fn received(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
-        let session = self.session(neighbor)?;
-        if bytes.offset != session.consumed {
-            let (known, told) = (session.consumed, bytes.offset);
-            return Err(format!("neighbor {neighbor}: received bytes begin at {told}, {known} were expected"));
-        }
-        session.consumed += bytes.data.len() as u64;
-        Ok(())
-    }
-
-    /// Bytes are about to be written.
-    pub fn sent(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
-        let session = self.session(neighbor)?;
-        if bytes.offset != session.sent {
-            let (known, told) = (session.sent, bytes.offset);
-            return Err(format!("neighbor {neighbor}: sent bytes begin at {told}, {known} were expected"));
-        }
-        session.sent += bytes.data.len() as u64;
-        let keep = (bytes.unwritten as usize).min(session.tail.len());
-        session.tail.drain(..session.tail.len() - keep);
-        session.tail.extend_from_slice(&bytes.data);
-        Ok(())
-    }
-}
-
-impl Session {
-    /// Holds the kernel's counters against the facts. Nothing is read or written.
-    fn verify(&self, neighbor: &str, fd: OwnedFd) -> Result<(Ready, v1::SessionPosition), String> {
-        let counters = tcp::tcp_counters(fd.as_fd()).map_err(|error| {
-            format!("neighbor {neighbor}: the kernel does not tell the session's counters: {error}")
-        })?;
-        let consumed = counters.consumed().saturating_sub(self.received_base);
-        let written = counters.written().saturating_sub(self.written_base);
-        let position =
-            v1::SessionPosition { neighbor: neighbor.into(), bytes_consumed: consumed, bytes_written: written };
-        let Some(to_discard) = self.consumed.checked_sub(consumed) else {
-            return Err(format!(
-                "neighbor {neighbor}: {consumed} bytes were consumed from the kernel, but only {} are known from facts",
-                self.consumed
-            ));
-        };
-        let Some(unwritten) = self.sent.checked_sub(written).filter(|bytes| *bytes <= self.tail.len() as u64) else {
-            return Err(format!(
-                "neighbor {neighbor}: {written} bytes were written to the kernel, facts know {} and hold the last {}",
-                self.sent,
-                self.tail.len()
-            ));
-        };
-        let to_write = self.tail[self.tail.len() - unwritten as usize..].to_vec();
-        Ok((Ready { fd, to_discard: to_discard as usize, to_write }, position))
-    }
-}
 
 /// What is watched after a Commit until everything has proven itself.
 #[derive(Default)]
@@ -206,16 +96,7 @@ impl Core {
             // What was made but not replicated was not written either: it is made again by whoever goes on. It must be
             // part of the books, though, because our own tables count it as sent.
             self.tell_rest(&connection);
-            let session = Session {
-                descriptor: super::sessions::vault_name(address),
-                consumed: connection.consumed,
-                sent: connection.sent,
-                received_base: connection.received_base,
-                written_base: connection.written_base,
-                tail: connection.out.pending().to_vec(),
-                ready: None,
-            };
-            self.adopted.sessions.insert(name, session);
+            self.adopted.keep(name, super::sessions::vault_name(address), connection);
         }
         positions
     }
@@ -271,7 +152,7 @@ impl Core {
         self.epoch = request.epoch;
         match self.take_descriptors() {
             Ok(sessions) => {
-                self.adopted.thawed = self.role == Role::Frozen;
+                self.adopted.set_thawed(self.role == Role::Frozen);
                 self.role = Role::Activated;
                 let sessions_adopted = sessions.len() as u32;
                 Ok(v1::ActivateReply { ok: true, reason: String::new(), tables, sessions, sessions_adopted })
@@ -304,26 +185,19 @@ impl Core {
     }
 
     fn take_descriptors(&mut self) -> Result<Vec<v1::SessionPosition>, String> {
-        let names: Vec<(String, String)> = self
-            .adopted
-            .sessions
-            .iter()
-            .map(|(neighbor, session)| (neighbor.clone(), session.descriptor.clone()))
-            .collect();
         let mut positions = Vec::new();
-        let mut ready = Vec::new();
-        for (neighbor, descriptor) in names {
-            let (fd, _) = self
-                .vault()?
-                .withdraw(&descriptor)
-                .map_err(|error| format!("neighbor {neighbor}: its session is not in the vault: {error}"))?;
-            let session = self.adopted.session(&neighbor)?;
-            let (session, position) = session.verify(&neighbor, fd)?;
-            positions.push(position);
-            ready.push((neighbor, session));
-        }
-        for (neighbor, session) in ready {
-            self.adopted.session(&neighbor)?.ready = Some(session);
+        for neighbor in self.adopted.neighbors() {
+            let fd = match self.adopted.own_descriptor(&neighbor)? {
+                Some(fd) => fd,
+                None => {
+                    let name = self.adopted.descriptor_name(&neighbor)?;
+                    let withdrawn = self.vault()?.withdraw(&name);
+                    withdrawn
+                        .map_err(|error| format!("neighbor {neighbor}: its session is not in the vault: {error}"))?
+                        .0
+                }
+            };
+            positions.push(self.adopted.make_ready(&neighbor, fd)?);
         }
         Ok(positions)
     }
@@ -338,16 +212,15 @@ impl Core {
                 self.epoch
             ));
         }
-        if self.adopted.thawed {
+        if self.adopted.thawed() {
             // pfed may have missed the last of what was sent to it before both stood still: it gets the whole table again.
             self.fib.restart();
         }
         self.role = Role::Primary;
         self.turn_stream();
         self.verification = Verification::default();
-        let sessions = std::mem::take(&mut self.adopted.sessions);
         let now = now();
-        for (neighbor, session) in sessions {
+        for (neighbor, session) in self.adopted.take() {
             self.resume(&neighbor, session);
         }
         self.protocols.activate(&mut self.rib, now);
@@ -361,16 +234,15 @@ impl Core {
         Ok(v1::CommitReply { live_mono_ns: mono_ns() })
     }
 
-    fn resume(&mut self, neighbor: &str, session: Session) {
-        let Some(ready) = session.ready else { return };
+    fn resume(&mut self, neighbor: &str, session: Resumed) {
         let Some(id) = neighbor.parse::<IpAddr>().ok().and_then(|address| self.protocols.bgp.find_neighbor(address))
         else {
             return;
         };
-        if let Err(error) = tcp::discard(ready.fd.as_fd(), ready.to_discard) {
+        if let Err(error) = tcp::discard(session.fd.as_fd(), session.to_discard) {
             tracing::warn!("neighbor {neighbor}: {error} while the handed-over input was discarded");
         }
-        let mut connection = Connection::new(ready.fd, id, ConnectionSide::Opened, false);
+        let mut connection = Connection::new(session.fd, id, ConnectionSide::Opened, false);
         connection.established = true;
         connection.output = true;
         connection.consumed = session.consumed;
@@ -379,7 +251,7 @@ impl Core {
         connection.replicated_out = session.sent;
         connection.received_base = session.received_base;
         connection.written_base = session.written_base;
-        connection.out = OutputBuffer::with(ready.to_write);
+        connection.out = OutputBuffer::with(session.to_write);
         self.add_connection(connection);
     }
 

@@ -7,6 +7,7 @@
 //! Input is peeked at, replicated, and only then discarded; output is replicated and only then written. While a follower's stream
 //! is full, neither happens ([`replication::Sender`]).
 
+mod adopted;
 mod commands;
 mod configuration;
 mod connections;
@@ -32,9 +33,9 @@ use mio::{Events, Interest, Token};
 use crate::error::RpdError;
 use crate::input::{Input, Inputs, WAKE};
 use crate::limits::INPUTS_PER_TURN;
+use adopted::Adopted;
 use connections::Connections;
 use fib::FibStream;
-use handoff::Adopted;
 use listeners::Listeners;
 use protocols::Protocols;
 use replication::{Follower, Sender};

@@ -343,6 +343,9 @@ impl Core {
         {
             let _ = vault.remove(&vault_name(address));
         }
+        // Duplicates may be elsewhere (the vault's, a frozen engine's): the end has to be said, not left to the last close.
+        // A connection that is gone already has nobody to say it to.
+        let _ = std::net::TcpStream::from(connection.fd).shutdown(std::net::Shutdown::Both);
     }
 }
 

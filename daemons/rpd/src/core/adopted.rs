@@ -1,0 +1,355 @@
+//! Sessions that another engine owns, by their facts, and what it takes to go on with them.
+//!
+//! Facts say how many bytes were received and made; the kernel says how many of them were consumed and written. The
+//! difference is what a successor still has to discard and to write, exactly.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use holdfast_kernel::tcp;
+use holdfast_proto::v1;
+
+use super::connections::Connection;
+
+/// One session by its facts.
+struct Session {
+    /// Its name in the vault.
+    descriptor: String,
+    /// The descriptor itself, where this engine led the session before: a way back that needs nobody else.
+    own: Option<OwnedFd>,
+    /// Offset up to which received bytes are known.
+    consumed: u64,
+    /// Offset up to which sent bytes are known.
+    sent: u64,
+    received_base: u64,
+    written_base: u64,
+    /// The end of what was sent: at least everything that the kernel might not have taken.
+    tail: Vec<u8>,
+    /// Set by [`Adopted::make_ready`].
+    ready: Option<Ready>,
+}
+
+/// A session whose descriptor is here and whose counters agree.
+struct Ready {
+    fd: OwnedFd,
+    to_discard: usize,
+    to_write: Vec<u8>,
+}
+
+/// A session to go on with.
+pub struct Resumed {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Received and known, but not yet discarded from the kernel.
+    pub to_discard: usize,
+    /// Made and known, but not yet in the kernel.
+    pub to_write: Vec<u8>,
+    /// Offset up to which received bytes are known.
+    pub consumed: u64,
+    /// Offset up to which sent bytes are known.
+    pub sent: u64,
+    /// The kernel's count of bytes consumed when `consumed` was zero.
+    pub received_base: u64,
+    /// The kernel's count of bytes written when `sent` was zero.
+    pub written_base: u64,
+}
+
+/// Sessions that another engine owns, by neighbour.
+#[derive(Default)]
+pub struct Adopted {
+    thawed: bool,
+    sessions: BTreeMap<String, Session>,
+}
+
+/// What the kernel says of a session's streams; `None`: the connection has ended, reading it will say how.
+fn counters(neighbor: &str, fd: BorrowedFd<'_>) -> Result<Option<tcp::TcpCounters>, String> {
+    match tcp::tcp_counters(fd) {
+        Ok(counters) if counters.state == tcp::TcpState::Closed => Ok(None),
+        Ok(counters) => Ok(Some(counters)),
+        // A socket that was reset answers some questions with an error.
+        Err(_) if tcp::peer_address(fd).is_err() => Ok(None),
+        Err(error) => Err(format!("neighbor {neighbor}: the kernel does not tell the session's counters: {error}")),
+    }
+}
+
+impl Adopted {
+    /// They were this engine's own before, and it goes on with them.
+    pub fn thawed(&self) -> bool {
+        self.thawed
+    }
+
+    /// Notes whether they were.
+    pub fn set_thawed(&mut self, thawed: bool) {
+        self.thawed = thawed;
+    }
+
+    /// A session is up.
+    pub fn up(&mut self, neighbor: &str, up: &v1::SessionUp) {
+        let session = Session {
+            descriptor: up.descriptor.clone(),
+            own: None,
+            consumed: up.consumed,
+            sent: up.sent,
+            received_base: up.kernel_received_base,
+            written_base: up.kernel_written_base,
+            tail: up.unwritten.clone(),
+            ready: None,
+        };
+        self.sessions.insert(neighbor.to_owned(), session);
+    }
+
+    /// A session of our own stands still.
+    pub fn keep(&mut self, neighbor: String, descriptor: String, connection: Connection) {
+        let session = Session {
+            descriptor,
+            consumed: connection.consumed,
+            sent: connection.sent,
+            received_base: connection.received_base,
+            written_base: connection.written_base,
+            tail: connection.out.pending().to_vec(),
+            own: Some(connection.fd),
+            ready: None,
+        };
+        self.sessions.insert(neighbor, session);
+    }
+
+    /// A session is over.
+    pub fn down(&mut self, neighbor: &str) {
+        self.sessions.remove(neighbor);
+    }
+
+    fn session(&mut self, neighbor: &str) -> Result<&mut Session, String> {
+        self.sessions.get_mut(neighbor).ok_or_else(|| format!("bytes of neighbor {neighbor}, whose session is not up"))
+    }
+
+    /// Bytes were received.
+    pub fn received(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
+        let session = self.session(neighbor)?;
+        if bytes.offset != session.consumed {
+            let (known, told) = (session.consumed, bytes.offset);
+            return Err(format!("neighbor {neighbor}: received bytes begin at {told}, {known} were expected"));
+        }
+        session.consumed += bytes.data.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes are about to be written.
+    pub fn sent(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
+        let session = self.session(neighbor)?;
+        if bytes.offset != session.sent {
+            let (known, told) = (session.sent, bytes.offset);
+            return Err(format!("neighbor {neighbor}: sent bytes begin at {told}, {known} were expected"));
+        }
+        session.sent += bytes.data.len() as u64;
+        let keep = (bytes.unwritten as usize).min(session.tail.len());
+        session.tail.drain(..session.tail.len() - keep);
+        session.tail.extend_from_slice(&bytes.data);
+        Ok(())
+    }
+
+    /// Whose sessions they are.
+    pub fn neighbors(&self) -> Vec<String> {
+        self.sessions.keys().cloned().collect()
+    }
+
+    /// A session's name in the vault.
+    pub fn descriptor_name(&mut self, neighbor: &str) -> Result<String, String> {
+        Ok(self.session(neighbor)?.descriptor.clone())
+    }
+
+    /// A duplicate of the descriptor, where this engine has one.
+    pub fn own_descriptor(&mut self, neighbor: &str) -> Result<Option<OwnedFd>, String> {
+        let own = self.session(neighbor)?.own.as_ref();
+        own.map(|fd| fd.try_clone().map_err(|error| format!("neighbor {neighbor}: {error}"))).transpose()
+    }
+
+    /// Holds the kernel's counters against the facts. Nothing is read or written.
+    pub fn make_ready(&mut self, neighbor: &str, fd: OwnedFd) -> Result<v1::SessionPosition, String> {
+        let session = self.session(neighbor)?;
+        let mut position = v1::SessionPosition {
+            neighbor: neighbor.into(),
+            bytes_consumed: session.consumed,
+            bytes_written: session.sent,
+        };
+        let Some(counters) = counters(neighbor, fd.as_fd())? else {
+            // The neighbour has ended it meanwhile. That is this session's own fate, not the others'.
+            session.ready = Some(Ready { fd, to_discard: 0, to_write: Vec::new() });
+            return Ok(position);
+        };
+        position.bytes_consumed = counters.consumed().saturating_sub(session.received_base);
+        position.bytes_written = counters.written().saturating_sub(session.written_base);
+        let Some(to_discard) = session.consumed.checked_sub(position.bytes_consumed) else {
+            return Err(format!(
+                "neighbor {neighbor}: {} bytes were consumed from the kernel, but only {} are known from facts",
+                position.bytes_consumed, session.consumed
+            ));
+        };
+        let unwritten = session.sent.checked_sub(position.bytes_written);
+        let Some(unwritten) = unwritten.filter(|bytes| *bytes <= session.tail.len() as u64) else {
+            return Err(format!(
+                "neighbor {neighbor}: {} bytes were written to the kernel, facts know {} and hold the last {}",
+                position.bytes_written,
+                session.sent,
+                session.tail.len()
+            ));
+        };
+        let to_write = session.tail[session.tail.len() - unwritten as usize..].to_vec();
+        session.ready = Some(Ready { fd, to_discard: to_discard as usize, to_write });
+        Ok(position)
+    }
+
+    /// All that are ready, to go on with. The rest is forgotten.
+    pub fn take(&mut self) -> Vec<(String, Resumed)> {
+        let sessions = std::mem::take(&mut self.sessions);
+        let resumed = sessions.into_iter().filter_map(|(neighbor, session)| {
+            let Ready { fd, to_discard, to_write } = session.ready?;
+            let resumed = Resumed {
+                fd,
+                to_discard,
+                to_write,
+                consumed: session.consumed,
+                sent: session.sent,
+                received_base: session.received_base,
+                written_base: session.written_base,
+            };
+            Some((neighbor, resumed))
+        });
+        resumed.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    const NEIGHBOR: &str = "192.0.2.2";
+
+    /// Runs in a network namespace of its own.
+    fn isolated(test: impl FnOnce() + Send + 'static) {
+        let run = || {
+            holdfast_kernel::process::unshare_network().expect("root");
+            let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status().expect("ip");
+            assert!(up.success());
+            test();
+        };
+        if let Err(panic) = std::thread::spawn(run).join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    /// A connection between us (first) and a neighbour.
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let listener = tcp::listen(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0), 1).expect("listens");
+        let address = tcp::local_address(listener.as_fd()).expect("address");
+        let ours = tcp::connect(address, None, |_| Ok(())).expect("connects");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        loop {
+            match tcp::accept(listener.as_fd()) {
+                Ok((theirs, _)) => return (ours, theirs),
+                Err(_) if std::time::Instant::now() < deadline => std::thread::yield_now(),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn wait_for_input(fd: &OwnedFd, length: u64) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while tcp::receive_queue(fd.as_fd()).expect("queue") < length {
+            assert!(std::time::Instant::now() < deadline, "the bytes do not arrive");
+            std::thread::yield_now();
+        }
+    }
+
+    fn up(ours: &OwnedFd) -> v1::SessionUp {
+        let counters = tcp::tcp_counters(ours.as_fd()).expect("counters");
+        v1::SessionUp {
+            descriptor: "bgp/session/192.0.2.2".into(),
+            kernel_received_base: counters.consumed(),
+            kernel_written_base: counters.written(),
+            ..v1::SessionUp::default()
+        }
+    }
+
+    fn bytes(offset: u64, data: &[u8], unwritten: u32) -> v1::StreamBytes {
+        v1::StreamBytes { offset, data: data.to_vec(), mono_ns: 0, unwritten }
+    }
+
+    #[test]
+    fn exactly_the_difference_between_facts_and_kernel_is_left_to_do() {
+        isolated(|| {
+            let (ours, theirs) = pair();
+            let mut adopted = Adopted::default();
+            adopted.up(NEIGHBOR, &up(&ours));
+            // Ten bytes came and were replicated, four were consumed before the end.
+            assert_eq!(tcp::send_nowait(theirs.as_fd(), b"0123456789").expect("sends"), 10);
+            wait_for_input(&ours, 10);
+            adopted.received(NEIGHBOR, &bytes(0, b"0123456789", 0)).expect("in order");
+            tcp::discard(ours.as_fd(), 4).expect("discards");
+            // Eight bytes were made and replicated, three were written.
+            adopted.sent(NEIGHBOR, &bytes(0, b"abcdefgh", 0)).expect("in order");
+            tcp::send_nowait(ours.as_fd(), b"abc").expect("sends");
+            let position = adopted.make_ready(NEIGHBOR, ours).expect("agrees");
+            assert_eq!((position.bytes_consumed, position.bytes_written), (4, 3));
+            let (_, resumed) = adopted.take().pop().expect("one session");
+            assert_eq!((resumed.to_discard, resumed.to_write.as_slice()), (6, b"defgh".as_slice()));
+        });
+    }
+
+    #[test]
+    fn the_tail_holds_what_the_kernel_may_not_have_and_no_more() {
+        let mut adopted = Adopted::default();
+        adopted.up(NEIGHBOR, &v1::SessionUp::default());
+        adopted.sent(NEIGHBOR, &bytes(0, b"first", 0)).expect("in order");
+        // Two bytes of the first were still waiting when the second was made.
+        adopted.sent(NEIGHBOR, &bytes(5, b"second", 2)).expect("in order");
+        assert_eq!(adopted.sessions[NEIGHBOR].tail, b"stsecond");
+        adopted.sent(NEIGHBOR, &bytes(11, b"third", 0)).expect("in order");
+        assert_eq!(adopted.sessions[NEIGHBOR].tail, b"third");
+    }
+
+    #[test]
+    fn a_gap_in_the_facts_is_a_contradiction() {
+        let mut adopted = Adopted::default();
+        adopted.up(NEIGHBOR, &v1::SessionUp { consumed: 7, ..v1::SessionUp::default() });
+        assert!(adopted.received(NEIGHBOR, &bytes(8, b"x", 0)).is_err());
+        assert!(adopted.received(NEIGHBOR, &bytes(7, b"x", 0)).is_ok());
+        assert!(adopted.sent("192.0.2.9", &bytes(0, b"x", 0)).is_err(), "its session is not up");
+    }
+
+    #[test]
+    fn more_consumed_than_known_is_refused() {
+        isolated(|| {
+            let (ours, theirs) = pair();
+            let mut adopted = Adopted::default();
+            adopted.up(NEIGHBOR, &up(&ours));
+            tcp::send_nowait(theirs.as_fd(), b"12").expect("sends");
+            wait_for_input(&ours, 2);
+            tcp::discard(ours.as_fd(), 2).expect("discards");
+            let error = adopted.make_ready(NEIGHBOR, ours).expect_err("nobody told us of these bytes");
+            assert!(error.contains("2 bytes were consumed") && error.contains(NEIGHBOR), "{error}");
+        });
+    }
+
+    #[test]
+    fn a_session_that_the_neighbour_reset_does_not_hold_up_the_others() {
+        isolated(|| {
+            let (ours, theirs) = pair();
+            let mut adopted = Adopted::default();
+            adopted.up(NEIGHBOR, &up(&ours));
+            // Closing with unread input resets the connection.
+            tcp::send_nowait(ours.as_fd(), b"unread").expect("sends");
+            wait_for_input(&theirs, 6);
+            drop(theirs);
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+            while counters(NEIGHBOR, ours.as_fd()).expect("answers").is_some() {
+                assert!(std::time::Instant::now() < deadline, "the reset does not arrive");
+                std::thread::yield_now();
+            }
+            adopted.make_ready(NEIGHBOR, ours).expect("its end is its own matter");
+            let (_, resumed) = adopted.take().pop().expect("it goes on, to find its end");
+            let end = tcp::peek(resumed.fd.as_fd(), &mut [0; 16]);
+            assert!(end.is_err() || matches!(end, Ok(0)), "{end:?}");
+        });
+    }
+}
