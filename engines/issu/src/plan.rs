@@ -122,12 +122,18 @@ impl Run {
         asked.map(|daemon| Step::Ask(Request::Cancel { daemon })).collect()
     }
 
+    /// The old engine goes on in a new term. A term is one for all three and for the vault: whoever had not been frozen yet
+    /// is frozen now and goes through it with the others, else it would be refused as one of the past from here on.
     fn thaw(&self) -> Vec<Step> {
-        let mut steps = vec![Step::Ask(Request::RaiseEpoch { epoch: 0 }), Step::Barrier];
+        let asked = |daemon: &Daemon| self.freeze_asked[daemon.index()];
+        let late = |daemon: &Daemon| !asked(daemon) && !self.lost[Side::Old as usize][daemon.index()];
+        let mut steps: Vec<Step> =
+            Daemon::ALL.into_iter().filter(late).map(|daemon| Step::Ask(Request::Freeze { daemon })).collect();
+        steps.extend([Step::Barrier, Step::Ask(Request::RaiseEpoch { epoch: 0 }), Step::Barrier]);
         if self.handover >= Handover::Fenced {
             steps.extend([Step::Ask(Request::Unfence), Step::Barrier]);
         }
-        let frozen = || Daemon::ACTIVATION.into_iter().filter(|daemon| self.freeze_asked[daemon.index()]);
+        let frozen = || Daemon::ACTIVATION.into_iter().filter(|daemon| asked(daemon) || late(daemon));
         steps.extend(frozen().map(|daemon| activate(Side::Old, daemon)));
         steps.push(Step::Barrier);
         steps.extend(frozen().flat_map(|daemon| [commit(Side::Old, daemon), Step::Barrier]));

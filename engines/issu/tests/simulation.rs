@@ -15,6 +15,7 @@ fn assert_settled(outcome: &model::Outcome) {
             .unwrap_or_else(|| panic!("{daemon} of the primary slot is gone"));
         assert_eq!(process.role, Role::Primary, "{daemon} of the primary slot");
         assert!(!process.stopped, "{daemon} of the primary slot was left stopped");
+        assert_eq!(process.epoch, outcome.world.vault_epoch, "{daemon} of the primary slot is in another term");
         let other = if primary == Side::Old { Side::New } else { Side::Old };
         let left_over = outcome.world.processes[other as usize][daemon.index()];
         assert!(left_over.is_none(), "{daemon} of the other slot was left behind");
