@@ -77,10 +77,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Everything that can be known before anything is touched; returns where chassisd is.
 fn check(arguments: &Arguments) -> anyhow::Result<PathBuf> {
     let config = &arguments.config;
-    let file = File::open(config).with_context(|| format!("configuration {}", config.display()))?;
-    if !file.metadata()?.is_file() {
+    let failed = || format!("configuration {}", config.display());
+    // Looked at before it is opened: opening a FIFO waits for a writer.
+    if !fs::metadata(config).with_context(failed)?.is_file() {
         bail!("configuration {}: not a file", config.display());
     }
+    File::open(config).with_context(failed)?;
     if !nix::unistd::geteuid().is_root() {
         bail!("a router changes interfaces and routes: start it as root");
     }
