@@ -141,7 +141,8 @@ impl Core {
             && let Some(bgp) = bgp
         {
             // Before anything else: when the port is taken no neighbour hears of us and no route goes to the kernel.
-            self.listen(bgp.listen_port as u16)?;
+            let port = u16::try_from(bgp.listen_port).map_err(|_| format!("{} is not a TCP port", bgp.listen_port))?;
+            self.listen_on(port)?;
         }
         self.protocols.bgp.configure(configuration, &mut self.rib, now()).map_err(|error| error.to_string())?;
         self.rib.set_static(statics);

@@ -48,14 +48,19 @@ impl Listeners {
 }
 
 impl Core {
-    /// Opens both listening sockets: an earlier engine's out of the vault, else new ones.
+    /// Opens both listening sockets on the port of the configuration in force.
     pub(super) fn listen(&mut self) -> Result<(), String> {
+        self.listen_on(self.protocols.bgp.listen_port())
+    }
+
+    /// Opens both listening sockets: an earlier engine's out of the vault, else new ones.
+    pub(super) fn listen_on(&mut self, port: u16) -> Result<(), String> {
         for v6 in [false, true] {
             let present = if v6 { self.listeners.v6.is_some() } else { self.listeners.v4.is_some() };
             if present {
                 continue;
             }
-            let listener = self.open_listener(v6)?;
+            let listener = self.open_listener(v6, port)?;
             let token = if v6 { LISTENER_V6 } else { LISTENER_V4 };
             register(&self.inputs, &listener, token).map_err(|error| error.to_string())?;
             *(if v6 { &mut self.listeners.v6 } else { &mut self.listeners.v4 }) = Some(listener);
@@ -64,8 +69,7 @@ impl Core {
         Ok(())
     }
 
-    fn open_listener(&mut self, v6: bool) -> Result<OwnedFd, String> {
-        let port = self.protocols.bgp.listen_port();
+    fn open_listener(&mut self, v6: bool, port: u16) -> Result<OwnedFd, String> {
         let vault = self.vault()?;
         if let Ok((listener, _)) = vault.withdraw(vault_name(v6)) {
             if tcp::local_address(listener.as_fd()).is_ok_and(|address| address.port() == port) {
