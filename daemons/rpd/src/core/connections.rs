@@ -145,6 +145,12 @@ impl Connections {
         found.map(|(token, _)| *token)
     }
 
+    /// The connection that carries a neighbour's established session.
+    pub fn find_established(&self, neighbor: NeighborId) -> Option<Token> {
+        let found = self.by_token.iter().find(|(_, c)| c.neighbor == neighbor && c.established);
+        found.map(|(token, _)| *token)
+    }
+
     /// Takes a connection out.
     pub fn remove(&mut self, token: Token, registry: &mio::Registry) -> Option<Connection> {
         let connection = self.by_token.remove(&token)?;

@@ -47,6 +47,11 @@ impl Protocols {
         self.registered().into_iter().flat_map(|protocol| protocol.readiness()).collect()
     }
 
+    /// Every session of every protocol, as facts.
+    pub fn describe_sessions(&mut self, now: Duration) -> Vec<Fact> {
+        self.registered_mut().into_iter().flat_map(|protocol| protocol.describe_sessions(now)).collect()
+    }
+
     /// Every protocol's tables.
     pub fn digests(&self, rib: &Rib) -> Vec<TableDigest> {
         self.registered().into_iter().flat_map(|protocol| protocol.digests(rib)).collect()

@@ -259,14 +259,7 @@ impl Core {
             return self.follower_lost(&reason);
         }
         tracing::info!("a follower (version {}) joins; it gets a snapshot and live facts", hello.version);
-        let mut facts = Vec::new();
-        for token in self.connections.tokens() {
-            let Some(connection) = self.connections.get_mut(token).filter(|connection| connection.established) else {
-                continue;
-            };
-            let neighbor = connection.neighbor;
-            facts.extend(self.session_up(neighbor, token, true));
-        }
+        let facts = self.describe_sessions(now());
         let Some(sender) = &mut self.sender else { return };
         sender.greeted = true;
         for fact in facts {

@@ -18,9 +18,12 @@ use crate::limits::{CLOSE_DISCARD_LEN, READ_LEN, WRITES_PER_TURN};
 /// What the vault calls sessions.
 pub const SESSION_KIND: &str = "session";
 
+/// What the names of sessions in the vault begin with.
+const VAULT_PREFIX: &str = "bgp/session/";
+
 /// A session's name in the vault.
 pub fn vault_name(neighbor: std::net::IpAddr) -> String {
-    format!("bgp/session/{neighbor}")
+    format!("{VAULT_PREFIX}{neighbor}")
 }
 
 impl Connection {
@@ -272,7 +275,7 @@ impl Core {
         connection.replicated_out = connection.sent;
         self.protocols.bgp.established(neighbor, side, ConnectionEnds { local, remote }, unix_ms(), now, &mut self.rib);
         self.deposit(token, neighbor);
-        if let Some(fact) = self.session_up(neighbor, token, false) {
+        if let Some(fact) = self.session_up(neighbor, token) {
             self.replicate(fact);
         }
         tracing::info!("BGP neighbor {} is established", remote.ip().to_canonical());
@@ -292,25 +295,36 @@ impl Core {
     }
 
     /// The fact that a session is up, with where its byte streams stand.
-    pub(super) fn session_up(
-        &mut self,
-        neighbor: NeighborId,
-        token: Token,
-        snapshot: bool,
-    ) -> Option<holdfast_proto::v1::Fact> {
-        let mut fact = self.protocols.bgp.session_up_fact(neighbor, snapshot)?;
-        let connection = self.connections.get_mut(token)?;
-        if let Some(Kind::Up(up)) = &mut fact.kind {
-            up.descriptor = vault_name(self.protocols.bgp.neighbor_address(neighbor)?);
-            up.consumed = connection.consumed;
-            up.sent = connection.sent;
-            up.kernel_received_base = connection.received_base;
-            up.kernel_written_base = connection.written_base;
-            up.unwritten = connection.out.pending().to_vec();
-        }
+    fn session_up(&mut self, neighbor: NeighborId, token: Token) -> Option<holdfast_proto::v1::Fact> {
+        let mut fact = self.protocols.bgp.session_up_fact(neighbor, false)?;
+        self.place(&mut fact, token);
+        Some(fact)
+    }
+
+    /// Completes a session's fact by what only its connection knows: where the byte streams stand now.
+    fn place(&mut self, fact: &mut holdfast_proto::v1::Fact, token: Token) {
+        let (Some(Kind::Up(up)), Some(connection)) = (&mut fact.kind, self.connections.get_mut(token)) else { return };
+        up.descriptor = format!("{VAULT_PREFIX}{}", fact.neighbor);
+        up.consumed = connection.consumed;
+        up.sent = connection.sent;
+        up.kernel_received_base = connection.received_base;
+        up.kernel_written_base = connection.written_base;
+        up.unwritten = connection.out.pending().to_vec();
         connection.replicated_in = connection.consumed;
         connection.replicated_out = connection.sent;
-        Some(fact)
+    }
+
+    /// Every established session, for a follower that joins.
+    pub(super) fn describe_sessions(&mut self, now: Duration) -> Vec<holdfast_proto::v1::Fact> {
+        let mut facts = self.protocols.describe_sessions(now);
+        for fact in &mut facts {
+            let address = fact.neighbor.parse().ok();
+            let neighbor = address.and_then(|address| self.protocols.bgp.find_neighbor(address));
+            if let Some(token) = neighbor.and_then(|neighbor| self.connections.find_established(neighbor)) {
+                self.place(fact, token);
+            }
+        }
+        facts
     }
 
     pub(super) fn session_down(&mut self, neighbor: NeighborId, reason: &str, routes_kept_stale: bool, now: Duration) {
