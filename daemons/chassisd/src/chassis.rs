@@ -207,7 +207,7 @@ impl Chassis {
         });
     }
 
-    /// STATE/log/<slot>-<name>.log
+    /// `STATE/log/<slot>-<name>.log`
     pub fn log(&self, slot: Slot, daemon: Daemon) -> PathBuf {
         self.state_dir.join("log").join(format!("{slot}-{daemon}.log"))
     }

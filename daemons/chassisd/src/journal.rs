@@ -1,4 +1,4 @@
-//! STATE/runs/<id>.json: where a run stands, what it said, and at the end its report.
+//! `STATE/runs/<id>.json`: where a run stands, what it said, and at the end its report.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,7 +6,7 @@
 //! routes) is done in slices between these.
 //!
 //! - [`state`]: what it holds.  [`kernel`]: what the kernel tells.  [`load`]: reading the kernel's table as a whole.
-//! - [`program`]: the stream from rpd.  [`write`]: batches to the kernel, their outcome, repairs, retries.
+//! - [`program`]: the stream from rpd.  [`mod@write`]: batches to the kernel, their outcome, repairs, retries.
 //! - [`roles`]: freeze, activate, commit, terminate.  [`interfaces`]: configuration.  [`views`]: answers to operators.
 
 mod interfaces;
