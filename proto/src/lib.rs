@@ -5,7 +5,8 @@
 //! Every message also serialises with serde, under its field names: these are the stable keys of `--format json`.
 
 /// Version 1 of the package `holdfast`.
-#[allow(missing_docs, clippy::all)]
+// The schemas' comments are plain text, not rustdoc's Markdown.
+#[allow(missing_docs, clippy::all, rustdoc::invalid_html_tags, rustdoc::broken_intra_doc_links, rustdoc::bare_urls)]
 pub mod v1 {
     tonic::include_proto!("holdfast.v1");
 }
