@@ -141,6 +141,11 @@ impl Issu {
                 run.steps.push_front(Step::Mend(Side::Old));
             }
             Request::CollectEvidence { .. } => run.missing.push(what),
+            // A full disk: what was not written is no loss of the router's.
+            Request::Record { .. } => {
+                run.log(false, format!("error: {what}"));
+                run.missing.push(what);
+            }
             _ => run.note_loss(what),
         }
     }
