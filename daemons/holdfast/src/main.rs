@@ -4,6 +4,7 @@
 
 mod cli;
 mod lab;
+mod orphans;
 mod start;
 mod stop;
 

@@ -12,6 +12,8 @@ use holdfast_proto::v1::StopRequest;
 use holdfast_proto::v1::chassis_client::ChassisClient;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::orphans;
+
 /// Sessions 5 s, management 5 s, forwarding 30 s for a flush of a million routes, and the kills after each.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// chassisd itself, once everything else is gone.
@@ -31,8 +33,18 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let run_dir = RunDir::new(&arguments.run_dir);
-    let process = find(&run_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let process = match find(&run_dir) {
+        Ok(process) => process,
+        Err(nobody) => {
+            let ended = runtime.block_on(orphans::end(&run_dir, arguments.flush))?;
+            if ended.is_empty() {
+                return Err(nobody);
+            }
+            eprintln!("warning: chassisd was gone already; what it had left was ended: {}", ended.join(", "));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let asked = runtime.block_on(ask(&run_dir, arguments.flush));
     if let Err(error) = asked {
         if arguments.flush {
