@@ -83,6 +83,13 @@ impl Place {
         found
     }
 
+    /// The kernel's routes that carry the router's mark, as `ip route` shows them.
+    pub fn routes_of_ours(&self) -> String {
+        let mut command = Command::new("ip");
+        command.args(["-n", self.namespace.name(), "route", "show", "proto", "72"]);
+        text_of(&command.output().expect("ip runs"))
+    }
+
     /// Fails unless a refused start has left nothing: no process, no file, no configuration taken over.
     pub fn assert_nothing_left(&self) {
         let gone = wait_until(Duration::from_secs(5), || self.processes().is_empty());

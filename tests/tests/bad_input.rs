@@ -40,6 +40,25 @@ fn a_missing_file_is_refused_by_name() {
 }
 
 #[test]
+fn a_fifo_is_refused_at_once() {
+    let place = Place::new();
+    let fifo = place.folder.join("fifo.conf");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).expect("a FIFO");
+    place.start(&fifo).assert_refused(&["fifo.conf", "not a file"]);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_file_without_a_statement_is_refused() {
+    let place = Place::new();
+    for text in ["", "/* nothing yet */\n"] {
+        let file = place.file("empty.conf", text);
+        place.start(&file).assert_refused(&["empty.conf", "no statement"]);
+        place.assert_nothing_left();
+    }
+}
+
+#[test]
 fn a_namespace_that_does_not_exist_is_refused_by_name() {
     let place = Place::new();
     let file = place.file("router.conf", &configuration(true, true));
@@ -53,11 +72,13 @@ fn a_namespace_that_does_not_exist_is_refused_by_name() {
 #[test]
 fn a_port_in_use_is_refused_and_named() {
     let place = Place::new();
-    let file = place.file("router.conf", &configuration(true, true));
+    let text = configuration(true, true) + "routing-options { static { route 203.0.113.0/24 discard; } }\n";
+    let file = place.file("router.conf", &text);
     let holder = place.namespace.inside(|| Ok(TcpListener::bind("0.0.0.0:179").expect("port 179 is free")));
     let _holder = holder.expect("a listener in the namespace");
     place.start(&file).assert_refused(&["179", "in use"]);
     place.assert_nothing_left();
+    assert_eq!(place.routes_of_ours(), "", "routes of a router that was refused");
 }
 
 #[test]
@@ -123,6 +144,24 @@ fn a_router_that_is_stopped_leaves_nothing() {
     let mut again = holdfast();
     again.arg("stop").arg("--run-dir").arg(place.run_dir());
     run(again, SHORT).assert_refused(&[&place.run_dir().display().to_string()]);
+}
+
+#[test]
+fn what_a_killed_chassisd_left_is_ended_by_stop() {
+    let place = Place::new();
+    let file = place.file("router.conf", &configuration(true, true));
+    place.start(&file).assert_succeeded();
+    let pid = std::fs::read_to_string(place.run_dir().join("chassisd.pid")).expect("its pid");
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().expect("a number"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("chassisd runs");
+    assert!(holdfast_tests::wait_until(SHORT, || place.processes().len() == 3), "{:?}", place.processes());
+    let mut command = holdfast();
+    command.arg("stop").arg("--run-dir").arg(place.run_dir());
+    let said = run(command, SHORT);
+    said.assert_succeeded();
+    said.assert_says(&["chassisd was gone", "re0/rpd", "re0/mgd", "re0/pfed"]);
+    assert!(place.processes().is_empty(), "{:?}", place.processes());
+    assert!(place.run_files().is_empty(), "{:?}", place.run_files());
 }
 
 #[test]
