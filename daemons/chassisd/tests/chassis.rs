@@ -212,7 +212,7 @@ fn a_whole_run_replaces_every_process_and_loses_nothing() {
 #[test]
 fn the_new_engine_killed_or_hanging_in_the_window_is_rolled_back() {
     for how in ["KILL", "STOP"] {
-        let router = Router::start_with("", 2000);
+        let router = Router::start_with("", 1500);
         let rpd = router.pid("re0", "rpd");
         let run_id = router.start_run(false).unwrap();
         router.wait_for_freeze();
