@@ -27,6 +27,16 @@ impl AttributeId {
     }
 }
 
+/// An attribute set that somebody remembers but does not hold: once its last user is gone it means nothing any more.
+///
+/// What policies make of attribute sets is remembered this way. Were it held, sets could hold each other in a circle, and
+/// a set that policy leaves as it is would hold itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    id: AttributeId,
+    serial: u32,
+}
+
 /// One distinct set of path attributes: the canonical bytes as received, and what was decoded from them, once.
 pub struct AttributeSet {
     /// Canonical wire form ([`crate::wire::AttributeBlock`]).
@@ -42,6 +52,8 @@ pub struct AttributeSet {
     /// Hash over block and next hop, the same on every engine and version.
     pub content_hash: u64,
     references: u32,
+    /// Tells it from others that had the same number before.
+    serial: u32,
 }
 
 impl AttributeSet {
@@ -59,6 +71,7 @@ pub struct AttributeTable {
     /// Unused now; numbers are given out anew only after [`Self::take_freed`], so that no side table keeps a stale meaning.
     freed: Vec<AttributeId>,
     free: Vec<u32>,
+    serial: u32,
 }
 
 fn next_hop_bytes(next_hop: &NextHop) -> ([u8; 32], usize) {
@@ -98,6 +111,7 @@ impl AttributeTable {
             return Some(AttributeId(index));
         }
         let attributes = PathAttributes::decode(block).ok()?;
+        self.serial = self.serial.wrapping_add(1);
         let set = AttributeSet {
             rank: Rank::of(&attributes),
             block: block.into(),
@@ -106,6 +120,7 @@ impl AttributeTable {
             nexthop_set: None,
             content_hash: hash,
             references: 1,
+            serial: self.serial,
         };
         let index = self.place(set);
         self.by_content
@@ -139,6 +154,18 @@ impl AttributeTable {
         if let Some(Some(set)) = self.sets.get_mut(id.index()) {
             set.references += 1;
         }
+    }
+
+    /// A note of a set in use.
+    pub fn remember(&self, id: AttributeId) -> Remembered {
+        Remembered { id, serial: self.get(id).map_or(0, |set| set.serial) }
+    }
+
+    /// The set of a note, with one use counted for the caller, if it is still there.
+    pub fn recall(&mut self, note: Remembered) -> Option<AttributeId> {
+        let set = self.sets.get_mut(note.id.index())?.as_mut().filter(|set| set.serial == note.serial)?;
+        set.references += 1;
+        Some(note.id)
     }
 
     /// One user less; the last one frees the set.

@@ -5,16 +5,18 @@ use holdfast_rib::{Family, PrefixId, Rib};
 
 use super::action::Action;
 use super::limits::BACKGROUND_BATCH;
+use super::neighbor::Sweep;
 use super::table::NeighborId;
 use super::{Speaker, facts};
 
 impl Speaker {
     /// Takes note of next hops whose way changed; the paths that use them are decided anew in slices.
     pub fn nexthops_moved(&mut self, moved: impl IntoIterator<Item = holdfast_rib::NexthopSetId>) {
-        let before = self.moved_nexthops.len();
-        self.moved_nexthops.extend(moved);
-        if self.moved_nexthops.len() > before {
+        let mut moved = moved.into_iter().peekable();
+        if moved.peek().is_some() {
+            // From the beginning, also for those that are being looked at already: what was decided may be wrong by now.
             self.rescan = [Some(0); 2];
+            self.moved_nexthops.extend(moved);
         }
     }
 
@@ -40,7 +42,7 @@ impl Speaker {
         if self.rescan.iter().all(Option::is_none) {
             self.moved_nexthops.clear();
         }
-        self.forget_freed(rib);
+        self.forget_freed();
     }
 
     fn slice(&self, family: Family, from: u32) -> (std::ops::Range<u32>, Option<u32>) {
@@ -60,6 +62,9 @@ impl Speaker {
             });
             if concerned {
                 self.decide(family, prefix, rib);
+                // A neighbour may have been told of it, or not, while the next hop was away and the decision not yet taken
+                // back; it is the same decision now.
+                self.mark_dirty(family, prefix, rib);
             }
         }
     }
@@ -67,22 +72,23 @@ impl Speaker {
     /// Paths of earlier sessions of this neighbour are to go.
     pub(super) fn begin_sweep(&mut self, id: NeighborId, family: Family) {
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.families[family.index()].sweep = Some(0);
+            neighbor.families[family.index()].sweep = Some(Sweep { from: 0, keeps_last: false });
         }
     }
 
     fn sweep_slice(&mut self, id: NeighborId, family: Family, rib: &mut Rib) {
         let Some(neighbor) = self.get(id) else { return };
-        let Some(from) = neighbor.families[family.index()].sweep else { return };
-        let generation = neighbor.generation;
-        let (range, next) = self.slice(family, from);
+        let Some(sweep) = neighbor.families[family.index()].sweep else { return };
+        let (present, last) = (neighbor.generation, neighbor.generation.wrapping_sub(1));
+        let goes = |generation| generation != present && !(sweep.keeps_last && generation == last);
+        let (range, next) = self.slice(family, sweep.from);
         for prefix in range.map(PrefixId) {
-            if self.tables[family.index()].find(prefix, id).is_some_and(|path| path.generation != generation) {
+            if self.tables[family.index()].find(prefix, id).is_some_and(|path| goes(path.generation)) {
                 self.remove_path(id, family, prefix, rib);
             }
         }
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.families[family.index()].sweep = next;
+            neighbor.families[family.index()].sweep = next.map(|from| Sweep { from, ..sweep });
         }
     }
 
@@ -99,9 +105,8 @@ impl Speaker {
                 state.accepted =
                     state.accepted + u64::from(!effective.is_none()) - u64::from(!path.effective.is_none());
             }
-            if effective != path.effective {
-                self.decide(family, prefix_id, rib);
-            }
+            // Also when attributes stay: what else the decision depends on may have changed.
+            self.decide(family, prefix_id, rib);
             self.attributes.release(path.effective, rib);
         }
         if let Some(neighbor) = self.get_mut(id) {

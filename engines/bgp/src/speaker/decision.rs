@@ -60,7 +60,8 @@ pub struct Candidate {
     pub address: IpAddr,
 }
 
-/// Paths that are as good as the best up to the tie-breaks that only make the choice unique.
+/// Paths that are as good as the best up to the tie-breaks that only make the choice unique, in the order of these: the
+/// best comes first.
 pub type EqualPaths = SmallVec<[u32; 4]>;
 
 /// RFC 4271 §9.1.2.2 with RFC 4456 §9: the best of the candidates, and those equal to it for multipath.
@@ -77,12 +78,11 @@ pub fn best(candidates: &mut SmallVec<[Candidate; 8]>) -> Option<(Candidate, Equ
         keep_lowest(candidates, |path| u32::from(!path.external));
         keep_lowest(candidates, |path| path.metric);
     }
-    let equal = candidates.iter().map(|path| path.handle).collect();
-    if candidates.len() > 1 {
-        keep_lowest(candidates, |path| u32::from(path.rank.originator_id.unwrap_or(path.router_id)));
-        keep_lowest(candidates, |path| u32::from(path.rank.cluster_list_length));
-    }
-    candidates.iter().min_by_key(|path| path.address).map(|path| (*path, equal))
+    candidates.sort_unstable_by_key(|path| {
+        let router_id = path.rank.originator_id.unwrap_or(path.router_id);
+        (router_id, path.rank.cluster_list_length, path.address)
+    });
+    candidates.first().map(|best| (*best, candidates.iter().map(|path| path.handle).collect()))
 }
 
 fn keep_lowest(candidates: &mut SmallVec<[Candidate; 8]>, key: impl Fn(&Candidate) -> u32) {

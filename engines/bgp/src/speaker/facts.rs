@@ -85,7 +85,7 @@ impl Speaker {
         now: Duration,
     ) -> Option<Fact> {
         let down = SessionDown { reason: reason.into(), routes_kept_stale, mono_ns: now.as_nanos() as u64 };
-        Some(of(self.get(id)?.address, fact::Kind::Down(down)))
+        Some(of(self.neighbor_address(id)?, fact::Kind::Down(down)))
     }
 
     /// The fact that these bytes were received.
@@ -98,7 +98,7 @@ impl Speaker {
         Some(of(self.get(id)?.address, fact::Kind::Sent(bytes)))
     }
 
-    fn adopt_up(&mut self, id: NeighborId, session: &SessionUp, rib: &mut Rib, now: Duration) -> Result<(), String> {
+    fn adopt_up(&mut self, id: NeighborId, session: &SessionUp, rib: &mut Rib) -> Result<(), String> {
         let open = |bytes: &[u8]| match wire::frame(bytes) {
             Ok(Some((length, MessageType::Open))) => {
                 OpenMessage::decode(&bytes[wire::HEADER_LEN..length]).map_err(|error| error.to_string())
@@ -118,7 +118,8 @@ impl Speaker {
             established_unix_ms: session.established_unix_ms,
             established_at: Duration::from_nanos(session.established_mono_ns),
         };
-        self.session_up(id, up, rib, now);
+        let at = up.established_at;
+        self.session_up(id, up, rib, at);
         let state = BgpSessionState::decode(session.state.as_slice()).unwrap_or_default();
         let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
         neighbor.counters.flaps = session.flaps;
@@ -214,7 +215,7 @@ impl Speaker {
     fn adopt_slice(&mut self, id: NeighborId, slice: &SnapshotSlice, rib: &mut Rib) -> Result<(), String> {
         let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
         if slice.stale && neighbor.stale_until.is_none() {
-            // The primary knows until when; its decision comes as a fact.
+            // The primary, of an older version, knows until when; its decision comes as a fact.
             neighbor.stale_until = Some(Duration::MAX);
         }
         let generation = slice.stale.then(|| neighbor.generation.wrapping_sub(1));
@@ -247,9 +248,34 @@ impl Speaker {
                     neighbor.families[family.index()].refresh = None;
                 }
             }
+            Some(bgp_event::Event::RouterId(router_id)) => {
+                if let Some(neighbor) = self.get_mut(id) {
+                    neighbor.router_id = router_id.into();
+                }
+            }
+            Some(bgp_event::Event::StaleUntilMonoNs(until)) => {
+                if let Some(neighbor) = self.get_mut(id) {
+                    neighbor.stale_until = Some(Duration::from_nanos(until));
+                }
+            }
             None => {} // of a newer version
         }
         Ok(())
+    }
+
+    /// Until when stale routes wait, and under which name: neighbours that are away have no session to describe, but the
+    /// decision needs it.
+    fn describe_waiting(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        for neighbor in self.neighbors.iter().flatten() {
+            let Some(until) = neighbor.stale_until else { continue };
+            let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
+            let router_id = bgp_event::Event::RouterId(neighbor.router_id.into());
+            for told in [router_id, bgp_event::Event::StaleUntilMonoNs(until)] {
+                facts.push(event(neighbor.address, &BgpEvent { event: Some(told) }));
+            }
+        }
+        facts
     }
 
     /// A follower forgets marks for what the neighbour has been told by now, so that little is left to compare at a switchover.
@@ -264,13 +290,14 @@ impl Speaker {
                     let wanted = self.wanted(id, family, prefix, rib);
                     let waits = has != Some(wanted)
                         && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix));
+                    self.attributes.release(wanted, rib);
                     if !waits {
                         rib.prefixes_mut(family).release(prefix);
                     }
                 }
             }
         }
-        self.forget_freed(rib);
+        self.forget_freed();
     }
 
     /// The part of a snapshot that one range of prefixes makes: every neighbour's routes, received and sent.
@@ -283,10 +310,12 @@ impl Speaker {
             let prefix = rib.prefixes(family).prefix(prefix_id);
             for path in self.tables[family.index()].paths(prefix_id) {
                 let Some(neighbor) = self.get(path.neighbor) else { continue };
-                let kind = match (path.generation == neighbor.generation, neighbor.stale_until) {
-                    (true, _) => SliceKind::Received,
-                    (false, Some(_)) => SliceKind::Stale,
-                    (false, None) => continue, // about to be swept
+                let kind = if path.generation == neighbor.generation {
+                    SliceKind::Received
+                } else if neighbor.is_stale(family, path.generation) {
+                    SliceKind::Stale
+                } else {
+                    continue; // about to be swept
                 };
                 parts.entry((path.neighbor, kind)).or_default().entry(path.received).or_default().push(prefix);
             }
@@ -376,6 +405,7 @@ impl Switchover<Rib> for Speaker {
     fn stand_still(&mut self) {
         self.following = true;
         self.actions.clear();
+        self.departed.clear();
     }
 
     fn readiness(&self) -> Vec<SessionReadiness> {
@@ -411,7 +441,8 @@ impl Switchover<Rib> for Speaker {
         let Some(family) = Family::ALL.get(index).copied() else { return (Vec::new(), None) };
         let capacity = rib.prefixes(family).capacity();
         let to = capacity.min(from.saturating_add(budget as u32));
-        let facts = self.slices(rib, family, from..to);
+        let mut facts: Vec<Fact> = if cursor == 0 { self.describe_waiting() } else { Vec::new() };
+        facts.extend(self.slices(rib, family, from..to));
         let next = if to < capacity { cursor - u64::from(from) + u64::from(to) } else { (index as u64 + 1) << 32 };
         (facts, ((next >> 32) < Family::ALL.len() as u64).then_some(next))
     }
@@ -420,18 +451,23 @@ impl Switchover<Rib> for Speaker {
         let address: IpAddr =
             fact.neighbor.parse().map_err(|_| contradiction(&fact.neighbor, "its name is not an address"))?;
         let Some(id) = self.find_neighbor(address) else {
+            if self.unfollowed.contains(&address) {
+                return Ok(()); // the primary will hear of the new configuration too
+            }
             return Err(contradiction(&fact.neighbor, "it is not configured here"));
         };
         let result = match &fact.kind {
-            Some(fact::Kind::Up(session)) => self.adopt_up(id, session, rib, now),
+            Some(fact::Kind::Up(session)) => self.adopt_up(id, session, rib),
             Some(fact::Kind::Down(down)) => {
                 if let Some(neighbor) = self.get_mut(id)
-                    && neighbor.up.take().is_some()
+                    && let Some(up) = neighbor.up.take()
                 {
                     neighbor.counters.flaps += 1;
                     down.reason.clone_into(&mut neighbor.last_error);
-                    neighbor.stale_until = down.routes_kept_stale.then_some(Duration::MAX);
-                    self.take_down(id, down.routes_kept_stale, rib);
+                    let kept = if down.routes_kept_stale { up.restartable() } else { [false; 2] };
+                    let at = Duration::from_nanos(down.mono_ns);
+                    neighbor.stale_until = down.routes_kept_stale.then(|| at + up.restart_time());
+                    self.take_down(id, kept, rib);
                 }
                 Ok(())
             }
@@ -441,7 +477,7 @@ impl Switchover<Rib> for Speaker {
             Some(fact::Kind::Event(bytes)) => self.adopt_event(id, bytes),
             None => Ok(()), // of a newer version
         };
-        self.forget_freed(rib);
+        self.forget_freed();
         result.map_err(|reason| contradiction(&fact.neighbor, reason))
     }
 
@@ -460,6 +496,7 @@ impl Switchover<Rib> for Speaker {
 
     fn activate(&mut self, rib: &mut Rib, now: Duration) {
         self.following = false;
+        self.unfollowed.clear();
         let seed = self.seed;
         for id in self.neighbor_ids() {
             self.assign_group(id, rib);

@@ -2,12 +2,12 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 use holdfast_policy::{Chain, Changes, Disposition, NextHopAction, Protocol, RouteView};
-use holdfast_rib::{Family, Rib};
+use holdfast_rib::Family;
 use ipnet::IpNet;
 
 use crate::wire::{NextHop, PathAttributes};
 
-use super::attributes::{AttributeId, AttributeTable};
+use super::attributes::{AttributeId, AttributeTable, Remembered};
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
 use super::neighbor::OwnAddresses;
 
@@ -34,15 +34,15 @@ pub struct ExportGroup {
     pub key: GroupKey,
     /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
     memo: Vec<Memo>,
-    /// By attribute set and changes asked for by the policy.
-    changed: HashMap<AttributeId, Vec<(Changes, AttributeId)>>,
+    /// By attribute set; then by family, because "next hop self" is another address in each, and by what the policy asks for.
+    changed: HashMap<AttributeId, Vec<(Family, Changes, Remembered)>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Memo {
     Unknown,
     Withheld,
-    Becomes(AttributeId),
+    Becomes(Remembered),
 }
 
 /// A route on its way out.
@@ -89,7 +89,7 @@ impl ExportGroup {
     }
 
     /// What the members are to be told about a route with these attributes; `NONE`: nothing.
-    /// The result is kept alive by the group; who stores it counts its own use.
+    /// One use of the result is counted for the caller.
     pub fn export(
         &mut self,
         source: AttributeId,
@@ -107,7 +107,11 @@ impl ExportGroup {
             protocol == Protocol::Bgp && !self.key.chain.depends_on_prefix() && !self.key.chain.depends_on_neighbor();
         if memorable {
             match self.memo.get(source.index()) {
-                Some(Memo::Becomes(id)) => return *id,
+                Some(Memo::Becomes(note)) => {
+                    if let Some(known) = table.recall(*note) {
+                        return known;
+                    }
+                }
                 Some(Memo::Withheld) => return AttributeId::NONE,
                 _ => {}
             }
@@ -125,8 +129,8 @@ impl ExportGroup {
             if self.memo.len() <= source.index() {
                 self.memo.resize(table.capacity().max(source.index() + 1), Memo::Unknown);
             }
-            table.retain(result);
-            self.memo[source.index()] = if result.is_none() { Memo::Withheld } else { Memo::Becomes(result) };
+            self.memo[source.index()] =
+                if result.is_none() { Memo::Withheld } else { Memo::Becomes(table.remember(result)) };
         }
         result
     }
@@ -151,18 +155,23 @@ impl ExportGroup {
         changes: Changes,
         table: &mut AttributeTable,
     ) -> AttributeId {
-        if let Some(known) = self.changed.get(&source).and_then(|results| results.iter().find(|(c, _)| *c == changes)) {
-            return known.1;
+        let same = |(of, asked, _): &&(Family, Changes, Remembered)| *of == family && *asked == changes;
+        let known = self.changed.get(&source).and_then(|results| results.iter().find(same));
+        if let Some(known) = known.and_then(|(.., note)| table.recall(*note)) {
+            return known;
         }
         let Some(set) = table.get(source) else { return AttributeId::NONE };
         let mut attributes = set.attributes.clone();
         let Some(next_hop) = self.next_hop(set.next_hop, family, &changes) else { return AttributeId::NONE };
         self.prepare(&mut attributes);
         apply_changes(&mut attributes, &changes);
-        let block = attributes.encode();
-        let Some(result) = table.intern(&block, next_hop) else { return AttributeId::NONE };
-        // The use that intern() counted is the memo's.
-        self.changed.entry(source).or_default().push((changes, result));
+        if !self.key.internal {
+            attributes.local_pref = None; // RFC 4271 §5.1.5: not even when a policy sets it
+        }
+        let Some(result) = table.intern(&attributes.encode(), next_hop) else { return AttributeId::NONE };
+        let results = self.changed.entry(source).or_default();
+        results.retain(|(of, asked, _)| (*of, asked) != (family, &changes));
+        results.push((family, changes, table.remember(result)));
         result
     }
 
@@ -172,22 +181,24 @@ impl ExportGroup {
             // §5.1.5: LOCAL_PREF is sent to internal neighbours, always.
             attributes.local_pref.get_or_insert(LOCAL_PREFERENCE_DEFAULT);
         } else {
-            attributes.local_pref = None;
             // §5.1.4: a MED received from one AS is not told to another.
             attributes.med = None;
             // RFC 4456 §8: reflection stays within the AS.
             attributes.originator_id = None;
             attributes.cluster_list.clear();
+            // RFC 5065 §4: confederation segments do not leave the confederation.
+            attributes.as_path = std::mem::take(&mut attributes.as_path).without_confederations();
             attributes.as_path.prepend(self.key.local_as, 1);
         }
     }
 
+    /// `None`: there is none that the neighbour could use, so the route is not told.
     fn next_hop(&self, received: NextHop, family: Family, changes: &Changes) -> Option<NextHop> {
         let own = match family {
             Family::Ipv4Unicast => self.key.own.v4.map(NextHop::V4),
             Family::Ipv6Unicast => self.key.own.v6.map(|global| NextHop::V6 { global, link_local: None }),
         };
-        match changes.next_hop {
+        let next_hop = match changes.next_hop {
             Some(NextHopAction::SelfAddress) => own,
             Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => {
                 Some(NextHop::V4(address))
@@ -196,49 +207,32 @@ impl ExportGroup {
                 Some(NextHop::V6 { global, link_local: None })
             }
             // §5.1.3: ourselves to other ASes and for routes of our own, else as received.
-            _ if !self.key.internal || is_unspecified(&received) => own,
+            _ if !self.key.internal || !is_portable(&received) => own,
             _ => match received {
                 // A link-local address means nothing beyond its link.
                 NextHop::V6 { global, .. } => Some(NextHop::V6 { global, link_local: None }),
                 NextHop::V4(_) => Some(received),
             },
-        }
+        };
+        next_hop.filter(|next_hop| next_hop.fault().is_none())
     }
 
     /// Forgets numbers that lost their meaning.
-    pub fn forget(&mut self, freed: &[AttributeId], table: &mut AttributeTable, rib: &mut Rib) {
+    pub fn forget(&mut self, freed: &[AttributeId]) {
         for id in freed {
             if let Some(memo) = self.memo.get_mut(id.index()) {
-                if let Memo::Becomes(result) = *memo {
-                    table.release(result, rib);
-                }
                 *memo = Memo::Unknown;
             }
-            for (_, result) in self.changed.remove(id).unwrap_or_default() {
-                table.release(result, rib);
-            }
-        }
-    }
-
-    /// Forgets everything, for a group that ends or whose policy changes.
-    pub fn clear(&mut self, table: &mut AttributeTable, rib: &mut Rib) {
-        for memo in std::mem::take(&mut self.memo) {
-            if let Memo::Becomes(result) = memo {
-                table.release(result, rib);
-            }
-        }
-        for (_, results) in std::mem::take(&mut self.changed) {
-            for (_, result) in results {
-                table.release(result, rib);
-            }
+            self.changed.remove(id);
         }
     }
 }
 
-fn is_unspecified(next_hop: &NextHop) -> bool {
+/// Whether a next hop means something beyond the link on which it was told.
+fn is_portable(next_hop: &NextHop) -> bool {
     match next_hop {
-        NextHop::V4(address) => address.is_unspecified(),
-        NextHop::V6 { global, .. } => global.is_unspecified(),
+        NextHop::V4(address) => !address.is_unspecified(),
+        NextHop::V6 { global, .. } => !global.is_unspecified() && !global.is_unicast_link_local(),
     }
 }
 

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::wire::{AttributeBlock, NextHop, NotificationMessage, PathAttributes, Update};
 
 use super::Speaker;
-use super::attributes::AttributeId;
+use super::attributes::{AttributeId, Remembered};
 use super::decision::{self, Candidate};
 use super::group::{Outgoing, apply_changes};
 use super::table::{Best, NeighborId, Path, Refusal};
@@ -153,11 +153,14 @@ impl Speaker {
             return (received, Refusal::None);
         }
         let memorable = !neighbor.import.depends_on_prefix() && !neighbor.import.depends_on_neighbor();
-        if memorable && let Some(known) = neighbor.import_memo.get(received.index()).filter(|known| !known.is_none()) {
-            let known = *known;
-            self.attributes.retain(known);
+        if memorable
+            && let Some(note) = neighbor.import_memo.get(received.index()).copied()
+            && let Some(known) = self.attributes.recall(note)
+        {
             return (known, Refusal::None);
         }
+        let Some(set) = self.attributes.get(received) else { return (AttributeId::NONE, Refusal::Policy) };
+        let attributes = &set.attributes;
         let route = Outgoing { prefix, protocol: Protocol::Bgp, neighbor: Some(neighbor.address), attributes };
         let mut changes = Changes::default();
         if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
@@ -167,16 +170,15 @@ impl Speaker {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let (block, next_hop) = imported(attributes, set.next_hop, &changes);
+        let (block, next_hop) = imported(attributes, set.next_hop, Family::of(&prefix), &changes);
         let Some(effective) = self.attributes.intern(&block, next_hop) else {
             return (AttributeId::NONE, Refusal::Policy);
         };
         if memorable {
             if neighbor.import_memo.len() <= received.index() {
-                neighbor.import_memo.resize(self.attributes.capacity(), AttributeId::NONE);
+                neighbor.import_memo.resize(self.attributes.capacity(), Remembered::default());
             }
-            neighbor.import_memo[received.index()] = effective;
-            self.attributes.retain(effective);
+            neighbor.import_memo[received.index()] = self.attributes.remember(effective);
         }
         (effective, Refusal::None)
     }
@@ -189,7 +191,7 @@ impl Speaker {
         for path in chain.iter().filter(|path| !path.effective.is_none()) {
             let Some(neighbor) = self.get(path.neighbor) else { continue };
             let (external, router_id, address, scope) =
-                (!neighbor.config.internal, neighbor.router_id(), neighbor.address, neighbor.scope);
+                (!neighbor.config.internal, neighbor.router_id, neighbor.address, neighbor.scope);
             let Some(nexthop) = self.attributes.nexthop_set(path.effective, scope, rib) else { continue };
             let Some(metric) = rib.nexthop_reachable(nexthop) else { continue };
             let Some(set) = self.attributes.get(path.effective) else { continue };
@@ -258,12 +260,19 @@ impl Speaker {
     }
 }
 
-fn imported(attributes: &PathAttributes, next_hop: NextHop, changes: &Changes) -> (AttributeBlock, NextHop) {
+fn imported(
+    attributes: &PathAttributes,
+    next_hop: NextHop,
+    family: Family,
+    changes: &Changes,
+) -> (AttributeBlock, NextHop) {
     let mut attributes = attributes.clone();
     apply_changes(&mut attributes, changes);
     let next_hop = match changes.next_hop {
-        Some(NextHopAction::Address(IpAddr::V4(address))) => NextHop::V4(address),
-        Some(NextHopAction::Address(IpAddr::V6(global))) => NextHop::V6 { global, link_local: None },
+        Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => NextHop::V4(address),
+        Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
+            NextHop::V6 { global, link_local: None }
+        }
         _ => next_hop,
     };
     (attributes.encode(), next_hop)

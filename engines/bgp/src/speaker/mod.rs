@@ -54,9 +54,9 @@ pub use neighbor::Counters;
 pub use settings::SettingsError;
 pub use table::NeighborId;
 
-use attributes::{AttributeId, AttributeTable};
+use attributes::{AttributeId, AttributeTable, Remembered};
 use group::ExportGroup;
-use neighbor::{Neighbor, Up};
+use neighbor::{Neighbor, Sweep, Up};
 use table::PathTable;
 
 /// One BGP speaker.
@@ -81,6 +81,10 @@ pub struct Speaker {
     /// Neighbours whose sessions stand still because another engine owns them.
     following: bool,
     preparing: bool,
+    /// Neighbours that a configuration has removed, until the daemon has done what is to be done for them.
+    departed: HashMap<NeighborId, IpAddr>,
+    /// Neighbours that a configuration has removed here while the primary may still tell facts about them.
+    unfollowed: HashSet<IpAddr>,
     seed: u64,
 }
 
@@ -94,7 +98,7 @@ pub struct ConnectionEnds {
 }
 
 impl Speaker {
-    /// A speaker without neighbours. `following`: its sessions belong to another engine until [`Speaker::activate`].
+    /// A speaker without neighbours. `following`: its sessions belong to another engine until `activate`.
     /// `seed` feeds the jitter of retries.
     pub fn new(following: bool, seed: u64) -> Self {
         Self {
@@ -115,6 +119,8 @@ impl Speaker {
             rescan: [None; 2],
             following,
             preparing: false,
+            departed: HashMap::new(),
+            unfollowed: HashSet::new(),
             seed,
         }
     }
@@ -137,9 +143,9 @@ impl Speaker {
         self.by_address.get(&address.to_canonical()).copied()
     }
 
-    /// The neighbour's address.
+    /// The neighbour's address. Of one that was removed too, until all [`Action`]s have been polled.
     pub fn neighbor_address(&self, id: NeighborId) -> Option<IpAddr> {
-        self.get(id).map(|neighbor| neighbor.address)
+        self.get(id).map(|neighbor| neighbor.address).or_else(|| self.departed.get(&id).copied())
     }
 
     /// Whether the neighbour's session is established on this connection.
@@ -215,7 +221,7 @@ impl Speaker {
             }
             self.collect(id, rib, now);
         }
-        self.forget_freed(rib);
+        self.forget_freed();
         self.collect(id, rib, now);
     }
 
@@ -278,7 +284,11 @@ impl Speaker {
 
     /// What the daemon has to do next.
     pub fn poll(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            self.departed.clear(); // their numbers may be given out anew
+        }
+        action
     }
 
     /// Takes a session's outputs over into the speaker's tables and actions.
@@ -370,18 +380,23 @@ impl Speaker {
             state.refresh = None;
             state.initial = up.negotiated.families[family.index()].then_some(0);
         }
-        // RFC 4724 §4.2: stale routes of a family for which the neighbour did not keep its forwarding state go at once.
-        let keeps = up.negotiated.peer_graceful_restart.as_ref().map(|restart| restart.families.clone());
+        let router_id = up.negotiated.peer_router_id;
+        let renamed = std::mem::replace(&mut neighbor.router_id, router_id) != router_id;
+        let comes_back = up.negotiated.peer_graceful_restart.as_ref().map(|restart| restart.families.clone());
+        let stale = neighbor.stale_until.is_some();
         neighbor.up = Some(up);
-        if neighbor.stale_until.is_some() {
-            let families = keeps.unwrap_or_default();
+        if stale {
+            neighbor.stale_until = Some(now + Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s)));
+            if renamed {
+                // What waits was chosen, or not, under the old name.
+                self.import_anew(id);
+            }
+            // RFC 4724 §4.2: stale routes of a family for which the neighbour did not keep its forwarding state go at once.
+            let families = comes_back.unwrap_or_default();
             for family in holdfast_rib::Family::ALL {
-                if !families.iter().any(|(known, forwarding)| known.index() == family.index() && *forwarding) {
+                if !families.contains(&(family, true)) {
                     self.begin_sweep(id, family);
                 }
-            }
-            if let Some(neighbor) = self.get_mut(id) {
-                neighbor.stale_until = Some(now + Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s)));
             }
         }
         self.assign_group(id, rib);
@@ -393,46 +408,41 @@ impl Speaker {
         reason.clone_into(&mut neighbor.last_error);
         let Some(up) = neighbor.up.take() else { return false };
         neighbor.counters.flaps += 1;
-        let restart = up
-            .negotiated
-            .peer_graceful_restart
-            .filter(|restart| graceful && neighbor.config.graceful_restart_helper && !restart.families.is_empty());
-        let kept = restart.is_some();
-        neighbor.stale_until = restart.map(|restart| now + Duration::from_secs(u64::from(restart.time_s)));
+        let helps = graceful && neighbor.config.graceful_restart_helper;
+        let kept = if helps { up.restartable() } else { [false; 2] };
+        let any_kept = kept.contains(&true);
+        neighbor.stale_until = any_kept.then(|| now + up.restart_time());
         self.take_down(id, kept, rib);
-        kept
+        any_kept
     }
 
-    fn take_down(&mut self, id: NeighborId, routes_kept_stale: bool, rib: &mut Rib) {
+    /// `kept`: families whose routes stay as stale. What was stale before goes in any case (RFC 4724 §4.2, consecutive restarts).
+    fn take_down(&mut self, id: NeighborId, kept: [bool; 2], rib: &mut Rib) {
         let Some(neighbor) = self.get_mut(id) else { return };
         neighbor.generation = neighbor.generation.wrapping_add(1);
-        for state in &mut neighbor.families {
+        for (state, kept) in neighbor.families.iter_mut().zip(kept) {
             state.initial = None;
             state.refresh = None;
             state.end_of_rib_received = false;
             state.end_of_rib_sent = false;
+            state.sweep = Some(Sweep { from: 0, keeps_last: kept });
         }
         self.forget_advertised(id, rib);
-        if !routes_kept_stale {
-            for family in holdfast_rib::Family::ALL {
-                self.begin_sweep(id, family);
-            }
-        }
     }
 
     /// Forgets numbers of attribute sets that nobody uses any more, everywhere.
-    fn forget_freed(&mut self, rib: &mut Rib) {
-        while self.attributes.has_freed() {
-            let freed = self.attributes.take_freed();
-            for group in self.groups.iter_mut().flatten() {
-                group.forget(&freed, &mut self.attributes, rib);
-            }
-            for neighbor in self.neighbors.iter_mut().flatten() {
-                for id in &freed {
-                    if let Some(memo) = neighbor.import_memo.get_mut(id.index()) {
-                        let result = std::mem::take(memo);
-                        self.attributes.release(result, rib);
-                    }
+    fn forget_freed(&mut self) {
+        if !self.attributes.has_freed() {
+            return;
+        }
+        let freed = self.attributes.take_freed();
+        for group in self.groups.iter_mut().flatten() {
+            group.forget(&freed);
+        }
+        for neighbor in self.neighbors.iter_mut().flatten() {
+            for id in &freed {
+                if let Some(memo) = neighbor.import_memo.get_mut(id.index()) {
+                    *memo = Remembered::default();
                 }
             }
         }

@@ -8,11 +8,20 @@ use holdfast_rib::{Digest, Family, PrefixId};
 use crate::session::{self, ConnectionSide, Session};
 use crate::wire::{Negotiated, OpenMessage};
 
-use super::attributes::AttributeId;
+use super::attributes::{AttributeId, Remembered};
 use super::dirty::DirtyPrefixes;
 use super::group::GroupId;
 use super::limits;
 use super::table::NeighborId;
+
+/// A walk over the table that takes out what a neighbour said in earlier sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Goes on here.
+    pub from: u32,
+    /// What it said in the last session stays: it is stale, and may come back.
+    pub keeps_last: bool,
+}
 
 /// What one neighbour has of one family, in both directions.
 #[derive(Default)]
@@ -37,8 +46,8 @@ pub struct FamilyState {
     pub end_of_rib_received: bool,
     /// We have.
     pub end_of_rib_sent: bool,
-    /// Paths of earlier sessions are being taken out, from here on.
-    pub sweep: Option<u32>,
+    /// Paths of earlier sessions are being taken out.
+    pub sweep: Option<Sweep>,
     /// Paths are being judged by a new import policy, from here on.
     pub reimport: Option<u32>,
 }
@@ -71,6 +80,20 @@ pub struct Up {
     pub established_at: Duration,
 }
 
+impl Up {
+    /// Families whose routes may be kept while the neighbour restarts (RFC 4724 §4.2), by [`Family::index`].
+    pub fn restartable(&self) -> [bool; 2] {
+        let restart = self.negotiated.peer_graceful_restart.as_ref();
+        Family::ALL.map(|family| restart.is_some_and(|r| r.families.iter().any(|(known, _)| *known == family)))
+    }
+
+    /// How long they are kept until it is back.
+    pub fn restart_time(&self) -> Duration {
+        let restart = self.negotiated.peer_graceful_restart.as_ref();
+        Duration::from_secs(restart.map_or(0, |restart| u64::from(restart.time_s)))
+    }
+}
+
 /// Counters that go on through a switchover.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
@@ -100,6 +123,8 @@ pub struct Neighbor {
     pub session: Session,
     /// The session while it is established, on primary and backup alike.
     pub up: Option<Up>,
+    /// BGP identifier of the neighbour, for the decision process; while stale routes wait, that of the last session.
+    pub router_id: Ipv4Addr,
     /// Names the present session among this neighbour's paths.
     pub generation: u8,
     /// Paths of the last session are kept as stale (RFC 4724 §4.2), at the latest until then.
@@ -111,7 +136,7 @@ pub struct Neighbor {
     /// Neighbours with the same export share a group.
     pub group: GroupId,
     /// Import results by received attribute set, as long as they do not depend on the prefix.
-    pub import_memo: Vec<AttributeId>,
+    pub import_memo: Vec<Remembered>,
     /// Per family, by [`Family::index`].
     pub families: [FamilyState; 2],
     /// Counters for operators.
@@ -136,9 +161,10 @@ impl Neighbor {
         self.up.as_ref().is_some_and(|up| up.negotiated.families[family.index()])
     }
 
-    /// BGP identifier of the neighbour, for the decision process.
-    pub fn router_id(&self) -> Ipv4Addr {
-        self.up.as_ref().map_or(Ipv4Addr::BROADCAST, |up| up.negotiated.peer_router_id)
+    /// Whether a path of this session's number is stale: its session is over, and it may come back.
+    pub fn is_stale(&self, family: Family, generation: u8) -> bool {
+        let swept = self.families[family.index()].sweep.is_some_and(|sweep| !sweep.keeps_last);
+        self.stale_until.is_some() && !swept && generation == self.generation.wrapping_sub(1)
     }
 
     /// The session's parameters as the snapshot's messages are written: always with 4-octet AS numbers.

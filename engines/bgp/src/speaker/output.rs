@@ -27,6 +27,7 @@ impl Speaker {
 
     /// Routes of other protocols that changed may have to be advertised, or not any more.
     pub fn redistribute(&mut self, changed: &[(Family, PrefixId)], rib: &mut Rib) {
+        self.follow_own_addresses(rib);
         for (family, prefix) in changed {
             self.mark_dirty(*family, *prefix, rib);
         }
@@ -52,7 +53,7 @@ impl Speaker {
                 neighbor.session.note_sent(messages, messages, now);
             }
         }
-        self.forget_freed(rib);
+        self.forget_freed();
     }
 
     /// One batch for one family; false when there is nothing left to look at.
@@ -111,6 +112,7 @@ impl Speaker {
                     announced.push((wanted, prefix));
                 }
             }
+            self.attributes.release(wanted, rib);
         }
         let mut rest = withdrawn.as_slice();
         while !rest.is_empty() {
@@ -175,7 +177,7 @@ impl Speaker {
         }
     }
 
-    /// What the neighbour should be told about a destination now.
+    /// What the neighbour should be told about a destination now. One use of it is counted for the caller.
     pub(super) fn wanted(&mut self, id: NeighborId, family: Family, prefix_id: PrefixId, rib: &mut Rib) -> AttributeId {
         let Some(group) = self.get(id).map(|neighbor| neighbor.group) else { return AttributeId::NONE };
         let Some(active) = rib.active(family, prefix_id) else { return AttributeId::NONE };
@@ -285,17 +287,28 @@ impl Speaker {
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.group = GroupId(index as u16);
         }
-        self.retire_groups(rib);
+        self.retire_groups();
     }
 
-    /// Groups without members keep nothing alive.
-    fn retire_groups(&mut self, rib: &mut Rib) {
+    /// With a link's subnets our address there may have changed under which routes of the other family are told.
+    fn follow_own_addresses(&mut self, rib: &mut Rib) {
+        for id in self.neighbor_ids() {
+            let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_some()) else { continue };
+            let own = neighbor.own_addresses(|family| other_family_address(rib, neighbor.address, family));
+            let group = self.groups.get(neighbor.group.0 as usize).and_then(Option::as_ref);
+            if group.is_some_and(|group| group.key.own != own) {
+                self.assign_group(id, rib);
+                self.advertise_anew(id);
+            }
+        }
+    }
+
+    /// Groups without members are forgotten.
+    pub(super) fn retire_groups(&mut self) {
         for index in 0..self.groups.len() {
             let group = GroupId(index as u16);
-            if !self.neighbors.iter().flatten().any(|neighbor| neighbor.group == group)
-                && let Some(mut unused) = self.groups[index].take()
-            {
-                unused.clear(&mut self.attributes, rib);
+            if !self.neighbors.iter().flatten().any(|neighbor| neighbor.group == group) {
+                self.groups[index] = None;
             }
         }
     }

@@ -58,9 +58,10 @@ impl Speaker {
             return Err(SettingsError::NoRouterId);
         }
         self.policies = policies;
-        self.router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
-        self.local_as = routing.autonomous_system;
-        self.maximum_paths = routing.maximum_paths.max(1);
+        let router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1));
+        let decides_anew = decides_by != (self.router_id, self.local_as, self.maximum_paths);
+        (self.router_id, self.local_as, self.maximum_paths) = decides_by;
         self.listen_port = u16::try_from(bgp.listen_port).ok().filter(|port| *port != 0).unwrap_or(BGP_PORT);
         self.prepare_local_origin();
         let gone: Vec<NeighborId> = self
@@ -73,13 +74,19 @@ impl Speaker {
         for id in gone {
             self.remove_neighbor(id, rib, now);
         }
+        self.retire_groups();
         for (address, neighbor, import, export) in wanted {
             match self.find_neighbor(address) {
-                Some(id) => self.change_neighbor(id, neighbor, import, export, rib, now),
+                Some(id) => {
+                    self.change_neighbor(id, neighbor, import, export, rib, now);
+                    if decides_anew {
+                        self.import_anew(id);
+                    }
+                }
                 None => self.add_neighbor(address, neighbor, import, export, rib, now),
             }
         }
-        self.forget_freed(rib);
+        self.forget_freed();
         Ok(())
     }
 
@@ -100,10 +107,13 @@ impl Speaker {
         rib: &mut Rib,
         now: Duration,
     ) {
-        let free = self.neighbors.iter().position(Option::is_none).unwrap_or_else(|| {
+        let departed = |index: &usize| self.departed.contains_key(&NeighborId(*index as u16));
+        let mut unused = (0..self.neighbors.len()).filter(|index| self.neighbors[*index].is_none() && !departed(index));
+        let free = unused.next().unwrap_or(self.neighbors.len());
+        if free == self.neighbors.len() {
             self.neighbors.push(None);
-            self.neighbors.len() - 1
-        });
+        }
+        self.unfollowed.remove(&address);
         let id = NeighborId(free as u16);
         // Retries of different neighbours must not march in step.
         let seed = self.seed ^ ((free as u64 + 1) << 32);
@@ -114,6 +124,7 @@ impl Speaker {
             scope: rib.interface_index(&config.interface),
             session,
             up: None,
+            router_id: Ipv4Addr::BROADCAST,
             generation: 0,
             stale_until: None,
             import,
@@ -163,16 +174,15 @@ impl Speaker {
             || before.multihop_ttl != config.multihop_ttl
             || before.disable != config.disable;
         let export_changed = neighbor.export != export;
+        let mut judged_anew = before.multipath != config.multipath;
         neighbor.export = export;
         if neighbor.import != import {
             neighbor.import = import;
-            let memo = std::mem::take(&mut neighbor.import_memo);
-            for family in &mut neighbor.families {
-                family.reimport = Some(0);
-            }
-            for result in memo {
-                self.attributes.release(result, rib);
-            }
+            neighbor.import_memo.clear();
+            judged_anew = true;
+        }
+        if judged_anew {
+            self.import_anew(id);
         }
         if reset && !self.following {
             self.stop(id, Cease::ConfigurationChange, rib, now);
@@ -230,6 +240,12 @@ impl Speaker {
         if !self.following {
             self.stop(id, Cease::PeerDeconfigured, rib, now);
         }
+        if self.following {
+            self.unfollowed.extend(self.get(id).map(|neighbor| neighbor.address));
+        }
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.up = None; // nothing is marked for it any more
+        }
         self.forget_advertised(id, rib);
         for family in Family::ALL {
             for prefix in 0..self.tables[family.index()].capacity() {
@@ -238,8 +254,8 @@ impl Speaker {
         }
         if let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::take) {
             self.by_address.remove(&neighbor.address);
-            for result in neighbor.import_memo {
-                self.attributes.release(result, rib);
+            if !self.actions.is_empty() {
+                self.departed.insert(id, neighbor.address);
             }
         }
     }

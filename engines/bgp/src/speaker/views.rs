@@ -50,8 +50,10 @@ impl Speaker {
         let state = &neighbor.families[family.index()];
         let table = &self.tables[family.index()];
         let kept = neighbor.stale_until.is_some();
-        let is_stale = |prefix| table.find(prefix, neighbor.id).is_some_and(|path| path.generation != neighbor.generation);
-        let stale = if kept { (0..table.capacity()).map(PrefixId).filter(|prefix| is_stale(*prefix)).count() } else { 0 };
+        let is_stale =
+            |prefix| table.find(prefix, neighbor.id).is_some_and(|path| path.generation != neighbor.generation);
+        let stale =
+            if kept { (0..table.capacity()).map(PrefixId).filter(|prefix| is_stale(*prefix)).count() } else { 0 };
         FamilyCounters {
             family: family.name().into(),
             received: state.received.entries,

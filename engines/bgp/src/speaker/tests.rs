@@ -1,1 +1,0 @@
-//! Tests of the speaker as a whole.

@@ -1,0 +1,212 @@
+//! The second engine: whatever happens, at rest it holds what the first one holds; and whoever leads, the
+//! neighbours cannot tell.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_rib::{Family, NexthopSpec};
+use ipnet::IpNet;
+use proptest::prelude::*;
+
+use super::peer::{Heard, Peer};
+use super::selection::{prefix, random_attributes};
+use super::world::{LOCAL_AS, Random, World};
+
+const BOTH: [(Family, bool); 2] = [(Family::Ipv4Unicast, true), (Family::Ipv6Unicast, true)];
+
+fn peers() -> Vec<Peer> {
+    vec![
+        Peer::new(1, 65001).with_graceful_restart(&BOTH, 40),
+        Peer::new(2, 65001),
+        Peer::new(3, 65002).old().with_graceful_restart(&BOTH[..1], 40),
+        Peer::new(4, LOCAL_AS).with_graceful_restart(&[(Family::Ipv4Unicast, false), (Family::Ipv6Unicast, true)], 40),
+        Peer::new(5, LOCAL_AS),
+    ]
+}
+
+/// One thing that happens. Routes come from `random`, whose state does not depend on what the engines do.
+fn happening(world: &mut World, random: &mut Random) {
+    let peer = random.below(5) as usize;
+    let number = random.below(30);
+    let attributes = random_attributes(random, &world.peers[peer]);
+    let (kind, choice) = (random.below(100), random.below(1000));
+    match kind {
+        0..60 if world.peers[peer].is_up() => world.peers[peer].announce(&[&prefix(number)], &attributes),
+        60..80 if world.peers[peer].is_up() => world.peers[peer].withdraw(&[&prefix(number)]),
+        // Who is gone stays away until all come back together, so that two worlds can be compared.
+        80..85 => {
+            world.peers[peer].away = true;
+            if kind < 83 { world.cut(peer) } else { world.cease(peer) }
+        }
+        85..88 => come_back(world),
+        88..91 if world.peers[peer].is_up() => world.peers[peer].end_of_rib(Family::ALL[(choice % 2) as usize]),
+        91..93 if world.peers[peer].is_up() => world.peers[peer].ask_refresh(Family::ALL[(choice % 2) as usize]),
+        93..95 => world.advance(Duration::from_secs(choice % 60)),
+        95 => world.set_static(&[("172.16.5.0/24", NexthopSpec::Discard)][..(choice % 2) as usize]),
+        96 => world.interface(|rib| rib.interface_update(1, "eth0", choice % 3 > 0)),
+        97 => world.configure_neighbor(peer, |neighbor| neighbor.multipath = !neighbor.multipath),
+        _ => {}
+    }
+}
+
+fn come_back(world: &mut World) {
+    world.peers.iter_mut().for_each(|peer| peer.away = false);
+    world.establish();
+}
+
+fn settle(world: &mut World) {
+    world.interface(|rib| rib.interface_update(1, "eth0", true));
+    come_back(world);
+    world.run();
+}
+
+fn tables(world: &World) -> Vec<BTreeMap<IpNet, Heard>> {
+    world.peers.iter().map(|peer| peer.table.clone()).collect()
+}
+
+fn follow(seed: u64) {
+    let mut random = Random(seed);
+    let mut world = World::new(peers());
+    world.random = Random(!seed);
+    world.slice = 1 + (seed % 9) as usize;
+    let joins_at = random.below(120);
+    for step in 0..240 {
+        happening(&mut world, &mut random);
+        if step == joins_at || (world.follows && random.below(80) == 0) {
+            world.join_anew();
+        }
+        world.stagger();
+        if world.follows && random.below(20) == 0 {
+            world.run();
+            world.assert_equal(&format!("seed {seed} step {step}"));
+        }
+    }
+    settle(&mut world);
+    world.assert_equal(&format!("seed {seed} at the end"));
+}
+
+/// The same happenings with and without handovers.
+fn lives(seed: u64, handovers: bool) -> World {
+    let mut random = Random(seed);
+    let mut world = World::new(peers());
+    world.random = Random(!seed);
+    let mut switches = Random(seed ^ 0x5555);
+    if handovers {
+        world.join();
+    }
+    for step in 0..200 {
+        happening(&mut world, &mut random);
+        if handovers {
+            world.stagger();
+        }
+        match switches.below(30) {
+            0 if handovers => {
+                world.run();
+                let before = (world.updates(), tables(&world));
+                world.hand_over(&format!("seed {seed} step {step}"));
+                world.run();
+                assert_eq!(world.updates(), before.0, "seed {seed} step {step}: nothing was due");
+                assert_eq!(tables(&world), before.1, "seed {seed} step {step}");
+                world.assert_equal(&format!("seed {seed} step {step} handed over"));
+            }
+            1 if handovers => world.hand_over(&format!("seed {seed} step {step} in full flow")),
+            2 if handovers => {
+                world.run();
+                let before = world.updates();
+                world.freeze_and_thaw();
+                world.run();
+                assert_eq!(world.updates(), before, "seed {seed} step {step}: thawed");
+            }
+            _ => {}
+        }
+        if !handovers {
+            world.run();
+        }
+    }
+    settle(&mut world);
+    if handovers {
+        world.assert_equal(&format!("seed {seed} at the end"));
+    }
+    // Whoever was stale is swept.
+    world.advance(Duration::from_secs(400));
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn at_rest_the_follower_holds_the_same(seed in any::<u64>()) {
+        println!("seed {seed}");
+        follow(seed);
+    }
+
+    #[test]
+    fn handovers_leave_no_trace(seed in any::<u64>()) {
+        println!("seed {seed}");
+        let (plain, switched) = (lives(seed, false), lives(seed, true));
+        prop_assert_eq!(plain.peers.iter().map(|peer| peer.sessions).collect::<Vec<_>>(),
+            switched.peers.iter().map(|peer| peer.sessions).collect::<Vec<_>>(), "seed {}", seed);
+        for (peer, (one, other)) in tables(&plain).iter().zip(&tables(&switched)).enumerate() {
+            prop_assert_eq!(one, other, "seed {} neighbour {}", seed, peer);
+        }
+    }
+}
+
+/// There and back: the frozen engine follows the new one and takes over again.
+#[test]
+fn there_and_back_again() {
+    let mut world = World::new(peers());
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&["203.0.113.0/24", "2001:db8:1::/48"], &attributes);
+    world.join();
+    world.run();
+    for round in 0..6 {
+        let before = world.updates();
+        world.hand_over("there and back");
+        world.run();
+        assert_eq!(world.updates(), before);
+        let net = format!("198.51.{round}.0/24");
+        world.peers[1].announce(&[&net], &attributes);
+        world.run();
+        assert!(world.peers[2].has(&net) && world.peers[4].has(&net));
+        world.assert_equal("there and back");
+        world.advance(Duration::from_secs(100));
+        assert!(world.peers.iter().all(|peer| peer.sessions == 1), "{:?}", world.downs);
+        world.assert_equal("after a while");
+    }
+}
+
+/// Handed over in the middle of the first table: what was told is not told again, what was not is.
+#[test]
+fn handed_over_in_the_middle_of_the_first_table() {
+    let mut world = World::new(vec![Peer::new(1, 65001), Peer::new(2, 65002)]);
+    let nets: Vec<IpNet> =
+        (0..5000u32).map(|i| format!("172.{}.{}.0/24", 16 + i / 256, i % 256).parse().unwrap()).collect();
+    world.cut(1);
+    world.peers[1].away = true;
+    let next_hop = world.peers[0].next_hop(Family::Ipv4Unicast);
+    for (index, net) in nets.iter().enumerate() {
+        let mut attributes = world.peers[0].attributes(&[65001]);
+        attributes.med = Some(index as u32);
+        attributes.communities = vec![index as u32];
+        world.peers[0].announce_via(&[*net], &attributes, next_hop);
+    }
+    world.join();
+    world.slice = 4096;
+    world.run();
+    world.peers[1].away = false;
+    for _ in 0..1000 {
+        if !world.peers[1].table.is_empty() {
+            break;
+        }
+        world.advance_slowly(Duration::from_millis(100));
+    }
+    let half = world.peers[1].table.len();
+    assert!((1..5000).contains(&half), "{half}");
+    world.hand_over("in the middle");
+    world.run();
+    assert_eq!((world.peers[1].table.len(), world.peers[1].repeated), (5000, 0));
+    assert_eq!(world.peers[1].ends_of_rib, [1, 1]);
+    world.assert_equal("in the middle");
+}

@@ -1,0 +1,16 @@
+//! The speaker as a whole, in virtual time: one router with its RIB (and, where a test wants one, a second engine that follows it),
+//! among neighbours who speak raw BGP and write down what they hear. `world` and
+//! `standby` play the daemon's part, `peer` the neighbours'.
+
+mod counting;
+mod export;
+mod follower;
+mod groups;
+mod import;
+mod peer;
+mod restart;
+mod selection;
+mod sessions;
+mod standby;
+mod whole_tables;
+mod world;

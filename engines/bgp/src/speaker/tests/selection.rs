@@ -1,0 +1,137 @@
+//! The decision process over whole tables: the outcome depends on what was told, never on when.
+
+use holdfast_rib::Family;
+use proptest::prelude::*;
+
+use super::peer::Peer;
+use super::world::{LOCAL_AS, Random, World};
+use crate::wire::{Origin, PathAttributes};
+
+fn peers() -> Vec<Peer> {
+    vec![
+        Peer::new(1, 65001),
+        Peer::new(2, 65001),
+        Peer::new(3, 65002),
+        Peer::new(4, 65003),
+        Peer::new(5, LOCAL_AS),
+        Peer::new(6, LOCAL_AS),
+    ]
+}
+
+/// Few values, so that ties are many.
+pub fn random_attributes(random: &mut Random, peer: &Peer) -> PathAttributes {
+    let internal = peer.open.autonomous_system == LOCAL_AS;
+    let first = if internal { 65001 + random.below(3) as u32 } else { peer.open.autonomous_system };
+    let mut path = vec![first];
+    path.extend((0..random.below(3)).map(|_| 64600 + random.below(2) as u32));
+    PathAttributes {
+        origin: [Origin::Igp, Origin::Egp][random.below(2) as usize],
+        med: [None, Some(0), Some(10), Some(20)][random.below(4) as usize],
+        local_pref: internal.then(|| 100 + 50 * random.below(2) as u32),
+        communities: (0..random.below(3) as u32).map(|i| 64600 << 16 | i).collect(),
+        ..peer.attributes(&path)
+    }
+}
+
+pub fn prefix(number: u64) -> String {
+    if number.is_multiple_of(4) {
+        format!("2001:db8:{number:x}::/48")
+    } else {
+        format!("172.{}.{}.0/24", 16 + number / 256, number % 256)
+    }
+}
+
+fn digests(world: &World) -> Vec<String> {
+    world.tables(world.primary).iter().map(|table| format!("{table:?}")).collect()
+}
+
+/// Every neighbour's announcements in some order; `noise`: something else is announced first, or withdrawn in between.
+fn told_in_order(seed: u64, order: u64, noise: bool, multipath: u32) -> World {
+    let mut world = World::cold(peers());
+    world.config.routing.as_mut().unwrap().maximum_paths = multipath;
+    world.configure(|config| {
+        config.bgp.as_mut().unwrap().neighbors.iter_mut().for_each(|neighbor| neighbor.multipath = multipath > 1);
+    });
+    world.establish();
+    let mut random = Random(seed);
+    let mut told = Vec::new();
+    for number in 0..40 {
+        for peer in 0..world.peers.len() {
+            if random.below(3) > 0 {
+                told.push((peer, prefix(number), random_attributes(&mut random, &world.peers[peer])));
+            }
+        }
+    }
+    let mut shuffle = Random(order);
+    for at in (1..told.len()).rev() {
+        told.swap(at, shuffle.below(at as u64 + 1) as usize);
+    }
+    for (peer, prefix, attributes) in &told {
+        if noise && shuffle.below(3) == 0 {
+            let other = random_attributes(&mut shuffle, &world.peers[*peer]);
+            world.peers[*peer].announce(&[prefix], &other);
+            if shuffle.below(2) == 0 {
+                world.run();
+                world.peers[*peer].withdraw(&[prefix]);
+            }
+        }
+        world.peers[*peer].announce(&[prefix], attributes);
+        if shuffle.below(4) == 0 {
+            world.stagger();
+        }
+    }
+    world.run();
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn order_and_history_do_not_matter(seed in any::<u64>(), order in any::<u64>(), multipath in 1u32..4) {
+        let plain = told_in_order(seed, 0, false, multipath);
+        let other = told_in_order(seed, order, true, multipath);
+        prop_assert_eq!(digests(&plain), digests(&other), "seed {} order {}", seed, order);
+        for (one, other) in plain.peers.iter().zip(&other.peers) {
+            prop_assert_eq!(&one.table, &other.table, "seed {} order {}", seed, order);
+        }
+    }
+}
+
+#[test]
+fn multipath_uses_no_more_paths_than_configured_and_always_the_best() {
+    let mut world = told_in_order(1, 0, false, 2);
+    for peer in [3, 2, 1, 0] {
+        let attributes = world.peers[peer].attributes(&[world.peers[peer].open.autonomous_system]);
+        world.peers[peer].announce(&["192.0.2.0/24"], &attributes);
+        world.run();
+    }
+    let rib = &world.primary().rib;
+    let id = rib.prefixes(Family::Ipv4Unicast).get("192.0.2.0/24".parse().unwrap()).unwrap();
+    let nexthop = rib.bgp_route(Family::Ipv4Unicast, id).unwrap().nexthop;
+    let holdfast_rib::ForwardingNexthop::Unicast(gateways) = rib.resolved(nexthop).unwrap() else { panic!() };
+    let used: Vec<String> = gateways.iter().map(|gateway| gateway.address.unwrap().to_string()).collect();
+    assert_eq!(used, ["10.0.0.1", "10.0.0.2"]);
+}
+
+/// Multipath is a matter of forwarding: turning it on or off takes effect at once and touches no session.
+#[test]
+fn multipath_can_be_changed() {
+    let mut world = World::new(peers());
+    for peer in 0..4 {
+        let attributes = world.peers[peer].attributes(&[world.peers[peer].open.autonomous_system]);
+        world.peers[peer].announce(&["192.0.2.0/24"], &attributes);
+    }
+    world.run();
+    let single = world.primary().rib.fib_digest(Family::Ipv4Unicast);
+    world.join();
+    world.run();
+    for (paths, equal) in [(4, false), (1, true)] {
+        world.configure(|config| {
+            config.routing.as_mut().unwrap().maximum_paths = paths;
+            config.bgp.as_mut().unwrap().neighbors.iter_mut().for_each(|neighbor| neighbor.multipath = true);
+        });
+        assert_eq!(world.primary().rib.fib_digest(Family::Ipv4Unicast) == single, equal, "{paths} paths");
+        world.assert_equal("multipath");
+    }
+    assert!(world.peers.iter().all(|peer| peer.sessions == 1));
+}

@@ -1,0 +1,134 @@
+//! The exchange of whole tables: first advertisement, End-of-RIB, refresh; sessions that end; neighbours that are removed.
+
+use holdfast_rib::Family;
+
+use super::peer::Peer;
+use super::world::{LOCAL_AS, World, neighbor_config};
+
+const P: &str = "203.0.113.0/24";
+const P6: &str = "2001:db8:1::/48";
+
+fn world() -> World {
+    World::new(vec![Peer::new(1, 65001), Peer::new(2, 65002), Peer::new(3, LOCAL_AS)])
+}
+
+#[test]
+fn end_of_rib_follows_the_first_table_once_per_family() {
+    let mut world = world();
+    assert_eq!(world.peers[0].ends_of_rib, [1, 1], "of an empty table too");
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P, P6], &attributes);
+    world.run();
+    world.cut(1);
+    world.establish();
+    world.run();
+    assert_eq!((world.peers[1].sessions, world.peers[1].ends_of_rib), (2, [1, 1]));
+    assert!(world.peers[1].has(P) && world.peers[1].has(P6));
+    assert_eq!(world.peers[1].repeated, 0);
+}
+
+#[test]
+fn refresh_repeats_one_family() {
+    let mut world = world();
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P, "198.51.100.0/24", P6], &attributes);
+    world.join();
+    world.run();
+    world.peers[1].ask_refresh(Family::Ipv4Unicast);
+    world.run();
+    assert_eq!(world.peers[1].repeated, 2);
+    world.peers[1].ask_refresh(Family::Ipv6Unicast);
+    world.run();
+    assert_eq!(world.peers[1].repeated, 3);
+    assert_eq!(world.peers[2].repeated, 0);
+    world.assert_equal("refreshed");
+    world.hand_over("after a refresh");
+    world.run();
+    assert_eq!(world.peers[1].repeated, 3, "the successor knows that it is done");
+}
+
+/// A refresh is asked for, and the engine changes before it was answered: the new one answers.
+#[test]
+fn a_refresh_that_is_not_answered_yet_is_answered_by_the_successor() {
+    let mut world = world();
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P], &attributes);
+    world.join();
+    world.run();
+    world.peers[1].ask_refresh(Family::Ipv4Unicast);
+    world.read_only();
+    world.hand_over("refresh pending");
+    world.run();
+    assert_eq!(world.peers[1].repeated, 1);
+    world.assert_equal("refresh pending");
+}
+
+#[test]
+fn families_that_are_not_shared_are_not_exchanged() {
+    let mut two = Peer::new(2, 65002);
+    two.open.capabilities.remove(1);
+    let mut world = World::new(vec![Peer::new(1, 65001), two]);
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P, P6], &attributes);
+    world.run();
+    assert!(world.peers[1].has(P));
+    assert!(!world.peers[1].has(P6));
+    assert_eq!(world.peers[1].ends_of_rib, [1, 0]);
+}
+
+#[test]
+fn a_neighbour_that_falls_silent_is_given_up() {
+    let mut world = world();
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P], &attributes);
+    world.run();
+    // Half of a message, and then nothing: no KEEPALIVE either.
+    world.now += std::time::Duration::from_secs(91);
+    world.run();
+    assert!(world.downs.iter().any(|(address, reason, kept)| {
+        *address == world.peers[0].address && reason.contains("hold time") && !kept
+    }));
+    assert!(!world.peers[1].has(P));
+}
+
+/// The daemon is told to close the connection and to tell the follower, by a name that it can still look up.
+#[test]
+fn a_removed_neighbour_is_told_and_its_routes_go() {
+    let mut world = world();
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P], &attributes);
+    world.join();
+    world.run();
+    let mut newcomer = Peer::new(9, 65009);
+    newcomer.away = true;
+    world.peers.push(newcomer);
+    let config = neighbor_config(&world.peers[3]);
+    // One goes, another one comes, in the same commit.
+    world.peers[0].away = true;
+    world.configure(|all| all.bgp.as_mut().unwrap().neighbors[0] = config);
+    assert_eq!(world.downs.last().map(|(address, _, kept)| (*address, *kept)), Some((world.peers[0].address, false)));
+    assert_eq!(world.peers[0].notifications.len(), 1);
+    assert!(!world.peers[0].is_up(), "its connection is closed");
+    assert!(!world.peers[1].has(P));
+    assert_eq!(world.primary().speaker.find_neighbor(world.peers[0].address), None);
+    world.assert_equal("removed");
+    world.peers[3].away = false;
+    world.establish();
+    let attributes = world.peers[3].attributes(&[65009]);
+    world.peers[3].announce(&[P], &attributes);
+    world.run();
+    assert_eq!(world.peers[1].path(P), "65000 65009");
+    world.assert_equal("added");
+}
+
+#[test]
+fn a_deactivated_neighbour_stays_down_until_it_is_activated() {
+    let mut world = world();
+    world.configure_neighbor(0, |neighbor| neighbor.disable = true);
+    world.advance(std::time::Duration::from_secs(300));
+    assert!(!world.peers[0].is_up());
+    assert_eq!(world.peers[0].sessions, 1);
+    world.configure_neighbor(0, |neighbor| neighbor.disable = false);
+    world.establish();
+    assert_eq!(world.peers[0].sessions, 2);
+}
