@@ -17,6 +17,14 @@ use crate::KernelError;
 /// DSCP CS6 ("network control", RFC 2474 §4.2.2.2, RFC 4594 §3.2) as a TOS byte.
 pub const TOS_NETWORK_CONTROL: u8 = 0xc0;
 
+/// Receive buffer of every session, in bytes of messages; the kernel doubles it for its own overhead.
+///
+/// What is only peeked at stays in the kernel, and the kernel counts a segment in full until its last byte is consumed. Segments that
+/// waited are merged into one of 64 KiB and more, counted double. With the ordinary 128 KiB such a segment with the beginning of
+/// a message at its end closes the window, and the rest of the message, which alone would free it, never comes. So there
+/// has to be room for the largest segment and for a message besides. Fixed, because the kernel's own sizing grows with what is consumed.
+const RECEIVE_BUFFER_LEN: i32 = 2 * 1024 * 1024;
+
 /// How many times [`tcp_counters`] reads again while data or acknowledgements arrive between its readings.
 const COUNTER_READINGS_MAX: u32 = 10_000;
 
@@ -227,9 +235,16 @@ fn set_option<T>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Re
     if result != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Gives a socket [`RECEIVE_BUFFER_LEN`]; as much of it as `net.core.rmem_max` allows where the process may not go beyond.
+fn set_receive_buffer(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_int_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER_LEN)
+        .or_else(|_| set_int_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER_LEN))
+}
+
 /// Opens a non-blocking listening socket, `SO_REUSEADDR` set; an IPv6 address listens for IPv6 alone, so that
 /// `0.0.0.0` and `::` stand side by side.
 pub fn listen(address: SocketAddr, backlog: i32) -> Result<OwnedFd, KernelError> {
+    use std::os::fd::AsFd;
     let open = || -> io::Result<Socket> {
         let socket =
             Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
@@ -237,6 +252,7 @@ pub fn listen(address: SocketAddr, backlog: i32) -> Result<OwnedFd, KernelError>
             socket.set_only_v6(true)?;
         }
         socket.set_reuse_address(true)?;
+        set_receive_buffer(socket.as_fd())?; // inherited by what is accepted
         socket.bind(&address.into())?;
         socket.listen(backlog)?;
         Ok(socket)
@@ -259,6 +275,7 @@ pub fn connect(
 ) -> io::Result<OwnedFd> {
     use std::os::fd::AsFd;
     let socket = Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    set_receive_buffer(socket.as_fd())?;
     configure(socket.as_fd())?;
     if let Some(local) = local {
         let mut from = SocketAddr::new(local, 0);

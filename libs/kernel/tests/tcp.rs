@@ -246,3 +246,44 @@ fn md5_keys_must_agree() {
         }
     });
 }
+
+/// A reader that consumes whole messages only: what waits in the kernel meanwhile must not close the window for ever.
+#[test]
+fn a_message_cut_by_a_full_queue_is_completed() {
+    const MESSAGE_LEN: usize = 4001;
+    const TOTAL: usize = 1000 * MESSAGE_LEN;
+    in_namespace(|| {
+        for (reader, writer) in [session(), {
+            let (a, b) = session();
+            (b, a)
+        }] {
+            tcp::set_nodelay(writer.as_fd(), true).unwrap();
+            let (mut written, mut read) = (0, 0);
+            let data = [7; 65536];
+            let mut buffer = vec![0; 65536];
+            let mut write_some = |step: usize| {
+                let mut burst = 0;
+                while written < TOTAL && burst < 16 << 20 {
+                    match tcp::send_nowait(writer.as_fd(), &data[..step.min(TOTAL - written)]) {
+                        Ok(taken) => {
+                            written += taken;
+                            burst += taken;
+                        }
+                        Err(_) => break,
+                    }
+                }
+            };
+            until("every message", || {
+                // Small segments that wait are merged by the kernel.
+                write_some(1448);
+                if let Ok(length) = tcp::peek(reader.as_fd(), &mut buffer) {
+                    let whole = length / MESSAGE_LEN * MESSAGE_LEN;
+                    if whole > 0 {
+                        read += tcp::discard(reader.as_fd(), whole).unwrap();
+                    }
+                }
+                read == TOTAL
+            });
+        }
+    });
+}
