@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// chassisd bounds its own start (check 20 s, left-overs 8 s, daemons 30 s); beyond that it hangs.
@@ -67,7 +68,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Err(error) => {
             if let Some(made) = made {
-                let _ = fs::remove_dir_all(made);
+                discard(&made, &arguments.state_dir);
             }
             Err(error)
         }
@@ -120,6 +121,16 @@ fn make_log_dir(state_dir: &Path) -> anyhow::Result<Option<PathBuf>> {
         format!("state-dir {}: it must be a directory that this user may write to", state_dir.display())
     })?;
     Ok(made)
+}
+
+/// Takes back what `make_log_dir` made, unless another start at the same moment got the state-dir: then it is in use.
+fn discard(made: &Path, state_dir: &Path) {
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(state_dir.join("lock"));
+    // Held while it is removed. Where the file cannot even be made (disk full) nobody else has it either.
+    let held = lock.ok().map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
+    if !matches!(held, Some(Err(_))) {
+        let _ = fs::remove_dir_all(made);
+    }
 }
 
 fn start_detached(mut command: Command, log_path: &Path) -> anyhow::Result<String> {
@@ -196,5 +207,19 @@ mod tests {
         let state_dir = directory.path().join("a/b");
         assert_eq!(make_log_dir(&state_dir).unwrap(), Some(directory.path().join("a")));
         assert_eq!(make_log_dir(&state_dir).unwrap(), None);
+    }
+
+    #[test]
+    fn a_state_dir_that_another_start_has_got_is_left_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let state_dir = directory.path().join("a");
+        let made = make_log_dir(&state_dir).unwrap().unwrap();
+        let other = File::create(state_dir.join("lock")).unwrap();
+        let other = Flock::lock(other, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error).unwrap();
+        discard(&made, &state_dir);
+        assert!(state_dir.join("log").is_dir());
+        drop(other);
+        discard(&made, &state_dir);
+        assert!(!state_dir.exists());
     }
 }

@@ -83,6 +83,11 @@ fn find(run_dir: &RunDir) -> anyhow::Result<PidFd> {
     PidFd::open(pid).with_context(nobody)
 }
 
+/// Whether the chassisd that served a run-dir has ended: by itself, with its socket removed, or killed, with the lock let go.
+pub fn has_ended(run_dir: &RunDir) -> bool {
+    !run_dir.chassis_socket().exists() || (run_dir.lock().exists() && !is_locked(&run_dir.lock()))
+}
+
 /// A live chassisd holds the lock; the file alone means nothing.
 fn is_locked(lock: &Path) -> bool {
     let Ok(file) = File::open(lock) else { return false };
@@ -101,7 +106,12 @@ mod tests {
         let file = File::create(run_dir.lock()).unwrap();
         assert!(!is_locked(&run_dir.lock()));
         fs::write(run_dir.pid_file(), format!("{}\n", std::process::id())).unwrap();
-        let _held = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error).unwrap();
+        let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error).unwrap();
         assert_eq!(find(&run_dir).unwrap().pid(), std::process::id());
+        assert!(has_ended(&run_dir), "no socket");
+        fs::write(run_dir.chassis_socket(), "").unwrap();
+        assert!(!has_ended(&run_dir));
+        drop(held);
+        assert!(has_ended(&run_dir), "killed");
     }
 }

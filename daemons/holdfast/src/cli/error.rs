@@ -35,6 +35,16 @@ pub enum CliError {
     /// The question was not answered with yes.
     #[error("Reboot cancelled")]
     NotConfirmed,
+    /// chassisd ended in the middle of a run.
+    #[error(
+        "chassisd of the router in {run_dir} has ended, and run {run_id} with it; the log in the state-dir and the next start say more"
+    )]
+    RouterEnded {
+        /// The run-dir asked.
+        run_dir: PathBuf,
+        /// The run that was watched.
+        run_id: u64,
+    },
     /// A run could not be watched to its end.
     #[error(
         "chassisd of the router in {run_dir} has been silent for {seconds} s; run {run_id} may go on: show chassis in-service-upgrade tells"

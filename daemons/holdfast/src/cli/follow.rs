@@ -8,16 +8,20 @@ use jiff::{Timestamp, tz::TimeZone};
 use tonic::Code;
 
 use super::{error::CliError, pipe::Pipeline};
+use crate::stop;
 
 /// How long chassisd may be away before the watch is given up.
 const CHASSIS_PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries to reach it.
 const RETRY: Duration = Duration::from_millis(100);
+/// Looks in a row, [`RETRY`] apart, that must find no chassisd before it counts as ended and not as away.
+const LOOKS: u32 = 10;
 
 /// Prints a run's events; succeeds when the run does.
 pub async fn follow(run_dir: &RunDir, run_id: u64, json: bool, pipeline: &mut Pipeline) -> Result<(), CliError> {
     let mut next_sequence = 1;
     let mut heard = Instant::now();
+    let mut looks = 0;
     loop {
         let mut client = ChassisClient::new(holdfast_ipc::channel(&run_dir.chassis_socket()));
         let request = FollowRunRequest { run_id, from_sequence: next_sequence };
@@ -41,6 +45,10 @@ pub async fn follow(run_dir: &RunDir, run_id: u64, json: bool, pipeline: &mut Pi
                 return Err(CliError::Refused(status.message().to_owned()));
             }
             Err(_) => {}
+        }
+        looks = if stop::has_ended(run_dir) { looks + 1 } else { 0 };
+        if looks >= LOOKS {
+            return Err(CliError::RouterEnded { run_dir: run_dir.path().to_owned(), run_id });
         }
         if heard.elapsed() >= CHASSIS_PATIENCE {
             let (run_dir, seconds) = (run_dir.path().to_owned(), CHASSIS_PATIENCE.as_secs());
