@@ -35,3 +35,5 @@ pub const PAGE_PREFIXES: u32 = 4096;
 pub const PAGE_ROUTES: usize = 512;
 /// Bytes discarded of a connection that we close, so that our NOTIFICATION is not overtaken by a reset.
 pub const CLOSE_DISCARD_LEN: usize = 4 * 1024 * 1024;
+/// A neighbour that had not taken everything at the switch, and takes nothing for this long after it, is one that does not read.
+pub const SILENCE_MIN: Duration = Duration::from_secs(5);

@@ -20,11 +20,13 @@ use holdfast_replication::compare_tables;
 use super::adopted::Resumed;
 use super::connections::{Connection, OutputBuffer};
 use super::{Core, now};
-use crate::limits::{FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX};
+use crate::limits::{FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN};
 
 /// What is watched after a Commit until everything has proven itself.
 #[derive(Default)]
 pub struct Verification {
+    /// The Commit's time.
+    since: Duration,
     expected: Vec<Watched>,
 }
 
@@ -33,7 +35,22 @@ struct Watched {
     /// Offset of the stream beyond which an acknowledgement was caused by us, after the switch.
     acknowledged_beyond: u64,
     consumed_before: u64,
+    /// The kernel's count of bytes acknowledged at the Commit, if more waited for the neighbour then.
+    waited_at: Option<u64>,
     heard: bool,
+}
+
+impl Watched {
+    /// Why no sign of life is to be expected, for a reason that is older than the switch or has nothing to do with it.
+    fn excuse(&self, bytes_acked: u64, link_is_up: bool, waited: Duration) -> Option<&'static str> {
+        if !link_is_up {
+            Some("its link is down")
+        } else if self.waited_at == Some(bytes_acked) && waited >= SILENCE_MIN {
+            Some("it has not taken what waited for it before the switch")
+        } else {
+            None
+        }
+    }
 }
 
 impl Core {
@@ -266,6 +283,10 @@ impl Core {
                 neighbor,
                 acknowledged_beyond: connection.sent,
                 consumed_before: connection.consumed,
+                waited_at: tcp::tcp_counters(connection.socket())
+                    .ok()
+                    .filter(|counters| counters.send_queue > 0)
+                    .map(|counters| counters.bytes_acked),
                 heard: false,
             };
             let mut keepalive = Vec::new();
@@ -278,15 +299,25 @@ impl Core {
     /// Checks after the switch.
     pub(super) fn verify(&mut self) -> v1::VerifyReply {
         let mut expected = std::mem::take(&mut self.verification.expected);
-        let mut up = 0;
+        let waited = now().saturating_sub(self.verification.since);
+        let (mut up, mut excused) = (0, Vec::new());
         for watched in &mut expected {
             let connection = self.connections.iter().find(|c| c.neighbor == watched.neighbor && c.established);
             let Some(connection) = connection else { continue };
             up += 1;
-            let acknowledged = tcp::tcp_counters(connection.socket())
-                .map_or(0, |counters| counters.bytes_acked.saturating_sub(connection.written_base));
+            let bytes_acked = tcp::tcp_counters(connection.socket()).map_or(0, |counters| counters.bytes_acked);
+            let acknowledged = bytes_acked.saturating_sub(connection.written_base);
             watched.heard |=
                 acknowledged > watched.acknowledged_beyond || connection.consumed > watched.consumed_before;
+            let Some(address) = self.protocols.bgp.neighbor_address(watched.neighbor).filter(|_| !watched.heard) else {
+                continue;
+            };
+            // Only of a neighbour on our own link do we know which link it is.
+            let link_is_up =
+                self.protocols.bgp.neighbor_ttl(watched.neighbor) > 1 || self.rib.interface_for(address).is_some();
+            if let Some(why) = watched.excuse(bytes_acked, link_is_up, waited) {
+                excused.push(format!("{address}: {why}"));
+            }
         }
         let heard = expected.iter().filter(|watched| watched.heard).count() as u32;
         let total = expected.len() as u32;
@@ -296,15 +327,20 @@ impl Core {
             .filter_map(|watched| self.protocols.bgp.neighbor_address(watched.neighbor))
             .map(|address| address.to_string())
             .collect();
+        let answered = heard as usize + excused.len() == expected.len();
         self.verification.expected = expected;
         let reason = match lost.as_slice() {
+            [] if heard < total && !excused.is_empty() => format!(
+                "{heard} of {total} neighbors have acknowledged since the switch; not expected of {}",
+                excused.join(", ")
+            ),
             [] if heard < total => format!("{heard} of {total} neighbors have acknowledged since the switch"),
             [] => String::new(),
             lost => format!("the sessions of {} went down after the switch", lost.join(", ")),
         };
         v1::VerifyReply {
             done: !lost.is_empty()
-                || (heard == total && !self.protocols.bgp.has_background() && self.fib.is_settled(&self.rib)),
+                || (answered && !self.protocols.bgp.has_background() && self.fib.is_settled(&self.rib)),
             ok: lost.is_empty(),
             reason,
             sessions_expected: total,
@@ -330,5 +366,26 @@ impl Core {
         };
         let wait_ms = if reason.is_empty() { 0 } else { 100 };
         v1::PrepareReply { ready: reason.is_empty(), reason, wait_ms, sessions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_excused_only_when_it_is_older_than_the_switch() {
+        let watched = |waited_at| Watched {
+            neighbor: NeighborId(0),
+            acknowledged_beyond: 10,
+            consumed_before: 0,
+            waited_at,
+            heard: false,
+        };
+        assert_eq!(watched(None).excuse(5, true, SILENCE_MIN), None, "nothing waited: an answer is due");
+        assert_eq!(watched(Some(4)).excuse(5, true, SILENCE_MIN), None, "it takes data again: an answer is due");
+        assert_eq!(watched(Some(5)).excuse(5, true, Duration::ZERO), None, "it may just be busy");
+        assert!(watched(Some(5)).excuse(5, true, SILENCE_MIN).is_some());
+        assert!(watched(None).excuse(5, false, Duration::ZERO).is_some());
     }
 }
