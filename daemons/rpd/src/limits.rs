@@ -24,6 +24,8 @@ pub const SNAPSHOT_BATCH: usize = 2048;
 pub const FRAMES_PER_TURN: usize = 64;
 /// How long a primary's last facts may take to reach a follower at the freeze.
 pub const FREEZE_FLUSH_MAX: Duration = Duration::from_millis(500);
+/// How long work on whole tables may go on at a handoff, on each side.
+pub const BACKGROUND_FINISH_MAX: Duration = Duration::from_millis(200);
 /// How long a follower waits for the primary's last fact once that is frozen.
 pub const HANDOFF_MARK_MAX: Duration = Duration::from_millis(1000);
 /// Routes of an earlier life of this router that nobody has announced again after this time are removed from the kernel.

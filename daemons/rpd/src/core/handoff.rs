@@ -20,7 +20,7 @@ use holdfast_replication::compare_tables;
 use super::adopted::Resumed;
 use super::connections::{Connection, OutputBuffer};
 use super::{Core, now};
-use crate::limits::{FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN};
+use crate::limits::{BACKGROUND_FINISH_MAX, FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN};
 
 /// What is watched after a Commit until everything has proven itself.
 #[derive(Default)]
@@ -60,8 +60,11 @@ impl Core {
             return Err(format!("rpd of {} is {}, only a primary can be frozen", self.slot, self.role.as_str_name()));
         }
         let now = now();
-        self.close_unfinished();
         self.finish_stalled(now);
+        self.finish_background();
+        // What the last bytes caused is said as long as there is somebody to say it.
+        self.act();
+        self.close_unfinished();
         let positions = self.stand_still();
         let tables = self.tables();
         // From here the books are closed: what comes is the other engine's.
@@ -86,6 +89,15 @@ impl Core {
             {
                 self.read(token, now());
             }
+        }
+    }
+
+    /// Tables that are half worked through have digests of a moment that the other engine never sees. What is not finished
+    /// in this time makes them differ, and the switchover is undone.
+    pub(super) fn finish_background(&mut self) {
+        let until = now() + BACKGROUND_FINISH_MAX;
+        while self.protocols.bgp.has_background() && now() < until {
+            self.rib_turn();
         }
     }
 
@@ -361,6 +373,7 @@ impl Core {
         };
         let reason = match unready {
             Some(session) => format!("{} neighbor {}: {}", session.protocol, session.neighbor, session.reason),
+            None if self.protocols.bgp.has_background() => "tables are being worked through".into(),
             None if !following => "the backup does not hold all facts yet".into(),
             None => String::new(),
         };

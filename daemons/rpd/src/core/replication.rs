@@ -437,6 +437,7 @@ impl Core {
             }
             Body::DigestMark(mark) => self.compare(&mark.tables),
             Body::Handoff(mark) => {
+                self.finish_background();
                 self.compare(&mark.tables);
                 if let Some(follower) = &mut self.follower {
                     follower.handoff = Some(mark);
