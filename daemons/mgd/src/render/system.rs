@@ -44,7 +44,7 @@ pub fn uptime(uptime: &Uptime) -> String {
         out.push_str(&format!("Last configured:   {} by {}\n", since(uptime.configured_unix_ms), uptime.configured_by));
     }
     for process in &uptime.processes {
-        let name = format!("{} of {}:", process.name, process.slot);
+        let name = format!("{}:", placed(&process.name, &process.slot));
         out.push_str(&format!("{name:<18} {}\n", since(process.started_unix_ms)));
     }
     out
@@ -58,7 +58,7 @@ pub fn version(version: &Version) -> String {
     }
     out.push_str(&format!("Holdfast: {}\n", version.version));
     for process in &version.processes {
-        out.push_str(&format!("  {} of {}: {}\n", process.name, process.slot, process.version));
+        out.push_str(&format!("  {}: {}\n", placed(&process.name, &process.slot), process.version));
     }
     out
 }
@@ -96,4 +96,9 @@ pub fn switchover(view: &Switchover) -> String {
         out.push_str(&sessions(&view.sessions));
     }
     out
+}
+
+/// A process by its name and, where it belongs to one, its slot.
+fn placed(name: &str, slot: &str) -> String {
+    if slot.is_empty() { name.to_owned() } else { format!("{name} of {slot}") }
 }

@@ -167,7 +167,8 @@ impl Agent {
             if pending.serial > done || (pending.waits_for_reconcile && waiting) || stream.acks.capacity() == 0 {
                 return;
             }
-            if let Some(pending) = stream.pending.pop_front() {
+            if let Some(mut pending) = stream.pending.pop_front() {
+                pending.ack.no_leftovers = self.fib.has_no_leftovers();
                 let _ = stream.acks.try_send(Ok(pending.ack));
             }
         }

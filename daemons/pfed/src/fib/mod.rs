@@ -127,6 +127,11 @@ impl Fib {
         self.different.iter().sum()
     }
 
+    /// Whether the kernel has exactly what is desired, and none of it is only remembered from an earlier sender.
+    pub fn has_no_leftovers(&mut self) -> bool {
+        !self.complete && self.earlier_senders.is_empty() && self.pending_writes() == 0
+    }
+
     /// Nexthop objects of ours that the kernel has.
     pub fn nexthop_objects(&self) -> u64 {
         self.objects.alive()

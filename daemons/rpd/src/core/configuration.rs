@@ -163,7 +163,7 @@ impl Core {
             return;
         }
         let waited = now.saturating_sub(self.started) >= STALE_FIB_MAX;
-        self.converged = waited || self.protocols.bgp.has_heard_everybody(now);
+        self.converged = waited || self.fib.has_no_leftovers() || self.protocols.bgp.has_heard_everybody(now);
         if self.converged {
             tracing::info!("tables are complete: routes left in the kernel by an earlier life may go");
         }

@@ -23,6 +23,10 @@ pub struct FibStream {
     scan: Option<(usize, u32)>,
     /// The whole table was sent.
     complete: bool,
+    /// pfed was asked, by a batch after the whole table, what it has beyond it.
+    asked: bool,
+    /// Its last answer: nothing.
+    no_leftovers: bool,
     /// pfed has been told so.
     end_of_sync: bool,
     /// Errors that pfed reported.
@@ -55,6 +59,7 @@ impl FibStream {
     /// pfed's answer.
     pub fn acknowledge(&mut self, ack: &FibAck) {
         self.acknowledged = self.acknowledged.max(ack.sequence);
+        self.no_leftovers = ack.no_leftovers;
         if ack.failed > 0 {
             self.failed += u64::from(ack.failed);
             if self.first_error.is_empty() {
@@ -69,13 +74,18 @@ impl FibStream {
         self.complete && self.acknowledged == self.sequence && rib.fib_changes_waiting() == 0
     }
 
+    /// The kernel has nothing that this router would have to remove: there is nothing to wait for.
+    pub fn has_no_leftovers(&self) -> bool {
+        self.complete && self.asked && self.acknowledged == self.sequence && self.no_leftovers
+    }
+
     fn has_room(&self) -> bool {
         self.sender.is_some() && self.sequence - self.acknowledged < FIB_WINDOW
     }
 
     /// A turn would send something.
     pub fn has_work(&self, rib: &Rib) -> bool {
-        self.has_room() && (self.scan.is_some() || rib.fib_changes_waiting() > 0)
+        self.has_room() && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0)
     }
 
     fn route(&mut self, batch: &mut FibBatch, rib: &Rib, prefix: IpNet, next_hop: Option<ForwardingNexthopId>) {
@@ -155,12 +165,14 @@ impl Core {
                     self.fib.end_of_sync = true;
                 }
             }
-            if batch.routes.is_empty() && batch.nexthops_released.is_empty() && !batch.end_of_sync {
+            let ask = self.fib.complete && !self.fib.asked;
+            if batch.routes.is_empty() && batch.nexthops_released.is_empty() && !batch.end_of_sync && !ask {
                 if self.fib.scan.is_some() {
                     continue;
                 }
                 return;
             }
+            self.fib.asked |= self.fib.complete;
             self.fib.send(batch);
         }
     }
