@@ -127,6 +127,16 @@ impl Issu {
                 format!("{slot}/{daemon} did not finish its checks within {seconds} s: {reason}")
             }));
         }
+        // What a daemon could not prove, and why that is no fault of the run, is said in its log.
+        let remarks: Vec<String> = Daemon::ALL
+            .into_iter()
+            .map(|daemon| (daemon, &run.verdicts[daemon.index()]))
+            .filter(|(_, verdict)| verdict.done && verdict.ok && !verdict.reason.is_empty())
+            .map(|(daemon, verdict)| format!("note: {slot}/{daemon}: {}", verdict.reason))
+            .collect();
+        for remark in remarks {
+            run.log(false, remark);
+        }
         if problems.is_empty() {
             return;
         }

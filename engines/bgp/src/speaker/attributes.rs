@@ -210,6 +210,7 @@ impl AttributeTable {
     }
 
     /// Sets in use.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.by_content.len()
     }

@@ -58,6 +58,7 @@ pub struct PathTable {
     best: Vec<Best>,
     paths: Vec<Path>,
     free: Vec<u32>,
+    destinations: usize,
 }
 
 impl PathTable {
@@ -110,6 +111,7 @@ impl PathTable {
             }
             at = path.next;
         }
+        self.destinations += usize::from(self.heads[index] == END);
         let path = Path { neighbor, generation, refusal, received, effective, next: self.heads[index] };
         self.heads[index] = match self.free.pop() {
             Some(free) => {
@@ -137,6 +139,7 @@ impl PathTable {
                     self.paths[before as usize].next = path.next;
                 }
                 self.free.push(at);
+                self.destinations -= usize::from(self.is_empty(prefix));
                 return Some(path);
             }
             (before, at) = (at, path.next);
@@ -164,6 +167,11 @@ impl PathTable {
     /// Paths held.
     pub fn len(&self) -> usize {
         self.paths.len() - self.free.len()
+    }
+
+    /// Destinations with a path.
+    pub fn destinations(&self) -> usize {
+        self.destinations
     }
 
     /// Upper bound of the prefixes that may have paths.
@@ -201,6 +209,8 @@ mod tests {
                 prop_assert_eq!(before.map(|path| path.generation), model.remove(&(prefix, neighbor)));
             }
             prop_assert_eq!(table.len(), model.len());
+            let prefixes: std::collections::BTreeSet<u32> = model.keys().map(|(prefix, _)| *prefix).collect();
+            prop_assert_eq!(table.destinations(), prefixes.len());
             for ((prefix, neighbor), generation) in &model {
                 let path = table.find(PrefixId(*prefix), NeighborId(*neighbor));
                 prop_assert_eq!(path.map(|path| path.generation), Some(*generation));

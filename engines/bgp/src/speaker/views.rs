@@ -19,7 +19,7 @@ impl Speaker {
             local_as: self.local_as,
             neighbors: self.neighbors.iter().flatten().map(|neighbor| self.neighbor_summary(neighbor, now)).collect(),
             paths: self.tables.iter().map(|table| table.len() as u64).sum(),
-            prefixes: self.attributes.len() as u64,
+            prefixes: self.tables.iter().map(|table| table.destinations() as u64).sum(),
         }
     }
 
