@@ -18,7 +18,7 @@ use crate::{
     progress::Progress,
     result::{LabResult, NOTHING_LOST},
     scenario::{
-        Scenario,
+        Bars, Scenario,
         runner::{self, Options},
     },
     subject::SubjectKind,
@@ -82,6 +82,9 @@ pub struct RunArguments {
     /// Write the result to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Print times, but judge only what was lost: for machines that are busy with other work
+    #[arg(long)]
+    times_not_judged: bool,
     /// Leave the lab up, say how to log in and how to end it
     #[arg(long)]
     keep: bool,
@@ -134,6 +137,9 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     scenario.routes = arguments.routes.unwrap_or(scenario.routes);
     scenario.rate = arguments.rate.unwrap_or(scenario.rate);
     scenario.runs = arguments.runs.unwrap_or(scenario.runs);
+    if arguments.times_not_judged {
+        scenario.bars = Bars { no_growth: scenario.bars.no_growth, ..Bars::default() };
+    }
     within("--routes", scenario.routes as u64, 1_000, limits::ROUTES_MAX as u64)?;
     within("--rate", u64::from(scenario.rate), 1, u64::from(limits::RATE_MAX_PPS))?;
     within("--runs", u64::from(scenario.runs), 1, 10_000)?;
