@@ -38,7 +38,7 @@ mod views;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -461,17 +461,6 @@ impl Speaker {
         }
     }
 
-    /// Every distinct policy name used by neighbours, for views.
-    pub fn policy_names(&self) -> BTreeSet<String> {
-        let configs = self.neighbors.iter().flatten().map(|neighbor| &neighbor.config);
-        configs.flat_map(|config| config.import_policies.iter().chain(&config.export_policies)).cloned().collect()
-    }
-
-    /// The compiled policies in force.
-    pub fn policies(&self) -> &PolicySet {
-        &self.policies
-    }
-
     /// Port on which to listen.
     pub fn listen_port(&self) -> u16 {
         self.listen_port
@@ -499,10 +488,5 @@ impl Speaker {
                     })
                 })
             })
-    }
-
-    /// Whether another engine owns the sessions.
-    pub fn is_following(&self) -> bool {
-        self.following
     }
 }
