@@ -1,8 +1,10 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
 use holdfast_bgp::speaker::NeighborId;
+use holdfast_proto::v1::StreamBytes;
 use mio::Token;
 
 /// Output waiting for the kernel.
@@ -106,6 +108,19 @@ impl Connection {
     /// Bytes that the kernel has taken.
     pub fn written(&self) -> u64 {
         self.sent - self.out.pending().len() as u64
+    }
+
+    /// Output that was made and not yet told to followers, as the fact that tells it.
+    pub fn unreplicated(&self, now: Duration) -> Option<StreamBytes> {
+        let fresh = (self.sent - self.replicated_out) as usize;
+        let pending = self.out.pending();
+        let older = pending.len().checked_sub(fresh).filter(|_| fresh > 0)?;
+        Some(StreamBytes {
+            offset: self.replicated_out,
+            data: pending[older..].to_vec(),
+            mono_ns: now.as_nanos() as u64,
+            unwritten: older as u32,
+        })
     }
 
     /// Reading or writing might get on.

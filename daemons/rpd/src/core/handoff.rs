@@ -132,16 +132,7 @@ impl Core {
 
     /// Output that was made but not yet told to the follower is told now: our tables count it as sent.
     fn tell_rest(&mut self, connection: &Connection) {
-        let fresh = (connection.sent - connection.replicated_out) as usize;
-        let Some(sender) = self.sender.as_mut().filter(|_| fresh > 0) else { return };
-        let pending = connection.out.pending();
-        let older = pending.len() - fresh;
-        let sent = v1::StreamBytes {
-            offset: connection.replicated_out,
-            data: pending[older..].to_vec(),
-            mono_ns: mono_ns(),
-            unwritten: older as u32,
-        };
+        let (Some(sender), Some(sent)) = (&mut self.sender, connection.unreplicated(now())) else { return };
         if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent) {
             sender.push(fact);
         }

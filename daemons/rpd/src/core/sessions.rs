@@ -239,22 +239,14 @@ impl Core {
         if !connection.established {
             return true;
         }
-        let fresh = (connection.sent - connection.replicated_out) as usize;
-        let offset = connection.replicated_out;
+        let followed = self.sender.is_some(); // else nothing is copied
+        let fresh = if followed { connection.unreplicated(now) } else { None };
         connection.replicated_out = connection.sent;
         let Some(sender) = &mut self.sender else { return true };
-        if fresh > 0 {
-            let pending = connection.out.pending();
-            let older = pending.len() - fresh;
-            let sent = StreamBytes {
-                offset,
-                data: pending[older..].to_vec(),
-                mono_ns: now.as_nanos() as u64,
-                unwritten: older as u32,
-            };
-            if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent) {
-                sender.push(fact);
-            }
+        if let Some(sent) = fresh
+            && let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent)
+        {
+            sender.push(fact);
         }
         self.flush_replication(now)
     }
