@@ -26,4 +26,32 @@ pub enum ReplicationError {
         /// What does not fit.
         reason: String,
     },
+    /// Facts of a session's stream do not follow each other.
+    #[error("{stream} bytes begin at {told}, {expected} were expected")]
+    Gap {
+        /// "received" or "sent".
+        stream: &'static str,
+        /// Where the fact begins.
+        told: u64,
+        /// Where it has to begin.
+        expected: u64,
+    },
+    /// The kernel's counter is beyond the facts: somebody read without telling.
+    #[error("{consumed} bytes were consumed from the kernel, but only {known} are known from facts")]
+    ConsumedUntold {
+        /// By the kernel's count.
+        consumed: u64,
+        /// By the facts.
+        known: u64,
+    },
+    /// The kernel's counter does not lie within what facts hold: somebody wrote without telling.
+    #[error("{written} bytes were written to the kernel, facts know {known} and hold the last {held}")]
+    WrittenUntold {
+        /// By the kernel's count.
+        written: u64,
+        /// By the facts.
+        known: u64,
+        /// Bytes that are still held.
+        held: usize,
+    },
 }

@@ -4,19 +4,21 @@
 //! protocol's own wire format, inside a small versioned envelope (`proto/holdfast/v1/replication.proto`). The
 //! follower computes everything else for itself, so a release may change every internal structure.
 //!
-//! Three parts, none of which does I/O:
+//! Four parts, none of which does I/O:
 //! - [`Switchover`]: what every protocol registers with. The daemon knows protocols through nothing else when it
 //!   prepares, freezes, hands over or takes over.
 //! - [`Outbound`]: the sender's end of the stream. A fact counts as replicated once the kernel has it in the
 //!   stream socket's buffer, which outlives the sender. `Outbound` holds what the kernel did not take yet; as long as it
 //!   holds anything, the daemon neither consumes input nor writes output.
 //! - [`Inbound`]: the follower's end, from bytes back to frames, whatever sizes the bytes come in.
+//! - [`ledger`]: the books of a session's byte streams, kept by its owner and by its follower.
 //!
 //! The stream is one and ordered, so facts of one neighbour are ordered too, which is all that correctness needs.
 
 mod compare;
 mod error;
 mod inbound;
+pub mod ledger;
 pub mod limits;
 mod outbound;
 mod switchover;

@@ -8,8 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use holdfast_kernel::tcp;
 use holdfast_proto::v1;
+use holdfast_replication::ledger::{FollowerLedger, Ledger, Remainder};
 
 use super::connections::Connection;
+use super::sessions::kernel_counters;
 
 /// One session by its facts.
 struct Session {
@@ -17,23 +19,9 @@ struct Session {
     descriptor: String,
     /// The descriptor itself, where this engine led the session before: a way back that needs nobody else.
     own: Option<OwnedFd>,
-    /// Offset up to which received bytes are known.
-    consumed: u64,
-    /// Offset up to which sent bytes are known.
-    sent: u64,
-    received_base: u64,
-    written_base: u64,
-    /// The end of what was sent: at least everything that the kernel might not have taken.
-    tail: Vec<u8>,
-    /// Set by [`Adopted::make_ready`].
-    ready: Option<Ready>,
-}
-
-/// A session whose descriptor is here and whose counters agree.
-struct Ready {
-    fd: OwnedFd,
-    to_discard: usize,
-    to_write: Vec<u8>,
+    ledger: FollowerLedger,
+    /// Set by [`Adopted::make_ready`]: the descriptor is here and its counters agree.
+    ready: Option<(OwnedFd, Remainder)>,
 }
 
 /// A session to go on with.
@@ -42,16 +30,8 @@ pub struct Resumed {
     pub fd: OwnedFd,
     /// Received and known, but not yet discarded from the kernel.
     pub to_discard: usize,
-    /// Made and known, but not yet in the kernel.
-    pub to_write: Vec<u8>,
-    /// Offset up to which received bytes are known.
-    pub consumed: u64,
-    /// Offset up to which sent bytes are known.
-    pub sent: u64,
-    /// The kernel's count of bytes consumed when `consumed` was zero.
-    pub received_base: u64,
-    /// The kernel's count of bytes written when `sent` was zero.
-    pub written_base: u64,
+    /// Where its byte streams stand, with what is known and not yet in the kernel.
+    pub ledger: Ledger,
 }
 
 /// Sessions that another engine owns, by neighbour.
@@ -85,31 +65,15 @@ impl Adopted {
 
     /// A session is up.
     pub fn up(&mut self, neighbor: &str, up: &v1::SessionUp) {
-        let session = Session {
-            descriptor: up.descriptor.clone(),
-            own: None,
-            consumed: up.consumed,
-            sent: up.sent,
-            received_base: up.kernel_received_base,
-            written_base: up.kernel_written_base,
-            tail: up.unwritten.clone(),
-            ready: None,
-        };
+        let ledger = FollowerLedger::from_fact(up);
+        let session = Session { descriptor: up.descriptor.clone(), own: None, ledger, ready: None };
         self.sessions.insert(neighbor.to_owned(), session);
     }
 
     /// A session of our own stands still.
     pub fn keep(&mut self, neighbor: String, descriptor: String, connection: Connection) {
-        let session = Session {
-            descriptor,
-            consumed: connection.consumed,
-            sent: connection.sent,
-            received_base: connection.received_base,
-            written_base: connection.written_base,
-            tail: connection.out.pending().to_vec(),
-            own: Some(connection.fd),
-            ready: None,
-        };
+        let ledger = FollowerLedger::from_own(&connection.ledger);
+        let session = Session { descriptor, own: Some(connection.fd), ledger, ready: None };
         self.sessions.insert(neighbor, session);
     }
 
@@ -124,27 +88,14 @@ impl Adopted {
 
     /// Bytes were received.
     pub fn received(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
-        let session = self.session(neighbor)?;
-        if bytes.offset != session.consumed {
-            let (known, told) = (session.consumed, bytes.offset);
-            return Err(format!("neighbor {neighbor}: received bytes begin at {told}, {known} were expected"));
-        }
-        session.consumed += bytes.data.len() as u64;
-        Ok(())
+        let result = self.session(neighbor)?.ledger.received(bytes);
+        result.map_err(|error| format!("neighbor {neighbor}: {error}"))
     }
 
     /// Bytes are about to be written.
     pub fn sent(&mut self, neighbor: &str, bytes: &v1::StreamBytes) -> Result<(), String> {
-        let session = self.session(neighbor)?;
-        if bytes.offset != session.sent {
-            let (known, told) = (session.sent, bytes.offset);
-            return Err(format!("neighbor {neighbor}: sent bytes begin at {told}, {known} were expected"));
-        }
-        session.sent += bytes.data.len() as u64;
-        let keep = (bytes.unwritten as usize).min(session.tail.len());
-        session.tail.drain(..session.tail.len() - keep);
-        session.tail.extend_from_slice(&bytes.data);
-        Ok(())
+        let result = self.session(neighbor)?.ledger.sent(bytes);
+        result.map_err(|error| format!("neighbor {neighbor}: {error}"))
     }
 
     /// Whose sessions they are.
@@ -166,35 +117,18 @@ impl Adopted {
     /// Holds the kernel's counters against the facts. Nothing is read or written.
     pub fn make_ready(&mut self, neighbor: &str, fd: OwnedFd) -> Result<v1::SessionPosition, String> {
         let session = self.session(neighbor)?;
-        let mut position = v1::SessionPosition {
-            neighbor: neighbor.into(),
-            bytes_consumed: session.consumed,
-            bytes_written: session.sent,
-        };
-        let Some(counters) = counters(neighbor, fd.as_fd())? else {
+        let remainder = match counters(neighbor, fd.as_fd())? {
+            Some(counters) => session.ledger.remainder(kernel_counters(&counters)),
             // The neighbour has ended it meanwhile. That is this session's own fate, not the others'.
-            session.ready = Some(Ready { fd, to_discard: 0, to_write: Vec::new() });
-            return Ok(position);
+            None => Ok(session.ledger.nothing_left()),
         };
-        position.bytes_consumed = counters.consumed().saturating_sub(session.received_base);
-        position.bytes_written = counters.written().saturating_sub(session.written_base);
-        let Some(to_discard) = session.consumed.checked_sub(position.bytes_consumed) else {
-            return Err(format!(
-                "neighbor {neighbor}: {} bytes were consumed from the kernel, but only {} are known from facts",
-                position.bytes_consumed, session.consumed
-            ));
+        let remainder = remainder.map_err(|error| format!("neighbor {neighbor}: {error}"))?;
+        let position = v1::SessionPosition {
+            neighbor: neighbor.into(),
+            bytes_consumed: remainder.consumed,
+            bytes_written: remainder.written,
         };
-        let unwritten = session.sent.checked_sub(position.bytes_written);
-        let Some(unwritten) = unwritten.filter(|bytes| *bytes <= session.tail.len() as u64) else {
-            return Err(format!(
-                "neighbor {neighbor}: {} bytes were written to the kernel, facts know {} and hold the last {}",
-                position.bytes_written,
-                session.sent,
-                session.tail.len()
-            ));
-        };
-        let to_write = session.tail[session.tail.len() - unwritten as usize..].to_vec();
-        session.ready = Some(Ready { fd, to_discard: to_discard as usize, to_write });
+        session.ready = Some((fd, remainder));
         Ok(position)
     }
 
@@ -202,16 +136,9 @@ impl Adopted {
     pub fn take(&mut self) -> Vec<(String, Resumed)> {
         let sessions = std::mem::take(&mut self.sessions);
         let resumed = sessions.into_iter().filter_map(|(neighbor, session)| {
-            let Ready { fd, to_discard, to_write } = session.ready?;
-            let resumed = Resumed {
-                fd,
-                to_discard,
-                to_write,
-                consumed: session.consumed,
-                sent: session.sent,
-                received_base: session.received_base,
-                written_base: session.written_base,
-            };
+            let (fd, remainder) = session.ready?;
+            let ledger = session.ledger.resume(&remainder);
+            let resumed = Resumed { fd, to_discard: remainder.to_discard, ledger };
             Some((neighbor, resumed))
         });
         resumed.collect()
@@ -292,20 +219,8 @@ mod tests {
             let position = adopted.make_ready(NEIGHBOR, ours).expect("agrees");
             assert_eq!((position.bytes_consumed, position.bytes_written), (4, 3));
             let (_, resumed) = adopted.take().pop().expect("one session");
-            assert_eq!((resumed.to_discard, resumed.to_write.as_slice()), (6, b"defgh".as_slice()));
+            assert_eq!((resumed.to_discard, resumed.ledger.pending()), (6, b"defgh".as_slice()));
         });
-    }
-
-    #[test]
-    fn the_tail_holds_what_the_kernel_may_not_have_and_no_more() {
-        let mut adopted = Adopted::default();
-        adopted.up(NEIGHBOR, &v1::SessionUp::default());
-        adopted.sent(NEIGHBOR, &bytes(0, b"first", 0)).expect("in order");
-        // Two bytes of the first were still waiting when the second was made.
-        adopted.sent(NEIGHBOR, &bytes(5, b"second", 2)).expect("in order");
-        assert_eq!(adopted.sessions[NEIGHBOR].tail, b"stsecond");
-        adopted.sent(NEIGHBOR, &bytes(11, b"third", 0)).expect("in order");
-        assert_eq!(adopted.sessions[NEIGHBOR].tail, b"third");
     }
 
     #[test]

@@ -119,8 +119,8 @@ impl Core {
             ids.iter().filter_map(|id| self.protocols.bgp.detail(*id, now())).collect();
         for (id, detail) in ids.iter().zip(&mut neighbors) {
             if let Some(connection) = self.connections.iter().find(|c| c.neighbor == *id && c.established) {
-                detail.bytes_in = connection.consumed;
-                detail.bytes_out = connection.written();
+                detail.bytes_in = connection.ledger.consumed();
+                detail.bytes_out = connection.ledger.written();
                 detail.in_vault = self.vault.is_some();
             }
         }

@@ -1,50 +1,12 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
 use holdfast_bgp::speaker::NeighborId;
-use holdfast_proto::v1::StreamBytes;
+use holdfast_replication::ledger::Ledger;
 use mio::Token;
 
-/// Output waiting for the kernel.
-#[derive(Default)]
-pub struct OutputBuffer {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-impl OutputBuffer {
-    /// With what another engine began to write.
-    pub fn with(bytes: Vec<u8>) -> Self {
-        Self { bytes, start: 0 }
-    }
-
-    /// Not yet taken by the kernel.
-    pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    /// Taken by the kernel.
-    pub fn advance(&mut self, taken: usize) {
-        self.start += taken;
-        if self.start >= self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        }
-    }
-
-    /// For appending. What the kernel has taken goes first, so the buffer does not creep.
-    pub fn tail(&mut self) -> &mut Vec<u8> {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        &mut self.bytes
-    }
-}
-
-/// One TCP connection of a neighbour. Offsets count the stream's bytes since the handshake.
+/// One TCP connection of a neighbour.
 pub struct Connection {
     /// The socket.
     pub fd: OwnedFd,
@@ -62,20 +24,8 @@ pub struct Connection {
     pub writable: bool,
     /// The speaker may have something to send.
     pub output: bool,
-    /// Bytes discarded from the kernel.
-    pub consumed: u64,
-    /// Bytes told to followers; ahead of `consumed` only while a follower's stream is full.
-    pub replicated_in: u64,
-    /// Bytes made for the neighbour, whether the kernel has them or not.
-    pub sent: u64,
-    /// Of these, told to followers.
-    pub replicated_out: u64,
-    /// Made and not yet taken by the kernel.
-    pub out: OutputBuffer,
-    /// The kernel's count of bytes consumed when `consumed` was zero.
-    pub received_base: u64,
-    /// The kernel's count of bytes written when `sent` was zero.
-    pub written_base: u64,
+    /// Where its byte streams stand.
+    pub ledger: Ledger,
 }
 
 impl Connection {
@@ -90,13 +40,7 @@ impl Connection {
             readable: !connecting,
             writable: !connecting,
             output: false,
-            consumed: 0,
-            replicated_in: 0,
-            sent: 0,
-            replicated_out: 0,
-            out: OutputBuffer::default(),
-            received_base: 0,
-            written_base: 0,
+            ledger: Ledger::default(),
         }
     }
 
@@ -105,27 +49,9 @@ impl Connection {
         self.fd.as_fd()
     }
 
-    /// Bytes that the kernel has taken.
-    pub fn written(&self) -> u64 {
-        self.sent - self.out.pending().len() as u64
-    }
-
-    /// Output that was made and not yet told to followers, as the fact that tells it.
-    pub fn unreplicated(&self, now: Duration) -> Option<StreamBytes> {
-        let fresh = (self.sent - self.replicated_out) as usize;
-        let pending = self.out.pending();
-        let older = pending.len().checked_sub(fresh).filter(|_| fresh > 0)?;
-        Some(StreamBytes {
-            offset: self.replicated_out,
-            data: pending[older..].to_vec(),
-            mono_ns: now.as_nanos() as u64,
-            unwritten: older as u32,
-        })
-    }
-
     /// Reading or writing might get on.
     fn has_work(&self) -> bool {
-        !self.connecting && (self.readable || (self.writable && (self.output || !self.out.pending().is_empty())))
+        !self.connecting && (self.readable || (self.writable && (self.output || !self.ledger.pending().is_empty())))
     }
 }
 

@@ -18,7 +18,7 @@ use holdfast_proto::v1::Role;
 use holdfast_replication::compare_tables;
 
 use super::adopted::Resumed;
-use super::connections::{Connection, OutputBuffer};
+use super::connections::Connection;
 use super::{Core, now};
 use crate::limits::{BACKGROUND_FINISH_MAX, FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN};
 
@@ -85,8 +85,7 @@ impl Core {
             std::thread::sleep(Duration::from_micros(200));
         }
         for token in self.connections.tokens() {
-            if self.connections.get_mut(token).is_some_and(|connection| connection.replicated_in > connection.consumed)
-            {
+            if self.connections.get_mut(token).is_some_and(|connection| connection.ledger.is_told_ahead()) {
                 self.read(token, now());
             }
         }
@@ -119,8 +118,8 @@ impl Core {
             let name = address.to_string();
             positions.push(v1::SessionPosition {
                 neighbor: name.clone(),
-                bytes_consumed: connection.consumed,
-                bytes_written: connection.written(),
+                bytes_consumed: connection.ledger.consumed(),
+                bytes_written: connection.ledger.written(),
             });
             // What was made but not replicated was not written either: it is made again by whoever goes on. It must be
             // part of the books, though, because our own tables count it as sent.
@@ -132,7 +131,7 @@ impl Core {
 
     /// Output that was made but not yet told to the follower is told now: our tables count it as sent.
     fn tell_rest(&mut self, connection: &Connection) {
-        let (Some(sender), Some(sent)) = (&mut self.sender, connection.unreplicated(now())) else { return };
+        let (Some(sender), Some(sent)) = (&mut self.sender, connection.ledger.untold(now())) else { return };
         if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent) {
             sender.push(fact);
         }
@@ -265,13 +264,7 @@ impl Core {
         let mut connection = Connection::new(session.fd, id, ConnectionSide::Opened, false);
         connection.established = true;
         connection.output = true;
-        connection.consumed = session.consumed;
-        connection.replicated_in = session.consumed;
-        connection.sent = session.sent;
-        connection.replicated_out = session.sent;
-        connection.received_base = session.received_base;
-        connection.written_base = session.written_base;
-        connection.out = OutputBuffer::with(session.to_write);
+        connection.ledger = session.ledger;
         self.add_connection(connection);
     }
 
@@ -284,8 +277,8 @@ impl Core {
             let (neighbor, side) = (connection.neighbor, connection.side);
             let watched = Watched {
                 neighbor,
-                acknowledged_beyond: connection.sent,
-                consumed_before: connection.consumed,
+                acknowledged_beyond: connection.ledger.made(),
+                consumed_before: connection.ledger.consumed(),
                 waited_at: tcp::tcp_counters(connection.socket())
                     .ok()
                     .filter(|counters| counters.send_queue > 0)
@@ -309,9 +302,9 @@ impl Core {
             let Some(connection) = connection else { continue };
             up += 1;
             let bytes_acked = tcp::tcp_counters(connection.socket()).map_or(0, |counters| counters.bytes_acked);
-            let acknowledged = bytes_acked.saturating_sub(connection.written_base);
+            let acknowledged = bytes_acked.saturating_sub(connection.ledger.bases().written);
             watched.heard |=
-                acknowledged > watched.acknowledged_beyond || connection.consumed > watched.consumed_before;
+                acknowledged > watched.acknowledged_beyond || connection.ledger.consumed() > watched.consumed_before;
             let Some(address) = self.protocols.bgp.neighbor_address(watched.neighbor).filter(|_| !watched.heard) else {
                 continue;
             };

@@ -8,7 +8,8 @@ use holdfast_bgp::speaker::{ConnectSpec, ConnectionEnds, NeighborId};
 use holdfast_bgp::wire;
 use holdfast_ipc::unix_ms;
 use holdfast_kernel::tcp;
-use holdfast_proto::v1::{StreamBytes, fact::Kind};
+use holdfast_proto::v1::fact::Kind;
+use holdfast_replication::ledger::KernelCounters;
 use mio::Token;
 
 use super::Core;
@@ -26,12 +27,16 @@ pub fn vault_name(neighbor: std::net::IpAddr) -> String {
     format!("{VAULT_PREFIX}{neighbor}")
 }
 
+/// What ledgers need of the kernel's counters.
+pub(super) fn kernel_counters(counters: &tcp::TcpCounters) -> KernelCounters {
+    KernelCounters { consumed: counters.consumed(), written: counters.written() }
+}
+
 impl Connection {
     /// Notes where the kernel's counters stand at the handshake, to turn them into offsets later.
     pub fn take_bases(&mut self) {
         if let Ok(counters) = tcp::tcp_counters(self.socket()) {
-            self.received_base = counters.consumed();
-            self.written_base = counters.written();
+            self.ledger.set_bases(kernel_counters(&counters));
         }
     }
 }
@@ -147,7 +152,7 @@ impl Core {
         if let Err(error) = tcp::discard(connection.socket(), bytes.len()) {
             return self.closed(token, &format!("connection lost: {error}"), now);
         }
-        connection.consumed += bytes.len() as u64;
+        connection.ledger.consume(bytes.len());
         connection.output = true;
         self.protocols.bgp.receive(neighbor, side, bytes, &mut self.rib, now);
         self.connections.mark_output_all();
@@ -157,15 +162,10 @@ impl Core {
     /// Tells followers what is about to be consumed. False: their stream is full, nothing may be consumed yet.
     fn replicate_received(&mut self, token: Token, bytes: &[u8], now: Duration) -> bool {
         let (Some(connection), Some(sender)) = (self.connections.get_mut(token), &mut self.sender) else { return true };
-        let known = (connection.replicated_in.saturating_sub(connection.consumed)) as usize;
-        if known < bytes.len() {
-            let data = bytes[known..].to_vec();
-            let offset = connection.consumed + known as u64;
-            connection.replicated_in = offset + data.len() as u64;
-            let received = StreamBytes { offset, data, mono_ns: now.as_nanos() as u64, unwritten: 0 };
-            if let Some(fact) = self.protocols.bgp.received_fact(connection.neighbor, received) {
-                sender.push(fact);
-            }
+        if let Some(received) = connection.ledger.tell_received(bytes, now)
+            && let Some(fact) = self.protocols.bgp.received_fact(connection.neighbor, received)
+        {
+            sender.push(fact);
         }
         self.flush_replication(now)
     }
@@ -182,8 +182,7 @@ impl Core {
     pub(super) fn enqueue(&mut self, neighbor: NeighborId, side: ConnectionSide, message: &[u8]) {
         let token = self.connections.find(neighbor, side);
         if let Some(connection) = token.and_then(|token| self.connections.get_mut(token)) {
-            connection.out.tail().extend_from_slice(message);
-            connection.sent += message.len() as u64;
+            connection.ledger.make(message);
             connection.output = true;
         }
     }
@@ -194,7 +193,7 @@ impl Core {
             let Some(connection) = self.connections.get_mut(token) else { continue };
             if !connection.connecting
                 && connection.writable
-                && (connection.output || !connection.out.pending().is_empty())
+                && (connection.output || !connection.ledger.pending().is_empty())
             {
                 self.write(token, now);
             }
@@ -205,13 +204,12 @@ impl Core {
         for _ in 0..WRITES_PER_TURN {
             let Some(connection) = self.connections.get_mut(token) else { return };
             let neighbor = connection.neighbor;
-            if connection.out.pending().is_empty() && connection.established {
-                let out = connection.out.tail();
-                self.protocols.bgp.fill_output(neighbor, &mut self.rib, out, now);
-                connection.sent += out.len() as u64;
+            if connection.ledger.pending().is_empty() && connection.established {
+                let (bgp, rib) = (&mut self.protocols.bgp, &mut self.rib);
+                connection.ledger.fill(|output| bgp.fill_output(neighbor, rib, output, now));
                 connection.output = self.protocols.bgp.has_output(neighbor);
             }
-            if connection.out.pending().is_empty() {
+            if connection.ledger.pending().is_empty() {
                 connection.output &= connection.established && self.protocols.bgp.has_output(neighbor);
                 return;
             }
@@ -219,8 +217,8 @@ impl Core {
                 return;
             }
             let Some(connection) = self.connections.get_mut(token) else { return };
-            match tcp::send_nowait(connection.fd.as_fd(), connection.out.pending()) {
-                Ok(taken) => connection.out.advance(taken),
+            match tcp::send_nowait(connection.fd.as_fd(), connection.ledger.pending()) {
+                Ok(taken) => connection.ledger.write(taken),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     connection.writable = false;
                     return;
@@ -239,11 +237,11 @@ impl Core {
         if !connection.established {
             return true;
         }
-        let followed = self.sender.is_some(); // else nothing is copied
-        let fresh = if followed { connection.unreplicated(now) } else { None };
-        connection.replicated_out = connection.sent;
-        let Some(sender) = &mut self.sender else { return true };
-        if let Some(sent) = fresh
+        let Some(sender) = &mut self.sender else {
+            connection.ledger.skip_telling_sent();
+            return true;
+        };
+        if let Some(sent) = connection.ledger.tell_sent(now)
             && let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent)
         {
             sender.push(fact);
@@ -262,9 +260,8 @@ impl Core {
         };
         connection.established = true;
         connection.output = true;
-        connection.replicated_in = connection.consumed;
         // What the handshake left unwritten belongs to what the facts begin with.
-        connection.replicated_out = connection.sent;
+        connection.ledger.skip_telling();
         self.protocols.bgp.established(neighbor, side, ConnectionEnds { local, remote }, unix_ms(), now, &mut self.rib);
         self.deposit(token, neighbor);
         if let Some(fact) = self.session_up(neighbor, token) {
@@ -297,13 +294,7 @@ impl Core {
     fn place(&mut self, fact: &mut holdfast_proto::v1::Fact, token: Token) {
         let (Some(Kind::Up(up)), Some(connection)) = (&mut fact.kind, self.connections.get_mut(token)) else { return };
         up.descriptor = format!("{VAULT_PREFIX}{}", fact.neighbor);
-        up.consumed = connection.consumed;
-        up.sent = connection.sent;
-        up.kernel_received_base = connection.received_base;
-        up.kernel_written_base = connection.written_base;
-        up.unwritten = connection.out.pending().to_vec();
-        connection.replicated_in = connection.consumed;
-        connection.replicated_out = connection.sent;
+        connection.ledger.describe(up);
     }
 
     /// Every established session, for a follower that joins.
@@ -335,9 +326,9 @@ impl Core {
     pub(super) fn close(&mut self, neighbor: NeighborId, side: ConnectionSide) {
         let Some(token) = self.connections.find(neighbor, side) else { return };
         let Some(mut connection) = self.connections.remove(token, self.inputs.poll.registry()) else { return };
-        while !connection.connecting && !connection.out.pending().is_empty() {
-            match tcp::send_nowait(connection.fd.as_fd(), connection.out.pending()) {
-                Ok(taken) => connection.out.advance(taken),
+        while !connection.connecting && !connection.ledger.pending().is_empty() {
+            match tcp::send_nowait(connection.fd.as_fd(), connection.ledger.pending()) {
+                Ok(taken) => connection.ledger.write(taken),
                 Err(_) => break,
             }
         }
