@@ -18,11 +18,12 @@ use crate::args::{Args, RuntimeArg};
 use crate::chassis::{Chassis, FIRST_SLOT, News};
 use crate::control::Command;
 use crate::error::ChassisError;
+use crate::fault_injection::Aid;
 use crate::journal::Journal;
 use crate::runtime::{ProcessRuntime, Runtime};
 use crate::starter::Starter;
 use crate::store::Store;
-use crate::{fault_injection, left_over, limits};
+use crate::{left_over, limits};
 
 /// The runtime asked for.
 pub fn runtime(arg: RuntimeArg) -> Result<Arc<dyn Runtime>, ChassisError> {
@@ -112,7 +113,7 @@ pub fn assemble(
         alarms,
         news,
         started_unix_ms: unix_ms(),
-        pause_before_activation: fault_injection::pause_before_activation(),
+        aid: Aid::from_environment(),
         stopping: false,
         load,
         generations: 0,

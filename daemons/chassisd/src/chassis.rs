@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_ipc::{RunDir, unix_ms};
-use holdfast_issu::{Answer, Daemon, Issu, RequestId};
+use holdfast_issu::{Answer, Daemon, Issu, Request, RequestId};
 use holdfast_proto::v1;
 use holdfast_vault::Vault;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::calls::Link;
 use crate::error::ChassisError;
 use crate::evidence::Baseline;
+use crate::fault_injection::Aid;
 use crate::journal::{Journal, RunLog};
 use crate::limits;
 use crate::run::CurrentRun;
@@ -76,6 +77,8 @@ pub enum News {
     Exited { slot: Slot, daemon: Daemon, generation: u64, how: String },
     /// An answer for the machine.
     Answered(RequestId, Result<Answer, String>),
+    /// A request held by the test aid may go on.
+    Released(RequestId, Request),
     /// Something for the run's report, together with the machine's answer.
     Learned(RequestId, Box<Learned>),
     /// The predecessor is gone: start this one as primary.
@@ -146,7 +149,7 @@ pub struct Chassis {
     /// When chassisd started.
     pub started_unix_ms: u64,
     /// See `fault_injection`.
-    pub pause_before_activation: Duration,
+    pub aid: Aid,
     /// Do not restart anything: the router is being stopped.
     pub stopping: bool,
     /// The configuration that the very first mgd loads.

@@ -45,7 +45,8 @@ pub enum StopRequest {
     Signal,
 }
 
-fn now() -> Duration {
+/// CLOCK_MONOTONIC, the machine's time.
+pub fn now() -> Duration {
     Duration::from_nanos(mono_ns())
 }
 
@@ -89,7 +90,9 @@ impl Chassis {
         while let Some(action) = self.machine.poll(now()) {
             match action {
                 Action::Request(id, request) => {
-                    if let Some(result) = self.perform(id, request) {
+                    if !self.held(id, &request)
+                        && let Some(result) = self.perform(id, request)
+                    {
                         self.machine.handle(Event::Answered { id, result }, now());
                     }
                 }
@@ -111,6 +114,7 @@ impl Chassis {
     fn heard(&mut self, news: News) {
         match news {
             News::Answered(id, result) => self.machine.handle(Event::Answered { id, result }, now()),
+            News::Released(id, request) => self.released(id, request),
             News::Learned(id, learned) => {
                 let answer = self.learned(*learned);
                 self.machine.handle(Event::Answered { id, result: Ok(answer) }, now());

@@ -314,15 +314,8 @@ impl Chassis {
         let compares = side == Side::New && !peer_lost;
         let expected = self.run.as_ref().filter(|_| compares).map(|run| run.expected(daemon));
         let (expected_tables, expected_sessions) = expected.unwrap_or_default();
-        let pause = match (side, daemon) {
-            (Side::New, Daemon::Rpd) => self.pause_before_activation,
-            _ => Duration::ZERO,
-        };
         let request = v1::ActivateRequest { epoch, peer_lost, expected_tables, expected_sessions };
         self.learn(id, side, daemon, move |link| async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
             let reply = answer(within, link.daemon().activate(request)).await?;
             if !reply.ok {
                 return Err(if reply.reason.is_empty() { "it refused without a reason".into() } else { reply.reason });

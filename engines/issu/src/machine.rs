@@ -186,6 +186,11 @@ impl Issu {
         self.run.as_ref().map(|run| run.start.run_id)
     }
 
+    /// Whether the answer to a request is still wanted.
+    pub fn waits_for(&self, id: RequestId) -> bool {
+        self.run.as_ref().is_some_and(|run| run.outstanding.iter().any(|outstanding| outstanding.id == id))
+    }
+
     /// Whether the old slot's daemons are, or are about to be, frozen: they must not be watched for answers.
     pub fn old_may_be_silent(&self) -> bool {
         matches!(self.state, State::Switching | State::Verifying | State::ShuttingDownOld | State::RollingBack)
