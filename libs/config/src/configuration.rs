@@ -26,28 +26,11 @@ pub struct Configuration {
 impl Configuration {
     /// Reads and checks a text. `name` is what errors call it. All mistakes come at once, in the order of their places.
     pub fn parse(name: &str, text: impl AsRef<[u8]>, schema: &Schema) -> Result<Self, Vec<ConfigError>> {
-        Self::check(text.as_ref(), schema).map_err(|mut problems| {
-            problems.sort_by_key(|problem| problem.span);
-            let more = problems.len().saturating_sub(limits::ERRORS_MAX);
-            problems.truncate(limits::ERRORS_MAX);
-            if more > 0
-                && let Some(last) = problems.last_mut()
-            {
-                last.message.push_str(&format!(" (and {more} more mistakes)"));
-            }
-            problems.into_iter().map(|problem| problem.in_file(name)).collect()
-        })
+        Self::check(text.as_ref(), schema).map_err(|problems| reported(name, problems))
     }
 
     fn check(bytes: &[u8], schema: &Schema) -> Result<Self, Vec<Problem>> {
-        let text = std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(bytes, error.valid_up_to())])?;
-        let (statements, problems) = statement::parse(text);
-        // What the grammar could not read makes every later mistake a guess.
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let (tree, mut problems) = map::map(schema, &statements);
-        problems.extend(model::values(schema, &tree));
+        let (tree, mut problems) = read(bytes, schema)?;
         let rules = validate::validate(tree.top(schema));
         // A statement with a broken part inside is not blamed for lacking that part.
         let broken: Vec<String> = problems.iter().map(|problem| problem.path.clone()).collect();
@@ -89,6 +72,32 @@ impl Configuration {
     pub fn compile(&self, commit_id: u64) -> v1::RouterConfig {
         v1::RouterConfig { commit_id, ..self.compiled.clone() }
     }
+}
+
+/// Reads a text as far as each statement can be judged alone: the tree, and what is wrong with its statements.
+pub(crate) fn read(bytes: &[u8], schema: &Schema) -> Result<(Tree, Vec<Problem>), Vec<Problem>> {
+    let text = std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(bytes, error.valid_up_to())])?;
+    let (statements, problems) = statement::parse(text);
+    // What the grammar could not read makes every later mistake a guess.
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let (tree, mut problems) = map::map(schema, &statements);
+    problems.extend(model::values(schema, &tree));
+    Ok((tree, problems))
+}
+
+/// Mistakes as they are told: in the order of their places, and not more than anybody reads.
+pub(crate) fn reported(name: &str, mut problems: Vec<Problem>) -> Vec<ConfigError> {
+    problems.sort_by_key(|problem| problem.span);
+    let more = problems.len().saturating_sub(limits::ERRORS_MAX);
+    problems.truncate(limits::ERRORS_MAX);
+    if more > 0
+        && let Some(last) = problems.last_mut()
+    {
+        last.message.push_str(&format!(" (and {more} more mistakes)"));
+    }
+    problems.into_iter().map(|problem| problem.in_file(name)).collect()
 }
 
 fn not_utf8(bytes: &[u8], valid: usize) -> Problem {

@@ -26,6 +26,52 @@ fn allowed_suffix(allowed: &str) -> String {
     if allowed.is_empty() { String::new() } else { format!("; allowed: {allowed}") }
 }
 
+/// Why an editing command was not carried out. Nothing was changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// The statement or path is no such thing.
+    #[error("column {column}: {}{message}{}", bracketed(path), allowed_suffix(allowed))]
+    Statement {
+        /// Column in the words given, from 1.
+        column: u32,
+        /// Statement it concerns; empty for mistakes of the grammar.
+        path: String,
+        /// What was observed and what is required.
+        message: String,
+        /// What is allowed in this place.
+        allowed: String,
+    },
+    /// The path is one, but nothing stands there.
+    #[error("[{path}] is not in the configuration; show displays what is")]
+    Absent {
+        /// The path in its canonical spelling.
+        path: String,
+    },
+    /// A text to be loaded has mistakes.
+    #[error("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Text {
+        /// All of them.
+        errors: Vec<ConfigError>,
+    },
+}
+
+impl EditError {
+    pub(crate) fn of(problem: Problem, columns_before: u32) -> Self {
+        let Problem { span, path, message, allowed } = problem;
+        Self::Statement { column: span.column.saturating_sub(columns_before).max(1), path, message, allowed }
+    }
+
+    /// The same where the words stand further right in their line.
+    pub fn shifted(self, columns: u32) -> Self {
+        match self {
+            Self::Statement { column, path, message, allowed } => {
+                Self::Statement { column: column.saturating_add(columns), path, message, allowed }
+            }
+            other => other,
+        }
+    }
+}
+
 /// The models built into this program could not be loaded: a defect of the build, not of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {

@@ -12,14 +12,25 @@
 //!                                                            '--> compile: v1::RouterConfig for the daemons
 //! ```
 //!
+//! A [`Draft`] is a tree that is still being edited: statement by statement, each of them checked alone, the rules between
+//! them only when it is to become a [`Configuration`].
+//!
+//! ```text
+//! set, load --map--> small Tree --merge--> Draft --text--> Configuration::parse (all of the above)
+//! delete, show, edit --place--> nodes of it;   compare: two of them;   complete: what may stand next
+//! ```
+//!
 //! Every mistake is reported, not only the first, each with file, line, column and path. A statement that would do
 //! nothing in this version is not in the models and so is refused.
 //!
 //! This crate must never read or write a file, never panic on any input, and never hand out a
 //! [`RouterConfig`](holdfast_proto::v1::RouterConfig) of a configuration that has an error.
 
+mod compare;
 mod compile;
+mod complete;
 mod configuration;
+mod draft;
 mod error;
 mod json;
 mod lexer;
@@ -27,6 +38,7 @@ pub mod limits;
 mod map;
 mod model;
 mod near;
+mod place;
 mod schema;
 mod set;
 mod statement;
@@ -35,6 +47,8 @@ mod tree;
 mod types;
 mod validate;
 
+pub use complete::{Purpose, Suggestion, Suggestions};
 pub use configuration::Configuration;
-pub use error::{ConfigError, SchemaError};
+pub use draft::{Draft, Load};
+pub use error::{ConfigError, EditError, SchemaError};
 pub use schema::Schema;

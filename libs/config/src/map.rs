@@ -16,6 +16,7 @@ use crate::{
 pub(crate) fn map(schema: &Schema, statements: &[Statement<'_>]) -> (Tree, Vec<Problem>) {
     let mut mapper = Mapper { schema, tree: Tree::new(), problems: Vec::new() };
     mapper.block(TOP, statements);
+    mapper.tree.prune(schema);
     mapper.tree.sort();
     (mapper.tree, mapper.problems)
 }
@@ -68,14 +69,9 @@ impl Mapper<'_> {
     }
 
     fn unknown(&mut self, parent: NodeId, word: &Word<'_>) {
-        let schema = self.schema;
-        let parent_schema = self.tree.node(parent).schema;
-        let names = schema.statements(parent_schema).map(|child| schema.item(child).name.as_str());
-        let suggestion =
-            near::nearest(&word.text, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-        let path = self.tree.path(schema, parent);
-        let message = format!("unknown statement {:?}{suggestion}", clipped(&word.text));
-        self.report(Problem::new(word.span, message).at(path).allowed(schema.allowed(parent_schema)));
+        let (message, allowed) = unknown(self.schema, self.tree.node(parent).schema, &word.text);
+        let path = self.tree.path(self.schema, parent);
+        self.report(Problem::new(word.span, message).at(path).allowed(allowed));
     }
 
     fn path_of(&self, parent: NodeId, id: SchemaId) -> String {
@@ -140,60 +136,20 @@ impl Mapper<'_> {
         format!("{} {}", self.schema.item(id).name, values.join(" "))
     }
 
-    /// Takes the keys from the words; a last key that may be two words (`upto /24`) takes both.
     fn keys<'r, 't>(
         &mut self,
         parent: NodeId,
         id: SchemaId,
         span: Span,
         keys: &[SchemaId],
-        mut words: &'r [Word<'t>],
+        words: &'r [Word<'t>],
     ) -> Option<(Vec<String>, &'r [Word<'t>])> {
-        let mut values = Vec::with_capacity(keys.len());
-        let mut valid = true;
-        for key in keys {
-            let item = self.schema.item(*key);
-            let Some((word, rest)) = words.split_first().filter(|(word, _)| !word.bracketed) else {
-                let message = format!("the {} is missing", item.name);
-                self.problem(parent, id, span, message, self.value_hint(*key));
-                return None;
-            };
-            words = rest;
-            let mut text = word.text.to_string();
-            if item.type_name == "prefix-match"
-                && text == "upto"
-                && let Some((length, rest)) = words.split_first()
-            {
-                words = rest;
-                text = format!("upto {}", length.text);
-            }
-            match self.value(*key, &text) {
-                Ok(value) => values.push(value),
-                Err((message, allowed)) => {
-                    self.problem(parent, id, word.span, message, allowed);
-                    valid = false;
-                }
-            }
+        let taken = take_keys(self.schema, keys, words);
+        let valid = taken.refusals.is_empty();
+        for KeyRefusal { at, message, allowed } in taken.refusals {
+            self.problem(parent, id, at.unwrap_or(span), message, allowed);
         }
-        valid.then_some((values, words))
-    }
-
-    fn value_hint(&self, id: SchemaId) -> String {
-        let item = self.schema.item(id);
-        match types::enumeration(&item.type_name) {
-            Some(values) => values.join(", "),
-            None if item.type_name.is_empty() => format!("<{}>", item.name),
-            None => format!("<{}>", item.type_name),
-        }
-    }
-
-    fn value(&self, id: SchemaId, text: &str) -> Result<String, types::Refusal> {
-        let item = self.schema.item(id);
-        match item.encoding {
-            Encoding::Number => types::number(text),
-            _ => types::canonical(&item.type_name, text),
-        }
-        .map_err(|(message, allowed)| (clipped(&message).to_owned(), allowed))
+        valid.then_some((taken.values, taken.rest))
     }
 
     fn leaf(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: Rest<'_, '_>) {
@@ -207,7 +163,7 @@ impl Mapper<'_> {
 
     fn leaf_value(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: &Rest<'_, '_>) -> Option<Vec<String>> {
         let empty = self.schema.item(id).encoding == Encoding::Empty;
-        let hint = if empty { "nothing but ;".to_owned() } else { self.value_hint(id) };
+        let hint = if empty { "nothing but ;".to_owned() } else { value_hint(self.schema, id) };
         let expected = usize::from(!empty);
         if rest.block.is_some() {
             self.problem(parent, id, span, "takes no { }", hint);
@@ -218,7 +174,7 @@ impl Mapper<'_> {
             self.problem(parent, id, span, "the value is missing", hint);
         } else {
             let Some(word) = rest.words.first() else { return Some(Vec::new()) };
-            match self.value(id, &word.text) {
+            match value(self.schema, id, &word.text) {
                 Ok(value) => return Some(vec![value]),
                 Err((message, allowed)) => self.problem(parent, id, word.span, message, allowed),
             }
@@ -227,7 +183,7 @@ impl Mapper<'_> {
     }
 
     fn leaf_list(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: Rest<'_, '_>) {
-        let hint = self.value_hint(id);
+        let hint = value_hint(self.schema, id);
         if rest.block.is_some() {
             return self.problem(parent, id, span, "takes no { }", format!("{hint}, or several in [ ]"));
         }
@@ -239,7 +195,7 @@ impl Mapper<'_> {
             return self.problem(parent, id, word.span, message, hint);
         }
         for word in rest.words {
-            let value = match self.value(id, &word.text) {
+            let value = match value(self.schema, id, &word.text) {
                 Ok(value) => vec![value],
                 Err((message, allowed)) => {
                     self.problem(parent, id, word.span, message, allowed);
@@ -272,8 +228,79 @@ impl Mapper<'_> {
     }
 }
 
+/// The keys of a list entry at the beginning of some words.
+pub(crate) struct TakenKeys<'r, 't> {
+    pub values: Vec<String>,
+    pub rest: &'r [Word<'t>],
+    /// Not empty: `values` is not what the entry is called by.
+    pub refusals: Vec<KeyRefusal>,
+}
+
+/// What is wrong with a key.
+pub(crate) struct KeyRefusal {
+    /// `None`: it is not there.
+    pub at: Option<Span>,
+    pub message: String,
+    pub allowed: String,
+}
+
+/// Takes the keys from the words; a last key that may be two words (`upto /24`) takes both.
+pub(crate) fn take_keys<'r, 't>(schema: &Schema, keys: &[SchemaId], mut words: &'r [Word<'t>]) -> TakenKeys<'r, 't> {
+    let mut values = Vec::with_capacity(keys.len());
+    let mut refusals = Vec::new();
+    for key in keys {
+        let item = schema.item(*key);
+        let Some((word, rest)) = words.split_first().filter(|(word, _)| !word.bracketed) else {
+            let message = format!("the {} is missing", item.name);
+            refusals.push(KeyRefusal { at: None, message, allowed: value_hint(schema, *key) });
+            break;
+        };
+        words = rest;
+        let mut text = word.text.to_string();
+        if item.type_name == "prefix-match"
+            && text == "upto"
+            && let Some((length, rest)) = words.split_first()
+        {
+            words = rest;
+            text = format!("upto {}", length.text);
+        }
+        match value(schema, *key, &text) {
+            Ok(value) => values.push(value),
+            Err((message, allowed)) => refusals.push(KeyRefusal { at: Some(word.span), message, allowed }),
+        }
+    }
+    TakenKeys { values, rest: words, refusals }
+}
+
+/// What may stand as a value, for messages.
+pub(crate) fn value_hint(schema: &Schema, id: SchemaId) -> String {
+    let item = schema.item(id);
+    match types::enumeration(&item.type_name) {
+        Some(values) => types::joined(values),
+        None if item.type_name.is_empty() => format!("<{}>", item.name),
+        None => format!("<{}>", item.type_name),
+    }
+}
+
+/// A value in its canonical spelling.
+pub(crate) fn value(schema: &Schema, id: SchemaId, text: &str) -> Result<String, types::Refusal> {
+    let item = schema.item(id);
+    match item.encoding {
+        Encoding::Number => types::number(text),
+        _ => types::canonical(&item.type_name, text),
+    }
+    .map_err(|(message, allowed)| (clipped(&message).to_owned(), allowed))
+}
+
+/// A word that is no statement in this place: the message and what could stand there.
+pub(crate) fn unknown(schema: &Schema, parent: SchemaId, word: &str) -> types::Refusal {
+    let names = schema.statements(parent).map(|child| schema.item(child).name.as_str());
+    let suggestion = near::nearest(word, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+    (format!("unknown statement {:?}{suggestion}", clipped(word)), schema.allowed(parent))
+}
+
 /// A word as a message shows it: not longer than a line.
-fn clipped(text: &str) -> &str {
+pub(crate) fn clipped(text: &str) -> &str {
     match text.char_indices().nth(200) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),
         None => text,

@@ -59,6 +59,8 @@ pub(crate) struct SchemaItem {
     pub type_name: String,
     pub children: Vec<SchemaId>,
     pub unnamed: bool,
+    /// The module's description, for `?`.
+    pub help: String,
 }
 
 /// The models of this version.
@@ -95,6 +97,7 @@ impl Schema {
             type_name: String::new(),
             children: Vec::new(),
             unnamed: false,
+            help: String::new(),
         };
         let mut items = vec![root];
         for (name, _) in MODULES {
@@ -185,7 +188,8 @@ fn copy(node: &SchemaNode<'_>, parent: SchemaId, items: &mut Vec<SchemaItem>) ->
     let unnamed = UNNAMED.contains(&(items[parent.0 as usize].name.as_str(), name.as_str()));
     items[parent.0 as usize].children.push(id);
     let module = node.module().name().to_owned();
-    items.push(SchemaItem { name, module, parent, kind, encoding, type_name, children: Vec::new(), unnamed });
+    let help = node.description().unwrap_or_default().to_owned();
+    items.push(SchemaItem { name, module, parent, kind, encoding, type_name, children: Vec::new(), unnamed, help });
     for child in node.children() {
         let child_id = SchemaId(items.len() as u32);
         copy(&child, id, items)?;
@@ -225,6 +229,7 @@ mod tests {
         for id in schema.ids() {
             let item = schema.item(id);
             if matches!(item.kind, Kind::Leaf | Kind::LeafList) && item.encoding == Encoding::Text {
+                assert!(!item.help.is_empty(), "{} has no description for ?", item.name);
                 assert!(crate::types::is_known(&item.type_name), "{} has type {:?}", item.name, item.type_name);
             }
         }

@@ -9,8 +9,17 @@ use crate::{
 
 pub(crate) fn print(schema: &Schema, tree: &Tree) -> String {
     let mut printer = Printer { schema, tree, out: String::new(), deactivations: String::new() };
-    let mut path = String::new();
-    printer.children(TOP, &mut path);
+    printer.children(TOP, &mut String::new());
+    printer.out + &printer.deactivations
+}
+
+/// One statement with all that is in it, by whole paths.
+pub(crate) fn statement(schema: &Schema, tree: &Tree, id: NodeId) -> String {
+    let mut printer = Printer { schema, tree, out: String::new(), deactivations: String::new() };
+    let around = tree.path(schema, tree.node(id).parent);
+    let mut path = if around.is_empty() { String::new() } else { format!(" {around}") };
+    printer.push(id, &mut path);
+    printer.statement(id, &mut path);
     printer.out + &printer.deactivations
 }
 
@@ -33,20 +42,8 @@ impl Printer<'_> {
 
     fn push(&self, id: NodeId, path: &mut String) {
         let node = self.tree.node(id);
-        let item = self.schema.item(node.schema);
-        if !item.unnamed {
-            path.push(' ');
-            path.push_str(&item.name);
-        }
-        for (index, value) in node.values.iter().enumerate() {
-            path.push(' ');
-            match &item.kind {
-                Kind::List { keys } => {
-                    path.push_str(&keys.get(index).map_or_else(String::new, |id| text::key(self.schema, *id, value)))
-                }
-                _ => path.push_str(&text::quote(value)),
-            }
-        }
+        path.push(' ');
+        path.push_str(&text::step(self.schema, node.schema, &node.values));
     }
 
     fn statement(&mut self, id: NodeId, path: &mut String) {

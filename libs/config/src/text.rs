@@ -25,10 +25,33 @@ pub(crate) fn key(schema: &Schema, id: SchemaId, value: &str) -> String {
     if schema.item(id).type_name == "prefix-match" { value.to_owned() } else { quote(value).into_owned() }
 }
 
-pub(crate) fn print(schema: &Schema, tree: &Tree) -> String {
+/// One statement of a path: its name, and its keys or its value.
+pub(crate) fn step(schema: &Schema, id: SchemaId, values: &[String]) -> String {
+    let item = schema.item(id);
+    let name = if item.unnamed { None } else { Some(Cow::Borrowed(item.name.as_str())) };
+    let written = values.iter().enumerate().map(|(index, value)| match &item.kind {
+        Kind::List { keys } => Cow::Owned(keys.get(index).map_or_else(String::new, |id| key(schema, *id, value))),
+        _ => quote(value),
+    });
+    name.into_iter().chain(written).collect::<Vec<_>>().join(" ")
+}
+
+/// One statement with all that is in it.
+pub(crate) fn statement(schema: &Schema, tree: &Tree, id: NodeId) -> String {
     let mut printer = Printer { schema, tree, out: String::new() };
-    printer.children(TOP, 0);
+    printer.statement(id, 0);
     printer.out
+}
+
+/// What is inside one statement.
+pub(crate) fn inside(schema: &Schema, tree: &Tree, id: NodeId) -> String {
+    let mut printer = Printer { schema, tree, out: String::new() };
+    printer.children(id, 0);
+    printer.out
+}
+
+pub(crate) fn print(schema: &Schema, tree: &Tree) -> String {
+    inside(schema, tree, TOP)
 }
 
 struct Printer<'c> {

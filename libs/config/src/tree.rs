@@ -13,7 +13,7 @@ pub(crate) struct NodeId(pub u32);
 
 pub(crate) const TOP: NodeId = NodeId(0);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub schema: SchemaId,
     pub parent: NodeId,
@@ -24,7 +24,7 @@ pub(crate) struct Node {
     pub inactive: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     index: HashMap<(NodeId, SchemaId, Vec<String>), NodeId>,
@@ -59,6 +59,90 @@ impl Tree {
         id
     }
 
+    /// Adds a node like [`Tree::add`], behind its siblings of the same and earlier statements.
+    pub(crate) fn insert(&mut self, node: Node, identity: Vec<String>) -> NodeId {
+        let (parent, schema) = (node.parent, node.schema);
+        let id = self.add(node, identity);
+        let behind = |sibling: &NodeId| *sibling != id && self.node(*sibling).schema > schema;
+        let siblings = &self.node(parent).children;
+        if let Some(place) = siblings.iter().position(behind)
+            && let Some(parent) = self.nodes.get_mut(parent.0 as usize)
+        {
+            parent.children.pop();
+            parent.children.insert(place, id);
+        }
+        id
+    }
+
+    /// What a node is called by among its siblings of the same statement.
+    pub(crate) fn identity(&self, schema: &Schema, id: NodeId) -> Vec<String> {
+        let node = self.node(id);
+        if schema.item(node.schema).kind == Kind::Leaf { Vec::new() } else { node.values.clone() }
+    }
+
+    /// The counterpart of another tree's node under `parent` of this one.
+    pub(crate) fn counterpart(&self, schema: &Schema, parent: NodeId, other: &Tree, id: NodeId) -> Option<NodeId> {
+        self.find(parent, other.node(id).schema, &other.identity(schema, id))
+    }
+
+    /// Everything of another tree comes into this one: what is new is added, the value of a leaf replaces the one here.
+    pub(crate) fn merge(&mut self, schema: &Schema, other: &Tree) {
+        let mut open = vec![(TOP, TOP)];
+        while let Some((theirs, ours)) = open.pop() {
+            for child in &other.node(theirs).children {
+                let node = other.node(*child);
+                let known = self.counterpart(schema, ours, other, *child);
+                let merged = known.unwrap_or_else(|| {
+                    let node = Node { parent: ours, children: Vec::new(), ..node.clone() };
+                    self.insert(node, other.identity(schema, *child))
+                });
+                if let Some(known) = self.nodes.get_mut(merged.0 as usize) {
+                    known.values.clone_from(&node.values);
+                    known.inactive |= node.inactive;
+                }
+                open.push((*child, merged));
+            }
+        }
+    }
+
+    /// Takes a node out with all that is in it, and the containers around it that held nothing else.
+    pub(crate) fn remove(&mut self, schema: &Schema, id: NodeId) {
+        let parent = self.node(id).parent;
+        let mut open = vec![id];
+        while let Some(gone) = open.pop() {
+            let node = self.node(gone);
+            let key = (node.parent, node.schema, self.identity(schema, gone));
+            open.extend(&node.children);
+            self.index.remove(&key);
+        }
+        let Some(around) = self.nodes.get_mut(parent.0 as usize) else { return };
+        around.children.retain(|child| *child != id);
+        let holds_nothing = around.children.is_empty() && parent != TOP;
+        if holds_nothing && schema.item(around.schema).kind == (Kind::Container { presence: false }) {
+            self.remove(schema, parent);
+        }
+    }
+
+    pub(crate) fn set_inactive(&mut self, id: NodeId, inactive: bool) {
+        if let Some(node) = self.nodes.get_mut(id.0 as usize) {
+            node.inactive = inactive;
+        }
+    }
+
+    /// Containers that hold nothing and mean nothing go, so that they are no difference between two texts.
+    pub(crate) fn prune(&mut self, schema: &Schema) {
+        // A child stands behind its parent in the arena, so a chain of empty containers goes at once.
+        for index in (1..self.nodes.len()).rev() {
+            let node = &self.nodes[index];
+            let means_nothing = schema.item(node.schema).kind == (Kind::Container { presence: false });
+            if means_nothing && node.children.is_empty() {
+                let (parent, id) = (node.parent, NodeId(index as u32));
+                self.index.remove(&(parent, node.schema, Vec::new()));
+                self.nodes[parent.0 as usize].children.retain(|child| *child != id);
+            }
+        }
+    }
+
     /// Statements in the models' order, values and entries in the order written: the canonical order.
     pub(crate) fn sort(&mut self) {
         let order: Vec<SchemaId> = self.nodes.iter().map(|node| node.schema).collect();
@@ -69,19 +153,17 @@ impl Tree {
 
     /// The path as an operator types it after `set`.
     pub(crate) fn path(&self, schema: &Schema, id: NodeId) -> String {
-        let mut words: Vec<Vec<String>> = Vec::new();
+        let mut steps = Vec::new();
         let mut at = id;
         while at != TOP {
             let node = self.node(at);
             let item = schema.item(node.schema);
-            let mut part = if item.unnamed { Vec::new() } else { vec![item.name.clone()] };
-            if matches!(item.kind, Kind::List { .. }) || item.unnamed {
-                part.extend(node.values.iter().map(|value| crate::text::quote(value).into_owned()));
-            }
-            words.push(part);
+            let entry = matches!(item.kind, Kind::List { .. }) || item.unnamed;
+            steps.push(crate::text::step(schema, node.schema, if entry { &node.values } else { &[] }));
             at = node.parent;
         }
-        words.into_iter().rev().flatten().collect::<Vec<_>>().join(" ")
+        steps.reverse();
+        steps.join(" ")
     }
 
     pub(crate) fn top<'c>(&'c self, schema: &'c Schema) -> View<'c> {

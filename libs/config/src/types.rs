@@ -7,15 +7,24 @@ use ipnet::IpNet;
 
 use crate::limits;
 
+/// The values of one enumeration, each with its help.
+type Values = &'static [(&'static str, &'static str)];
+
 /// Enumerations of `holdfast-types`; libyang refuses what is not in the module, this gives the message.
-const ENUMERATIONS: [(&str, &[&str]); 7] = [
-    ("peer-type", &["internal", "external"]),
-    ("family-name", &["inet", "inet6"]),
-    ("route-protocol", &["bgp", "static", "direct"]),
-    ("community-operation", &["add", "delete", "set"]),
-    ("next-step", &["term", "policy"]),
-    ("rib-name", &["inet.0", "inet6.0"]),
-    ("tcp-reset-mode", &["drop-all-tcp"]),
+const ENUMERATIONS: [(&str, Values); 7] = [
+    ("peer-type", &[("internal", "Neighbors of our own AS"), ("external", "Neighbors of other ASs")]),
+    ("family-name", &[("inet", "IPv4"), ("inet6", "IPv6")]),
+    (
+        "route-protocol",
+        &[("bgp", "Routes from neighbors"), ("static", "Static routes"), ("direct", "Networks of our interfaces")],
+    ),
+    (
+        "community-operation",
+        &[("add", "Add what is missing"), ("delete", "Remove what is there"), ("set", "Replace all communities")],
+    ),
+    ("next-step", &[("term", "Go on with the next term"), ("policy", "Go on with the next policy")]),
+    ("rib-name", &[("inet.0", "IPv4 unicast routes"), ("inet6.0", "IPv6 unicast routes")]),
+    ("tcp-reset-mode", &[("drop-all-tcp", "Send no TCP reset at all")]),
 ];
 
 #[cfg(test)]
@@ -43,17 +52,22 @@ pub(crate) fn is_known(type_name: &str) -> bool {
         || ENUMERATIONS.iter().any(|(name, _)| *name == type_name)
 }
 
-/// The values of an enumeration.
-pub(crate) fn enumeration(type_name: &str) -> Option<&'static [&'static str]> {
+/// The values of an enumeration, each with its help.
+pub(crate) fn enumeration(type_name: &str) -> Option<Values> {
     ENUMERATIONS.iter().find(|(name, _)| *name == type_name).map(|(_, values)| *values)
+}
+
+/// The values of an enumeration as messages name them.
+pub(crate) fn joined(values: Values) -> String {
+    values.iter().map(|(value, _)| *value).collect::<Vec<_>>().join(", ")
 }
 
 /// A text value in its canonical spelling.
 pub(crate) fn canonical(type_name: &str, value: &str) -> Result<String, Refusal> {
     if let Some(values) = enumeration(type_name) {
-        return match values.contains(&value) {
+        return match values.iter().any(|(known, _)| *known == value) {
             true => Ok(value.to_owned()),
-            false => refuse(format!("{value:?} is not a value of this statement"), values.join(", ")),
+            false => refuse(format!("{value:?} is not a value of this statement"), joined(values)),
         };
     }
     match type_name {
