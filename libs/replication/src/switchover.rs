@@ -19,7 +19,7 @@ pub trait Switchover<Context> {
     fn stand_still(&mut self);
 
     /// How each session would live through a switchover now. "Not ready" holds up the run until its deadline.
-    fn readiness(&self) -> Vec<SessionReadiness>;
+    fn readiness(&self, now: Duration) -> Vec<SessionReadiness>;
 
     /// Facts that describe each session as it is, for a follower that has just joined. Slices follow.
     fn describe_sessions(&mut self, now: Duration) -> Vec<Fact>;

@@ -1,6 +1,6 @@
 //! Delays that grow and never fall into step with the neighbour's.
 
-use super::limits::{BACK_OFF_MIN, RETRY_MAX};
+use super::limits::{BACK_OFF_MIN, RESTART_RETRY_MAX, RESTART_RETRY_MIN, RETRY_MAX};
 use std::time::Duration;
 
 /// Counts failures and draws delays. Same seed, same delays.
@@ -34,20 +34,21 @@ impl BackOff {
         (self.dial_failures, self.session_failures) = (0, 0);
     }
 
-    /// Until the next attempt to connect.
-    pub fn retry(&mut self) -> Duration {
+    /// Until the next attempt to connect; `hurried` while we restart gracefully.
+    pub fn retry(&mut self, hurried: bool) -> Duration {
         let failures = self.dial_failures.max(self.session_failures);
-        self.delay(failures, RETRY_MAX)
+        let (min, max) = if hurried { (RESTART_RETRY_MIN, RESTART_RETRY_MAX) } else { (BACK_OFF_MIN, RETRY_MAX) };
+        self.delay(failures, min, max)
     }
 
     /// Rest in Idle, at most `max`.
     pub fn rest(&mut self, max: Duration) -> Duration {
-        self.delay(self.session_failures, max)
+        self.delay(self.session_failures, BACK_OFF_MIN, max)
     }
 
-    fn delay(&mut self, failures: u32, max: Duration) -> Duration {
+    fn delay(&mut self, failures: u32, min: Duration, max: Duration) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
-        self.jitter((BACK_OFF_MIN * (1 << doublings)).min(max))
+        self.jitter((min * (1 << doublings)).min(max))
     }
 
     /// 75 to 100 percent of an interval (RFC 4271 §10).
@@ -72,16 +73,27 @@ mod tests {
         let mut last = Duration::ZERO;
         for _ in 0..5 {
             back_off.session_failed();
-            let delay = back_off.retry();
+            let delay = back_off.retry(false);
             assert!(delay > last, "{delay:?} after {last:?}");
             last = delay;
         }
         for _ in 0..100 {
             back_off.session_failed();
         }
-        assert!(back_off.retry() <= RETRY_MAX && back_off.retry() >= RETRY_MAX * 3 / 4);
+        assert!(back_off.retry(false) <= RETRY_MAX && back_off.retry(false) >= RETRY_MAX * 3 / 4);
         back_off.forget();
-        assert!(back_off.retry() <= BACK_OFF_MIN);
+        assert!(back_off.retry(false) <= BACK_OFF_MIN);
+    }
+
+    #[test]
+    fn a_restart_is_in_a_hurry_and_not_for_ever() {
+        let mut back_off = BackOff::new(1);
+        back_off.dial_failed();
+        assert!(back_off.retry(true) <= RESTART_RETRY_MIN);
+        for _ in 0..100 {
+            back_off.dial_failed();
+        }
+        assert!(back_off.retry(true) <= RESTART_RETRY_MAX && back_off.retry(false) > RESTART_RETRY_MAX);
     }
 
     #[test]

@@ -16,3 +16,8 @@ pub(crate) const REST_MAX: Duration = Duration::from_secs(120);
 pub(crate) const STEADY: Duration = Duration::from_secs(60);
 /// How long a connection that would lose a collision waits for the other one to prove itself: round trips, not minutes.
 pub(crate) const COLLISION_WAIT: Duration = Duration::from_secs(5);
+/// The first and the longest delay between attempts while we restart gracefully: the neighbour keeps our routes meanwhile, and
+/// every moment that it cannot be told a change counts. It may refuse us until it has noticed the end of the old connection.
+pub(crate) const RESTART_RETRY_MIN: Duration = Duration::from_millis(50);
+/// See [`RESTART_RETRY_MIN`].
+pub(crate) const RESTART_RETRY_MAX: Duration = Duration::from_secs(1);

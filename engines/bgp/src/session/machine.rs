@@ -268,7 +268,8 @@ impl Session {
     /// The time of the next attempt; none while there is a connection or where the neighbour is to connect.
     pub(crate) fn arm_retry(&mut self, now: Duration) {
         let alone = self.connections.iter().all(Option::is_none);
-        self.dialer.deadline = (alone && !self.config.passive).then(|| now + self.back_off.retry());
+        self.dialer.deadline =
+            (alone && !self.config.passive).then(|| now + self.back_off.retry(self.config.restarting));
     }
 
     pub(crate) fn note_state(&mut self, now: Duration) {

@@ -45,11 +45,22 @@ pub enum Action {
         neighbor: NeighborId,
         /// Why, for operators.
         reason: String,
-        /// Graceful restart: its routes stay for a while.
-        routes_kept_stale: bool,
+        /// What becomes of its routes.
+        kept: Kept,
     },
     /// A fact that a follower has to know.
     Replicate(Box<Fact>),
+}
+
+/// What becomes of a neighbour's routes when its session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// They go.
+    Nothing,
+    /// They wait: it seems to restart gracefully (RFC 4724 §4.2).
+    WhileItRestarts,
+    /// They wait: we restart gracefully (RFC 4724 §4.1).
+    WhileWeRestart,
 }
 
 /// How to reach a neighbour.

@@ -1,13 +1,9 @@
-use std::time::Duration;
-
-use holdfast_proto::v1::{BgpEvent, bgp_event};
 use holdfast_rib::{Family, PrefixId, Rib};
 
-use super::action::Action;
+use super::Speaker;
 use super::limits::BACKGROUND_BATCH;
 use super::neighbor::Sweep;
 use super::table::NeighborId;
-use super::{Speaker, facts};
 
 impl Speaker {
     /// Takes note of next hops whose way changed; the paths that use them are decided anew in slices.
@@ -82,13 +78,20 @@ impl Speaker {
         let (present, last) = (neighbor.generation, neighbor.generation.wrapping_sub(1));
         let goes = |generation| generation != present && !(sweep.keeps_last && generation == last);
         let (range, next) = self.slice(family, sweep.from);
+        let kept_of = neighbor.restart.as_ref().map(|restart| restart.generation);
+        let mut swept = 0;
         for prefix in range.map(PrefixId) {
-            if self.tables[family.index()].find(prefix, id).is_some_and(|path| goes(path.generation)) {
+            let generation = self.tables[family.index()].find(prefix, id).map(|path| path.generation);
+            if generation.is_some_and(goes) {
                 self.remove_path(id, family, prefix, rib);
+                swept += u64::from(generation == kept_of);
             }
         }
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families[family.index()].sweep = next.map(|from| Sweep { from, ..sweep });
+            if let Some(restart) = &mut neighbor.restart {
+                restart.swept += swept;
+            }
         }
     }
 
@@ -111,34 +114,6 @@ impl Speaker {
         }
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families[family.index()].reimport = next;
-        }
-    }
-
-    /// RFC 4724 §4.2: End-of-RIB ends the time of stale routes of its family.
-    pub(super) fn end_of_rib(&mut self, id: NeighborId, family: Family, _now: Duration) {
-        let Some(neighbor) = self.get_mut(id) else { return };
-        neighbor.families[family.index()].end_of_rib_received = true;
-        if neighbor.stale_until.is_some() {
-            let exchanged: Vec<Family> = Family::ALL.into_iter().filter(|f| neighbor.exchanges(*f)).collect();
-            if exchanged.iter().all(|family| neighbor.families[family.index()].end_of_rib_received) {
-                neighbor.stale_until = None;
-            }
-            self.begin_sweep(id, family);
-        }
-    }
-
-    /// The neighbour did not come back, or not finish, in time.
-    pub(super) fn expire_stale(&mut self, id: NeighborId, now: Duration) {
-        let Some(neighbor) = self.get_mut(id) else { return };
-        if neighbor.stale_until.is_none_or(|until| until > now) {
-            return;
-        }
-        neighbor.stale_until = None;
-        let address = neighbor.address;
-        for family in Family::ALL {
-            self.begin_sweep(id, family);
-            let event = BgpEvent { event: Some(bgp_event::Event::StaleSwept(family.name().into())) };
-            self.actions.push_back(Action::Replicate(Box::new(facts::event(address, &event))));
         }
     }
 }

@@ -4,20 +4,22 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use holdfast_proto::v1::{
     BgpEvent, BgpFamilyState, BgpSessionState, Fact, SessionDown, SessionReadiness, SessionUp, SnapshotSlice,
-    StreamBytes, SwitchoverMode, TableDigest, bgp_event, fact, snapshot_slice,
+    StreamBytes, TableDigest, bgp_event, fact, snapshot_slice,
 };
 use holdfast_replication::{ReplicationError, Switchover};
 use holdfast_rib::{Digest, Family, PrefixId, Rib};
 use ipnet::IpNet;
 use prost::Message;
 
-use crate::session::{ConnectionSide, Session, State};
+use crate::session::ConnectionSide;
 use crate::wire::{self, MessageType, Negotiated, OpenMessage, RouteRefresh, Update, encode_announce};
 
 use super::Speaker;
+use super::action::Kept;
 use super::attributes::AttributeId;
 use super::limits::OUTPUT_BATCH;
 use super::neighbor::{Neighbor, Up};
+use super::restart::{Stale, StaleCause};
 use super::table::NeighborId;
 
 /// The protocol's name in facts.
@@ -77,14 +79,13 @@ impl Speaker {
     }
 
     /// The fact that a session is over.
-    pub fn session_down_fact(
-        &self,
-        id: NeighborId,
-        reason: &str,
-        routes_kept_stale: bool,
-        now: Duration,
-    ) -> Option<Fact> {
-        let down = SessionDown { reason: reason.into(), routes_kept_stale, mono_ns: now.as_nanos() as u64 };
+    pub fn session_down_fact(&self, id: NeighborId, reason: &str, kept: Kept, now: Duration) -> Option<Fact> {
+        let down = SessionDown {
+            reason: reason.into(),
+            routes_kept_stale: kept == Kept::WhileItRestarts,
+            mono_ns: now.as_nanos() as u64,
+            we_restart: kept == Kept::WhileWeRestart,
+        };
         Some(of(self.neighbor_address(id)?, fact::Kind::Down(down)))
     }
 
@@ -122,6 +123,7 @@ impl Speaker {
         self.session_up(id, up, rib, at);
         let state = BgpSessionState::decode(session.state.as_slice()).unwrap_or_default();
         let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
+        neighbor.deposited = !session.descriptor.is_empty();
         neighbor.counters.flaps = session.flaps;
         neighbor.counters.messages_in = session.messages_in;
         neighbor.counters.messages_out = session.messages_out;
@@ -149,7 +151,7 @@ impl Speaker {
             }
             match kind {
                 // A message that the primary answers with a reset is followed by its SessionDown.
-                MessageType::Update => drop(self.update(id, body, rib, now)),
+                MessageType::Update => drop(self.update(id, body, rib)),
                 MessageType::RouteRefresh => {
                     if let Ok(RouteRefresh::Request(family)) = wire::decode_route_refresh(body) {
                         self.refresh_requested(id, family);
@@ -214,9 +216,9 @@ impl Speaker {
 
     fn adopt_slice(&mut self, id: NeighborId, slice: &SnapshotSlice, rib: &mut Rib) -> Result<(), String> {
         let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
-        if slice.stale && neighbor.stale_until.is_none() {
+        if slice.stale && neighbor.stale.is_none() {
             // The primary, of an older version, knows until when; its decision comes as a fact.
-            neighbor.stale_until = Some(Duration::MAX);
+            neighbor.stale = Some(Stale { until: Duration::MAX, cause: StaleCause::NeighborRestarts });
         }
         let generation = slice.stale.then(|| neighbor.generation.wrapping_sub(1));
         let parameters = neighbor.snapshot_parameters();
@@ -239,9 +241,7 @@ impl Speaker {
                 if let Some(family) = named(&name) {
                     self.begin_sweep(id, family);
                 }
-                if let Some(neighbor) = self.get_mut(id) {
-                    neighbor.stale_until = None;
-                }
+                self.nothing_waits(id);
             }
             Some(bgp_event::Event::RefreshDone(name)) => {
                 if let (Some(family), Some(neighbor)) = (named(&name), self.get_mut(id)) {
@@ -255,7 +255,13 @@ impl Speaker {
             }
             Some(bgp_event::Event::StaleUntilMonoNs(until)) => {
                 if let Some(neighbor) = self.get_mut(id) {
-                    neighbor.stale_until = Some(Duration::from_nanos(until));
+                    let until = Duration::from_nanos(until);
+                    neighbor.stale = Some(Stale { until, cause: StaleCause::NeighborRestarts });
+                }
+            }
+            Some(bgp_event::Event::WeRestarted(_)) => {
+                if let Some(stale) = self.get_mut(id).and_then(|neighbor| neighbor.stale.as_mut()) {
+                    stale.cause = StaleCause::WeRestart;
                 }
             }
             None => {} // of a newer version
@@ -268,10 +274,11 @@ impl Speaker {
     fn describe_waiting(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         for neighbor in self.neighbors.iter().flatten() {
-            let Some(until) = neighbor.stale_until else { continue };
-            let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
+            let Some(stale) = neighbor.stale else { continue };
+            let until = u64::try_from(stale.until.as_nanos()).unwrap_or(u64::MAX);
             let router_id = bgp_event::Event::RouterId(neighbor.router_id.into());
-            for told in [router_id, bgp_event::Event::StaleUntilMonoNs(until)] {
+            let ours = (stale.cause == StaleCause::WeRestart).then_some(bgp_event::Event::WeRestarted(true));
+            for told in [router_id, bgp_event::Event::StaleUntilMonoNs(until)].into_iter().chain(ours) {
                 facts.push(event(neighbor.address, &BgpEvent { event: Some(told) }));
             }
         }
@@ -408,28 +415,8 @@ impl Switchover<Rib> for Speaker {
         self.departed.clear();
     }
 
-    fn readiness(&self) -> Vec<SessionReadiness> {
-        self.neighbors
-            .iter()
-            .flatten()
-            .map(|neighbor| {
-                let up = neighbor.up.as_ref();
-                let coming_up = matches!(neighbor.session.state(), State::OpenSent | State::OpenConfirm);
-                let reason = match up {
-                    Some(_) => String::new(),
-                    None => format!("not established: {}", self.why_not_established(neighbor)),
-                };
-                SessionReadiness {
-                    protocol: PROTOCOL.into(),
-                    neighbor: neighbor.address.to_string(),
-                    mode: if up.is_some() { SwitchoverMode::Nsr } else { SwitchoverMode::Lost }.into(),
-                    // A session that is not up has nothing to lose; one that is just coming up is worth waiting for.
-                    ready: up.is_some() || !coming_up || self.following,
-                    reason,
-                    tolerated_silence_ms: up.map_or(0, |up| u32::from(up.negotiated.hold_time_s) * 1000),
-                }
-            })
-            .collect()
+    fn readiness(&self, now: Duration) -> Vec<SessionReadiness> {
+        self.neighbors.iter().flatten().map(|neighbor| self.session_readiness(neighbor, now)).collect()
     }
 
     fn describe_sessions(&mut self, _now: Duration) -> Vec<Fact> {
@@ -464,9 +451,14 @@ impl Switchover<Rib> for Speaker {
                 {
                     neighbor.counters.flaps += 1;
                     down.reason.clone_into(&mut neighbor.last_error);
-                    let kept = if down.routes_kept_stale { up.restartable() } else { [false; 2] };
                     let at = Duration::from_nanos(down.mono_ns);
-                    neighbor.stale_until = down.routes_kept_stale.then(|| at + up.restart_time());
+                    let kept = if down.we_restart {
+                        neighbor.wait_for_return(true, at);
+                        up.negotiated.local_graceful_restart
+                    } else {
+                        neighbor.went_away(down.routes_kept_stale, up.restart_time(), at);
+                        if down.routes_kept_stale { up.restartable() } else { [false; 2] }
+                    };
                     self.take_down(id, kept, rib);
                 }
                 Ok(())
@@ -501,12 +493,11 @@ impl Switchover<Rib> for Speaker {
         for id in self.neighbor_ids() {
             self.assign_group(id, rib);
             let Some(neighbor) = self.get_mut(id) else { continue };
-            if neighbor.stale_until == Some(Duration::MAX) {
-                let wait = u64::from(neighbor.config.stale_routes_time_s);
-                neighbor.stale_until = Some(now + Duration::from_secs(wait));
+            if let Some(stale) = neighbor.stale.as_mut().filter(|stale| stale.until == Duration::MAX) {
+                stale.until = now + Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s));
             }
-            match &neighbor.up {
-                Some(up) => {
+            match (&neighbor.up, neighbor.interrupted.take()) {
+                (Some(up), None) => {
                     let counters = neighbor.session_counters();
                     let adopted = neighbor.session.adopt_established_wire(
                         &up.local_open,
@@ -521,14 +512,9 @@ impl Switchover<Rib> for Speaker {
                         up.side = ConnectionSide::Opened;
                     }
                 }
-                None => {
-                    // What an earlier term of this engine left in it is over.
-                    let config = neighbor.session.config().clone();
-                    neighbor.session = Session::new(config, seed ^ u64::from(id.0) << 32);
-                    if !neighbor.config.disable {
-                        neighbor.session.start(now);
-                    }
-                }
+                (Some(_), Some(reason)) => self.begin_restart(id, reason, rib, now),
+                // What an earlier term of this engine left in it is over.
+                (None, _) => self.begin_session(id, seed ^ (u64::from(id.0) + 1) << 32, now),
             }
             self.collect(id, rib, now);
         }

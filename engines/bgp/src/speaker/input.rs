@@ -1,5 +1,4 @@
 use std::net::IpAddr;
-use std::time::Duration;
 
 use holdfast_policy::{Changes, Disposition, NextHopAction, Protocol};
 use holdfast_rib::{BgpRoute, Family, NexthopSetId, NexthopSpec, PrefixId, Protocol as RibProtocol, Rib};
@@ -16,17 +15,11 @@ use super::table::{Best, NeighborId, Path, Refusal};
 
 impl Speaker {
     /// One UPDATE of an established session (RFC 4271 §9, errors by RFC 7606).
-    pub(super) fn update(
-        &mut self,
-        id: NeighborId,
-        body: &[u8],
-        rib: &mut Rib,
-        now: Duration,
-    ) -> Result<(), NotificationMessage> {
+    pub(super) fn update(&mut self, id: NeighborId, body: &[u8], rib: &mut Rib) -> Result<(), NotificationMessage> {
         let Some(up) = self.get(id).and_then(|neighbor| neighbor.up.as_ref()) else { return Ok(()) };
         let update = Update::parse(body, &up.negotiated)?;
         if let Some(family) = update.end_of_rib() {
-            self.end_of_rib(id, family, now);
+            self.end_of_rib(id, family);
             return Ok(());
         }
         self.apply_update(id, &update, None, rib);

@@ -27,3 +27,7 @@ pub const BACKGROUND_BATCH: u32 = 2048;
 /// Bytes of output made ahead of what the kernel has taken, per neighbour. A neighbour that reads slowly gets
 /// no more until it has read; what changes meanwhile is only marked, so memory stays bounded.
 pub const OUTPUT_AHEAD_LEN: usize = 64 * 1024;
+
+/// How long a session that is just coming up is worth waiting for before a switchover: an OPEN and a KEEPALIVE take round trips,
+/// not seconds. A neighbour that connects and says nothing must not hold up a run.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);

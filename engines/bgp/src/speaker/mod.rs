@@ -18,6 +18,7 @@
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
 //!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
 //!   the difference between what a neighbour should have and what it has is known exactly (and normally empty).
+//! - `restart`: graceful restart, the neighbour's and our own; which road each session would take through a switchover.
 //! - `settings`: configuration, by difference. `views`: for operators.
 
 mod action;
@@ -31,6 +32,7 @@ mod input;
 pub mod limits;
 mod neighbor;
 mod output;
+mod restart;
 mod settings;
 mod table;
 mod views;
@@ -49,7 +51,7 @@ use holdfast_rib::{NexthopSetId, Rib};
 use crate::session::{ConnectionSide, Output, Verdict};
 use crate::wire::{self, MessageType, NotificationMessage};
 
-pub use action::{Action, ConnectSpec};
+pub use action::{Action, ConnectSpec, Kept};
 pub use neighbor::Counters;
 pub use settings::SettingsError;
 pub use table::NeighborId;
@@ -250,7 +252,7 @@ impl Speaker {
             Received::Update => {
                 neighbor.counters.updates_in += 1;
                 neighbor.note_growth(now);
-                self.update(id, body, rib, now)?;
+                self.update(id, body, rib)?;
             }
             Received::RouteRefresh { family } => self.refresh_requested(id, family),
             Received::Handled => {}
@@ -265,6 +267,7 @@ impl Speaker {
         }
         for id in self.neighbor_ids() {
             self.expire_stale(id, now);
+            self.note_restart(id, now);
             self.collect(id, rib, now);
         }
     }
@@ -277,7 +280,7 @@ impl Speaker {
         self.neighbors
             .iter()
             .flatten()
-            .flat_map(|neighbor| [neighbor.session.next_deadline(), neighbor.stale_until])
+            .flat_map(|neighbor| [neighbor.session.next_deadline(), neighbor.stale.map(|stale| stale.until)])
             .flatten()
             .min()
     }
@@ -314,7 +317,7 @@ impl Speaker {
                 Output::Established { side } => self.actions.push_back(Action::Established { neighbor: id, side }),
                 Output::Down { reason } => {
                     let kept = self.session_down(id, &reason.text, reason.graceful, rib, now);
-                    self.actions.push_back(Action::Down { neighbor: id, reason: reason.text, routes_kept_stale: kept });
+                    self.actions.push_back(Action::Down { neighbor: id, reason: reason.text, kept });
                 }
             }
         }
@@ -382,38 +385,30 @@ impl Speaker {
         }
         let router_id = up.negotiated.peer_router_id;
         let renamed = std::mem::replace(&mut neighbor.router_id, router_id) != router_id;
-        let comes_back = up.negotiated.peer_graceful_restart.as_ref().map(|restart| restart.families.clone());
-        let stale = neighbor.stale_until.is_some();
-        neighbor.up = Some(up);
-        if stale {
-            neighbor.stale_until = Some(now + Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s)));
+        let stale = neighbor.stale;
+        neighbor.up = Some(up.clone());
+        if let Some(stale) = stale {
             if renamed {
                 // What waits was chosen, or not, under the old name.
                 self.import_anew(id);
             }
-            // RFC 4724 §4.2: stale routes of a family for which the neighbour did not keep its forwarding state go at once.
-            let families = comes_back.unwrap_or_default();
-            for family in holdfast_rib::Family::ALL {
-                if !families.contains(&(family, true)) {
-                    self.begin_sweep(id, family);
-                }
-            }
+            self.came_back(id, stale, &up, now);
         }
         self.assign_group(id, rib);
     }
 
     /// A session has ended: what was sent is forgotten, what was received is kept as stale or goes. Returns which.
-    fn session_down(&mut self, id: NeighborId, reason: &str, graceful: bool, rib: &mut Rib, now: Duration) -> bool {
-        let Some(neighbor) = self.get_mut(id) else { return false };
+    fn session_down(&mut self, id: NeighborId, reason: &str, graceful: bool, rib: &mut Rib, now: Duration) -> Kept {
+        let Some(neighbor) = self.get_mut(id) else { return Kept::Nothing };
         reason.clone_into(&mut neighbor.last_error);
-        let Some(up) = neighbor.up.take() else { return false };
+        let Some(up) = neighbor.up.take() else { return Kept::Nothing };
         neighbor.counters.flaps += 1;
         let helps = graceful && neighbor.config.graceful_restart_helper;
         let kept = if helps { up.restartable() } else { [false; 2] };
         let any_kept = kept.contains(&true);
-        neighbor.stale_until = any_kept.then(|| now + up.restart_time());
+        neighbor.went_away(any_kept, up.restart_time(), now);
         self.take_down(id, kept, rib);
-        any_kept
+        if any_kept { Kept::WhileItRestarts } else { Kept::Nothing }
     }
 
     /// `kept`: families whose routes stay as stale. What was stale before goes in any case (RFC 4724 §4.2, consecutive restarts).

@@ -12,6 +12,7 @@ use super::attributes::{AttributeId, Remembered};
 use super::dirty::DirtyPrefixes;
 use super::group::GroupId;
 use super::limits;
+use super::restart::{Restart, Stale};
 use super::table::NeighborId;
 
 /// A walk over the table that takes out what a neighbour said in earlier sessions.
@@ -127,8 +128,14 @@ pub struct Neighbor {
     pub router_id: Ipv4Addr,
     /// Names the present session among this neighbour's paths.
     pub generation: u8,
-    /// Paths of the last session are kept as stale (RFC 4724 §4.2), at the latest until then.
-    pub stale_until: Option<Duration>,
+    /// Paths of the last session are kept as stale (RFC 4724 §4).
+    pub stale: Option<Stale>,
+    /// Our own last restart towards this neighbour, since this engine leads.
+    pub restart: Option<Restart>,
+    /// The established session's descriptor lies where a successor finds it.
+    pub deposited: bool,
+    /// The session cannot be carried over: why it is to begin anew when this engine begins to lead.
+    pub interrupted: Option<String>,
     /// Import policy.
     pub import: Chain,
     /// Export policy.
@@ -164,7 +171,7 @@ impl Neighbor {
     /// Whether a path of this session's number is stale: its session is over, and it may come back.
     pub fn is_stale(&self, family: Family, generation: u8) -> bool {
         let swept = self.families[family.index()].sweep.is_some_and(|sweep| !sweep.keeps_last);
-        self.stale_until.is_some() && !swept && generation == self.generation.wrapping_sub(1)
+        self.stale.is_some() && !swept && generation == self.generation.wrapping_sub(1)
     }
 
     /// The session's parameters as the snapshot's messages are written: always with 4-octet AS numbers.

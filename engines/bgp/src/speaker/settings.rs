@@ -126,7 +126,10 @@ impl Speaker {
             up: None,
             router_id: Ipv4Addr::BROADCAST,
             generation: 0,
-            stale_until: None,
+            stale: None,
+            restart: None,
+            deposited: false,
+            interrupted: None,
             import,
             export,
             group: GroupId(u16::MAX),
@@ -163,8 +166,9 @@ impl Speaker {
         rib: &mut Rib,
         now: Duration,
     ) {
-        let session_config = self.session_config(&config);
+        let mut session_config = self.session_config(&config);
         let Some(neighbor) = self.get_mut(id) else { return };
+        session_config.restarting = neighbor.is_restarting();
         let before = std::mem::replace(&mut neighbor.config, config);
         neighbor.scope = rib.interface_index(&neighbor.config.interface);
         let config = &neighbor.config;

@@ -49,7 +49,7 @@ impl Speaker {
     fn family_counters(&self, neighbor: &Neighbor, family: Family) -> FamilyCounters {
         let state = &neighbor.families[family.index()];
         let table = &self.tables[family.index()];
-        let kept = neighbor.stale_until.is_some();
+        let kept = neighbor.stale.is_some();
         let is_stale =
             |prefix| table.find(prefix, neighbor.id).is_some_and(|path| path.generation != neighbor.generation);
         let stale =
@@ -92,8 +92,9 @@ impl Speaker {
             last_read_ms: ago(neighbor.last_read),
             last_written_ms: ago(neighbor.last_written),
             treat_as_withdraw: neighbor.counters.treat_as_withdraw,
-            switchover_mode: if up.is_some() { "nonstop-routing" } else { "none" }.into(),
+            switchover_mode: neighbor.road().name().into(),
             established_unix_ms: up.map_or(0, |up| up.established_unix_ms),
+            graceful_restart: self.restart_view(neighbor, now),
             ..BgpNeighborDetail::default()
         })
     }

@@ -7,6 +7,7 @@ mod export;
 mod follower;
 mod groups;
 mod import;
+mod own_restart;
 mod peer;
 mod restart;
 mod selection;

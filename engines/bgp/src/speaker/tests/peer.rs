@@ -37,6 +37,8 @@ pub struct Peer {
     pub idle_withdrawals: u64,
     pub notifications: Vec<NotificationMessage>,
     pub sessions: u32,
+    /// The router's last OPEN.
+    pub heard_open: Option<OpenMessage>,
 }
 
 impl Peer {
@@ -66,6 +68,7 @@ impl Peer {
             idle_withdrawals: 0,
             notifications: Vec::new(),
             sessions: 0,
+            heard_open: None,
         }
     }
 
@@ -122,6 +125,7 @@ impl Peer {
                 MessageType::Open => {
                     let remote = OpenMessage::decode(body).expect("an OPEN");
                     self.negotiated = Some(Negotiated::from_opens(&self.open, &remote));
+                    self.heard_open = Some(remote);
                     self.keepalive();
                 }
                 MessageType::Update => self.update(body),

@@ -72,6 +72,11 @@ impl World {
     /// The planned handover: the primary stands still, the follower takes over what was on its way and goes on; the
     /// other follows it.
     pub fn hand_over(&mut self, context: &str) {
+        self.hand_over_without(&[], context);
+    }
+
+    /// The same; the sessions of some neighbours cannot go over.
+    pub fn hand_over_without(&mut self, interrupted: &[usize], context: &str) {
         while self.cursor.is_some() {
             self.turn(3);
         }
@@ -91,7 +96,13 @@ impl World {
             let found = self.engines[self.primary].speaker.find_neighbor(self.peers[connection.peer].address);
             connection.neighbor = found.unwrap();
         }
+        self.connections.retain(|connection| !interrupted.contains(&connection.peer));
         let Engine { speaker, rib } = &mut self.engines[self.primary];
+        for peer in interrupted {
+            self.peers[*peer].disconnected();
+            let id = speaker.find_neighbor(self.peers[*peer].address).unwrap();
+            speaker.interrupt(id, "it cannot go over");
+        }
         speaker.activate(rib, now);
         self.act();
     }

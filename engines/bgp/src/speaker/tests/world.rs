@@ -11,7 +11,7 @@ use holdfast_rib::{Family, NexthopSpec, Rib, StaticRouteSpec};
 
 use super::peer::Peer;
 use crate::session::ConnectionSide;
-use crate::speaker::{Action, ConnectionEnds, NeighborId, Speaker};
+use crate::speaker::{Action, ConnectionEnds, Kept, NeighborId, Speaker};
 use crate::wire::frame;
 
 pub const LOCAL_AS: u32 = 65000;
@@ -71,6 +71,8 @@ pub struct World {
     pub follows: bool,
     /// Prefixes per slice of a snapshot.
     pub slice: usize,
+    /// Changes that forwarding was given by whoever led.
+    pub fib_changes: u64,
     /// Reasons of sessions that ended, and whether routes were kept.
     pub downs: Vec<(IpAddr, String, bool)>,
 }
@@ -86,6 +88,7 @@ pub fn neighbor_config(peer: &Peer) -> BgpNeighborConfig {
         hold_time_s: 90,
         families: vec![AddressFamily::Ipv4Unicast.into(), AddressFamily::Ipv6Unicast.into()],
         graceful_restart_helper: true,
+        nonstop_routing: true,
         restart_time_s: 120,
         stale_routes_time_s: 300,
         ..BgpNeighborConfig::default()
@@ -128,6 +131,7 @@ impl World {
             follows: false,
             slice: 7,
             downs: Vec::new(),
+            fib_changes: 0,
         };
         world.interface(|rib| {
             rib.interface_update(1, "eth0", true);
@@ -281,7 +285,11 @@ impl World {
             speaker.background(rib);
             busy = true;
         }
-        busy | !rib.take_fib_changes(1024).is_empty()
+        let changes = rib.take_fib_changes(1024).len();
+        if index == self.primary {
+            self.fib_changes += changes as u64;
+        }
+        busy | (changes > 0)
     }
 
     fn read(&mut self) -> bool {
@@ -364,11 +372,11 @@ impl World {
                     }
                 }
                 Action::Established { neighbor, side } => self.established(neighbor, side),
-                Action::Down { neighbor, reason, routes_kept_stale } => {
+                Action::Down { neighbor, reason, kept } => {
                     let speaker = &self.primary().speaker;
                     let address = speaker.neighbor_address(neighbor).expect("who went down has a name");
-                    let fact = speaker.session_down_fact(neighbor, &reason, routes_kept_stale, self.now);
-                    self.downs.push((address, reason, routes_kept_stale));
+                    let fact = speaker.session_down_fact(neighbor, &reason, kept, self.now);
+                    self.downs.push((address, reason, kept != Kept::Nothing));
                     self.replicate(fact.expect("a fact"));
                 }
                 Action::Replicate(fact) => self.replicate(*fact),
@@ -422,10 +430,12 @@ impl World {
         let ends = ConnectionEnds { local: SocketAddr::new(local, 40000), remote };
         let Engine { speaker, rib } = &mut self.engines[self.primary];
         speaker.established(neighbor, side, ends, 1, now, rib);
+        speaker.set_deposited(neighbor, true);
         let fact = speaker.session_up_fact(neighbor, false);
         if let Some(mut fact) = fact {
             if let Some(Kind::Up(up)) = &mut fact.kind {
                 (up.consumed, up.sent) = (consumed, sent);
+                up.descriptor = "in the vault".into();
             }
             self.replicate(fact);
         }
