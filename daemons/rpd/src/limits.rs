@@ -39,3 +39,6 @@ pub const PAGE_ROUTES: usize = 512;
 pub const CLOSE_DISCARD_LEN: usize = 4 * 1024 * 1024;
 /// A neighbour that had not taken everything at the switch, and takes nothing for this long after it, is one that does not read.
 pub const SILENCE_MIN: Duration = Duration::from_secs(5);
+/// How long the checks after a switch wait for sessions that restart gracefully: a full table comes in within seconds. Below the
+/// run's own deadline for its checks (45 s), so that the report names who is missing.
+pub const RESTART_VERIFY_MAX: Duration = Duration::from_secs(40);

@@ -22,6 +22,15 @@ struct Session {
     ledger: FollowerLedger,
     /// Set by [`Adopted::make_ready`]: the descriptor is here and its counters agree.
     ready: Option<(OwnedFd, Remainder)>,
+    /// Set by [`Adopted::interrupt`].
+    interrupted: Option<Interrupted>,
+}
+
+/// A session that begins anew.
+struct Interrupted {
+    /// Its connection, where it could be had.
+    fd: Option<OwnedFd>,
+    reason: String,
 }
 
 /// A session to go on with.
@@ -66,14 +75,14 @@ impl Adopted {
     /// A session is up.
     pub fn up(&mut self, neighbor: &str, up: &v1::SessionUp) {
         let ledger = FollowerLedger::from_fact(up);
-        let session = Session { descriptor: up.descriptor.clone(), own: None, ledger, ready: None };
+        let session = Session { descriptor: up.descriptor.clone(), own: None, ledger, ready: None, interrupted: None };
         self.sessions.insert(neighbor.to_owned(), session);
     }
 
     /// A session of our own stands still.
     pub fn keep(&mut self, neighbor: String, descriptor: String, connection: Connection) {
         let ledger = FollowerLedger::from_own(&connection.ledger);
-        let session = Session { descriptor, own: Some(connection.fd), ledger, ready: None };
+        let session = Session { descriptor, own: Some(connection.fd), ledger, ready: None, interrupted: None };
         self.sessions.insert(neighbor, session);
     }
 
@@ -130,6 +139,22 @@ impl Adopted {
         };
         session.ready = Some((fd, remainder));
         Ok(position)
+    }
+
+    /// The session does not go over. Its connection stays as it is until [`Adopted::take_interrupted`].
+    pub fn interrupt(&mut self, neighbor: &str, fd: Option<OwnedFd>, reason: &str) {
+        if let Some(session) = self.sessions.get_mut(neighbor) {
+            session.interrupted = Some(Interrupted { fd, reason: reason.to_owned() });
+        }
+    }
+
+    /// Whose sessions begin anew, with their connections and the reasons.
+    pub fn take_interrupted(&mut self) -> Vec<(String, Option<OwnedFd>, String)> {
+        let taken = self.sessions.iter_mut().filter_map(|(neighbor, session)| {
+            let Interrupted { fd, reason } = session.interrupted.take()?;
+            Some((neighbor.clone(), fd, reason))
+        });
+        taken.collect()
     }
 
     /// All that are ready, to go on with. The rest is forgotten.

@@ -97,7 +97,7 @@ impl Core {
                 |sender| sender.unread(),
             ),
             tables,
-            sessions: self.protocols.readiness(),
+            sessions: self.protocols.readiness(now()),
             snapshot_done: self.sender.as_ref().is_some_and(|sender| sender.is_snapshot_done())
                 || self.follower.as_ref().is_some_and(|follower| follower.is_snapshot_done()),
         }
@@ -121,7 +121,7 @@ impl Core {
             if let Some(connection) = self.connections.iter().find(|c| c.neighbor == *id && c.established) {
                 detail.bytes_in = connection.ledger.consumed();
                 detail.bytes_out = connection.ledger.written();
-                detail.in_vault = self.vault.is_some();
+                detail.in_vault = self.protocols.bgp.is_deposited(*id);
             }
         }
         Ok(v1::BgpNeighbors { neighbors })

@@ -19,6 +19,7 @@ use holdfast_replication::compare_tables;
 
 use super::adopted::Resumed;
 use super::connections::Connection;
+use super::roads::Roads;
 use super::{Core, now};
 use crate::limits::{BACKGROUND_FINISH_MAX, FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN};
 
@@ -169,12 +170,12 @@ impl Core {
         }
         let epoch_before = self.epoch;
         self.epoch = request.epoch;
-        match self.take_descriptors() {
-            Ok(sessions) => {
+        match self.take_descriptors(request.peer_lost) {
+            Ok(Roads { positions: sessions, restarts }) => {
                 self.adopted.set_thawed(self.role == Role::Frozen);
                 self.role = Role::Activated;
                 let sessions_adopted = sessions.len() as u32;
-                Ok(v1::ActivateReply { ok: true, reason: String::new(), tables, sessions, sessions_adopted })
+                Ok(v1::ActivateReply { ok: true, reason: String::new(), tables, sessions, sessions_adopted, restarts })
             }
             Err(reason) => {
                 self.epoch = epoch_before;
@@ -203,24 +204,6 @@ impl Core {
         }
     }
 
-    fn take_descriptors(&mut self) -> Result<Vec<v1::SessionPosition>, String> {
-        let mut positions = Vec::new();
-        for neighbor in self.adopted.neighbors() {
-            let fd = match self.adopted.own_descriptor(&neighbor)? {
-                Some(fd) => fd,
-                None => {
-                    let name = self.adopted.descriptor_name(&neighbor)?;
-                    let withdrawn = self.vault()?.withdraw(&name);
-                    withdrawn
-                        .map_err(|error| format!("neighbor {neighbor}: its session is not in the vault: {error}"))?
-                        .0
-                }
-            };
-            positions.push(self.adopted.make_ready(&neighbor, fd)?);
-        }
-        Ok(positions)
-    }
-
     /// Activated -> primary: the commit point.
     pub(super) fn commit(&mut self, request: &v1::CommitRequest) -> Result<v1::CommitReply, String> {
         if self.role != Role::Activated || request.epoch != self.epoch {
@@ -237,8 +220,9 @@ impl Core {
         }
         self.role = Role::Primary;
         self.turn_stream();
-        self.verification = Verification::default();
         let now = now();
+        self.verification = Verification { since: now, ..Verification::default() };
+        self.interrupt_sessions();
         for (neighbor, session) in self.adopted.take() {
             self.resume(&neighbor, session);
         }
@@ -325,7 +309,8 @@ impl Core {
             .collect();
         let answered = heard as usize + excused.len() == expected.len();
         self.verification.expected = expected;
-        let reason = match lost.as_slice() {
+        let restarts = self.restart_progress(waited);
+        let mut reason = match lost.as_slice() {
             [] if heard < total && !excused.is_empty() => format!(
                 "{heard} of {total} neighbors have acknowledged since the switch; not expected of {}",
                 excused.join(", ")
@@ -334,10 +319,21 @@ impl Core {
             [] => String::new(),
             lost => format!("the sessions of {} went down after the switch", lost.join(", ")),
         };
+        for (what, neighbors) in
+            [("restarting gracefully", &restarts.waiting), ("graceful restart has failed", &restarts.failed)]
+        {
+            if !neighbors.is_empty() {
+                let separator = if reason.is_empty() { "" } else { "; " };
+                reason = format!("{reason}{separator}{what}: {}", neighbors.join(", "));
+            }
+        }
         v1::VerifyReply {
             done: !lost.is_empty()
-                || (answered && !self.protocols.bgp.has_background() && self.fib.is_settled(&self.rib)),
-            ok: lost.is_empty(),
+                || (answered
+                    && restarts.waiting.is_empty()
+                    && !self.protocols.bgp.has_background()
+                    && self.fib.is_settled(&self.rib)),
+            ok: lost.is_empty() && restarts.failed.is_empty(),
             reason,
             sessions_expected: total,
             sessions_up: up,
@@ -349,7 +345,7 @@ impl Core {
     /// Ready by the protocols' own word?
     pub(super) fn prepare(&mut self) -> v1::PrepareReply {
         self.protocols.notify(true);
-        let sessions = self.protocols.readiness();
+        let sessions = self.protocols.readiness(now());
         let unready = sessions.iter().find(|session| !session.ready);
         let following = match self.role {
             Role::Primary => self.sender.as_ref().is_some_and(|sender| sender.is_snapshot_done()),

@@ -16,6 +16,7 @@ mod handoff;
 mod listeners;
 mod protocols;
 mod replication;
+mod roads;
 mod routes;
 mod sessions;
 
@@ -231,9 +232,7 @@ impl Core {
                 Action::Close { neighbor, side } => self.close(neighbor, side),
                 Action::Send { neighbor, side, message } => self.enqueue(neighbor, side, &message),
                 Action::Established { neighbor, side } => self.established(neighbor, side, now),
-                Action::Down { neighbor, reason, routes_kept_stale } => {
-                    self.session_down(neighbor, &reason, routes_kept_stale, now);
-                }
+                Action::Down { neighbor, reason, kept } => self.session_down(neighbor, &reason, kept, now),
                 Action::Replicate(fact) => self.replicate(*fact),
             }
         }

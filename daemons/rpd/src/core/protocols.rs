@@ -43,8 +43,8 @@ impl Protocols {
     }
 
     /// How each session of each protocol would live through a switchover now.
-    pub fn readiness(&self) -> Vec<SessionReadiness> {
-        self.registered().into_iter().flat_map(|protocol| protocol.readiness()).collect()
+    pub fn readiness(&self, now: Duration) -> Vec<SessionReadiness> {
+        self.registered().into_iter().flat_map(|protocol| protocol.readiness(now)).collect()
     }
 
     /// Every session of every protocol, as facts.
@@ -104,7 +104,7 @@ impl Switchover<Rib> for LocalRoutes {
 
     fn stand_still(&mut self) {}
 
-    fn readiness(&self) -> Vec<SessionReadiness> {
+    fn readiness(&self, _now: Duration) -> Vec<SessionReadiness> {
         let ready = SessionReadiness {
             protocol: self.protocol.name().to_ascii_lowercase(),
             mode: SwitchoverMode::Nsr.into(),

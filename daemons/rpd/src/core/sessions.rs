@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
-use holdfast_bgp::speaker::{ConnectSpec, ConnectionEnds, NeighborId};
+use holdfast_bgp::speaker::{ConnectSpec, ConnectionEnds, Kept, NeighborId};
 use holdfast_bgp::wire;
 use holdfast_ipc::unix_ms;
 use holdfast_kernel::tcp;
@@ -270,30 +270,36 @@ impl Core {
         tracing::info!("BGP neighbor {} is established", remote.ip().to_canonical());
     }
 
+    /// Gives the vault a duplicate of the session's descriptor. Where that fails, the session cannot go over to a successor.
     fn deposit(&mut self, token: Token, neighbor: NeighborId) {
         let Some(address) = self.protocols.bgp.neighbor_address(neighbor) else { return };
         let name = vault_name(address);
-        if let Err(error) = self.vault() {
+        let reached = self.vault().map(drop);
+        let deposited = reached.and_then(|()| match (&mut self.vault, self.connections.get_mut(token)) {
+            (Some(vault), Some(connection)) => {
+                vault.deposit(&name, SESSION_KIND, &[], connection.socket()).map_err(|error| error.to_string())
+            }
+            _ => Err("its connection has ended".into()),
+        });
+        if let Err(error) = &deposited {
             tracing::error!("{name} cannot be deposited, its session cannot outlive this process: {error}");
-            return;
         }
-        let (Some(vault), Some(connection)) = (&mut self.vault, self.connections.get_mut(token)) else { return };
-        if let Err(error) = vault.deposit(&name, SESSION_KIND, &[], connection.socket()) {
-            tracing::error!("{name} cannot be deposited, its session cannot outlive this process: {error}");
-        }
+        self.protocols.bgp.set_deposited(neighbor, deposited.is_ok());
     }
 
     /// The fact that a session is up, with where its byte streams stand.
     fn session_up(&mut self, neighbor: NeighborId, token: Token) -> Option<holdfast_proto::v1::Fact> {
         let mut fact = self.protocols.bgp.session_up_fact(neighbor, false)?;
-        self.place(&mut fact, token);
+        self.place(&mut fact, neighbor, token);
         Some(fact)
     }
 
     /// Completes a session's fact by what only its connection knows: where the byte streams stand now.
-    fn place(&mut self, fact: &mut holdfast_proto::v1::Fact, token: Token) {
+    fn place(&mut self, fact: &mut holdfast_proto::v1::Fact, neighbor: NeighborId, token: Token) {
         let (Some(Kind::Up(up)), Some(connection)) = (&mut fact.kind, self.connections.get_mut(token)) else { return };
-        up.descriptor = format!("{VAULT_PREFIX}{}", fact.neighbor);
+        if self.protocols.bgp.is_deposited(neighbor) {
+            up.descriptor = format!("{VAULT_PREFIX}{}", fact.neighbor);
+        }
         connection.ledger.describe(up);
     }
 
@@ -303,17 +309,18 @@ impl Core {
         for fact in &mut facts {
             let address = fact.neighbor.parse().ok();
             let neighbor = address.and_then(|address| self.protocols.bgp.find_neighbor(address));
-            if let Some(token) = neighbor.and_then(|neighbor| self.connections.find_established(neighbor)) {
-                self.place(fact, token);
+            let Some(neighbor) = neighbor else { continue };
+            if let Some(token) = self.connections.find_established(neighbor) {
+                self.place(fact, neighbor, token);
             }
         }
         facts
     }
 
-    pub(super) fn session_down(&mut self, neighbor: NeighborId, reason: &str, routes_kept_stale: bool, now: Duration) {
+    pub(super) fn session_down(&mut self, neighbor: NeighborId, reason: &str, kept: Kept, now: Duration) {
         let Some(address) = self.protocols.bgp.neighbor_address(neighbor) else { return };
         tracing::info!("BGP neighbor {address} is down: {reason}");
-        if let Some(fact) = self.protocols.bgp.session_down_fact(neighbor, reason, routes_kept_stale, now) {
+        if let Some(fact) = self.protocols.bgp.session_down_fact(neighbor, reason, kept, now) {
             self.replicate(fact);
         }
         if let Ok(vault) = self.vault() {

@@ -188,6 +188,11 @@ impl Speaker {
         }
     }
 
+    /// Whether it does.
+    pub fn is_deposited(&self, id: NeighborId) -> bool {
+        self.get(id).is_some_and(|neighbor| neighbor.deposited)
+    }
+
     /// The session's connection does not go over: it begins anew with `activate`, gracefully where both sides can.
     pub fn interrupt(&mut self, id: NeighborId, reason: &str) {
         if let Some(neighbor) = self.get_mut(id) {

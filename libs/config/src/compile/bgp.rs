@@ -94,6 +94,8 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         interface: String::new(),
         authentication_key: String::new(),
         disable: false,
+        nonstop_routing: options.is_some_and(|options| options.has("nonstop-routing"))
+            && levels.nearest("no-nonstop-routing").is_none(),
     }
 }
 
