@@ -217,11 +217,12 @@ impl Chassis {
     }
 
     /// The report, the journal, and what the next run builds on.
-    fn end_run(&mut self, end: End) {
+    fn end_run(&mut self, mut end: End) {
         let Some(mut run) = self.run.take() else { return };
         self.master = run.slot(end.primary);
         self.raise_epoch(end.epoch);
         let report = evidence::report(&mut run, &end);
+        end.verdict.clone_from(&report.verdict);
         let record = {
             let mut record = run.log.lock();
             record.run.ended = true;

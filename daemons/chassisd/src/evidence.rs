@@ -7,6 +7,7 @@ use holdfast_proto::v1;
 
 use crate::calls::{Link, answer};
 use crate::limits::EVIDENCE_CALL_DEADLINE;
+use crate::restarts;
 use crate::run::CurrentRun;
 
 /// Sessions, interfaces and the FIB at one moment; `None` where the daemon did not answer.
@@ -60,12 +61,7 @@ pub fn judge(run: &CurrentRun, side: Side, after: &Baseline) -> (Vec<String>, Ve
     missing.extend(before.missing.iter().map(|what| format!("before the run: {what}")));
     let mut losses = Vec::new();
     for session in sessions(run, side, after, None) {
-        if session.state_before == "Established" && !session.unbroken {
-            losses.push(format!(
-                "{} session with {} was interrupted ({} before, {} now)",
-                session.protocol, session.neighbor, session.state_before, session.state_after
-            ));
-        }
+        losses.extend(restarts::loss(&session));
         if let (Some(facts), Some(kernel)) = (&session.facts, &session.kernel)
             && facts != kernel
         {
@@ -78,7 +74,7 @@ pub fn judge(run: &CurrentRun, side: Side, after: &Baseline) -> (Vec<String>, Ve
                 kernel.bytes_written
             ));
         }
-        let nonstop = session.state_before == "Established" && session.mode() == v1::SwitchoverMode::Nsr;
+        let nonstop = session.taken() == v1::SwitchoverMode::Nsr && session.mode() == v1::SwitchoverMode::Nsr;
         if side == Side::New && nonstop && (session.facts.is_none() || session.kernel.is_none()) {
             missing.push(format!("position of the session with {} at the handoff", session.neighbor));
         }
@@ -137,7 +133,7 @@ pub fn sessions(run: &CurrentRun, side: Side, after: &Baseline, gap_ms: Option<f
             let established_after_unix_ms = later.map_or(0, |session| session.established_unix_ms);
             let facts = run.frozen[rpd].as_ref().filter(|_| switched).map(|reply| &reply.sessions);
             let kernel = run.activated[rpd].as_ref().filter(|_| switched).map(|reply| &reply.sessions);
-            v1::SessionReport {
+            let mut report = v1::SessionReport {
                 protocol: "bgp".into(),
                 neighbor: neighbor.into(),
                 state_before: state_before.into(),
@@ -149,7 +145,10 @@ pub fn sessions(run: &CurrentRun, side: Side, after: &Baseline, gap_ms: Option<f
                 kernel: position(kernel, neighbor),
                 longest_silence_ms: gap_ms.map_or(0, |gap| gap.ceil() as u64),
                 mode: mode(neighbor),
-            }
+                ..v1::SessionReport::default()
+            };
+            restarts::describe(&mut report, later.and_then(|session| session.graceful_restart.as_ref()));
+            report
         })
         .collect()
 }
@@ -178,6 +177,12 @@ fn interface_counters(before: &[v1::Interface], after: &[v1::Interface]) -> Vec<
             })
         })
         .collect()
+}
+
+/// The machine's verdict, with what a person may wonder about.
+fn verdict(end: &End, sessions: &[v1::SessionReport]) -> String {
+    let remark = if end.success { restarts::remark(sessions) } else { String::new() };
+    format!("{}{remark}", end.verdict)
 }
 
 /// The report of a run that has ended.
@@ -209,7 +214,7 @@ pub fn report(run: &mut CurrentRun, end: &End) -> v1::RunReport {
     let record = run.log.lock();
     v1::RunReport {
         run_id: end.run_id,
-        verdict: end.verdict.clone(),
+        verdict: verdict(end, &session_reports),
         success: end.success,
         reason: end.reason.clone(),
         started_unix_ms,

@@ -35,6 +35,7 @@ mod journal;
 mod left_over;
 mod limits;
 mod perform;
+mod restarts;
 mod run;
 mod runtime;
 mod service;

@@ -11,6 +11,7 @@ use crate::calls::{Link, answer};
 use crate::chassis::{Chassis, Learned, News, Slot, Waiter};
 use crate::evidence;
 use crate::limits;
+use crate::restarts;
 use crate::runtime::Running;
 
 /// A prompt answer, or `None`: it comes as news.
@@ -351,6 +352,9 @@ impl Chassis {
                 let finished = state == State::ShuttingDownOld;
                 let side = if finished { Side::New } else { Side::Old };
                 let (losses, missing) = evidence::judge(run, side, &after);
+                for session in evidence::sessions(run, side, &after, None).iter().filter(|s| !s.note.is_empty()) {
+                    run.say(false, format!("{} session with {}: {}", session.protocol, session.neighbor, session.note));
+                }
                 run.evidence = Some((side, after));
                 Answer::Evidence { losses, missing }
             }
@@ -379,7 +383,10 @@ impl Chassis {
                     record.run.readiness.push(session);
                 }
                 let wait = Duration::from_millis(reply.wait_ms.into());
-                Answer::Readiness { ready: reply.ready, reason: reply.reason, wait }
+                match restarts::refusal(&record.run.readiness).filter(|_| !run.request.force && !run.request.dry_run) {
+                    Some(reason) => Answer::Readiness { ready: false, reason, wait: Duration::ZERO },
+                    None => Answer::Readiness { ready: reply.ready, reason: reply.reason, wait },
+                }
             }
             Learned::Frozen(daemon, reply) => {
                 let mono_ns = reply.frozen_mono_ns;

@@ -122,18 +122,16 @@ fn of_configuration(config: &RouterConfig, pfe: Check) -> CheckReadinessReply {
     );
     let (title, observed) = match (routing.nonstop_routing, routing.graceful_restart) {
         (true, _) => ("NSR enabled", "nonstop-routing is configured"),
-        (false, true) => {
-            ("GR enabled", "only graceful-restart is configured; this version switches over by nonstop routing only")
-        }
+        (false, true) => ("GR enabled", "graceful-restart is configured: sessions restart, forwarding is kept"),
         (false, false) => ("NSR enabled", "neither nonstop-routing nor graceful-restart is configured"),
     };
     add(
-        routing.nonstop_routing,
+        routing.nonstop_routing || routing.graceful_restart,
         observed.into(),
         "set routing-options nonstop-routing",
         "nsr-enabled",
         title,
-        "routing-options nonstop-routing",
+        "routing-options nonstop-routing or graceful-restart",
     );
     let drop_all = if system.drop_all_tcp { "configured" } else { "not configured" };
     add(
@@ -215,9 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn graceful_restart_alone_is_not_a_road_yet() {
+    fn graceful_restart_alone_is_a_road() {
         let reply = of("chassis redundancy graceful-switchover; routing-options { graceful-restart; }", Ok(()));
-        assert_eq!(failing(&reply)[0], ("GR enabled", "set routing-options nonstop-routing"));
+        assert!(reply.checks.iter().any(|check| check.title == "GR enabled" && check.passed), "{:?}", reply.checks);
         assert!(reply.graceful_restart && !reply.nonstop_routing);
+        let reply = of("chassis redundancy graceful-switchover; routing-options graceful-restart disable;", Ok(()));
+        assert_eq!(failing(&reply)[0], ("NSR enabled", "set routing-options nonstop-routing"));
     }
 }

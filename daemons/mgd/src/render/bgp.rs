@@ -164,6 +164,7 @@ pub fn mode(mode: SwitchoverMode) -> &'static str {
         SwitchoverMode::Nsr => "NSR",
         SwitchoverMode::Gr => "GR",
         SwitchoverMode::Lost => "lost",
+        SwitchoverMode::Down => "down",
         SwitchoverMode::Unspecified => "-",
     }
 }

@@ -83,7 +83,8 @@ fn sessions(sessions: &[SessionReport]) -> String {
             short(session.longest_silence_ms),
         ]);
     }
-    table.print()
+    let noted = sessions.iter().filter(|session| !session.note.is_empty());
+    noted.fold(table.print(), |out, session| format!("{out}  {}: {}\n", session.neighbor, session.note))
 }
 
 fn bytes(sessions: &[SessionReport]) -> String {
