@@ -124,12 +124,19 @@ impl daemon_server::Daemon for Fake {
     }
     async fn activate(&self, request: Request<ActivateRequest>) -> Answer<ActivateReply> {
         self.hang_if("hang-activate").await;
+        if self.has("refuse-return") {
+            return ok(ActivateReply { reason: "the fake does not return".into(), ..Default::default() });
+        }
         self.change(request.get_ref().epoch, &[Role::Backup, Role::Frozen], Role::Activated)?;
         ok(ActivateReply { ok: true, sessions: Self::positions(), sessions_adopted: 1, ..Default::default() })
     }
     async fn commit(&self, request: Request<CommitRequest>) -> Answer<CommitReply> {
         self.change(request.into_inner().epoch, &[Role::Activated], Role::Primary)?;
         ok(CommitReply { live_mono_ns: mono_ns() })
+    }
+    async fn follow(&self, request: Request<FollowRequest>) -> Answer<FollowReply> {
+        self.change(request.get_ref().epoch, &[Role::Frozen, Role::Backup], Role::Backup)?;
+        ok(FollowReply {})
     }
     async fn verify(&self, _: Request<VerifyRequest>) -> Answer<VerifyReply> {
         self.hang_if("hang-verify").await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_ipc::{RunDir, unix_ms};
-use holdfast_issu::{Answer, Daemon, Issu, Request, RequestId};
+use holdfast_issu::{Answer, Daemon, Issu, Request, RequestId, Side};
 use holdfast_proto::v1;
 use holdfast_vault::Vault;
 use tokio::sync::{mpsc, oneshot};
@@ -94,14 +94,14 @@ pub enum News {
 pub enum Learned {
     /// Before the run.
     Baseline(Baseline),
-    /// After it.
-    Evidence(Baseline),
+    /// After it, of the side that is primary then.
+    Evidence((Side, Baseline)),
     /// A daemon's Synchronization.
-    Synchronization(Daemon, v1::SynchronizationReply),
+    Synchronization(Side, Daemon, v1::SynchronizationReply),
     /// A daemon's readiness.
     Prepared(v1::PrepareReply),
-    /// Where an old daemon stands.
-    Frozen(Daemon, v1::FreezeReply),
+    /// Where a daemon stands.
+    Frozen(Side, Daemon, v1::FreezeReply),
     /// What a new daemon found.
     Activated(Daemon, v1::ActivateReply),
     /// Checks after the switch.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_ipc::{mono_ns, other_slot, unix_ms};
-use holdfast_issu::{AbortOutcome, Action, Daemon, End, Event, Outcome, Side, Start};
+use holdfast_issu::limits::CONFIRM_MAX;
+use holdfast_issu::{AbortOutcome, Action, ConfirmOutcome, Daemon, End, Event, Outcome, Side, Start};
 use holdfast_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -24,7 +25,15 @@ pub enum Command {
     /// Begin a run.
     Start(v1::StartRunRequest, Reply<u64>),
     /// Take it back.
-    Abort(u64, Reply<String>),
+    Abort(u64, String, Reply<String>),
+    /// Begin one later.
+    Schedule(v1::ScheduleRunRequest, Reply<v1::ScheduledRun>),
+    /// What is scheduled?
+    Scheduled(oneshot::Sender<v1::ScheduledRun>),
+    /// Take the schedule back.
+    ClearSchedule(String, Reply<v1::ScheduledRun>),
+    /// Keep it: the old engine may go.
+    Confirm(u64, String, Reply<String>),
     /// A run's log; 0: the current or last.
     Run(u64, Reply<Arc<RunLog>>),
     /// The last records, newest first.
@@ -50,6 +59,16 @@ pub fn now() -> Duration {
     Duration::from_nanos(mono_ns())
 }
 
+/// How long a confirmation is waited for; `None`: not at all.
+pub fn confirm_time(confirm_s: u32) -> Result<Option<Duration>, String> {
+    let time = Duration::from_secs(confirm_s.into());
+    if time > CONFIRM_MAX {
+        let (asked, most) = (time.as_secs() / 60, CONFIRM_MAX.as_secs() / 60);
+        return Err(format!("confirm {asked}: a confirmation is waited for at most {most} minutes"));
+    }
+    Ok((confirm_s > 0).then_some(time))
+}
+
 impl Chassis {
     /// Runs until the router is to be stopped.
     pub async fn control(
@@ -60,8 +79,10 @@ impl Chassis {
     ) -> StopRequest {
         let mut watch_at = Instant::now() + limits::WATCH_INTERVAL;
         loop {
+            self.start_scheduled();
             self.drive();
             let left = self.machine.next_deadline().map(|deadline| deadline.saturating_sub(now()));
+            let left = left.into_iter().chain(self.schedule_due_in()).min();
             let deadline = Instant::now() + left.unwrap_or(Duration::from_secs(3600));
             tokio::select! {
                 biased;
@@ -101,9 +122,11 @@ impl Chassis {
                         run.say(stamped, line);
                     }
                 }
+                Action::Alarm(text) => self.alarm(text),
                 Action::Enter(state) => {
                     if let Some(run) = self.run.as_mut() {
                         run.enter(state);
+                        run.confirm_until(self.machine.confirm_until().map(|until| until.saturating_sub(now())));
                     }
                 }
                 Action::End(end) => self.end_run(end),
@@ -129,7 +152,11 @@ impl Chassis {
     fn commanded(&mut self, command: Command) -> Option<StopRequest> {
         match command {
             Command::Start(request, reply) => drop(reply.send(self.start_run(request))),
-            Command::Abort(run_id, reply) => drop(reply.send(self.abort_run(run_id))),
+            Command::Abort(run_id, by, reply) => drop(reply.send(self.abort_run(run_id, &by))),
+            Command::Confirm(run_id, by, reply) => drop(reply.send(self.confirm_run(run_id, &by))),
+            Command::Schedule(request, reply) => drop(reply.send(self.schedule_run(request))),
+            Command::Scheduled(reply) => drop(reply.send(self.scheduled())),
+            Command::ClearSchedule(by, reply) => drop(reply.send(self.clear_schedule(&by))),
             Command::Run(run_id, reply) => drop(reply.send(self.find_run(run_id))),
             Command::Runs(limit, reply) => drop(reply.send(Ok(self.list_runs(limit)))),
             Command::View(reply) => drop(reply.send(self.view())),
@@ -139,13 +166,14 @@ impl Chassis {
         None
     }
 
-    fn start_run(&mut self, request: v1::StartRunRequest) -> Result<u64, String> {
+    pub fn start_run(&mut self, request: v1::StartRunRequest) -> Result<u64, String> {
         if let Some(missing) = Daemon::ALL.into_iter().find(|daemon| self.process(self.master, *daemon).is_none()) {
             return Err(format!(
                 "{}/{missing} does not run, it is being restarted; try again when 'show chassis routing-engine' shows it running",
                 self.master
             ));
         }
+        let confirm = confirm_time(request.confirm_s)?;
         let run_id = self.store.persistent.next_run_id.max(1);
         let (from, to) = (self.master, other_slot(self.master));
         let start = Start {
@@ -155,9 +183,13 @@ impl Chassis {
             epoch: self.epoch,
             force: request.force,
             dry_run: request.dry_run,
+            confirm,
         };
         self.machine.start(start, now()).map_err(|refusal| refusal.to_string())?;
         let run = CurrentRun::new(run_id, from, to, self.epoch, request);
+        if !run.request.message.is_empty() {
+            run.say(false, format!("Message : {}", run.request.message));
+        }
         self.last_run = Some(run.log.clone());
         self.run = Some(run);
         self.store.persistent.next_run_id = run_id + 1;
@@ -167,16 +199,43 @@ impl Chassis {
         Ok(run_id)
     }
 
-    fn abort_run(&mut self, run_id: u64) -> Result<String, String> {
-        if run_id != 0 && self.machine.run_id() != Some(run_id) {
-            return Err(format!("run {run_id} is not in progress"));
+    fn in_progress(&self, run_id: u64) -> Result<(), String> {
+        match self.machine.run_id() {
+            None => Err("no in-service run is in progress".into()),
+            Some(current) if run_id != 0 && run_id != current => Err(format!("run {run_id} is not in progress")),
+            Some(_) => Ok(()),
         }
-        match self.machine.abort("the operator", now()) {
+    }
+
+    fn confirm_run(&mut self, run_id: u64, by: &str) -> Result<String, String> {
+        self.in_progress(run_id)?;
+        let state = self.machine.state();
+        match self.machine.confirm(by) {
+            ConfirmOutcome::NoRun => Err("no in-service run is in progress".into()),
+            ConfirmOutcome::Confirmed => Ok("confirmed: the old routing engine is shut down".into()),
+            ConfirmOutcome::NotExpected => {
+                Err(format!("the run ({state}) was not asked to wait for a confirmation; it ends by itself"))
+            }
+            ConfirmOutcome::TooEarly => {
+                Err(format!("the run is {state}; it can be confirmed once it is soaking, after its checks have passed"))
+            }
+            ConfirmOutcome::TooLate => Err(format!("the run is {state}: there is nothing to confirm any more")),
+        }
+    }
+
+    fn abort_run(&mut self, run_id: u64, by: &str) -> Result<String, String> {
+        self.in_progress(run_id)?;
+        match self.machine.abort(by, now()) {
             AbortOutcome::NoRun => Err("no in-service run is in progress".into()),
             AbortOutcome::Aborting => Ok("the run is being taken back; nothing had been switched".into()),
             AbortOutcome::RollingBack => Ok("the old routing engine is being thawed and goes on".into()),
+            AbortOutcome::GivingBack => Ok("the new routing engine gives the roles back to the old one".into()),
+            AbortOutcome::NoWayBack => Err(format!(
+                "the way back is closed: {}; 'request system reboot in-service confirm' ends the run",
+                self.machine.way_closed().unwrap_or("the old routing engine is gone")
+            )),
             AbortOutcome::TooLate => {
-                Err("the commit point has been passed: the new routing engine is primary and the run goes through"
+                Err("the run has finished: the new routing engine is primary and the old one has been told to end"
                     .into())
             }
         }
@@ -248,7 +307,7 @@ impl Chassis {
         }
         run.log.say(event); // after the report is there to be asked for
         self.journal.prune();
-        if !end.success && end.outcome != Outcome::Refused {
+        if !end.success && (end.outcome != Outcome::Refused || run.scheduled) {
             self.alarm(format!("run {} ended: {} ({})", end.run_id, end.verdict, end.reason));
         }
         if end.outcome != Outcome::Refused {

@@ -203,7 +203,7 @@ pub fn report(run: &mut CurrentRun, end: &End) -> v1::RunReport {
     } else if end.outcome != Outcome::Refused && run.baseline.is_some() {
         missing_evidence.push("sessions and counters after the run".into());
     }
-    if end.outcome == Outcome::Finished && end.gap_ns.is_none() {
+    if matches!(end.outcome, Outcome::Finished | Outcome::Kept) && end.gap_ns.is_none() {
         missing_evidence.push("control-plane gap".into());
     }
     let verified = run.verified[Daemon::Pfed.index()].clone().unwrap_or_default();
@@ -221,6 +221,7 @@ pub fn report(run: &mut CurrentRun, end: &End) -> v1::RunReport {
         duration_ms,
         phases,
         control_plane_gap_ms: gap_ms.unwrap_or_default(),
+        control_plane_gap_back_ms: end.gap_back_ns.map_or(0.0, |gap| gap as f64 / 1e6),
         from_slot: run.from.into(),
         to_slot: run.to.into(),
         epoch_before: record.epoch_before,

@@ -108,8 +108,8 @@ fn point(request: &Request) -> Option<String> {
         Request::Record { state: State::Switching, committed: true } => Some("committed".into()),
         Request::Record { state, .. } => Some(state.name().into()),
         Request::Spawn { daemons } => of("spawn", *daemons.first()?),
-        Request::Freeze { daemon } => of("freeze", *daemon),
-        Request::Fence => Some("fence".into()),
+        Request::Freeze { side: Side::Old, daemon } => of("freeze", *daemon),
+        Request::Fence { side: Side::Old } => Some("fence".into()),
         Request::Activate { side: Side::New, daemon: Daemon::Rpd, .. } => Some("activate".into()),
         Request::Activate { side: Side::New, daemon, .. } => of("activate", *daemon),
         Request::Commit { side: Side::New, daemon, .. } => of("commit", *daemon),
@@ -175,10 +175,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hold");
         let aid = Aid::File(file.clone());
-        let freeze = Request::Freeze { daemon: RPD };
+        let freeze = Request::Freeze { side: Side::Old, daemon: RPD };
         assert!(aid.hold(&freeze).is_none(), "no file, no hold");
         fs::write(&file, "freeze-rpd:60000\n").unwrap();
-        assert!(aid.hold(&Request::Fence).is_none() && file.exists(), "another point");
+        assert!(aid.hold(&Request::Fence { side: Side::Old }).is_none() && file.exists(), "another point");
         let hold = aid.hold(&freeze).expect("held");
         assert!(!file.exists() && reached(&file).exists());
         assert!(aid.hold(&freeze).is_none(), "once");

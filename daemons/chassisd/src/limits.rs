@@ -50,3 +50,7 @@ pub const LOG_TAIL_LINES: usize = 8;
 pub const LOG_TAIL_BYTES: u64 = 16 * 1024;
 /// Epochs set aside on disk before a switch: a crash of chassisd in the middle cannot make a used one valid again.
 pub const EPOCHS_RESERVED: u64 = 16;
+/// A scheduled run that comes this late, because chassisd was just being started, is still the one that was meant.
+pub const SCHEDULE_LATE_MAX: Duration = Duration::from_secs(60);
+/// Further ahead nobody knows what the router will look like.
+pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(365 * 86_400);

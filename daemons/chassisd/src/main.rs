@@ -17,7 +17,7 @@
 //!
 //! **The parts.** `boot`, `left_over`, `starter`: from nothing to ready. `control`, `perform`, `watchdog`: the loop. `run`,
 //! `journal`, `evidence`: what was said, kept and proven. `runtime`: how processes are run. `store`: what is on
-//! disk. `service`, `views`: the operator's side. `shutdown`: the end. `fault_injection`: a test aid.
+//! disk. `schedule`: a run that is to begin later. `service`, `views`: the operator's side. `shutdown`: the end. `fault_injection`: a test aid.
 //!
 //! **What it must never do.** Parse anything that comes from a network; wait without a deadline; let two routing engines
 //! be primary; call a run a success without evidence; do anything slow between freezing the old rpd and committing the
@@ -38,6 +38,7 @@ mod perform;
 mod restarts;
 mod run;
 mod runtime;
+mod schedule;
 mod service;
 mod shutdown;
 mod starter;

@@ -27,8 +27,8 @@ impl Chassis {
                 self.raise_epoch(epoch);
                 Some(Ok(Answer::Done))
             }
-            Request::Fence => Some(self.fence(true)),
-            Request::Unfence => Some(self.fence(false)),
+            Request::Fence { side } => Some(self.fence(side, true)),
+            Request::Unfence { side } => Some(self.fence(side, false)),
             Request::Flip { side } => {
                 let slot = self.slot(side);
                 self.master = slot;
@@ -36,7 +36,7 @@ impl Chassis {
             }
             Request::PreChecks => self.pre_checks(id, within),
             Request::CollectBaseline => self.collect(id, Side::Old, Learned::Baseline),
-            Request::CollectEvidence { side } => self.collect(id, side, Learned::Evidence),
+            Request::CollectEvidence { side } => self.collect(id, side, move |after| Learned::Evidence((side, after))),
             Request::Spawn { daemons } => self.spawn_backup(id, daemons, within),
             Request::Respawn { side, daemon, epoch } => {
                 let (slot, waiter) = (self.slot(side), Waiter::Engine(id));
@@ -45,12 +45,18 @@ impl Chassis {
             }
             Request::Retire => self.retire(id),
             Request::Kill { side, daemon } => self.kill(id, side, daemon, within),
-            Request::Synchronization { daemon } => self.ask_synchronization(id, daemon, within),
+            Request::Synchronization { side, daemon } => self.ask_synchronization(id, side, daemon, within),
             Request::Prepare { daemon } => self.ask_readiness(id, daemon, within),
             Request::Cancel { daemon } => self.call(id, Side::Old, daemon, within, |link| async move {
                 answer(within, link.daemon().cancel(v1::CancelRequest {})).await.map(|_| Answer::Done)
             }),
-            Request::Freeze { daemon } => self.ask_freeze(id, daemon, within),
+            Request::Freeze { side, daemon } => self.ask_freeze(id, side, daemon, within),
+            Request::Follow { side, daemon, epoch } => self.call(id, side, daemon, within, move |link| async move {
+                answer(within, link.daemon().follow(v1::FollowRequest { epoch })).await.map(|_| Answer::Done)
+            }),
+            Request::Watch { side, daemon } => self.call(id, side, daemon, within, move |link| async move {
+                link.status(within).await.map(|_| Answer::Done)
+            }),
             Request::Activate { side, daemon, epoch, peer_lost } => {
                 self.ask_activation(id, side, daemon, epoch, peer_lost, within)
             }
@@ -87,8 +93,8 @@ impl Chassis {
         Ok(Answer::Done)
     }
 
-    fn fence(&mut self, stop: bool) -> Result<Answer, String> {
-        let slot = self.slot(Side::Old);
+    fn fence(&mut self, side: Side, stop: bool) -> Result<Answer, String> {
+        let slot = self.slot(side);
         for ((of, _), process) in &mut self.processes {
             if *of == slot && process.running.exit().is_none() {
                 process.running.signal(if stop { libc::SIGSTOP } else { libc::SIGCONT });
@@ -148,7 +154,12 @@ impl Chassis {
         })
     }
 
-    fn collect(&self, id: RequestId, side: Side, learned: fn(evidence::Baseline) -> Learned) -> Prompt {
+    fn collect(
+        &self,
+        id: RequestId,
+        side: Side,
+        learned: impl FnOnce(evidence::Baseline) -> Learned + Send + 'static,
+    ) -> Prompt {
         let (rpd, pfed, news) = (self.link(side, Daemon::Rpd), self.link(side, Daemon::Pfed), self.news.clone());
         tokio::spawn(async move {
             let collected = evidence::collect(rpd, pfed).await;
@@ -188,8 +199,12 @@ impl Chassis {
         });
     }
 
-    /// Starts the successor as primary and tells the waiter when it is ready.
+    /// Starts the successor as primary and tells the waiter when it is ready. One that nobody waits for any more, because the
+    /// run has taken another way meanwhile, must not come up as a second primary.
     pub fn start_replacement(&mut self, slot: Slot, daemon: Daemon, epoch: u64, waiter: Waiter) {
+        if matches!(&waiter, Waiter::Engine(id) if !self.machine.waits_for(*id)) {
+            return;
+        }
         if daemon == Daemon::Rpd {
             self.close_sessions();
         }
@@ -263,10 +278,10 @@ impl Chassis {
         None
     }
 
-    fn ask_synchronization(&self, id: RequestId, daemon: Daemon, within: Duration) -> Prompt {
-        let slot = self.slot(Side::New);
+    fn ask_synchronization(&self, id: RequestId, side: Side, daemon: Daemon, within: Duration) -> Prompt {
+        let slot = self.slot(side);
         let was_ready = self.process(slot, daemon).is_some_and(|process| process.ready);
-        self.learn(id, Side::New, daemon, move |link| async move {
+        self.learn(id, side, daemon, move |link| async move {
             if !was_ready {
                 let status = link.status(within).await?;
                 if !status.error.is_empty() {
@@ -275,12 +290,15 @@ impl Chassis {
                 if !status.ready {
                     let detail = format!("{} is starting: {}", status.name, status.detail);
                     let reply = v1::SynchronizationReply { detail, ..Default::default() };
-                    return Ok(Learned::Synchronization(daemon, reply));
+                    return Ok(Learned::Synchronization(side, daemon, reply));
                 }
             }
             let mut client = link.daemon();
             let reply = answer(within, client.synchronization(v1::SynchronizationRequest {})).await?;
-            Ok(Learned::Synchronization(daemon, reply))
+            if reply.lost && side == Side::Old {
+                return Err(reply.detail);
+            }
+            Ok(Learned::Synchronization(side, daemon, reply))
         })
     }
 
@@ -293,11 +311,14 @@ impl Chassis {
         })
     }
 
-    fn ask_freeze(&self, id: RequestId, daemon: Daemon, within: Duration) -> Prompt {
+    fn ask_freeze(&mut self, id: RequestId, side: Side, daemon: Daemon, within: Duration) -> Prompt {
         let epoch = self.epoch;
-        self.learn(id, Side::Old, daemon, move |link| async move {
+        if let Some(run) = self.run.as_mut() {
+            run.handed_over[daemon.index()] = None; // an earlier word of whoever froze then
+        }
+        self.learn(id, side, daemon, move |link| async move {
             let reply = answer(within, link.daemon().freeze(v1::FreezeRequest { epoch })).await?;
-            Ok(Learned::Frozen(daemon, reply))
+            Ok(Learned::Frozen(side, daemon, reply))
         })
     }
 
@@ -310,10 +331,10 @@ impl Chassis {
         peer_lost: bool,
         within: Duration,
     ) -> Prompt {
-        // Only a successor compares. When the old engine died, where it once stood is not where its stream ends; and
-        // an engine that is thawed must not fail because something moved around it while it stood still.
-        let compares = side == Side::New && !peer_lost;
-        let expected = self.run.as_ref().filter(|_| compares).map(|run| run.expected(daemon));
+        // Only a successor compares, with what the other side said when it froze. When that has died, where it once stood
+        // is not where its stream ends; and an engine that is thawed must not fail because something moved around it
+        // while it stood still.
+        let expected = self.run.as_ref().filter(|_| !peer_lost).map(|run| run.expected(side.other(), daemon));
         let (expected_tables, expected_sessions) = expected.unwrap_or_default();
         let request = v1::ActivateRequest { epoch, peer_lost, expected_tables, expected_sessions };
         self.learn(id, side, daemon, move |link| async move {
@@ -349,8 +370,7 @@ impl Chassis {
                 Answer::Done
             }
             Learned::Evidence(after) => {
-                let finished = state == State::ShuttingDownOld;
-                let side = if finished { Side::New } else { Side::Old };
+                let (side, after) = after;
                 let (losses, missing) = evidence::judge(run, side, &after);
                 for session in evidence::sessions(run, side, &after, None).iter().filter(|s| !s.note.is_empty()) {
                     run.say(false, format!("{} session with {}: {}", session.protocol, session.neighbor, session.note));
@@ -358,7 +378,7 @@ impl Chassis {
                 run.evidence = Some((side, after));
                 Answer::Evidence { losses, missing }
             }
-            Learned::Synchronization(daemon, reply) => {
+            Learned::Synchronization(side, daemon, reply) => {
                 let progress = progress_marker(&reply);
                 let answer = Answer::Synchronization {
                     synchronized: reply.synchronized,
@@ -368,7 +388,7 @@ impl Chassis {
                 };
                 run.synchronization[daemon.index()] = reply.tables;
                 run.log.lock().run.tables = run.synchronization.iter().flatten().cloned().collect();
-                let place = (run.to, daemon);
+                let place = (run.slot(side), daemon);
                 if let Some(process) = self.processes.get_mut(&place) {
                     process.ready |= reply.synchronized;
                 }
@@ -388,9 +408,12 @@ impl Chassis {
                     None => Answer::Readiness { ready: reply.ready, reason: reply.reason, wait },
                 }
             }
-            Learned::Frozen(daemon, reply) => {
+            Learned::Frozen(side, daemon, reply) => {
                 let mono_ns = reply.frozen_mono_ns;
-                run.frozen[daemon.index()] = Some(reply);
+                run.handed_over[daemon.index()] = Some((side, reply.clone()));
+                if side == Side::Old {
+                    run.frozen[daemon.index()] = Some(reply);
+                }
                 Answer::Frozen { mono_ns }
             }
             Learned::Activated(daemon, reply) => {

@@ -1,6 +1,7 @@
 //! The run under way as chassisd sees it: what was said, what was learned, where the report grows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_ipc::{mono_ns, unix_ms};
 use holdfast_issu::{Daemon, Side, State};
@@ -20,12 +21,16 @@ pub struct CurrentRun {
     pub to: Slot,
     /// As asked for.
     pub request: v1::StartRunRequest,
+    /// It began by itself: nobody may be watching.
+    pub scheduled: bool,
     /// Before.
     pub baseline: Option<Baseline>,
     /// After, and on which side.
     pub evidence: Option<(Side, Baseline)>,
     /// From the old daemons.
     pub frozen: [Option<v1::FreezeReply>; 3],
+    /// What the side that froze last said then, for its successor to compare.
+    pub handed_over: [Option<(Side, v1::FreezeReply)>; 3],
     /// From the new daemons.
     pub activated: [Option<v1::ActivateReply>; 3],
     /// From the daemons that are primary at the end.
@@ -53,9 +58,11 @@ impl CurrentRun {
             from,
             to,
             request,
+            scheduled: false,
             baseline: None,
             evidence: None,
             frozen: Default::default(),
+            handed_over: Default::default(),
             activated: Default::default(),
             verified: Default::default(),
             synchronization: Default::default(),
@@ -88,6 +95,12 @@ impl CurrentRun {
         record.run.phases.push(v1::PhaseTime { name, started_unix_ms, duration_ms: 0 });
     }
 
+    /// Until when the confirmation has to come; `None`: it is not waited for (any more).
+    pub fn confirm_until(&self, left: Option<Duration>) {
+        let until = left.map_or(0, |left| unix_ms() + left.as_millis() as u64);
+        self.log.lock().run.confirm_until_unix_ms = until;
+    }
+
     /// A line for the operator.
     pub fn say(&self, stamped: bool, line: String) {
         let (run_id, state) = {
@@ -112,11 +125,12 @@ impl CurrentRun {
         (mono_ns() - self.started_mono_ns) / 1_000_000
     }
 
-    /// The digests and positions an old daemon gave when it froze, for its successor to compare.
-    pub fn expected(&self, daemon: Daemon) -> (Vec<v1::TableDigest>, Vec<v1::SessionPosition>) {
-        match &self.frozen[daemon.index()] {
-            Some(reply) => (reply.tables.clone(), reply.sessions.clone()),
-            None => (Vec::new(), Vec::new()),
+    /// The digests and positions that a daemon of `side` gave when it froze, for its successor to compare; empty when it was
+    /// not the last to freeze.
+    pub fn expected(&self, side: Side, daemon: Daemon) -> (Vec<v1::TableDigest>, Vec<v1::SessionPosition>) {
+        match &self.handed_over[daemon.index()] {
+            Some((by, reply)) if *by == side => (reply.tables.clone(), reply.sessions.clone()),
+            _ => (Vec::new(), Vec::new()),
         }
     }
 }

@@ -19,6 +19,11 @@ pub struct ChassisService {
 
 type Answer<T> = Result<Response<T>, Status>;
 
+/// A name for messages.
+fn who(requested_by: String) -> String {
+    if requested_by.is_empty() { "the operator".into() } else { requested_by }
+}
+
 impl ChassisService {
     /// Sends its commands there.
     pub fn new(commands: mpsc::Sender<Command>) -> Self {
@@ -82,8 +87,33 @@ impl Chassis for ChassisService {
     }
 
     async fn abort_run(&self, request: Request<v1::AbortRunRequest>) -> Answer<v1::AbortRunReply> {
-        let outcome = self.ask(|reply| Command::Abort(request.into_inner().run_id, reply)).await?;
+        let request = request.into_inner();
+        let by = who(request.requested_by);
+        let outcome = self.ask(|reply| Command::Abort(request.run_id, by, reply)).await?;
         Ok(Response::new(v1::AbortRunReply { outcome }))
+    }
+
+    async fn confirm_run(&self, request: Request<v1::ConfirmRunRequest>) -> Answer<v1::ConfirmRunReply> {
+        let request = request.into_inner();
+        let by = who(request.requested_by);
+        let outcome = self.ask(|reply| Command::Confirm(request.run_id, by, reply)).await?;
+        Ok(Response::new(v1::ConfirmRunReply { outcome }))
+    }
+
+    async fn schedule_run(&self, request: Request<v1::ScheduleRunRequest>) -> Answer<v1::ScheduledRun> {
+        let scheduled = self.ask(|reply| Command::Schedule(request.into_inner(), reply)).await?;
+        Ok(Response::new(scheduled))
+    }
+
+    async fn get_schedule(&self, _: Request<v1::GetScheduleRequest>) -> Answer<v1::ScheduledRun> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Scheduled(reply)).await?;
+        answer.await.map(Response::new).map_err(|_| Status::unavailable("the router is being stopped"))
+    }
+
+    async fn clear_schedule(&self, request: Request<v1::ClearScheduleRequest>) -> Answer<v1::ScheduledRun> {
+        let by = who(request.into_inner().requested_by);
+        self.ask(|reply| Command::ClearSchedule(by, reply)).await.map(Response::new)
     }
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Answer<v1::RunState> {

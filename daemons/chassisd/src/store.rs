@@ -9,6 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ChassisError;
+use crate::schedule::Schedule;
 
 /// A process as it is found again after a crash: the pid alone could be another's by then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct KnownProcess {
 }
 
 /// The contents of STATE/chassis.json.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Persistent {
     /// No epoch up to this one may be used again.
@@ -35,6 +36,8 @@ pub struct Persistent {
     pub last_run_ended_unix_ms: u64,
     /// The run-dir, when it was made by us and is to go with the router.
     pub made_run_dir: Option<PathBuf>,
+    /// A run that is to begin later.
+    pub schedule: Option<Schedule>,
     /// What runs now.
     pub processes: Vec<KnownProcess>,
 }

@@ -92,6 +92,61 @@ impl Router {
         reply.map(|reply| reply.into_inner().run_id).map_err(|status| status.message().into())
     }
 
+    fn start_with_confirm(&self, confirm_s: u32) -> u64 {
+        let mut client = self.client();
+        let request = StartRunRequest { confirm_s, requested_by: "test".into(), ..Default::default() };
+        self.runtime.block_on(async { client.start_run(request).await }).unwrap().into_inner().run_id
+    }
+
+    fn abort(&self) -> Result<String, String> {
+        let mut client = self.client();
+        let request = AbortRunRequest { requested_by: "test".into(), ..Default::default() };
+        let reply = self.runtime.block_on(async { client.abort_run(request).await });
+        reply.map(|reply| reply.into_inner().outcome).map_err(|status| status.message().into())
+    }
+
+    fn confirm(&self) -> Result<String, String> {
+        let mut client = self.client();
+        let request = ConfirmRunRequest { requested_by: "test".into(), ..Default::default() };
+        let reply = self.runtime.block_on(async { client.confirm_run(request).await });
+        reply.map(|reply| reply.into_inner().outcome).map_err(|status| status.message().into())
+    }
+
+    fn schedule(&self, at_unix_ms: u64, run: StartRunRequest) -> Result<ScheduledRun, String> {
+        let mut client = self.client();
+        let request = ScheduleRunRequest { at_unix_ms, run: Some(run) };
+        let reply = self.runtime.block_on(async { client.schedule_run(request).await });
+        reply.map(tonic::Response::into_inner).map_err(|status| status.message().into())
+    }
+
+    fn scheduled(&self) -> ScheduledRun {
+        let mut client = self.client();
+        self.runtime.block_on(async { client.get_schedule(GetScheduleRequest {}).await.unwrap().into_inner() })
+    }
+
+    fn clear_schedule(&self) -> Result<ScheduledRun, String> {
+        let mut client = self.client();
+        let reply = self.runtime.block_on(async { client.clear_schedule(ClearScheduleRequest::default()).await });
+        reply.map(tonic::Response::into_inner).map_err(|status| status.message().into())
+    }
+
+    fn run(&self, run_id: u64) -> RunState {
+        let mut client = self.client();
+        self.runtime.block_on(async { client.get_run(GetRunRequest { run_id }).await.unwrap().into_inner() })
+    }
+
+    fn wait_for_state(&self, state: &str) {
+        self.wait_for(state, || self.chassis().state == state);
+    }
+
+    fn assert_back_on_re0(&self, rpd: u32) {
+        let chassis = self.chassis();
+        assert_eq!((chassis.master_slot.as_str(), self.pid("re0", "rpd")), ("re0", rpd));
+        let at_work = |p: &ProcessState| p.slot != "re1" && p.state == "running" && p.role() == Role::Primary;
+        assert!(chassis.processes.iter().all(at_work), "{:#?}", chassis.processes);
+        assert_eq!(fs::read_link(self.path("run/mgd.sock")).unwrap(), Path::new("re0/mgd.sock"));
+    }
+
     /// Follows a run to its end.
     fn follow(&self, run_id: u64) -> (Vec<String>, RunEvent) {
         let mut client = self.client();
@@ -252,20 +307,125 @@ fn a_hang_or_refusal_before_the_switch_is_undone() {
 }
 
 #[test]
-fn a_failed_check_after_the_switch_is_told_and_a_hang_goes_back() {
-    let router = Router::start("re1/rpd:fail-verify");
-    let (_, end) = router.follow(router.start_run(false).unwrap());
-    assert_eq!((end.verdict.as_str(), router.chassis().master_slot.as_str()), ("failed, with losses", "re1"));
-    assert!(router.report(0).reason.contains("10.0.0.2 has not been heard"));
-    router.stop();
-    let router = Router::start("re1/rpd:hang-verify");
+fn a_failed_check_after_the_switch_gives_the_roles_back_and_a_hang_too() {
+    for (fault, reason) in [
+        ("re1/rpd:fail-verify", "10.0.0.2 has not been heard"),
+        ("re1/pfed:fail-verify", "re1/pfed failed its checks"),
+        ("re1/rpd:hang-verify", "re1/rpd: verification was not confirmed within 4 s"),
+    ] {
+        let router = Router::start(fault);
+        let rpd = router.pid("re0", "rpd");
+        let (lines, end) = router.follow(router.start_run(false).unwrap());
+        assert_eq!(end.verdict, "undone, nothing lost", "{fault}: {lines:#?}");
+        router.assert_back_on_re0(rpd);
+        let report = router.report(0);
+        assert!(report.reason.contains(reason), "{}", report.reason);
+        let gave_back = report.control_plane_gap_back_ms > 0.0;
+        assert_eq!(gave_back, !fault.contains("hang"), "a hung engine cannot say when it stopped");
+        let again = router.start_with_confirm(0);
+        assert_ne!(router.follow(again).1.verdict, "", "the next run begins");
+        router.stop();
+    }
+}
+
+#[test]
+fn when_the_old_engine_cannot_take_the_roles_back_the_new_one_goes_on() {
+    let router = Router::start("re1/mgd:fail-verify re0/rpd:refuse-return");
     let (lines, end) = router.follow(router.start_run(false).unwrap());
-    assert_eq!(
-        (end.verdict.as_str(), router.chassis().master_slot.as_str()),
-        ("undone, nothing lost", "re0"),
-        "{lines:#?}"
-    );
+    assert_eq!(end.verdict, "undo failed, with losses", "the check that failed counts: {lines:#?}");
+    assert!(router.report(0).reason.contains("the fake does not return"), "{}", router.report(0).reason);
+    let chassis = router.chassis();
+    assert_eq!((chassis.master_slot.as_str(), router.pid("re0", "rpd")), ("re1", 0));
+    assert!(chassis.processes.iter().all(|process| process.role() == Role::Primary));
+    assert_eq!(fs::read_link(router.path("run/mgd.sock")).unwrap(), Path::new("re1/mgd.sock"));
     router.stop();
+}
+
+#[test]
+fn a_run_soaks_until_it_is_confirmed() {
+    let router = Router::start("");
+    let run_id = router.start_with_confirm(600);
+    assert!(router.confirm().unwrap_err().contains("once it is soaking"));
+    router.wait_for_state("soaking");
+    router.wait_for("the old engine follows", || {
+        let chassis = router.chassis();
+        let backups = chassis.processes.iter().filter(|p| p.slot == "re0" && p.role() == Role::Backup);
+        backups.count() == 3
+    });
+    let run = router.run(run_id);
+    let left_ms = run.confirm_until_unix_ms.saturating_sub(holdfast_ipc::unix_ms());
+    assert!(left_ms > 300_000 && left_ms <= 600_000, "{left_ms}");
+    assert!(router.start_run(true).unwrap_err().contains("soaking"), "a second run");
+    // mgd and pfed of the new engine are restarted in place; nothing is given back for that.
+    let pfed = router.pid("re1", "pfed");
+    signal(pfed, "KILL");
+    router.wait_for("pfed is restarted", || ![0, pfed].contains(&router.pid("re1", "pfed")));
+    assert!(router.confirm().unwrap().contains("confirmed"));
+    let (lines, end) = router.follow(run_id);
+    assert_eq!((end.verdict.as_str(), end.success), ("nothing lost", true), "{lines:#?}");
+    assert!(lines.iter().any(|line| line == "confirmed by test"), "{lines:#?}");
+    assert_eq!((router.chassis().master_slot.as_str(), router.pid("re0", "rpd")), ("re1", 0));
+    router.stop();
+}
+
+#[test]
+fn without_a_confirmation_or_on_abort_or_death_the_roles_go_back() {
+    for how in ["late", "abort", "KILL", "STOP"] {
+        let router = Router::start("");
+        let rpd = router.pid("re0", "rpd");
+        let run_id = router.start_with_confirm(if how == "late" { 2 } else { 600 });
+        router.wait_for_state("soaking");
+        match how {
+            "late" => {}
+            "abort" => assert!(router.abort().unwrap().contains("gives the roles back")),
+            how => signal(router.pid("re1", "rpd"), how),
+        }
+        let (lines, end) = router.follow(run_id);
+        assert_eq!(end.verdict, "undone, nothing lost", "{how}: {lines:#?}");
+        router.assert_back_on_re0(rpd);
+        router.stop();
+    }
+}
+
+#[test]
+fn a_lost_follower_closes_the_way_back() {
+    let router = Router::start("");
+    let run_id = router.start_with_confirm(600);
+    router.wait_for_state("soaking");
+    signal(router.pid("re0", "rpd"), "KILL");
+    router.wait_for("an alarm", || router.chassis().alarms.iter().any(|alarm| alarm.contains("way back to re0")));
+    assert!(router.abort().unwrap_err().contains("the way back is closed"));
+    router.confirm().unwrap();
+    assert_eq!(router.follow(run_id).1.verdict, "nothing lost");
+    router.stop();
+}
+
+#[test]
+fn a_scheduled_run_begins_by_itself_and_outlives_chassisd() {
+    let mut router = Router::start("re0/mgd:no-gres");
+    let now = holdfast_ipc::unix_ms();
+    assert_eq!(router.scheduled().at_unix_ms, 0);
+    let run = StartRunRequest { message: "at night".into(), requested_by: "test".into(), ..Default::default() };
+    router.schedule(now + 3_600_000, run.clone()).unwrap();
+    let second = router.schedule(now + 1000, run.clone()).unwrap_err();
+    assert!(second.contains("requested by test is scheduled already, in 35") && second.contains("clear"), "{second}");
+    router.child.kill().unwrap();
+    router.child.wait().unwrap();
+    let directory = std::mem::replace(&mut router.directory, tempfile::tempdir().unwrap());
+    let next = Router::start_in(directory, "re0/mgd:no-gres", 0);
+    assert_eq!((next.scheduled().at_unix_ms, next.scheduled().run.unwrap()), (now + 3_600_000, run.clone()));
+    assert_eq!(next.clear_schedule().unwrap().at_unix_ms, now + 3_600_000);
+    assert!(next.clear_schedule().unwrap_err().contains("no reboot is scheduled"));
+    // One whose checks refuse has nobody to tell but an alarm.
+    next.schedule(holdfast_ipc::unix_ms() + 200, run).unwrap();
+    next.wait_for("the scheduled run's alarm", || {
+        next.chassis().alarms.iter().any(|alarm| alarm.contains("refused") && alarm.contains("GRES"))
+    });
+    assert_eq!(next.scheduled().at_unix_ms, 0, "it comes once");
+    let (lines, end) = next.follow(0);
+    assert_eq!((end.verdict.as_str(), lines[0].as_str()), ("refused, nothing changed", "Message : at night"));
+    assert_eq!(next.report(0).message, "at night");
+    next.stop();
 }
 
 #[test]

@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use holdfast_ipc::mono_ns;
 use holdfast_proto::v1::{
-    ActivateReply, ActivateRequest, CancelReply, CancelRequest, CommitReply, CommitRequest, DaemonStatus, FreezeReply,
-    FreezeRequest, PrepareReply, PrepareRequest, Role, StatusRequest, SynchronizationReply, SynchronizationRequest,
-    TableComparison, TerminateReply, TerminateRequest, VerifyReply, VerifyRequest, daemon_server::Daemon,
+    ActivateReply, ActivateRequest, CancelReply, CancelRequest, CommitReply, CommitRequest, DaemonStatus, FollowReply,
+    FollowRequest, FreezeReply, FreezeRequest, PrepareReply, PrepareRequest, Role, StatusRequest, SynchronizationReply,
+    SynchronizationRequest, TableComparison, TerminateReply, TerminateRequest, VerifyReply, VerifyRequest,
+    daemon_server::Daemon,
 };
 use tonic::{Request, Response, Status};
 
-use crate::state::{NAME, State};
+use crate::{
+    peer::{self, PeerView},
+    state::{NAME, State},
+};
 
 /// The service `Daemon`.
 pub struct DaemonService {
@@ -171,6 +175,17 @@ impl Daemon for DaemonService {
     async fn commit(&self, request: Request<CommitRequest>) -> Answer<CommitReply> {
         self.change(request.into_inner().epoch, &[Role::Activated], Role::Primary)?;
         Ok(Response::new(CommitReply { live_mono_ns: mono_ns() }))
+    }
+
+    async fn follow(&self, request: Request<FollowRequest>) -> Answer<FollowReply> {
+        let began = self.state.term().role == Role::Frozen;
+        self.change(request.into_inner().epoch, &[Role::Frozen], Role::Backup)?;
+        if began {
+            // What the primary had said before is of another term.
+            self.state.lock().peer = PeerView::default();
+            tokio::spawn(peer::follow(self.state.clone()));
+        }
+        Ok(Response::new(FollowReply {}))
     }
 
     async fn verify(&self, _: Request<VerifyRequest>) -> Answer<VerifyReply> {

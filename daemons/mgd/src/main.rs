@@ -31,6 +31,7 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod when;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -20,6 +20,7 @@ pub enum Request {
     Freeze(v1::FreezeRequest, Reply<v1::FreezeReply>),
     Activate(v1::ActivateRequest, Reply<v1::ActivateReply>),
     Commit(v1::CommitRequest, Reply<v1::CommitReply>),
+    Follow(v1::FollowRequest, Reply<v1::FollowReply>),
     Verify(Reply<v1::VerifyReply>),
     Terminate(v1::TerminateRequest, Reply<v1::TerminateReply>),
     WatchInterfaces(Reply<InterfaceEvents>),

@@ -71,6 +71,10 @@ impl Daemon for Service {
         self.call(|reply| Request::Commit(request.into_inner(), reply)).await
     }
 
+    async fn follow(&self, request: Incoming<v1::FollowRequest>) -> Result<Response<v1::FollowReply>, Status> {
+        self.call(|reply| Request::Follow(request.into_inner(), reply)).await
+    }
+
     async fn verify(&self, _: Incoming<v1::VerifyRequest>) -> Result<Response<v1::VerifyReply>, Status> {
         self.call(Request::Verify).await
     }

@@ -51,6 +51,8 @@ pub enum Command {
     Activate(v1::ActivateRequest, oneshot::Sender<v1::ActivateReply>),
     /// Daemon.Commit.
     Commit(v1::CommitRequest, oneshot::Sender<Result<v1::CommitReply, String>>),
+    /// Daemon.Follow.
+    Follow(v1::FollowRequest, oneshot::Sender<Result<v1::FollowReply, String>>),
     /// Daemon.Verify.
     Verify(oneshot::Sender<v1::VerifyReply>),
     /// Daemon.Terminate.

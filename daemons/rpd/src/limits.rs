@@ -42,3 +42,9 @@ pub const SILENCE_MIN: Duration = Duration::from_secs(5);
 /// How long the checks after a switch wait for sessions that restart gracefully: a full table comes in within seconds. Below the
 /// run's own deadline for its checks (45 s), so that the report names who is missing.
 pub const RESTART_VERIFY_MAX: Duration = Duration::from_secs(40);
+/// A neighbour that was up and acknowledges nothing for its hold time divided by this is not reached by this engine. With a
+/// hold time of 9 s that is 2.25 s: with 3 s since the last keepalive before the switch enough is left to give the roles back.
+pub const UNHEARD_MAX_DIVISOR: u32 = 4;
+/// Digests are marked only while a follower has less than this unread: one that stands still, or lags, needs no more of them,
+/// and the stream's room is for facts.
+pub const MARK_BACKLOG_MAX: u64 = 256 * 1024;

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::limits;
-use crate::machine::{Decision, Issu, Run, Step, Time};
+use crate::machine::{Issu, Time};
 use crate::message::{Check, Daemon, Outcome, Request, Side};
 use crate::plan;
-use crate::state::Trigger;
+use crate::run::{Decision, Run, Step};
+use crate::state::{State, Trigger};
 use crate::wording;
 
 impl Issu {
@@ -19,6 +20,8 @@ impl Issu {
             Decision::Preparation => self.decide_preparation(now),
             Decision::Rehearsal => self.decide_rehearsal(now),
             Decision::Verification(side) => self.decide_verification(side, now),
+            Decision::Following => self.decide_following(now),
+            Decision::Soaking => self.decide_soaking(now),
         }
     }
 
@@ -143,16 +146,19 @@ impl Issu {
         for problem in &problems {
             run.log(false, format!("error: {problem}"));
         }
+        if self.state == State::Verifying && run.can_go_back() {
+            return self.begin_give_back(problems.join("; "), now);
+        }
         run.losses.extend(problems);
-        if side == Side::New {
-            // Past the commit point with an engine that lives: it is kept, and the report says so.
+        if self.state == State::Verifying {
+            // There is no engine to go back to: this one is kept, and the report says so.
             self.transition(Trigger::Failed, now);
         }
     }
 }
 
 impl Run {
-    fn again(&mut self, at: Time, round: Vec<Step>) {
+    pub(crate) fn again(&mut self, at: Time, round: Vec<Step>) {
         let rest = std::mem::take(&mut self.steps);
         self.steps = VecDeque::with_capacity(rest.len() + round.len() + 1);
         self.steps.push_back(Step::WaitUntil(at));

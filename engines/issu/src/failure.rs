@@ -1,11 +1,13 @@
-//! What a failure leads to. The rule: before the commit point the old engine goes on; after it the new one does,
-//! unless it is gone, and then the old one takes over from what the kernel and the stream say.
+//! What a failure leads to. The rule: before the commit point the old engine goes on. After it the roles go back: when the
+//! new engine is gone the old one takes over from what the kernel and the stream say; when it lives but a check failed, it
+//! hands over (see `give_back`). Only where there is no engine to go back to the new one is kept in spite of it.
 
 use std::fmt;
 
 use crate::limits;
-use crate::machine::{Issu, Run, Step, Time};
+use crate::machine::{Issu, Time};
 use crate::message::{Daemon, Outcome, Request, Side};
+use crate::run::{Run, Step, Way};
 use crate::state::{State, Trigger};
 use crate::wording;
 
@@ -33,14 +35,11 @@ impl fmt::Display for Failure {
 impl Issu {
     /// Takes the run back from where it stands.
     pub(crate) fn fail(&mut self, reason: String, now: Time) {
-        self.give_up(reason, Trigger::Failed, now);
-    }
-
-    fn give_up(&mut self, reason: String, trigger: Trigger, now: Time) {
         let Some(run) = self.run.as_mut() else { return };
         run.reason = reason;
         run.outcome = Outcome::Undone;
-        self.transition(trigger, now);
+        run.way = Way::Thaw;
+        self.transition(Trigger::Failed, now);
     }
 
     /// A request got no good answer.
@@ -51,6 +50,8 @@ impl Issu {
             let gone = match failure {
                 Failure::Error(_) => false,
                 Failure::Died(_) => true,
+                // The verification that follows judges that.
+                Failure::TimedOut if matches!(request, Request::Cancel { .. }) => false,
                 // Where nothing is frozen a silent process may only be slow: restarting it would cost its
                 // sessions, and chassisd's watchdog will say whether it hangs.
                 Failure::TimedOut => !self.state.before_switch() && self.state != State::Aborting,
@@ -60,7 +61,9 @@ impl Issu {
         match self.state {
             State::Switching => self.failed_switching(request, failure, what, now),
             State::Verifying => self.failed_verifying(request, failure, what, now),
+            State::Soaking => self.failed_soaking(request, failure, what, now),
             State::ShuttingDownOld => self.failed_shutting_down(request, what),
+            State::RollingBack if run.way == Way::GiveBack => self.failed_giving_back(request, failure, what, now),
             State::Aborting | State::RollingBack => self.failed_on_the_way_back(request, failure, what),
             _ => self.fail(what, now),
         }
@@ -68,11 +71,11 @@ impl Issu {
 
     fn failed_switching(&mut self, request: Request, failure: Failure, what: String, now: Time) {
         let Some(run) = self.run.as_mut() else { return };
-        let past_commit = run.is_committed();
+        let past_commit = run.committed;
         match request {
             // Dead or hung instead of frozen: its successor finds in the kernel where it stood. Killed before
             // anything else happens, so that it cannot wake up.
-            Request::Freeze { daemon } if !matches!(failure, Failure::Error(_)) => {
+            Request::Freeze { daemon, .. } if !matches!(failure, Failure::Error(_)) => {
                 run.log(false, format!("{what}: the new {daemon} takes over from the kernel's counters"));
                 if failure == Failure::TimedOut {
                     run.steps.push_front(Step::Ask(Request::Kill { side: Side::Old, daemon: Some(daemon) }));
@@ -96,12 +99,9 @@ impl Issu {
             Request::Verify { daemon, .. } if matches!(failure, Failure::Error(_)) => {
                 run.verdicts[daemon.index()].reason = what;
             }
-            Request::Verify { daemon: Daemon::Rpd, .. } => self.give_up(what, Trigger::EngineLost, now),
-            Request::Verify { daemon, .. } => {
-                run.log(false, what);
-                run.verdicts[daemon.index()] = Default::default();
-                run.steps.push_front(Step::Mend(Side::New));
-            }
+            Request::Verify { daemon: Daemon::Rpd, .. } => self.engine_lost(what, now),
+            Request::Verify { daemon, .. } => self.mend_successor(daemon, what),
+            Request::Respawn { .. } => self.beyond_repair(what),
             _ => run.note_loss(what),
         }
     }
@@ -118,35 +118,28 @@ impl Issu {
         }
     }
 
-    /// The way back has no way back: every failure is noted, mended if it can be, and passed.
+    /// The last way has no way back: every failure is noted, mended if it can be, and passed.
     fn failed_on_the_way_back(&mut self, request: Request, failure: Failure, what: String) {
         let Some(run) = self.run.as_mut() else { return };
+        let side = run.goes_on();
         match request {
             Request::Activate { daemon, .. } | Request::Commit { daemon, .. } => {
                 run.log(false, what);
-                run.lost[Side::Old as usize][daemon.index()] = true; // Mend restarts it
-                run.steps.retain(|step| !matches!(step, Step::Ask(r) if r.target() == Some((Side::Old, daemon)) && !matches!(r, Request::Verify { .. })));
+                run.give_up_on(side, daemon); // Mend restarts it
             }
-            Request::Unfence => {
+            Request::Unfence { .. } => {
                 run.log(false, what);
-                run.lost[Side::Old as usize] = [true; 3];
+                run.lost[side as usize] = [true; 3];
             }
-            Request::Cancel { .. } => run.log(false, what),
             Request::Verify { daemon, .. } if matches!(failure, Failure::Error(_)) => {
                 run.verdicts[daemon.index()].reason = what;
             }
             Request::Verify { daemon, .. } => {
                 run.log(false, what);
                 run.verdicts[daemon.index()] = Default::default();
-                run.steps.push_front(Step::Mend(Side::Old));
+                run.steps.push_front(Step::Mend(side));
             }
-            Request::CollectEvidence { .. } => run.missing.push(what),
-            // A full disk: what was not written is no loss of the router's.
-            Request::Record { .. } => {
-                run.log(false, format!("error: {what}"));
-                run.missing.push(what);
-            }
-            _ => run.note_loss(what),
+            other => run.failed_aside(other, what),
         }
     }
 
@@ -163,30 +156,29 @@ impl Issu {
         match (self.state, side) {
             (state, _) if state.before_switch() => self.fail(what, now),
             // Frozen and fenced, or found dead by Freeze: only the way back has become harder.
-            (State::Switching | State::Verifying, Side::Old) => run.log(false, what),
-            (State::Switching | State::Verifying, Side::New) => self.successor_died(daemon, what, now),
-            (State::ShuttingDownOld, Side::New) | (State::Aborting | State::RollingBack, Side::Old) => {
-                run.log(false, what);
-                if !run.steps.contains(&Step::Mend(side)) {
-                    run.steps.push_front(Step::Mend(side));
-                }
+            (State::Switching, Side::Old) => run.log(false, what),
+            (State::Verifying | State::Soaking, Side::Old) if daemon == Daemon::Rpd => run.close_way(what),
+            (State::Verifying, Side::Old) => run.log(false, what),
+            (State::Soaking, Side::Old) => run.log(false, wording::mended_on_the_way_back(&what)),
+            (State::Switching | State::Verifying | State::Soaking, Side::New) => self.successor_died(daemon, what, now),
+            (State::ShuttingDownOld, Side::New) if daemon == Daemon::Rpd && run.can_go_back() => {
+                self.engine_lost(what, now);
             }
+            (State::RollingBack, side) if run.way == Way::GiveBack => self.died_giving_back(side, daemon, what, now),
+            (State::ShuttingDownOld, Side::New) | (State::Aborting, Side::Old) => run.mend_now(side, what),
+            (State::RollingBack, side) if side == run.goes_on() => run.mend_now(side, what),
             _ => {}
         }
     }
 
     fn successor_died(&mut self, daemon: Daemon, what: String, now: Time) {
         let Some(run) = self.run.as_mut() else { return };
-        if !run.is_committed() {
+        if !run.committed {
             self.fail(what, now);
         } else if daemon == Daemon::Rpd {
-            self.give_up(what, Trigger::EngineLost, now);
+            self.engine_lost(what, now);
         } else {
-            run.log(false, what);
-            if self.state == State::Verifying {
-                run.verdicts[daemon.index()] = Default::default();
-                run.steps.push_front(Step::Mend(Side::New));
-            }
+            self.mend_successor(daemon, what);
         }
     }
 
@@ -204,9 +196,13 @@ impl Issu {
                 run.note_loss(what);
                 self.transition(Trigger::Done, now);
             }
-            State::Verifying => {
+            State::Verifying | State::Soaking if run.can_go_back() => {
+                run.log(false, format!("error: {what}"));
+                self.begin_give_back(what, now);
+            }
+            State::Verifying | State::Soaking => {
                 run.note_loss(what);
-                self.transition(Trigger::Failed, now);
+                self.transition(if state == State::Verifying { Trigger::Failed } else { Trigger::Done }, now);
             }
             _ => self.fail(what, now),
         }
@@ -220,8 +216,15 @@ impl Issu {
         for daemon in lost.into_iter().rev() {
             if run.respawns >= limits::RESPAWNS_MAX {
                 let slot = run.slot(side).to_string();
-                run.note_loss(format!("{slot}/{daemon} is gone and was restarted too often in this run"));
                 run.lost[side as usize][daemon.index()] = false;
+                let what = format!("{slot}/{daemon} is gone and was restarted too often in this run");
+                if side == Side::New && matches!(self.state, State::Verifying | State::Soaking) && run.can_go_back() {
+                    run.lost[side as usize][daemon.index()] = true;
+                    run.log(false, format!("error: {what}"));
+                    run.give_back = Some(what);
+                    return;
+                }
+                run.note_loss(what);
                 continue;
             }
             run.respawns += 1;
@@ -232,13 +235,36 @@ impl Issu {
 }
 
 impl Run {
-    fn is_committed(&self) -> bool {
-        self.handover >= crate::machine::Handover::Committed
+    /// The side that has to go on at the end of the way that rolling-back takes.
+    pub(crate) fn goes_on(&self) -> Side {
+        if self.way == Way::KeepNew { Side::New } else { Side::Old }
     }
 
     /// Something that makes the verdict worse.
-    fn note_loss(&mut self, what: String) {
+    pub(crate) fn note_loss(&mut self, what: String) {
         self.log(false, format!("error: {what}"));
         self.losses.push(what);
+    }
+
+    fn mend_now(&mut self, side: Side, what: String) {
+        self.log(false, what);
+        if !self.steps.contains(&Step::Mend(side)) {
+            self.steps.push_front(Step::Mend(side));
+        }
+    }
+
+    /// What fails beside the handover itself, on any way back.
+    pub(crate) fn failed_aside(&mut self, request: Request, what: String) {
+        match request {
+            Request::Cancel { daemon } if self.is_lost(Side::Old, daemon) => self.mend_now(Side::Old, what),
+            Request::Cancel { .. } => self.log(false, what),
+            Request::CollectEvidence { .. } => self.missing.push(what),
+            // A full disk: what was not written is no loss of the router's.
+            Request::Record { .. } => {
+                self.log(false, format!("error: {what}"));
+                self.missing.push(what);
+            }
+            _ => self.note_loss(what),
+        }
     }
 }

@@ -4,6 +4,11 @@
 //! 3 s, so at most 6 s may pass between our last sign of life and the next, whatever fails in between:
 //! freeze (1 s) + activation that never answers (2 s) + kill, thaw and commit of the old engine (milliseconds,
 //! bounded by 1 s + 1 s) stays below that.
+//!
+//! A give-back is the same chain in the other direction: the old engine follows before anything is frozen, so its activation
+//! has no backlog. When it fails there, kill and thaw of the new engine take the place of kill and thaw of the old one.
+//! What fails before the freeze costs no silence, because the new engine serves until then. The longest silence of all is a
+//! new engine that hangs: 3 s since its last keepalive, 4 s until it counts as hung, then kill and activation.
 
 use std::time::Duration;
 
@@ -56,6 +61,39 @@ pub const RETIRE_DEADLINE: Duration = Duration::from_secs(10);
 pub const KILL_DEADLINE: Duration = Duration::from_secs(1);
 /// Reading counters of six processes.
 pub const EVIDENCE_DEADLINE: Duration = Duration::from_secs(15);
+/// "Become a backup again" is a flag in a running process; one that has stood still for a while has a backlog to look at first.
+pub const FOLLOW_ANSWER_DEADLINE: Duration = Duration::from_secs(3);
+/// How long an engine that stood still may take to become equal before the roles go back. What came meanwhile is at most the
+/// stream's 16 MiB: a second or two. The new engine serves all the while.
+pub const FOLLOW_DEADLINE: Duration = Duration::from_secs(5);
+/// While soaking: between two looks at both engines.
+pub const SOAK_INTERVAL: Duration = Duration::from_millis(500);
+/// While soaking: an engine that does not answer this long hangs. With the interval, 3 s since the last keepalive and the kill
+/// this stays below a hold time of 9 s; the old engine follows already, so it needs no time to catch up.
+pub const WATCH_DEADLINE: Duration = Duration::from_secs(4);
+/// While soaking: digests are compared several times a second; a follower that differs this long has other tables.
+pub const SOAK_UNEQUAL_MAX: Duration = Duration::from_secs(30);
+/// The shortest `confirm` a run may be asked for (a minute is the command's unit).
+pub const CONFIRM_MIN: Duration = Duration::from_secs(1);
+/// The longest: the follower's memory does not grow with time, but an operator who has not decided in a day will not.
+pub const CONFIRM_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How much is left when the operator is reminded to confirm; the first is what was asked for.
+pub const REMINDERS: [Duration; 9] = [
+    Duration::from_secs(12 * 3600),
+    Duration::from_secs(6 * 3600),
+    Duration::from_secs(3600),
+    Duration::from_secs(1800),
+    Duration::from_secs(600),
+    Duration::from_secs(300),
+    Duration::from_secs(120),
+    Duration::from_secs(60),
+    Duration::from_secs(20),
+];
+
+/// The next reminder after one at `left`.
+pub fn reminder_below(left: Duration) -> Option<Duration> {
+    REMINDERS.into_iter().find(|reminder| *reminder < left)
+}
 /// Between two runs, unless configured otherwise (the founding document recommends five minutes).
 pub const MINIMUM_SPACING_DEFAULT: Duration = Duration::from_secs(300);
 /// A process is restarted in place at most this often in one run; more is a fault that restarting does not mend.
@@ -71,7 +109,11 @@ pub fn request_deadline(request: &Request) -> Duration {
         Request::Synchronization { .. } => SYNCHRONIZATION_ANSWER_DEADLINE,
         Request::Prepare { .. } | Request::Cancel { .. } => PREPARE_ANSWER_DEADLINE,
         Request::Freeze { .. } => FREEZE_DEADLINE,
-        Request::Fence | Request::Unfence | Request::RaiseEpoch { .. } | Request::Flip { .. } => LOCAL_DEADLINE,
+        Request::Follow { .. } => FOLLOW_ANSWER_DEADLINE,
+        Request::Watch { .. } => WATCH_DEADLINE,
+        Request::Fence { .. } | Request::Unfence { .. } | Request::RaiseEpoch { .. } | Request::Flip { .. } => {
+            LOCAL_DEADLINE
+        }
         Request::Activate { .. } => ACTIVATION_DEADLINE,
         Request::Commit { .. } => COMMIT_DEADLINE,
         Request::Verify { .. } => VERIFY_ANSWER_DEADLINE,
@@ -95,7 +137,7 @@ pub fn state_deadline(state: State) -> Option<Duration> {
         // A record (10 s) before anything is frozen, then the chain above, then at most one process restarted.
         State::Switching => seconds(45),
         State::Verifying => seconds(120), // VERIFY_DEADLINE ends the checks; the rest is for processes restarted
-        State::Soaking => seconds(3600),  // the longest `confirm` that may be asked for
+        State::Soaking => seconds(120),   // beyond the time that `confirm` gives
         State::ShuttingDownOld => seconds(120),
         State::Aborting => seconds(120),
         State::RollingBack => seconds(300), // every request of the way back failing, each process restarted

@@ -1,12 +1,11 @@
 //! The loop inside the machine: issue steps, match answers, expire deadlines.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::limits;
-use crate::message::{Action, Answer, Daemon, End, Event, Outcome, Request, RequestId, Side};
+use crate::message::{Action, Answer, Daemon, Event, Request, RequestId, Side};
+use crate::run::{Outstanding, Run, Step};
 use crate::state::{State, Trigger, next};
-use crate::wording;
 
 /// Time since an arbitrary origin (CLOCK_MONOTONIC), one for all calls.
 pub type Time = Duration;
@@ -26,6 +25,8 @@ pub struct Start {
     pub force: bool,
     /// Rehearse up to the handoff and take it back.
     pub dry_run: bool,
+    /// Keep the way back open until the run is confirmed, for this long at most; then the roles go back.
+    pub confirm: Option<Duration>,
 }
 
 /// Why a run was not even started.
@@ -53,112 +54,27 @@ pub enum AbortOutcome {
     Aborting,
     /// The old engine is being thawed.
     RollingBack,
-    /// The commit point has been passed: the run goes through.
+    /// The new engine is primary and lives: it hands the roles back.
+    GivingBack,
+    /// The old engine is gone or is no follower any more: see [`Issu::way_closed`].
+    NoWayBack,
+    /// The old engine has been told to end: the run has finished.
     TooLate,
 }
 
-/// What is done next in a state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Show a line.
-    Log { stamped: bool, line: String },
-    /// Make a request; does not wait for the answer.
-    Ask(Request),
-    /// Wait until nothing is outstanding.
-    Barrier,
-    /// Wait until this time.
-    WaitUntil(Time),
-    /// Look at the answers of a round.
-    Decide(Decision),
-    /// Restart what is lost of this slot.
-    Mend(Side),
-    /// From here the checks have their time.
-    BeginVerification,
-    /// Leave the state.
-    Finish(Trigger),
-}
-
-/// The questions that `decide` answers.
+/// What a confirmation leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Checks,
-    Synchronization,
-    Preparation,
-    WarmBoot,
-    Rehearsal,
-    Verification(Side),
-}
-
-/// A request that waits for its answer.
-#[derive(Debug)]
-pub(crate) struct Outstanding {
-    pub id: RequestId,
-    pub request: Request,
-    pub deadline: Time,
-}
-
-/// The answer to one "how far are you?" of the new slot's daemon.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress {
-    pub synchronized: bool,
-    pub pending_writes: u64,
-    pub marker: u64,
-    pub detail: String,
-}
-
-/// The last answer of one daemon to Prepare or Verify.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Verdict {
-    pub done: bool,
-    pub ok: bool,
-    pub reason: String,
-    pub wait: Duration,
-}
-
-/// How far the handover has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Handover {
-    NotBegun,
-    Freezing,
-    Fenced,
-    Activating,
-    Committing,
-    Committed,
-    Flipped,
-}
-
-/// Everything that belongs to the run under way.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub start: Start,
-    pub epoch: u64,
-    pub entered_at: Time,
-    pub outbox: VecDeque<Action>,
-    pub steps: VecDeque<Step>,
-    pub outstanding: Vec<Outstanding>,
-    pub handover: Handover,
-    /// Per side and daemon: dead, hung or in an unknown state; to be killed and restarted before it may serve.
-    pub lost: [[bool; 3]; 2],
-    pub prepare_asked: [bool; 3],
-    pub freeze_asked: [bool; 3],
-    pub commit_asked: [bool; 3],
-    pub baseline: bool,
-    pub answers: [Progress; 3],
-    pub verdicts: [Verdict; 3],
-    pub checks: Option<(Vec<crate::message::Check>, Duration)>,
-    pub progress_at: Time,
-    pub last_marker: Option<u64>,
-    pub reason_if_late: String,
-    pub verify_until: Time,
-    pub respawns: u32,
-    pub frozen_ns: Option<u64>,
-    pub live_ns: Option<u64>,
-    pub outcome: Outcome,
-    pub primary: Side,
-    pub reason: String,
-    pub losses: Vec<String>,
-    pub missing: Vec<String>,
-    pub evidence: bool,
+pub enum ConfirmOutcome {
+    /// There is no run.
+    NoRun,
+    /// The old engine is being ended.
+    Confirmed,
+    /// The run was not asked to wait for a confirmation.
+    NotExpected,
+    /// It will wait for one, but has not come so far.
+    TooEarly,
+    /// It is being taken back, or has been confirmed already.
+    TooLate,
 }
 
 /// The in-service state machine of one chassis. See the crate's chapter.
@@ -186,14 +102,25 @@ impl Issu {
         self.run.as_ref().map(|run| run.start.run_id)
     }
 
-    /// Whether the answer to a request is still wanted.
+    /// Whether the machine itself watches both engines: the chassis's watchdog leaves them alone.
+    pub fn old_may_be_silent(&self) -> bool {
+        use State::{RollingBack, ShuttingDownOld, Soaking, Switching, Verifying};
+        matches!(self.state, Switching | Verifying | Soaking | ShuttingDownOld | RollingBack)
+    }
+
+    /// Whether the answer to this request is still waited for. What nobody waits for any more must not be done late.
     pub fn waits_for(&self, id: RequestId) -> bool {
         self.run.as_ref().is_some_and(|run| run.outstanding.iter().any(|outstanding| outstanding.id == id))
     }
 
-    /// Whether the old slot's daemons are, or are about to be, frozen: they must not be watched for answers.
-    pub fn old_may_be_silent(&self) -> bool {
-        matches!(self.state, State::Switching | State::Verifying | State::ShuttingDownOld | State::RollingBack)
+    /// While soaking: until when the confirmation has to come.
+    pub fn confirm_until(&self) -> Option<Time> {
+        self.run.as_ref().filter(|_| self.state == State::Soaking).map(|run| run.soak.until)
+    }
+
+    /// Why the old engine cannot take the roles back any more, if so.
+    pub fn way_closed(&self) -> Option<&str> {
+        self.run.as_ref()?.way_closed.as_deref()
     }
 
     /// Begins a run.
@@ -208,20 +135,42 @@ impl Issu {
 
     /// The operator wants the run taken back.
     pub fn abort(&mut self, by: &str, now: Time) -> AbortOutcome {
-        let Some(run) = &self.run else { return AbortOutcome::NoRun };
-        let rpd_commit_asked = run.commit_asked[Daemon::Rpd.index()];
-        match self.state {
+        let state = self.state;
+        let Some(run) = self.run.as_mut() else { return AbortOutcome::NoRun };
+        let why = format!("aborted by {by} while {state}");
+        match state {
+            State::Idle => AbortOutcome::NoRun,
             State::Aborting => AbortOutcome::Aborting,
             State::RollingBack => AbortOutcome::RollingBack,
             state if state.before_switch() => {
-                self.fail(format!("aborted by {by} while {state}"), now);
+                self.fail(why, now);
                 AbortOutcome::Aborting
             }
-            State::Switching if !rpd_commit_asked => {
-                self.fail(format!("aborted by {by} while switching"), now);
+            State::Switching if run.serves[Daemon::Rpd.index()] == Side::Old => {
+                self.fail(why, now);
                 AbortOutcome::RollingBack
             }
-            _ => AbortOutcome::TooLate,
+            _ if run.retire_asked => AbortOutcome::TooLate,
+            _ if run.way_closed.is_some() => AbortOutcome::NoWayBack,
+            _ => {
+                run.give_back.get_or_insert(why);
+                AbortOutcome::GivingBack
+            }
+        }
+    }
+
+    /// The operator is content with the new engine: the old one may go.
+    pub fn confirm(&mut self, by: &str) -> ConfirmOutcome {
+        let Some(run) = self.run.as_mut() else { return ConfirmOutcome::NoRun };
+        match self.state {
+            _ if run.start.confirm.is_none() => ConfirmOutcome::NotExpected,
+            State::Soaking if run.give_back.is_none() && !run.soak.confirmed => {
+                run.soak.confirmed = true;
+                run.log(false, format!("confirmed by {by}"));
+                ConfirmOutcome::Confirmed
+            }
+            State::Soaking | State::ShuttingDownOld | State::Aborting | State::RollingBack => ConfirmOutcome::TooLate,
+            _ => ConfirmOutcome::TooEarly,
         }
     }
 
@@ -247,7 +196,7 @@ impl Issu {
                 }
                 return Some(action);
             }
-            if !self.expire(now) && !self.advance(now) {
+            if !self.expire(now) && !self.leave_early(now) && !self.advance(now) {
                 return None;
             }
         }
@@ -266,7 +215,8 @@ impl Issu {
 
     fn state_deadline(&self) -> Option<Time> {
         let run = self.run.as_ref()?;
-        limits::state_deadline(self.state).map(|limit| run.entered_at + limit)
+        let limit = limits::state_deadline(self.state)?;
+        Some(run.entered_at + limit + run.start.confirm.filter(|_| self.state == State::Soaking).unwrap_or_default())
     }
 
     /// True when something was done about a deadline that has passed.
@@ -279,6 +229,26 @@ impl Issu {
         }
         if self.state_deadline().is_some_and(|deadline| deadline <= now) {
             self.state_expired(now);
+            return true;
+        }
+        false
+    }
+
+    /// Given back or confirmed: true when the state was left. A process that is just being restarted is waited for, so that
+    /// it does not come up as primary behind our back.
+    fn leave_early(&mut self, now: Time) -> bool {
+        let Some(run) = self.run.as_mut() else { return false };
+        let restarting =
+            run.outstanding.iter().any(|outstanding| matches!(outstanding.request, Request::Respawn { .. }));
+        if restarting || !matches!(self.state, State::Verifying | State::Soaking | State::ShuttingDownOld) {
+            return false;
+        }
+        if let Some(reason) = run.give_back.take().filter(|_| !run.retire_asked) {
+            self.begin_give_back(reason, now);
+            return true;
+        }
+        if self.state == State::Soaking && run.soak.confirmed {
+            self.transition(Trigger::Done, now);
             return true;
         }
         false
@@ -310,7 +280,7 @@ impl Issu {
         let Some(run) = self.run.as_mut() else { return };
         let request = run.complete(request);
         if let Some((side, daemon)) = request.target()
-            && run.lost[side as usize][daemon.index()]
+            && run.is_gone(side, daemon)
         {
             self.failed(request, crate::failure::Failure::Died("it is not running".into()), now);
             return;
@@ -354,182 +324,5 @@ impl Issu {
             run.outbox.push_back(Action::Enter(to));
             run.lay_plan(to, now);
         }
-    }
-}
-
-impl Run {
-    fn new(start: Start, now: Time) -> Self {
-        Run {
-            epoch: start.epoch,
-            start,
-            entered_at: now,
-            outbox: VecDeque::new(),
-            steps: VecDeque::new(),
-            outstanding: Vec::new(),
-            handover: Handover::NotBegun,
-            lost: [[false; 3]; 2],
-            prepare_asked: [false; 3],
-            freeze_asked: [false; 3],
-            commit_asked: [false; 3],
-            baseline: false,
-            answers: Default::default(),
-            verdicts: Default::default(),
-            checks: None,
-            progress_at: now,
-            last_marker: None,
-            reason_if_late: String::new(),
-            verify_until: now,
-            respawns: 0,
-            frozen_ns: None,
-            live_ns: None,
-            outcome: Outcome::Finished,
-            primary: Side::Old,
-            reason: String::new(),
-            losses: Vec::new(),
-            missing: Vec::new(),
-            evidence: false,
-        }
-    }
-
-    pub(crate) fn slot(&self, side: Side) -> &str {
-        match side {
-            Side::Old => &self.start.from_slot,
-            Side::New => &self.start.to_slot,
-        }
-    }
-
-    pub(crate) fn log(&mut self, stamped: bool, line: String) {
-        self.outbox.push_back(Action::Log { stamped, line });
-    }
-
-    /// Old rpd frozen until new rpd live.
-    pub(crate) fn gap_ns(&self) -> Option<u64> {
-        if self.primary != Side::New {
-            return None;
-        }
-        Some(self.live_ns?.saturating_sub(self.frozen_ns?))
-    }
-
-    fn complete(&mut self, request: Request) -> Request {
-        match request {
-            Request::RaiseEpoch { .. } => {
-                self.epoch += 1;
-                Request::RaiseEpoch { epoch: self.epoch }
-            }
-            Request::Activate { side: Side::New, daemon, .. } => Request::Activate {
-                side: Side::New,
-                daemon,
-                epoch: self.epoch,
-                peer_lost: self.lost[Side::Old as usize][daemon.index()],
-            },
-            // The successor may have gone on for a while: what it left in the reverse stream is the end.
-            Request::Activate { side: Side::Old, daemon, .. } => Request::Activate {
-                side: Side::Old,
-                daemon,
-                epoch: self.epoch,
-                peer_lost: self.commit_asked[daemon.index()],
-            },
-            Request::Commit { side, daemon, .. } => Request::Commit { side, daemon, epoch: self.epoch },
-            Request::Respawn { side, daemon, .. } => Request::Respawn { side, daemon, epoch: self.epoch },
-            Request::Record { state, .. } => Request::Record { state, committed: self.handover >= Handover::Committed },
-            other => other,
-        }
-    }
-
-    fn note_asked(&mut self, request: &Request) {
-        match request {
-            Request::Prepare { daemon } => self.prepare_asked[daemon.index()] = true,
-            Request::Freeze { daemon } => {
-                self.freeze_asked[daemon.index()] = true;
-                self.handover = self.handover.max(Handover::Freezing);
-            }
-            Request::Fence => self.handover = self.handover.max(Handover::Fenced),
-            Request::Activate { side: Side::New, .. } => self.handover = self.handover.max(Handover::Activating),
-            Request::Commit { side: Side::New, daemon, .. } => {
-                self.commit_asked[daemon.index()] = true;
-                self.handover = self.handover.max(Handover::Committing);
-            }
-            Request::Flip { side: Side::New } => self.handover = self.handover.max(Handover::Flipped),
-            _ => {}
-        }
-    }
-
-    fn note_answer(&mut self, request: Request, answer: Answer) {
-        match (request, answer) {
-            (Request::PreChecks, Answer::Checks { checks, minimum_spacing }) => {
-                self.checks = Some((checks, minimum_spacing));
-            }
-            (Request::CollectBaseline, _) => self.baseline = true,
-            (
-                Request::Synchronization { daemon },
-                Answer::Synchronization { synchronized, pending_writes, progress, detail },
-            ) => {
-                self.answers[daemon.index()] = Progress { synchronized, pending_writes, marker: progress, detail };
-            }
-            (Request::Prepare { daemon }, Answer::Readiness { ready, reason, wait }) => {
-                self.verdicts[daemon.index()] = Verdict { done: ready, ok: ready, reason, wait };
-            }
-            (Request::Verify { daemon, .. }, Answer::Verified { done, ok, reason }) => {
-                self.verdicts[daemon.index()] = Verdict { done, ok, reason, wait: Duration::ZERO };
-            }
-            (Request::Freeze { daemon: Daemon::Rpd }, Answer::Frozen { mono_ns }) => self.frozen_ns = Some(mono_ns),
-            (Request::Commit { side, daemon: Daemon::Rpd, .. }, answer) => self.note_commit(side, answer),
-            (Request::Respawn { side, daemon, .. }, _) => self.note_respawn(side, daemon),
-            (Request::CollectEvidence { .. }, Answer::Evidence { losses, missing }) => {
-                self.evidence = true;
-                self.losses.extend(losses);
-                self.missing.extend(missing);
-            }
-            _ => {}
-        }
-    }
-
-    fn note_commit(&mut self, side: Side, answer: Answer) {
-        self.primary = side;
-        if side == Side::New {
-            self.handover = self.handover.max(Handover::Committed);
-            if let Answer::Live { mono_ns } = answer {
-                self.live_ns = Some(mono_ns);
-            }
-        }
-    }
-
-    fn note_respawn(&mut self, side: Side, daemon: Daemon) {
-        self.lost[side as usize][daemon.index()] = false;
-        let slot = self.slot(side).to_string();
-        self.log(false, wording::restarted(&slot, daemon));
-        if daemon == Daemon::Rpd {
-            self.losses.push(format!("{slot}/rpd had to be restarted: its sessions restarted with it"));
-        }
-    }
-
-    /// The last words, and the end.
-    fn end(&mut self, from: State) {
-        debug_assert!(from != State::Validating || self.outcome == Outcome::Refused);
-        let gap_ns = self.gap_ns();
-        if self.outcome == Outcome::Finished && gap_ns.is_none() {
-            self.missing.push("control-plane gap (the old rpd did not say when it froze)".into());
-        }
-        if self.baseline && !self.evidence {
-            self.missing.push("sessions and counters after the run".into());
-        }
-        let (verdict, success) = wording::verdict(self);
-        if !success && self.reason.is_empty() {
-            self.reason = self.losses.iter().chain(&self.missing).cloned().collect::<Vec<_>>().join("; ");
-        }
-        self.log(true, "IDLE".into());
-        for line in wording::closing(self, &verdict, gap_ns) {
-            self.log(false, line);
-        }
-        self.outbox.push_back(Action::End(End {
-            run_id: self.start.run_id,
-            outcome: self.outcome,
-            verdict,
-            success,
-            reason: std::mem::take(&mut self.reason),
-            primary: self.primary,
-            epoch: self.epoch,
-            gap_ns,
-        }));
     }
 }

@@ -14,6 +14,16 @@ pub enum Side {
     New,
 }
 
+impl Side {
+    /// The one opposite.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Old => Side::New,
+            Side::New => Side::Old,
+        }
+    }
+}
+
 /// One of the three processes of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Daemon {
@@ -80,8 +90,10 @@ pub enum Request {
         /// In this order.
         daemons: &'static [Daemon],
     },
-    /// How far is the new slot's daemon?
+    /// How far is a follower? The new slot's before the switch; the old one's where it follows as the way back.
     Synchronization {
+        /// Slot.
+        side: Side,
         /// Which.
         daemon: Daemon,
     },
@@ -97,13 +109,37 @@ pub enum Request {
     },
     /// Primary to frozen.
     Freeze {
-        /// Which of the old slot.
+        /// Slot.
+        side: Side,
+        /// Which.
         daemon: Daemon,
     },
-    /// SIGSTOP to what lives of the old slot.
-    Fence,
-    /// SIGCONT to what lives of the old slot.
-    Unfence,
+    /// SIGSTOP to what lives of a slot.
+    Fence {
+        /// Slot.
+        side: Side,
+    },
+    /// SIGCONT to what lives of a slot.
+    Unfence {
+        /// Slot.
+        side: Side,
+    },
+    /// Frozen to backup: follows the engine that has taken over, from exactly where it stopped.
+    Follow {
+        /// Slot.
+        side: Side,
+        /// Which.
+        daemon: Daemon,
+        /// The term of the one it follows.
+        epoch: u64,
+    },
+    /// Does it live and answer? Any answer will do.
+    Watch {
+        /// Slot.
+        side: Side,
+        /// Which.
+        daemon: Daemon,
+    },
     /// The vault refuses older epochs from now on.
     RaiseEpoch {
         /// The new term.
@@ -170,11 +206,12 @@ impl Request {
     /// The process that has to answer; `None` where the shell itself does.
     pub fn target(&self) -> Option<(Side, Daemon)> {
         match *self {
-            Request::Synchronization { daemon } => Some((Side::New, daemon)),
-            Request::Prepare { daemon } | Request::Cancel { daemon } | Request::Freeze { daemon } => {
-                Some((Side::Old, daemon))
-            }
-            Request::Activate { side, daemon, .. }
+            Request::Prepare { daemon } | Request::Cancel { daemon } => Some((Side::Old, daemon)),
+            Request::Synchronization { side, daemon }
+            | Request::Freeze { side, daemon }
+            | Request::Follow { side, daemon, .. }
+            | Request::Watch { side, daemon }
+            | Request::Activate { side, daemon, .. }
             | Request::Commit { side, daemon, .. }
             | Request::Verify { side, daemon } => Some((side, daemon)),
             _ => None,
@@ -293,6 +330,8 @@ pub enum Outcome {
     Finished,
     /// The old engine is primary again, or still.
     Undone,
+    /// It was to be undone and could not be: the new engine is primary.
+    Kept,
     /// A dry-run went through and was taken back.
     Rehearsed,
 }
@@ -316,6 +355,8 @@ pub struct End {
     pub epoch: u64,
     /// Old rpd frozen until new rpd live, if both are known.
     pub gap_ns: Option<u64>,
+    /// New rpd frozen until old rpd live again, where the roles were given back.
+    pub gap_back_ns: Option<u64>,
 }
 
 /// What comes out of the machine, in order.
@@ -330,6 +371,8 @@ pub enum Action {
         /// The line.
         line: String,
     },
+    /// Something an operator ought to know who is not watching.
+    Alarm(String),
     /// The machine is in this state now: phase times.
     Enter(State),
     /// The run is over; the machine is idle.

@@ -1,8 +1,9 @@
 //! The steps of each state, in the order in which they happen. Read from top to bottom, this is the run.
 
 use crate::limits;
-use crate::machine::{Decision, Handover, Run, Step, Time};
+use crate::machine::Time;
 use crate::message::{Daemon, Request, Side};
+use crate::run::{Decision, Run, Step, Way};
 use crate::state::{State, Trigger};
 use crate::wording;
 
@@ -23,11 +24,36 @@ fn commit(side: Side, daemon: Daemon) -> Step {
     Step::Ask(Request::Commit { side, daemon, epoch: 0 })
 }
 
+fn synchronization(side: Side, daemon: Daemon) -> Step {
+    Step::Ask(Request::Synchronization { side, daemon })
+}
+
+fn freeze(side: Side, daemon: Daemon) -> Step {
+    Step::Ask(Request::Freeze { side, daemon })
+}
+
 /// Asks all three of the new slot how far they are, then decides.
 pub(crate) fn synchronization_round(decision: Decision) -> Vec<Step> {
-    let mut steps: Vec<Step> =
-        Daemon::ALL.into_iter().map(|daemon| Step::Ask(Request::Synchronization { daemon })).collect();
+    let mut steps: Vec<Step> = Daemon::ALL.into_iter().map(|daemon| synchronization(Side::New, daemon)).collect();
     steps.extend([Step::Barrier, Step::Decide(decision)]);
+    steps
+}
+
+/// Asks what lives of the old slot how far it follows, then decides whether the roles may go back.
+pub(crate) fn following_round(run: &Run) -> Vec<Step> {
+    let alive = Daemon::ALL.into_iter().filter(|daemon| !run.is_lost(Side::Old, *daemon));
+    let mut steps: Vec<Step> = alive.map(|daemon| synchronization(Side::Old, daemon)).collect();
+    steps.extend([Step::Barrier, Step::Decide(Decision::Following)]);
+    steps
+}
+
+/// Watches the new engine and its follower once.
+pub(crate) fn soaking_round(run: &Run) -> Vec<Step> {
+    let mut steps: Vec<Step> =
+        Daemon::ALL.into_iter().map(|daemon| Step::Ask(Request::Watch { side: Side::New, daemon })).collect();
+    let follows = |daemon: &Daemon| run.way_closed.is_none() && !run.is_lost(Side::Old, *daemon);
+    steps.extend(Daemon::ALL.into_iter().filter(follows).map(|daemon| synchronization(Side::Old, daemon)));
+    steps.extend([Step::Barrier, Step::Decide(Decision::Soaking)]);
     steps
 }
 
@@ -49,7 +75,7 @@ impl Run {
     /// Lays down what happens in `state`.
     pub(crate) fn lay_plan(&mut self, state: State, now: Time) {
         let steps = match state {
-            State::Idle | State::Soaking => Vec::new(),
+            State::Idle => Vec::new(),
             State::Validating => validating(),
             State::PreparingBackup => preparing_backup(self.slot(Side::New)),
             State::Synchronizing => {
@@ -65,10 +91,23 @@ impl Run {
                 vec![stamped("Ready for Switchover"), Step::Decide(Decision::Rehearsal)]
             }
             State::Switching => switching(self.slot(Side::Old), self.slot(Side::New)),
-            State::Verifying => verifying(),
+            State::Verifying => {
+                if self.is_lost(Side::Old, Daemon::Rpd) {
+                    self.close_way(format!("{}/rpd is gone", self.slot(Side::Old)));
+                }
+                verifying(if self.start.confirm.is_some() { Trigger::Soak } else { Trigger::Done })
+            }
+            State::Soaking => {
+                self.begin_soaking(now);
+                self.soaking()
+            }
             State::ShuttingDownOld => shutting_down_old(),
             State::Aborting => self.aborting(),
-            State::RollingBack => self.rolling_back(),
+            State::RollingBack => match self.way {
+                Way::Thaw => self.rolling_back(),
+                Way::GiveBack => self.giving_back(),
+                Way::KeepNew => self.keeping_new(),
+            },
         };
         self.steps.extend(steps);
     }
@@ -93,6 +132,36 @@ impl Run {
         steps
     }
 
+    /// The old engine becomes a backup that follows, and both are watched.
+    fn soaking(&self) -> Vec<Step> {
+        let mut steps = vec![
+            Step::Ask(Request::Record { state: State::Soaking, committed: true }),
+            say(wording::confirm_within(self, self.start.confirm.unwrap_or_default())),
+        ];
+        if self.can_go_back() {
+            steps.extend(self.follow());
+        }
+        steps.extend([Step::Barrier, Step::Decide(Decision::Soaking)]);
+        steps
+    }
+
+    /// Continues the old slot and has it follow.
+    fn follow(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.fenced[Side::Old as usize] {
+            steps.extend([Step::Ask(Request::Unfence { side: Side::Old }), Step::Barrier]);
+        }
+        let waits = |daemon: &Daemon| !self.follows[daemon.index()] && !self.is_lost(Side::Old, *daemon);
+        steps.extend(
+            Daemon::ALL
+                .into_iter()
+                .filter(waits)
+                .map(|daemon| Step::Ask(Request::Follow { side: Side::Old, daemon, epoch: 0 })),
+        );
+        steps.push(Step::Barrier);
+        steps
+    }
+
     /// Kill first: nothing of the old engine moves while its successor could.
     fn rolling_back(&self) -> Vec<Step> {
         let mut steps = vec![
@@ -101,12 +170,10 @@ impl Run {
             Step::Ask(Request::Kill { side: Side::New, daemon: None }),
             Step::Barrier,
         ];
-        if self.freeze_asked.contains(&true) {
-            steps.extend(self.thaw());
+        if self.freeze_asked[Side::Old as usize].contains(&true) {
+            steps.extend(self.thaw(Side::Old));
         }
-        if self.handover >= Handover::Flipped {
-            steps.push(Step::Ask(Request::Flip { side: Side::Old }));
-        }
+        steps.extend(self.link_back(Side::Old));
         steps.extend([Step::Barrier, Step::Mend(Side::Old), Step::Barrier]);
         steps.push(say(format!("{} goes on where it stood", self.slot(Side::Old))));
         steps.extend(self.cancel());
@@ -116,27 +183,78 @@ impl Run {
         steps
     }
 
+    /// The switchover in the other direction. The new slot stands by until the old one has proven itself.
+    fn giving_back(&self) -> Vec<Step> {
+        let (old, new) = (self.slot(Side::Old), self.slot(Side::New));
+        let mut steps = vec![
+            stamped("Rolling back"),
+            say(format!("reason: {}", self.reason)),
+            Step::Ask(Request::Record { state: State::RollingBack, committed: true }),
+        ];
+        steps.extend(self.follow());
+        steps.extend(following_round(self));
+        steps.push(say(format!("Giving the primary role back from {new} to {old}")));
+        steps.extend(hand_over(Side::New));
+        steps.extend(take_over(Side::Old));
+        steps.extend([
+            commit(Side::Old, Daemon::Mgd),
+            Step::Ask(Request::Flip { side: Side::Old }),
+            Step::Barrier,
+            Step::Mend(Side::Old),
+            Step::Barrier,
+            say(format!("{old} goes on where {new} stood")),
+        ]);
+        steps.extend(self.cancel());
+        steps.push(Step::BeginVerification);
+        steps.extend(verification_round(Side::Old, &Daemon::ALL));
+        steps.extend([Step::Ask(Request::Kill { side: Side::New, daemon: None }), Step::Barrier]);
+        steps.extend(self.closing_steps(State::RollingBack, Side::Old));
+        steps
+    }
+
+    /// The roles could not go back: the old slot is ended before anything of the new one moves.
+    fn keeping_new(&self) -> Vec<Step> {
+        let (old, new) = (self.slot(Side::Old), self.slot(Side::New));
+        let mut steps = vec![
+            say(format!("{old} cannot take the roles back: {new} is kept")),
+            Step::Ask(Request::Kill { side: Side::Old, daemon: None }),
+            Step::Barrier,
+        ];
+        if self.freeze_asked[Side::New as usize].contains(&true) {
+            steps.extend(self.thaw(Side::New));
+        }
+        steps.extend(self.link_back(Side::New));
+        steps.extend([Step::Barrier, Step::Mend(Side::New), Step::Barrier, say(format!("{new} goes on"))]);
+        steps.push(Step::BeginVerification);
+        steps.extend(verification_round(Side::New, &Daemon::ALL));
+        steps.extend(self.closing_steps(State::RollingBack, Side::New));
+        steps
+    }
+
+    fn link_back(&self, side: Side) -> Option<Step> {
+        (self.link != side).then_some(Step::Ask(Request::Flip { side }))
+    }
+
     /// Takes back every readiness that was asked for.
     fn cancel(&self) -> Vec<Step> {
         let asked = Daemon::ALL.into_iter().filter(|daemon| self.prepare_asked[daemon.index()]);
         asked.map(|daemon| Step::Ask(Request::Cancel { daemon })).collect()
     }
 
-    /// The old engine goes on in a new term. A term is one for all three and for the vault: whoever had not been frozen yet
+    /// A frozen engine goes on in a new term. A term is one for all three and for the vault: whoever had not been frozen yet
     /// is frozen now and goes through it with the others, else it would be refused as one of the past from here on.
-    fn thaw(&self) -> Vec<Step> {
-        let asked = |daemon: &Daemon| self.freeze_asked[daemon.index()];
-        let late = |daemon: &Daemon| !asked(daemon) && !self.lost[Side::Old as usize][daemon.index()];
-        let mut steps: Vec<Step> =
-            Daemon::ALL.into_iter().filter(late).map(|daemon| Step::Ask(Request::Freeze { daemon })).collect();
+    fn thaw(&self, side: Side) -> Vec<Step> {
+        let asked = |daemon: &Daemon| self.freeze_asked[side as usize][daemon.index()];
+        let late = |daemon: &Daemon| !asked(daemon) && !self.is_lost(side, *daemon);
+        let mut steps: Vec<Step> = Daemon::ALL.into_iter().filter(late).map(|daemon| freeze(side, daemon)).collect();
         steps.extend([Step::Barrier, Step::Ask(Request::RaiseEpoch { epoch: 0 }), Step::Barrier]);
-        if self.handover >= Handover::Fenced {
-            steps.extend([Step::Ask(Request::Unfence), Step::Barrier]);
+        if self.fenced[side as usize] {
+            steps.extend([Step::Ask(Request::Unfence { side }), Step::Barrier]);
         }
         let frozen = || Daemon::ACTIVATION.into_iter().filter(|daemon| asked(daemon) || late(daemon));
-        steps.extend(frozen().map(|daemon| activate(Side::Old, daemon)));
+        steps.extend(frozen().map(|daemon| activate(side, daemon)));
         steps.push(Step::Barrier);
-        steps.extend(frozen().flat_map(|daemon| [commit(Side::Old, daemon), Step::Barrier]));
+        steps.extend(frozen().flat_map(|daemon| [commit(side, daemon), Step::Barrier]));
         steps
     }
 
@@ -220,30 +338,40 @@ fn preparing_switchover() -> Vec<Step> {
     steps
 }
 
-/// The handover. The record is on disk before anything is frozen; between Freeze(rpd) and Commit(rpd) there is
-/// nothing slow, and what can go side by side does.
+/// `side` stands still, in a term that ends. Between Freeze(rpd) and Commit(rpd) there is nothing slow, and what can go
+/// side by side does.
+fn hand_over(side: Side) -> [Step; 9] {
+    [
+        freeze(side, Daemon::Mgd),
+        Step::Barrier,
+        freeze(side, Daemon::Rpd),
+        freeze(side, Daemon::Pfed),
+        Step::Barrier,
+        Step::Ask(Request::Fence { side }),
+        Step::Barrier,
+        Step::Ask(Request::RaiseEpoch { epoch: 0 }),
+        Step::Barrier,
+    ]
+}
+
+/// `side` goes on in a new term, up to the commit point.
+fn take_over(side: Side) -> Vec<Step> {
+    let mut steps: Vec<Step> = Daemon::ACTIVATION.map(|daemon| activate(side, daemon)).into();
+    steps.extend([Step::Barrier, commit(side, Daemon::Pfed), Step::Barrier]);
+    steps.extend([commit(side, Daemon::Rpd), Step::Barrier]); // the commit point
+    steps
+}
+
+/// The switchover. The record is on disk before anything is frozen.
 fn switching(old_slot: &str, new_slot: &str) -> Vec<Step> {
     let mut steps = vec![
         say(format!("Switching the primary role from {old_slot} to {new_slot}")),
         Step::Ask(Request::Record { state: State::Switching, committed: false }),
         Step::Barrier,
-        Step::Ask(Request::Freeze { daemon: Daemon::Mgd }),
-        Step::Barrier,
-        Step::Ask(Request::Freeze { daemon: Daemon::Rpd }),
-        Step::Ask(Request::Freeze { daemon: Daemon::Pfed }),
-        Step::Barrier,
-        Step::Ask(Request::Fence),
-        Step::Barrier,
-        Step::Ask(Request::RaiseEpoch { epoch: 0 }),
-        Step::Barrier,
     ];
-    steps.extend(Daemon::ACTIVATION.map(|daemon| activate(Side::New, daemon)));
+    steps.extend(hand_over(Side::Old));
+    steps.extend(take_over(Side::New));
     steps.extend([
-        Step::Barrier,
-        commit(Side::New, Daemon::Pfed),
-        Step::Barrier,
-        commit(Side::New, Daemon::Rpd), // the commit point
-        Step::Barrier,
         commit(Side::New, Daemon::Mgd),
         Step::Ask(Request::Record { state: State::Switching, committed: false }), // says committed when made
         Step::Barrier,
@@ -254,7 +382,7 @@ fn switching(old_slot: &str, new_slot: &str) -> Vec<Step> {
     steps
 }
 
-fn verifying() -> Vec<Step> {
+fn verifying(then: Trigger) -> Vec<Step> {
     let mut steps = vec![
         Step::Ask(Request::Record { state: State::Verifying, committed: true }),
         Step::Mend(Side::New), // mgd or pfed lost after the commit point
@@ -264,13 +392,14 @@ fn verifying() -> Vec<Step> {
     ];
     steps.extend(verification_round(Side::New, &Daemon::ALL));
     steps.extend(wording::fru_status_table().map(say));
-    steps.extend([Step::Barrier, say("Chassis ISSU Completed"), Step::Finish(Trigger::Done)]);
+    steps.extend([Step::Barrier, say("Chassis ISSU Completed"), Step::Finish(then)]);
     steps
 }
 
 fn shutting_down_old() -> Vec<Step> {
     vec![
         Step::Ask(Request::Record { state: State::ShuttingDownOld, committed: true }),
+        Step::Barrier, // up to here the run can be taken back
         say("Stopping primary dataplane and the old RE"),
         Step::Ask(Request::Retire),
         Step::Barrier,

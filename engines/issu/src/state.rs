@@ -10,9 +10,13 @@
 //!          idle                                                                             |
 //!                                                          +--------- switching <-----------+
 //!              rolling-back <---- failed, engine lost -----+             | committed
-//!                  |        <---- engine lost ---- verifying <-----------+
-//!                  v                                  |  \-> soaking (reserved for `confirm`)
-//!                idle            idle <- shutting-down-old <-/
+//!                |  ^  ^  ^------ engine lost, given back ---- verifying <
+//!                |  |  |                                         |  | (confirm N)
+//!                |  |  +--------- engine lost, given back ---- soaking
+//!                |  |                                            |  | confirmed
+//!                v  +------------ given back ------- shutting-down-old
+//!              idle                                        v
+//!                                                         idle
 //! ```
 
 use std::fmt;
@@ -44,13 +48,13 @@ pub enum State {
     Switching,
     /// The new engine proves itself; the old one stands frozen.
     Verifying,
-    /// Reserved: waits for `confirm` with the way back open.
+    /// Waits for `confirm`; the old engine follows as a backup, the way back is open.
     Soaking,
     /// The old engine is ended.
     ShuttingDownOld,
     /// Taken back before anything was frozen.
     Aborting,
-    /// The old engine is thawed and goes on.
+    /// The old engine gets the roles back and goes on.
     RollingBack,
 }
 
@@ -141,13 +145,25 @@ pub enum Trigger {
     Failed,
     /// A rehearsal has come to its end.
     Rehearsed,
-    /// After the commit point: the new engine is dead or hangs while the old one stands frozen.
+    /// After the commit point: the new engine is dead or hangs while the old one stands by.
     EngineLost,
+    /// After the commit point: the new engine lives and gives the roles back.
+    GiveBack,
+    /// Verified, and a confirmation is to come.
+    Soak,
 }
 
 impl Trigger {
-    const ALL: [Trigger; 6] =
-        [Trigger::Start, Trigger::Done, Trigger::Refused, Trigger::Failed, Trigger::Rehearsed, Trigger::EngineLost];
+    const ALL: [Trigger; 8] = [
+        Trigger::Start,
+        Trigger::Done,
+        Trigger::Refused,
+        Trigger::Failed,
+        Trigger::Rehearsed,
+        Trigger::EngineLost,
+        Trigger::GiveBack,
+        Trigger::Soak,
+    ];
 }
 
 /// The table of transitions. `None`: the trigger means nothing in that state.
@@ -170,9 +186,11 @@ pub fn next(state: State, trigger: Trigger) -> Option<State> {
         (s, Failed) if s.before_switch() => Aborting,
         (Switching, Done) => Verifying,
         (Switching, Failed | EngineLost) => RollingBack,
-        // Failed checks of an engine that lives: it is kept, the report says "failed".
-        (Verifying, Done | Failed) => ShuttingDownOld,
-        (Verifying, EngineLost) => RollingBack,
+        // Failed checks with no engine left to go back to: the new one is kept, the report says "failed".
+        (Verifying, Done | Failed) | (Soaking, Done) => ShuttingDownOld,
+        (Verifying, Soak) => Soaking,
+        // Also from shutting-down-old, as long as the old engine has not been told to end.
+        (Verifying | Soaking | ShuttingDownOld, EngineLost | GiveBack) => RollingBack,
         (ShuttingDownOld | Aborting | RollingBack, Done | Failed) => Idle,
         _ => return None,
     })
@@ -197,10 +215,12 @@ mod tests {
 
     #[test]
     fn the_table_is_the_one_reviewed() {
-        let golden = include_str!("../tests/transitions.golden");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write("tests/transitions.golden", table()).unwrap();
+        }
         assert_eq!(
             table(),
-            golden,
+            std::fs::read_to_string("tests/transitions.golden").unwrap(),
             "the table of transitions changed; if that is meant, update tests/transitions.golden"
         );
     }
@@ -209,9 +229,7 @@ mod tests {
     fn every_state_but_idle_can_be_left_and_names_are_unique() {
         for state in State::ALL {
             assert_eq!(State::from_name(state.name()), Some(state));
-            if state != State::Soaking {
-                assert!(Trigger::ALL.into_iter().any(|trigger| next(state, trigger).is_some()), "{state} is a trap");
-            }
+            assert!(Trigger::ALL.into_iter().any(|trigger| next(state, trigger).is_some()), "{state} is a trap");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The lines an operator reads. Order and phases follow the founding document; the words are ours.
 
+use std::time::Duration;
+
 use crate::failure::Failure;
 use crate::limits;
-use crate::machine::Run;
 use crate::message::{Check, Daemon, Outcome, Request, Side};
+use crate::run::Run;
 
 /// The block of pre-checks, in the document's layout.
 pub(crate) fn pre_checks(checks: &[Check]) -> Vec<String> {
@@ -38,6 +40,42 @@ pub(crate) fn restarted(slot: &str, daemon: Daemon) -> String {
     format!("{slot}/{daemon} has been restarted")
 }
 
+/// "5 m", "4 m 58 s", "2 h".
+pub(crate) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let named: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+    if named.is_empty() { "0 s".into() } else { named.join(" ") }
+}
+
+/// What an operator has to do, and what happens otherwise.
+pub(crate) fn confirm_within(run: &Run, left: Duration) -> String {
+    let left = span(left);
+    let otherwise = match run.way_closed {
+        None => format!("or the roles go back to {}", run.slot(Side::Old)),
+        Some(_) => format!("the way back is closed, {} stays primary", run.slot(Side::New)),
+    };
+    format!("Confirm within {left} ('request system reboot in-service confirm') {otherwise}")
+}
+
+pub(crate) fn way_open(run: &Run) -> String {
+    format!(
+        "{} follows {} as its backup, digests equal: the way back is open",
+        run.slot(Side::Old),
+        run.slot(Side::New)
+    )
+}
+
+pub(crate) fn way_closed(run: &Run, what: &str) -> String {
+    let (run_id, old) = (run.start.run_id, run.slot(Side::Old));
+    format!("run {run_id}: the way back to {old} is closed: {what}")
+}
+
+/// mgd or pfed of an engine that only stands by.
+pub(crate) fn mended_on_the_way_back(what: &str) -> String {
+    format!("{what}; it is started anew should the roles go back")
+}
+
 /// "re1/rpd: activation not confirmed within 2 s".
 pub(crate) fn request_failed(run: &Run, request: &Request, failure: &Failure) -> String {
     let of = |side: Side, daemon: Daemon| format!("{}/{daemon}", run.slot(side));
@@ -49,12 +87,14 @@ pub(crate) fn request_failed(run: &Run, request: &Request, failure: &Failure) ->
             let names: Vec<&str> = daemons.iter().map(|daemon| daemon.name()).collect();
             (run.slot(Side::New).into(), format!("starting {}", names.join(" and ")))
         }
-        Request::Synchronization { daemon } => (of(Side::New, *daemon), "synchronization".into()),
+        Request::Synchronization { side, daemon } => (of(*side, *daemon), "synchronization".into()),
         Request::Prepare { daemon } => (of(Side::Old, *daemon), "readiness for the switchover".into()),
         Request::Cancel { daemon } => (of(Side::Old, *daemon), "taking the preparation back".into()),
-        Request::Freeze { daemon } => (of(Side::Old, *daemon), "freezing".into()),
-        Request::Fence => (run.slot(Side::Old).into(), "stopping its processes".into()),
-        Request::Unfence => (run.slot(Side::Old).into(), "continuing its processes".into()),
+        Request::Freeze { side, daemon } => (of(*side, *daemon), "freezing".into()),
+        Request::Follow { side, daemon, .. } => (of(*side, *daemon), "following".into()),
+        Request::Watch { side, daemon } => (of(*side, *daemon), "sign of life".into()),
+        Request::Fence { side } => (run.slot(*side).into(), "stopping its processes".into()),
+        Request::Unfence { side } => (run.slot(*side).into(), "continuing its processes".into()),
         Request::RaiseEpoch { epoch } => ("vault".into(), format!("raising the epoch to {epoch}")),
         Request::Activate { side, daemon, .. } => (of(*side, *daemon), "activation".into()),
         Request::Commit { side, daemon, .. } => (of(*side, *daemon), "commit".into()),
@@ -92,21 +132,23 @@ pub(crate) fn verdict(run: &Run) -> (String, bool) {
         Outcome::Finished if clean && known => ("nothing lost".into(), true),
         Outcome::Finished => (format!("failed, {loss}"), false),
         Outcome::Undone => (format!("undone, {loss}"), false),
+        Outcome::Kept => (format!("undo failed, {loss}"), false),
         Outcome::Rehearsed => (format!("rehearsed, {loss}"), clean && known),
     }
 }
 
 /// The last lines of a run.
-pub(crate) fn closing(run: &Run, verdict: &str, gap_ns: Option<u64>) -> Vec<String> {
+pub(crate) fn closing(run: &Run, verdict: &str) -> Vec<String> {
     let mut lines = Vec::new();
     match run.outcome {
-        Outcome::Finished => {
+        Outcome::Finished | Outcome::Kept => {
             lines.push(format!("{} is primary, {} is shut down", run.slot(Side::New), run.slot(Side::Old)));
         }
         _ => lines.push(format!("{} is primary", run.slot(Side::Old))),
     }
-    if let Some(gap_ns) = gap_ns {
-        lines.push(format!("Control-plane gap : {:.1} ms", gap_ns as f64 / 1e6));
+    let gaps = [("Control-plane gap", run.gap_ns()), ("Control-plane gap on the way back", run.gap_back_ns())];
+    for (title, gap_ns) in gaps {
+        lines.extend(gap_ns.map(|gap_ns| format!("{title} : {:.1} ms", gap_ns as f64 / 1e6)));
     }
     lines.extend(run.losses.iter().map(|loss| format!("Lost : {loss}")));
     lines.extend(run.missing.iter().map(|missing| format!("Evidence missing : {missing}")));

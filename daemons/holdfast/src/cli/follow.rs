@@ -30,7 +30,6 @@ pub async fn follow(run_dir: &RunDir, run_id: u64, json: bool, pipeline: &mut Pi
                 let mut stream = stream.into_inner();
                 // A broken stream is like one that ended early: the rest is asked for again.
                 while let Ok(Some(event)) = stream.message().await {
-                    heard = Instant::now();
                     if event.sequence < next_sequence {
                         continue;
                     }
@@ -40,6 +39,7 @@ pub async fn follow(run_dir: &RunDir, run_id: u64, json: bool, pipeline: &mut Pi
                         return verdict(event);
                     }
                 }
+                heard = Instant::now(); // a run that waits for its confirmation says nothing for a long time
             }
             Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unimplemented) => {
                 return Err(CliError::Refused(status.message().to_owned()));

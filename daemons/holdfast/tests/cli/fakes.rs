@@ -128,6 +128,18 @@ impl chassis_server::Chassis for Chassis {
     async fn abort_run(&self, _: Request<AbortRunRequest>) -> Answer<AbortRunReply> {
         Err(Status::unimplemented(""))
     }
+    async fn confirm_run(&self, _: Request<ConfirmRunRequest>) -> Answer<ConfirmRunReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn schedule_run(&self, _: Request<ScheduleRunRequest>) -> Answer<ScheduledRun> {
+        Err(Status::unimplemented(""))
+    }
+    async fn get_schedule(&self, _: Request<GetScheduleRequest>) -> Answer<ScheduledRun> {
+        Err(Status::unimplemented(""))
+    }
+    async fn clear_schedule(&self, _: Request<ClearScheduleRequest>) -> Answer<ScheduledRun> {
+        Err(Status::unimplemented(""))
+    }
     async fn get_run(&self, _: Request<GetRunRequest>) -> Answer<RunState> {
         Err(Status::unimplemented(""))
     }

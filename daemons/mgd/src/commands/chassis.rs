@@ -1,45 +1,14 @@
-//! The in-service reboot: requested, aborted, watched, reported.
+//! The in-service reboot: watched, reported.
 
-use holdfast_proto::v1::{
-    AbortRunRequest, GetChassisRequest, GetReportRequest, GetRunRequest, ListRunsRequest, StartRunRequest,
-};
+use holdfast_proto::v1::{GetChassisRequest, GetReportRequest, GetRunRequest, ListRunsRequest};
 
 use super::{CommandResult, Context, Outcome};
-use crate::{
-    clients::{AskError, ask},
-    grammar::Invocation,
-    limits::ANSWER_DEADLINE,
-    readiness, render,
-};
+use crate::{clients::ask, grammar::Invocation, limits::ANSWER_DEADLINE, readiness, render};
 
 /// How chassisd is called in messages.
 pub(super) const CHASSISD: &str = "chassisd";
 /// Runs that `history` shows.
 const HISTORY: u32 = 50;
-
-pub(super) async fn reboot(context: &Context, invocation: &Invocation) -> CommandResult {
-    context.changes()?;
-    if !context.confirmed && !invocation.has("no-confirm") {
-        return Ok(Outcome::Confirm("Reboot the system ? [yes,no] ".to_owned()));
-    }
-    let request =
-        StartRunRequest { force: invocation.has("force"), requested_by: context.user.clone(), ..Default::default() };
-    let mut chassis = context.state.clients.chassis();
-    let reply = ask(CHASSISD, ANSWER_DEADLINE, chassis.start_run(request)).await?;
-    Ok(Outcome::Follow(reply.run_id))
-}
-
-pub(super) async fn abort(context: &Context) -> CommandResult {
-    let mut chassis = context.state.clients.chassis();
-    let state = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_chassis(GetChassisRequest {})).await?;
-    if state.run_id == 0 {
-        return Err(AskError::Refused("no in-service reboot is in progress".to_owned()));
-    }
-    let request = AbortRunRequest { run_id: state.run_id };
-    let reply = ask(CHASSISD, ANSWER_DEADLINE, chassis.abort_run(request)).await?;
-    context.print(&reply, |reply| format!("{}\n", reply.outcome)).await?;
-    Ok(Outcome::Done)
-}
 
 pub(super) async fn show_run(context: &Context) -> CommandResult {
     let mut chassis = context.state.clients.chassis();

@@ -5,6 +5,7 @@ mod chassis;
 mod configuration;
 mod forwarding;
 mod log;
+mod reboot;
 mod route;
 mod system;
 
@@ -125,8 +126,11 @@ async fn run(
 
 async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
     match invocation.action {
-        Action::Reboot => chassis::reboot(context, invocation).await,
-        Action::AbortReboot => chassis::abort(context).await,
+        Action::Reboot => reboot::start(context, invocation).await,
+        Action::ConfirmReboot => reboot::confirm(context, invocation).await,
+        Action::AbortReboot => reboot::abort(context).await,
+        Action::ShowReboot => reboot::show_schedule(context).await,
+        Action::ClearReboot => reboot::clear_schedule(context).await,
         Action::ShowRun => chassis::show_run(context).await,
         Action::ShowReadiness => chassis::readiness(context).await,
         Action::ShowReport => chassis::report(context, invocation).await,

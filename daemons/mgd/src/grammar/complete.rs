@@ -66,7 +66,7 @@ fn known_values(value: Value, state: &State) -> Vec<String> {
         Value::Neighbor => neighbors(state),
         Value::NeighborOrAll => neighbors(state).into_iter().chain(["all".to_owned()]).collect(),
         Value::Log => crate::commands::logs(state),
-        Value::Prefix | Value::Number | Value::Interface => Vec::new(),
+        Value::Prefix | Value::Number | Value::Interface | Value::Time | Value::Text => Vec::new(),
     }
 }
 

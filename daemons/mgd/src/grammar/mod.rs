@@ -7,6 +7,7 @@
 mod complete;
 mod parse;
 mod table;
+mod words;
 
 pub use complete::complete;
 pub use parse::{Invocation, parse};
@@ -19,6 +20,12 @@ pub enum Action {
     Reboot,
     /// request system reboot in-service abort
     AbortReboot,
+    /// request system reboot in-service confirm
+    ConfirmReboot,
+    /// show system reboot
+    ShowReboot,
+    /// clear system reboot
+    ClearReboot,
     /// show chassis in-service-upgrade
     ShowRun,
     /// ... readiness
@@ -84,6 +91,10 @@ pub enum Value {
     Interface,
     /// A log's name.
     Log,
+    /// A time of day, a date and time, a distance, or `now`.
+    Time,
+    /// Anything; several words in double quotes.
+    Text,
     /// One of these words.
     Choice(&'static [&'static str]),
 }

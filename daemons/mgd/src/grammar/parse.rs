@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{Action, Argument, COMMANDS, Command, Value};
+use super::{Action, Argument, COMMANDS, Command, Value, words::words};
 use crate::limits;
 
 /// A command with its arguments.
@@ -143,7 +143,8 @@ impl Position {
         for argument in command.arguments.iter().filter(|argument| self.allows(command, argument)) {
             nexts.extend(match argument {
                 Argument::Positional { value, .. } => Some(Next::Value(argument, *value)),
-                _ => open_next(argument, 0),
+                // A word of a longer command that is also an option stands there once.
+                _ => open_next(argument, 0).filter(|next| !nexts.iter().any(|other| other.literal() == next.literal())),
             });
         }
         nexts
@@ -237,6 +238,8 @@ fn fits(word: &str, value: Value) -> bool {
         Value::Number => word.parse::<u64>().is_ok_and(|number| number > 0),
         Value::Interface => word.len() <= 15 && !word.contains('/'),
         Value::Log => !word.contains('/') && !word.starts_with('.'),
+        Value::Time => crate::when::Moment::parse(word).is_some(),
+        Value::Text => !word.trim().is_empty(),
         Value::Choice(words) => {
             words.iter().filter(|choice| choice.starts_with(word)).count() == 1 || words.contains(&word)
         }
@@ -260,7 +263,8 @@ pub fn parse(line: &str) -> Result<Invocation, ParseError> {
     if line.contains('|') {
         return Err(ParseError::Line("pipes are carried out by the command line, not by mgd"));
     }
-    let position = line.split_whitespace().try_fold(Position::start(), Position::advance)?;
+    let words = words(line).map_err(ParseError::Line)?;
+    let position = words.iter().map(String::as_str).try_fold(Position::start(), Position::advance)?;
     let incomplete = || ParseError::Incomplete { expecting: expecting(&position.nexts()) };
     let command = position.command().filter(|_| position.open.is_none()).ok_or_else(incomplete)?;
     if let Some(argument) = position.missing(command) {

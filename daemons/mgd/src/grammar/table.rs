@@ -35,10 +35,20 @@ const fn command(
     Command { words, help, arguments, action }
 }
 
+const NO_CONFIRM: Argument = flag("no-confirm", "Do not ask");
+const DRY_RUN: Argument = flag("dry-run", "Rehearse everything up to the switchover, then take it back");
+const FORCE: Argument = flag("force", "Override the minimum spacing between two in-service reboots");
+const AT: Argument =
+    Argument::Named { word: "at", value: Value::Time, help: "Time: hh:mm, yymmddhhmm, +minutes or now", group: "when" };
+const IN: Argument =
+    Argument::Named { word: "in", value: Value::Number, help: "Minutes to wait before the reboot", group: "when" };
+const MESSAGE: Argument = named("message", Value::Text, "Text for the log and the report");
+
 /// Help of words that are no command by themselves.
 pub const WORDS: &[(&[&str], &str)] = &[
     (&["clear"], "Clear information in the system"),
     (&["clear", "bgp"], "Clear Border Gateway Protocol information"),
+    (&["clear", "system"], "Clear system information"),
     (&["request"], "Make system-level requests"),
     (&["request", "system"], "Perform system-level operations"),
     (&["request", "system", "reboot"], "Reboot the system"),
@@ -62,12 +72,18 @@ pub const COMMANDS: &[Command] = &[
         ],
         "Reset sessions",
     ),
+    command(&["clear", "system", "reboot"], Action::ClearReboot, &[], "Take a scheduled reboot back"),
     command(
         &["request", "system", "reboot", "in-service"],
         Action::Reboot,
         &[
-            flag("no-confirm", "Do not ask"),
-            flag("force", "Override the minimum spacing between two in-service reboots"),
+            NO_CONFIRM,
+            DRY_RUN,
+            FORCE,
+            named("confirm", Value::Number, "Minutes that the way back stays open, until the run is confirmed"),
+            AT,
+            IN,
+            MESSAGE,
         ],
         "Replace the whole control plane in service",
     ),
@@ -76,6 +92,21 @@ pub const COMMANDS: &[Command] = &[
         Action::AbortReboot,
         &[],
         "Take the in-service reboot in progress back",
+    ),
+    // With minutes it is the option of that name, and the others may follow.
+    command(
+        &["request", "system", "reboot", "in-service", "confirm"],
+        Action::ConfirmReboot,
+        &[
+            value("minutes", Value::Number, "Begin a reboot whose way back stays open for so many minutes"),
+            NO_CONFIRM,
+            DRY_RUN,
+            FORCE,
+            AT,
+            IN,
+            MESSAGE,
+        ],
+        "Keep the routing engine that the in-service reboot in progress has brought",
     ),
     command(&["restart", "routing"], Action::RestartRouting, &[], "Routing process (rpd)"),
     command(&["restart", "management"], Action::RestartManagement, &[], "Management process (mgd)"),
@@ -152,6 +183,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     command(&["show", "system", "alarms"], Action::ShowAlarms, &[], "Active alarms"),
     command(&["show", "system", "processes"], Action::ShowProcesses, &[], "Processes of the router"),
+    command(&["show", "system", "reboot"], Action::ShowReboot, &[], "The reboot that is scheduled"),
     command(
         &["show", "system", "switchover"],
         Action::ShowSwitchover,

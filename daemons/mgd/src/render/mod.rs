@@ -4,6 +4,7 @@ mod bgp;
 mod chassis;
 mod elements;
 mod forwarding;
+mod reboot;
 mod report;
 mod route;
 mod system;
@@ -14,6 +15,8 @@ pub use bgp::{bgp_groups, bgp_neighbors, bgp_replication, bgp_summary, task_repl
 pub use chassis::{history, readiness, routing_engine, run};
 pub use elements::Elements;
 pub use forwarding::{forwarding_heading, forwarding_page, forwarding_summary, interfaces, interfaces_terse};
+pub use reboot::schedule;
 pub use report::report;
 pub use route::{Routes, route_summary};
 pub use system::{alarms, processes, switchover, uptime, version};
+pub use time::clock;

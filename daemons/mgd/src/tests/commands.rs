@@ -20,6 +20,60 @@ async fn reboot_asks_then_is_followed() {
 }
 
 #[tokio::test]
+async fn the_options_of_a_reboot_reach_chassisd() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let begins = [
+        "no-confirm dry-run",
+        "no-confirm confirm 5",
+        "confirm 5 no-confirm message \"new optics\"",
+        "at now no-confirm message twice",
+    ];
+    for options in begins {
+        let started = execute(&mgd, &format!("request system reboot in-service {options}"), "text", false).await;
+        assert!(matches!(&started.end, Event::Follow(_)), "{options}: {:?}", started.end);
+    }
+    assert_eq!(
+        *router.log.lock().unwrap(),
+        [
+            "start force=false by=tester dry-run",
+            "start force=false by=tester confirm=300",
+            "start force=false by=tester confirm=300 message=new optics",
+            "start force=false by=tester message=twice",
+        ]
+    );
+    let rehearsal = execute(&mgd, "request system reboot in-service dry-run", "text", false).await;
+    assert!(matches!(&rehearsal.end, Event::Confirm(confirm) if confirm.question.starts_with("Rehearse")));
+    for (options, refusal) in [
+        ("dry-run confirm 5", "nothing to confirm"),
+        ("confirm 99999999", "too many"),
+        ("confirm force", "confirm MINUTES"),
+        ("at 2001010000", "has passed"),
+        ("at noon", "syntax error"),
+        ("at now in 5", "syntax error"),
+        ("message \"open", "quote is not closed"),
+    ] {
+        let refused = execute(&mgd, &format!("request system reboot in-service {options}"), "text", true).await;
+        assert!(refused.error().contains(refusal), "{options}: {}", refused.error());
+    }
+    assert_eq!(show(&mgd, "request system reboot in-service confirm").await, "the run is confirmed by tester\n");
+}
+
+#[tokio::test]
+async fn a_reboot_for_later_is_shown_and_taken_back() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let asked = execute(&mgd, "request system reboot in-service in 15 dry-run", "text", false).await;
+    assert!(matches!(&asked.end, Event::Confirm(_)));
+    let text = show(&mgd, "request system reboot in-service in 15 no-confirm message \"at night\"").await;
+    assert!(text.contains("(in 14:59)") || text.contains("(in 15:00)"), "{text}");
+    assert!(text.contains("requested by tester") && text.contains("message: at night"), "{text}");
+    assert_eq!(show(&mgd, "show system reboot").await, "No reboot is scheduled\n");
+    assert_eq!(execute(&mgd, "clear system reboot", "text", false).await.error(), "no reboot is scheduled");
+    assert!(router.log.lock().unwrap().is_empty(), "nothing was started");
+}
+
+#[tokio::test]
 async fn refusals_of_chassisd_reach_the_operator_in_its_words() {
     let router = Router::new().with_chassis();
     let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;

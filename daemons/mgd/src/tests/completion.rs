@@ -30,6 +30,10 @@ async fn words_values_and_placeholders() {
     assert!(words(&route).contains(&"<prefix>") && !words(&route).contains(&"longer") && route.executable);
     assert!(words(&at_end("show chassis in-service-upgrade ")).contains(&"report"));
     assert!(at_end("show chassis in-service-upgrade").executable);
+    let reboot = at_end("request system reboot in-service ");
+    let options = ["abort", "at", "confirm", "dry-run", "force", "in", "message", "no-confirm"];
+    assert_eq!((words(&reboot), reboot.executable), (options.to_vec(), true));
+    assert!(words(&at_end("request system reboot in-service confirm ")).contains(&"<minutes>"));
     assert!(words(&at_end("nonsense here ")).is_empty());
     assert_eq!(words(&complete("show bgp", 3, &state)), ["show"]);
     // An offset inside a character or far behind the end is no reason to fail.

@@ -4,8 +4,8 @@ use std::{fs, time::Duration};
 
 use holdfast_ipc::RoleArg;
 use holdfast_proto::v1::{
-    ActivateRequest, CommitRequest, FreezeRequest, PrepareRequest, ReportAppliedRequest, Role, StatusRequest,
-    SubscribeConfigurationRequest, SynchronizationRequest, TerminateRequest, VerifyRequest,
+    ActivateRequest, CommitRequest, FollowRequest, FreezeRequest, PrepareRequest, ReportAppliedRequest, Role,
+    StatusRequest, SubscribeConfigurationRequest, SynchronizationRequest, TerminateRequest, VerifyRequest,
     daemon_client::DaemonClient, management_client::ManagementClient,
 };
 
@@ -118,7 +118,21 @@ async fn a_backup_fetches_follows_and_takes_over() {
     assert!(verify.done && verify.ok, "{verify:?}");
     assert!(new_daemon.freeze(FreezeRequest { epoch: 1 }).await.is_err(), "an epoch that is over is refused");
 
-    // And the way back: the old one goes on from where it stood.
+    // The old one follows the new one, whose configuration changes meanwhile.
+    old_daemon.follow(FollowRequest { epoch: 2 }).await.unwrap();
+    old_daemon.follow(FollowRequest { epoch: 2 }).await.expect("asked twice is no mistake");
+    let other = holdfast_config::Configuration::parse("t", CONFIG.replace("r1", "r3"), &new_state.schema).unwrap();
+    let digest = other.digest().to_vec();
+    new_state.publish(crate::store::Store::new(&new_state.state_dir).commit(other, "t", 1, &new_state.schema).unwrap());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while old_state.configuration().is_none_or(|configuration| configuration.configuration.digest() != digest) {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let follows = old_daemon.synchronization(SynchronizationRequest {}).await.unwrap().into_inner();
+    assert!(follows.synchronized, "{follows:?}");
+
+    // And the way back: the old one goes on from where it stands.
     old_daemon.activate(ActivateRequest { epoch: 3, ..Default::default() }).await.unwrap();
     old_daemon.commit(CommitRequest { epoch: 3 }).await.unwrap();
     assert_eq!(old_daemon.status(StatusRequest {}).await.unwrap().into_inner().role(), Role::Primary);

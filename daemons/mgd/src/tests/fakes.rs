@@ -56,7 +56,14 @@ impl chassis_server::Chassis for FakeChassis {
     }
     async fn start_run(&self, request: Request<StartRunRequest>) -> Answer<StartRunReply> {
         let request = request.into_inner();
-        self.0.lock().unwrap().push(format!("start force={} by={}", request.force, request.requested_by));
+        let mut told = format!("start force={} by={}", request.force, request.requested_by);
+        told.push_str(if request.dry_run { " dry-run" } else { "" });
+        for (key, value) in [("confirm", request.confirm_s.to_string()), ("message", request.message)] {
+            if !matches!(value.as_str(), "" | "0") {
+                told.push_str(&format!(" {key}={value}"));
+            }
+        }
+        self.0.lock().unwrap().push(told);
         if self.0.lock().unwrap().iter().any(|line| line == "run in progress") {
             return Err(Status::failed_precondition(
                 "run 1 is in progress; request system reboot in-service abort ends it",
@@ -66,6 +73,19 @@ impl chassis_server::Chassis for FakeChassis {
     }
     async fn follow_run(&self, _: Request<FollowRunRequest>) -> Answer<Items<RunEvent>> {
         items(Vec::new())
+    }
+    async fn confirm_run(&self, request: Request<ConfirmRunRequest>) -> Answer<ConfirmRunReply> {
+        done(ConfirmRunReply { outcome: format!("the run is confirmed by {}", request.into_inner().requested_by) })
+    }
+    async fn schedule_run(&self, request: Request<ScheduleRunRequest>) -> Answer<ScheduledRun> {
+        let ScheduleRunRequest { at_unix_ms, run } = request.into_inner();
+        done(ScheduledRun { at_unix_ms, requested_unix_ms: 1, run })
+    }
+    async fn get_schedule(&self, _: Request<GetScheduleRequest>) -> Answer<ScheduledRun> {
+        done(ScheduledRun::default())
+    }
+    async fn clear_schedule(&self, _: Request<ClearScheduleRequest>) -> Answer<ScheduledRun> {
+        Err(Status::failed_precondition("no reboot is scheduled"))
     }
     async fn abort_run(&self, request: Request<AbortRunRequest>) -> Answer<AbortRunReply> {
         done(AbortRunReply { outcome: format!("run {} is being undone", request.into_inner().run_id) })
@@ -304,6 +324,9 @@ impl daemon_server::Daemon for FakeDaemon {
         not_asked()
     }
     async fn commit(&self, _: Request<CommitRequest>) -> Answer<CommitReply> {
+        not_asked()
+    }
+    async fn follow(&self, _: Request<FollowRequest>) -> Answer<FollowReply> {
         not_asked()
     }
     async fn verify(&self, _: Request<VerifyRequest>) -> Answer<VerifyReply> {

@@ -179,6 +179,19 @@ impl Agent {
         Ok(v1::CommitReply { live_mono_ns: mono_ns() })
     }
 
+    /// Frozen -> backup: another instance writes now, this one keeps track.
+    pub(super) fn follow(&mut self, request: &v1::FollowRequest) -> Result<v1::FollowReply, Status> {
+        self.refuse_old("Follow", request.epoch)?;
+        if !matches!(self.role, Role::Frozen | Role::Backup) || self.has_writes_under_way() {
+            let why = format!("Follow refused: {} is {}, not at a standstill", self.slot, self.role.as_str_name());
+            return Err(Status::failed_precondition(why));
+        }
+        self.role = Role::Backup;
+        self.epoch = request.epoch;
+        tracing::info!("following the primary of epoch {}", self.epoch);
+        Ok(v1::FollowReply {})
+    }
+
     /// Ends the process, once what is under way has been answered.
     pub(super) fn terminate(&mut self, request: v1::TerminateRequest) -> Result<v1::TerminateReply, Status> {
         let stop = request.mode() == v1::terminate_request::Mode::Stop;

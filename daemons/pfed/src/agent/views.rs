@@ -20,6 +20,7 @@ impl Agent {
             Request::Freeze(request, reply) => self.freeze(&request, reply),
             Request::Activate(request, reply) => drop(reply.send(self.activate(&request))),
             Request::Commit(request, reply) => drop(reply.send(self.commit(&request))),
+            Request::Follow(request, reply) => drop(reply.send(self.follow(&request))),
             Request::Verify(reply) => drop(reply.send(Ok(self.verify()))),
             Request::Terminate(request, reply) => drop(reply.send(self.terminate(request))),
             Request::WatchInterfaces(reply) => self.watch_interfaces(reply),
@@ -92,6 +93,7 @@ impl Agent {
             tables,
             lag_bytes: 0,
             pending_writes,
+            lost: false, // whatever it missed it reads again
         }
     }
 
@@ -116,12 +118,16 @@ impl Agent {
             role => Some(format!("{} is {}, not primary", self.slot, role.as_str_name())),
         };
         let (writes, needless) = self.writes_at_commit;
+        let kernel_writes_needless = self.counters.writes_needless - needless;
+        // Who writes what is there already does not know the kernel's table: it must not go on with it.
+        let needless = (kernel_writes_needless > 0)
+            .then(|| format!("{kernel_writes_needless} routes were written that the kernel had already"));
         v1::VerifyReply {
-            done: missing.is_none(),
-            ok: missing.is_none(),
-            reason: missing.unwrap_or_default(),
+            done: missing.is_none() || needless.is_some(),
+            ok: missing.is_none() && needless.is_none(),
+            reason: needless.or(missing).unwrap_or_default(),
             kernel_writes: self.counters.writes - writes,
-            kernel_writes_needless: self.counters.writes_needless - needless,
+            kernel_writes_needless,
             ..Default::default()
         }
     }

@@ -20,6 +20,7 @@ impl Core {
             Command::Freeze(request, answer) => drop(answer.send(self.freeze(&request))),
             Command::Activate(request, answer) => drop(answer.send(self.activate(&request))),
             Command::Commit(request, answer) => drop(answer.send(self.commit(&request))),
+            Command::Follow(request, answer) => drop(answer.send(self.follow_successor(&request))),
             Command::Verify(answer) => drop(answer.send(self.verify())),
             Command::Terminate(request, answer) => self.terminate(&request, answer),
             Command::BgpSummary(answer) => drop(answer.send(self.protocols.bgp.summary(now()))),
@@ -73,6 +74,7 @@ impl Core {
             tables,
             lag_bytes: follower.lag_bytes(),
             pending_writes: 0,
+            lost: follower.has_ended() || !self.failure.is_empty(),
         }
     }
 

@@ -21,7 +21,7 @@ use super::adopted::Resumed;
 use super::connections::Connection;
 use super::roads::Roads;
 use super::{Core, now};
-use crate::limits::{BACKGROUND_FINISH_MAX, FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN};
+use crate::limits::{BACKGROUND_FINISH_MAX, FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN, UNHEARD_MAX_DIVISOR};
 
 /// What is watched after a Commit until everything has proven itself.
 #[derive(Default)]
@@ -39,6 +39,16 @@ struct Watched {
     /// The kernel's count of bytes acknowledged at the Commit, if more waited for the neighbour then.
     waited_at: Option<u64>,
     heard: bool,
+}
+
+/// What a session says of a switch.
+enum Sign {
+    /// It is up.
+    Up,
+    /// Nothing is to be expected of it, and no engine could change that.
+    Excused { is_up: bool, why: String },
+    /// This engine has lost it, or is about to.
+    Lost { is_up: bool, why: String },
 }
 
 impl Watched {
@@ -138,6 +148,25 @@ impl Core {
         }
     }
 
+    /// Frozen -> backup: the engine that has taken over goes on, and this one follows it from exactly where it stopped.
+    pub(super) fn follow_successor(&mut self, request: &v1::FollowRequest) -> Result<v1::FollowReply, String> {
+        if !matches!(self.role, Role::Frozen | Role::Backup) || request.epoch < self.epoch {
+            let (slot, role, epoch) = (&self.slot, self.role.as_str_name(), self.epoch);
+            return Err(format!("rpd of {slot} is {role} in epoch {epoch}, it cannot follow epoch {}", request.epoch));
+        }
+        match &self.follower {
+            Some(follower) if !follower.has_ended() && self.failure.is_empty() => {}
+            _ if !self.failure.is_empty() => return Err(self.failure.clone()),
+            _ => return Err("there is no stream of facts from the engine that has taken over".into()),
+        }
+        self.role = Role::Backup;
+        self.epoch = request.epoch;
+        // What happened while this process stood still may lie in the stream, its event spent.
+        self.replication_event(true);
+        tracing::info!("following the primary of epoch {} as its backup", self.epoch);
+        Ok(v1::FollowReply {})
+    }
+
     /// Backup or frozen -> activated. On failure nothing has changed.
     pub(super) fn activate(&mut self, request: &v1::ActivateRequest) -> v1::ActivateReply {
         match self.try_activate(request) {
@@ -156,7 +185,9 @@ impl Core {
         if request.epoch <= self.epoch {
             return Err(format!("epoch {} is not newer than {}", request.epoch, self.epoch));
         }
-        self.drain_facts(request.peer_lost);
+        // The other engine has frozen and says where: its last fact is the mark.
+        let planned = !request.peer_lost && (self.role == Role::Backup || !request.expected_tables.is_empty());
+        self.drain_facts(planned)?;
         if !self.failure.is_empty() {
             return Err(self.failure.clone());
         }
@@ -184,22 +215,31 @@ impl Core {
         }
     }
 
-    /// Takes over what the other engine still has to say.
-    fn drain_facts(&mut self, peer_lost: bool) {
+    /// Takes over what the other engine still has to say. `planned`: it has said that it froze, so its last fact comes.
+    fn drain_facts(&mut self, planned: bool) -> Result<(), String> {
         let until = now() + HANDOFF_MARK_MAX;
-        let planned = self.role == Role::Backup && !peer_lost;
+        // The event that announces the last bytes may not have been looked at yet.
+        self.replication_event(true);
         loop {
             let taken = self.take_frames(usize::MAX);
-            let Some(follower) = &self.follower else { return };
-            if follower.handoff().is_some() || follower.has_ended() || !self.failure.is_empty() {
-                return;
+            let Some(follower) = self.follower.as_ref().filter(|_| self.failure.is_empty()) else { return Ok(()) };
+            if follower.handoff().is_some() {
+                return Ok(());
             }
-            if taken == 0 && (!planned || now() >= until) {
-                return;
-            }
-            if taken == 0 {
-                std::thread::sleep(Duration::from_micros(200));
-                self.replication_event(true);
+            let ended = follower.has_ended();
+            match (taken, planned) {
+                (_, true) if ended => return Err("the other engine has ended the stream before its last fact".into()),
+                (_, false) if ended => return Ok(()),
+                (0, false) => return Ok(()),
+                (0, true) if now() >= until => {
+                    let milliseconds = HANDOFF_MARK_MAX.as_millis();
+                    return Err(format!("the other engine's last fact has not come within {milliseconds} ms"));
+                }
+                (0, true) => {
+                    std::thread::sleep(Duration::from_micros(200));
+                    self.replication_event(true);
+                }
+                _ => {}
             }
         }
     }
@@ -280,33 +320,22 @@ impl Core {
     pub(super) fn verify(&mut self) -> v1::VerifyReply {
         let mut expected = std::mem::take(&mut self.verification.expected);
         let waited = now().saturating_sub(self.verification.since);
-        let (mut up, mut excused) = (0, Vec::new());
+        let (mut up, mut excused, mut lost) = (0, Vec::new(), Vec::new());
         for watched in &mut expected {
-            let connection = self.connections.iter().find(|c| c.neighbor == watched.neighbor && c.established);
-            let Some(connection) = connection else { continue };
-            up += 1;
-            let bytes_acked = tcp::tcp_counters(connection.socket()).map_or(0, |counters| counters.bytes_acked);
-            let acknowledged = bytes_acked.saturating_sub(connection.ledger.bases().written);
-            watched.heard |=
-                acknowledged > watched.acknowledged_beyond || connection.ledger.consumed() > watched.consumed_before;
-            let Some(address) = self.protocols.bgp.neighbor_address(watched.neighbor).filter(|_| !watched.heard) else {
-                continue;
-            };
-            // Only of a neighbour on our own link do we know which link it is.
-            let link_is_up =
-                self.protocols.bgp.neighbor_ttl(watched.neighbor) > 1 || self.rib.interface_for(address).is_some();
-            if let Some(why) = watched.excuse(bytes_acked, link_is_up, waited) {
-                excused.push(format!("{address}: {why}"));
+            match self.judge(watched, waited) {
+                Sign::Up => up += 1,
+                Sign::Excused { is_up, why } => {
+                    up += u32::from(is_up);
+                    excused.push(why);
+                }
+                Sign::Lost { is_up, why } => {
+                    up += u32::from(is_up);
+                    lost.push(why);
+                }
             }
         }
         let heard = expected.iter().filter(|watched| watched.heard).count() as u32;
         let total = expected.len() as u32;
-        let lost: Vec<String> = expected
-            .iter()
-            .filter(|watched| !self.connections.iter().any(|c| c.neighbor == watched.neighbor && c.established))
-            .filter_map(|watched| self.protocols.bgp.neighbor_address(watched.neighbor))
-            .map(|address| address.to_string())
-            .collect();
         let answered = heard as usize + excused.len() == expected.len();
         self.verification.expected = expected;
         let restarts = self.restart_progress(waited);
@@ -317,7 +346,7 @@ impl Core {
             ),
             [] if heard < total => format!("{heard} of {total} neighbors have acknowledged since the switch"),
             [] => String::new(),
-            lost => format!("the sessions of {} went down after the switch", lost.join(", ")),
+            lost => format!("lost after the switch: {}", lost.join(", ")),
         };
         for (what, neighbors) in
             [("restarting gracefully", &restarts.waiting), ("graceful restart has failed", &restarts.failed)]
@@ -340,6 +369,42 @@ impl Core {
             neighbors_heard: heard,
             ..v1::VerifyReply::default()
         }
+    }
+
+    /// What one neighbour's session says of the switch so far.
+    fn judge(&self, watched: &mut Watched, waited: Duration) -> Sign {
+        let bgp = &self.protocols.bgp;
+        let Some(address) = bgp.neighbor_address(watched.neighbor) else { return Sign::Up };
+        // Only of a neighbour on our own link do we know which link it is.
+        let link_is_up = bgp.neighbor_ttl(watched.neighbor) > 1 || self.rib.interface_for(address).is_some();
+        let Some(connection) = self.connections.iter().find(|c| c.neighbor == watched.neighbor && c.established) else {
+            // No engine brings back a session that the neighbour or an operator has ended, or that lost its link.
+            watched.heard = false;
+            return match bgp.ended_blameless(watched.neighbor) {
+                Some(reason) => {
+                    Sign::Excused { is_up: false, why: format!("{address}: its session has ended ({reason})") }
+                }
+                None if !link_is_up => Sign::Excused { is_up: false, why: format!("{address}: its link is down") },
+                None => Sign::Lost { is_up: false, why: address.to_string() },
+            };
+        };
+        let bytes_acked = tcp::tcp_counters(connection.socket()).map_or(0, |counters| counters.bytes_acked);
+        let acknowledged = bytes_acked.saturating_sub(connection.ledger.bases().written);
+        watched.heard |=
+            acknowledged > watched.acknowledged_beyond || connection.ledger.consumed() > watched.consumed_before;
+        if watched.heard {
+            return Sign::Up;
+        }
+        if let Some(why) = watched.excuse(bytes_acked, link_is_up, waited) {
+            return Sign::Excused { is_up: true, why: format!("{address}: {why}") };
+        }
+        // Its hold timer runs: whoever may still reach it has to be given the time.
+        let patience = bgp.hold_time(watched.neighbor).map(|hold_time| hold_time / UNHEARD_MAX_DIVISOR);
+        if watched.waited_at.is_none() && patience.is_some_and(|patience| waited >= patience) {
+            let why = format!("{address} (up, but nothing of ours was acknowledged within {} ms)", waited.as_millis());
+            return Sign::Lost { is_up: true, why };
+        }
+        Sign::Up
     }
 
     /// Ready by the protocols' own word?

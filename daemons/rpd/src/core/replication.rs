@@ -22,7 +22,7 @@ use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSH
 use holdfast_replication::{Inbound, Outbound, compare_tables};
 
 use super::{Core, REPLICATION_STREAM, now, register};
-use crate::limits::{FRAMES_PER_TURN, SNAPSHOT_BATCH};
+use crate::limits::{FRAMES_PER_TURN, MARK_BACKLOG_MAX, SNAPSHOT_BATCH};
 
 /// Bytes read from a stream at once.
 const STREAM_READ_LEN: usize = 256 * 1024;
@@ -332,7 +332,7 @@ impl Core {
             }
         } else if sender.greeted && sender.snapshot_done && now >= sender.next_mark {
             // While tables are being worked through, digests are of a moment that the follower never sees.
-            if !self.protocols.bgp.has_background() {
+            if !self.protocols.bgp.has_background() && sender.unread() < MARK_BACKLOG_MAX {
                 sender.marks += 1;
                 let id = sender.marks;
                 let tables = self.tables();

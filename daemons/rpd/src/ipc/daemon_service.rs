@@ -64,6 +64,12 @@ impl Daemon for DaemonService {
         answer.map(Response::new).map_err(refused)
     }
 
+    async fn follow(&self, request: Request<v1::FollowRequest>) -> Answer<v1::FollowReply> {
+        let request = request.into_inner();
+        let answer = self.core.ask(|sender| Command::Follow(request, sender)).await.ok_or_else(gone)?;
+        answer.map(Response::new).map_err(refused)
+    }
+
     async fn verify(&self, _: Request<v1::VerifyRequest>) -> Answer<v1::VerifyReply> {
         self.core.ask(Command::Verify).await.map(Response::new).ok_or_else(gone)
     }

@@ -58,6 +58,19 @@ pub struct DownReason {
     pub graceful: bool,
 }
 
+impl DownReason {
+    /// Whether it was the neighbour's or an operator's own wish, or the neighbour is gone: nothing that this engine did
+    /// wrong, and nothing that another engine would do better. Everything else (a NOTIFICATION that says that our messages
+    /// are wrong or do not come, messages that we cannot read, a neighbour that we do not hear any more) may be ours.
+    pub fn is_nobodys_fault(&self) -> bool {
+        match (&self.notification_sent, &self.notification_received) {
+            (_, Some(received)) => received.is_cease(),
+            (Some(sent), None) => sent.is_cease(),
+            (None, None) => true, // closed or reset by the other end, without a complaint
+        }
+    }
+}
+
 /// What a message was to the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Received {
@@ -105,4 +118,33 @@ pub struct Counters {
     pub established: u32,
     /// How often it went down again.
     pub flaps: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Cease;
+
+    #[test]
+    fn complaints_about_our_messages_may_be_our_fault_and_nothing_else() {
+        let reason = |sent: Option<NotificationMessage>, received: Option<NotificationMessage>| DownReason {
+            text: String::new(),
+            graceful: sent.is_none() && received.is_none(),
+            notification_sent: sent,
+            notification_received: received,
+        };
+        let cease = || Some(NotificationMessage::cease(Cease::AdministrativeReset));
+        assert!(reason(None, cease()).is_nobodys_fault());
+        assert!(reason(cease(), None).is_nobodys_fault());
+        assert!(reason(None, None).is_nobodys_fault());
+        for ours in [
+            NotificationMessage::hold_timer_expired(),
+            NotificationMessage::malformed_attribute_list(),
+            NotificationMessage::connection_not_synchronized(),
+            NotificationMessage::fsm_error(3),
+        ] {
+            assert!(!reason(None, Some(ours.clone())).is_nobodys_fault(), "{ours}");
+            assert!(!reason(Some(ours.clone()), None).is_nobodys_fault(), "{ours}");
+        }
+    }
 }

@@ -316,6 +316,9 @@ impl Speaker {
                 }
                 Output::Established { side } => self.actions.push_back(Action::Established { neighbor: id, side }),
                 Output::Down { reason } => {
+                    if let Some(neighbor) = self.get_mut(id) {
+                        neighbor.ended_blameless = reason.is_nobodys_fault();
+                    }
                     let kept = self.session_down(id, &reason.text, reason.graceful, rib, now);
                     self.actions.push_back(Action::Down { neighbor: id, reason: reason.text, kept });
                 }

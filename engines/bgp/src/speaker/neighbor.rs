@@ -152,6 +152,8 @@ pub struct Neighbor {
     pub scope: Option<u32>,
     /// Why the last session ended, for operators.
     pub last_error: String,
+    /// The last session of this engine's own ended for a reason that no engine answers for.
+    pub ended_blameless: bool,
     /// Routes received when the table was last seen growing.
     pub grown_to: u64,
     /// When that was.

@@ -137,6 +137,7 @@ impl Speaker {
             families: Default::default(),
             counters: Counters::default(),
             last_error: String::new(),
+            ended_blameless: false,
             grown_to: 0,
             growing_until: Duration::ZERO,
             last_read: Duration::ZERO,

@@ -12,6 +12,19 @@ use super::neighbor::Neighbor;
 use super::table::{NeighborId, Path, Refusal};
 
 impl Speaker {
+    /// How long the neighbour waits for a sign of life of ours; `None`: for ever, or there is no session.
+    pub fn hold_time(&self, id: NeighborId) -> Option<Duration> {
+        let seconds = self.get(id)?.up.as_ref()?.negotiated.hold_time_s;
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
+    /// Why the neighbour's last session ended, if no engine is to blame for it: the neighbour or an operator ended it, or the
+    /// neighbour is gone.
+    pub fn ended_blameless(&self, id: NeighborId) -> Option<&str> {
+        let neighbor = self.get(id).filter(|neighbor| neighbor.ended_blameless)?;
+        Some(&neighbor.last_error)
+    }
+
     /// `show bgp summary`.
     pub fn summary(&self, now: Duration) -> BgpSummary {
         BgpSummary {

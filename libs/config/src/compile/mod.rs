@@ -47,6 +47,7 @@ fn chassis(top: View<'_>) -> v1::ChassisConfig {
         hot_standby: false,
         member_id: number(&["member-id"]).unwrap_or(0),
         minimum_spacing_s: number(&["in-service", "minimum-spacing"]).unwrap_or(MINIMUM_SPACING_DEFAULT_S),
+        confirm_minutes: number(&["in-service", "confirm"]).unwrap_or(0),
         mixed_mode: virtual_chassis.is_some_and(|chassis| chassis.has("mixed-mode")),
         virtual_chassis_members: virtual_chassis.map_or(0, |chassis| chassis.all("member").count() as u32),
     }

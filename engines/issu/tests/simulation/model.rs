@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use holdfast_issu::{Action, Answer, Check, Daemon, End, Event, Issu, Request, RequestId, Side, Start, State, limits};
+use holdfast_issu::{
+    AbortOutcome, Action, Answer, Check, ConfirmOutcome, Daemon, End, Event, Issu, Request, RequestId, Side, Start,
+    State, limits,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -53,6 +56,31 @@ impl Fault {
     }
 }
 
+/// What a process answers with a well-meant no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuses {
+    Verification,
+    Activation,
+    Following,
+}
+
+/// What the operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Abort,
+    Confirm,
+}
+
+/// A run as it is to be, before anything goes wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    pub dry_run: bool,
+    pub confirm: Option<Duration>,
+    /// At which request (counted from 0), just after it is made.
+    pub operator: Option<(usize, Operator)>,
+    pub refuses: Option<(Side, Daemon, Refuses)>,
+}
+
 enum Due {
     Answer(RequestId, Result<Answer, String>),
     Perform(RequestId, Request, [u32; 6]),
@@ -67,6 +95,16 @@ pub struct Outcome {
     pub states: Vec<(State, Duration)>,
     pub world: World,
     pub orphaned_max: Duration,
+    pub alarms: Vec<String>,
+    pub confirm: Option<Duration>,
+    /// What the operator heard.
+    pub said: Option<Said>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    Abort(AbortOutcome),
+    Confirm(ConfirmOutcome),
 }
 
 pub struct World {
@@ -74,6 +112,7 @@ pub struct World {
     pub vault_epoch: u64,
     pub link: Side,
     pub respawned: Vec<(Side, Daemon)>,
+    refuses: Option<(Side, Daemon, Refuses)>,
     asked: u64,
     next_generation: u32,
 }
@@ -88,6 +127,7 @@ impl World {
             vault_epoch: 1,
             link: Side::Old,
             respawned: Vec::new(),
+            refuses: None,
             asked: 0,
             next_generation: 4,
         }
@@ -156,7 +196,12 @@ impl World {
             Request::Spawn { daemons } => {
                 daemons.iter().for_each(|&daemon| self.start(Side::New, daemon, Role::Backup, self.vault_epoch));
             }
-            Request::Synchronization { .. } => {
+            Request::Synchronization { side, daemon } => {
+                let role = self.process(side, daemon).unwrap().role;
+                assert_eq!(role, Role::Backup, "{side:?} {daemon} asked how far it follows");
+                if self.refuses == Some((side, daemon, Refuses::Following)) {
+                    return Err("the primary has ended the stream of facts".into());
+                }
                 return Ok(Answer::Synchronization {
                     synchronized: self.asked > 20,
                     pending_writes: 0,
@@ -168,25 +213,31 @@ impl World {
                 let ready = self.asked > 25;
                 return Ok(Answer::Readiness { ready, reason: "settling".into(), wait: Duration::from_millis(30) });
             }
-            Request::Freeze { daemon } => {
-                self.set_role(Side::Old, daemon, Role::Primary, Role::Frozen)?;
+            Request::Freeze { side, daemon } => {
+                self.set_role(side, daemon, &[Role::Primary], Role::Frozen)?;
                 return Ok(Answer::Frozen { mono_ns });
             }
-            Request::Fence | Request::Unfence => {
-                let stopped = matches!(request, Request::Fence);
-                self.processes[0].iter_mut().flatten().for_each(|process| process.stopped = stopped);
+            Request::Fence { side } | Request::Unfence { side } => {
+                let stopped = matches!(request, Request::Fence { .. });
+                self.processes[side as usize].iter_mut().flatten().for_each(|process| process.stopped = stopped);
             }
+            Request::Follow { side, daemon, epoch } => {
+                assert_eq!(epoch, self.vault_epoch, "follows a term that is not the present one");
+                self.set_role(side, daemon, &[Role::Frozen, Role::Backup], Role::Backup)?;
+            }
+            Request::Watch { .. } => {}
             Request::RaiseEpoch { epoch } => self.vault_epoch = epoch,
             Request::Activate { side, daemon, epoch, peer_lost } => {
                 assert!(epoch >= self.vault_epoch, "activated under an epoch that is over");
-                let peer = if side == Side::Old { Side::New } else { Side::Old };
-                assert!(!peer_lost || self.process(peer, daemon).is_none(), "peer_lost while the peer lives");
-                let from = if side == Side::New { Role::Backup } else { Role::Frozen };
-                self.set_role(side, daemon, from, Role::Activated)?;
+                assert!(!peer_lost || self.process(side.other(), daemon).is_none(), "peer_lost while the peer lives");
+                if self.refuses == Some((side, daemon, Refuses::Activation)) {
+                    return Err("table t differs from the primary's".into());
+                }
+                self.set_role(side, daemon, &[Role::Backup, Role::Frozen], Role::Activated)?;
             }
             Request::Commit { side, daemon, epoch } => {
                 assert!(epoch >= self.vault_epoch);
-                self.set_role(side, daemon, Role::Activated, Role::Primary)?;
+                self.set_role(side, daemon, &[Role::Activated], Role::Primary)?;
                 self.process(side, daemon).as_mut().unwrap().epoch = epoch;
                 return Ok(Answer::Live { mono_ns });
             }
@@ -196,10 +247,17 @@ impl World {
                 assert_eq!(process.role, Role::Primary, "{side:?} {daemon} verified in role {:?}", process.role);
                 process.verified += 1;
                 let done = process.verified > 3;
+                let failed = self.refuses == Some((side, daemon, Refuses::Verification));
                 return Ok(Answer::Verified {
                     done,
-                    ok: done,
-                    reason: if done { String::new() } else { "not heard yet".into() },
+                    ok: done && !failed,
+                    reason: if failed {
+                        "10.0.0.2 was not heard".into()
+                    } else if done {
+                        String::new()
+                    } else {
+                        "not heard yet".into()
+                    },
                 });
             }
             Request::Respawn { side, daemon, epoch } => {
@@ -217,9 +275,9 @@ impl World {
         Ok(Answer::Done)
     }
 
-    fn set_role(&mut self, side: Side, daemon: Daemon, from: Role, to: Role) -> Result<(), String> {
+    fn set_role(&mut self, side: Side, daemon: Daemon, from: &[Role], to: Role) -> Result<(), String> {
         let process = self.process(side, daemon).as_mut().unwrap();
-        if process.role != from {
+        if !from.contains(&process.role) {
             return Err(format!("it is {:?}, not {from:?}", process.role));
         }
         process.role = to;
@@ -229,12 +287,18 @@ impl World {
 
 /// Runs one run to its end; `faults`: at which request (counted from 0) what goes wrong.
 pub fn simulate(dry_run: bool, faults: &[(usize, Fault)]) -> Outcome {
+    simulate_plan(Plan { dry_run, ..Plan::default() }, faults)
+}
+
+/// The same for a run that is not the usual one.
+pub fn simulate_plan(plan: Plan, faults: &[(usize, Fault)]) -> Outcome {
     let mut machine = Issu::new(None);
     let (from_slot, to_slot) = ("re0".to_string(), "re1".to_string());
-    let start = Start { run_id: 7, from_slot, to_slot, epoch: 1, force: false, dry_run };
+    let start =
+        Start { run_id: 7, from_slot, to_slot, epoch: 1, force: false, dry_run: plan.dry_run, confirm: plan.confirm };
     let mut now = Duration::from_secs(1000);
     machine.start(start, now).unwrap();
-    let mut world = World::new();
+    let mut world = World { refuses: plan.refuses, ..World::new() };
     let mut due: BTreeMap<(Duration, u64), Due> = BTreeMap::new();
     let mut sequence = 0;
     let mut later = |due: &mut BTreeMap<_, _>, at: Duration, what: Due| {
@@ -242,15 +306,27 @@ pub fn simulate(dry_run: bool, faults: &[(usize, Fault)]) -> Outcome {
         due.insert((at, sequence), what);
     };
     let (mut log, mut requests, mut states) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut alarms, mut said) = (Vec::new(), None);
     let (mut orphaned_since, mut orphaned_max) = (None, Duration::ZERO);
     for _turn in 0..100_000 {
         while let Some(action) = machine.poll(now) {
             match action {
                 Action::Log { stamped, line } => log.push(format!("{}{line}", if stamped { "*" } else { "" })),
+                Action::Alarm(text) => alarms.push(text),
                 Action::Enter(state) => states.push((state, now)),
                 Action::End(end) => {
                     states.push((State::Idle, now));
-                    return Outcome { end, log, requests, states, world, orphaned_max };
+                    return Outcome {
+                        end,
+                        log,
+                        requests,
+                        states,
+                        world,
+                        orphaned_max,
+                        alarms,
+                        said,
+                        confirm: plan.confirm,
+                    };
                 }
                 Action::Request(id, request) => {
                     let at = requests.len();
@@ -276,6 +352,15 @@ pub fn simulate(dry_run: bool, faults: &[(usize, Fault)]) -> Outcome {
                             }
                         }
                     }
+                    said = said.or(match plan.operator {
+                        Some((position, Operator::Abort)) if position == at => {
+                            Some(Said::Abort(machine.abort("operator", now)))
+                        }
+                        Some((position, Operator::Confirm)) if position == at => {
+                            Some(Said::Confirm(machine.confirm("operator")))
+                        }
+                        _ => None,
+                    });
                 }
             }
         }
@@ -334,7 +419,8 @@ fn latency(request: &Request) -> Duration {
 pub fn assert_deadlines(outcome: &Outcome) {
     for pair in outcome.states.windows(2) {
         let (state, entered) = pair[0];
-        let limit = limits::state_deadline(state).unwrap();
+        let confirm = outcome.confirm.filter(|_| state == State::Soaking).unwrap_or_default();
+        let limit = limits::state_deadline(state).unwrap() + confirm;
         assert!(pair[1].1 - entered <= limit, "{state} took {:?}, limit {limit:?}", pair[1].1 - entered);
     }
 }

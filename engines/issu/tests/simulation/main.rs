@@ -1,6 +1,7 @@
 //! The whole run in virtual time: every single fault at every step, and pairs of faults by seed.
 
 mod model;
+mod undo;
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use holdfast_issu::{AbortOutcome, Daemon, Issu, Outcome, Request, Side, Start, S
 use model::{Fault, Role, assert_deadlines, simulate};
 
 /// The end that is due whatever happened.
-fn assert_settled(outcome: &model::Outcome) {
+pub fn assert_settled(outcome: &model::Outcome) {
     let primary = outcome.end.primary;
     for daemon in Daemon::ALL {
         let process = outcome.world.processes[primary as usize][daemon.index()]
@@ -158,7 +159,8 @@ fn after_the_commit_point_a_dead_successor_is_followed_by_the_old_engine() {
 #[test]
 fn an_engine_that_dies_instead_of_freezing_is_followed_by_its_successor() {
     let requests = simulate(false, &[]).requests;
-    let freeze = requests.iter().position(|(_, r)| *r == Request::Freeze { daemon: Daemon::Rpd }).unwrap();
+    let freeze =
+        requests.iter().position(|(_, r)| *r == Request::Freeze { side: Side::Old, daemon: Daemon::Rpd }).unwrap();
     for fault in [Fault::Kill(Side::Old, Daemon::Rpd), Fault::Hang(Side::Old, Daemon::Rpd)] {
         let outcome = simulate(false, &[(freeze, fault)]);
         assert_eq!(outcome.end.primary, Side::New, "{:#?}", outcome.log);
@@ -168,17 +170,23 @@ fn an_engine_that_dies_instead_of_freezing_is_followed_by_its_successor() {
     }
 }
 
-#[test]
-fn pairs_of_faults_end_settled() {
+/// The seed, and numbers below a bound.
+pub fn random() -> (u64, impl FnMut(usize) -> usize) {
     let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_123);
     println!("seed {seed} (set SEED to replay)");
     let mut random = seed;
-    let mut next = |below: usize| {
+    let next = move |below: usize| {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         (random % below as u64) as usize
     };
+    (seed, next)
+}
+
+#[test]
+fn pairs_of_faults_end_settled() {
+    let (seed, mut next) = random();
     let faults = Fault::all();
     let steps = simulate(false, &[]).requests.len() + 20; // faults may also strike the way back
     for round in 0..20_000 {
@@ -190,7 +198,7 @@ fn pairs_of_faults_end_settled() {
 
 fn start(run_id: u64) -> Start {
     let (from_slot, to_slot) = ("re0".to_string(), "re1".to_string());
-    Start { run_id, from_slot, to_slot, epoch: 1, force: false, dry_run: false }
+    Start { run_id, from_slot, to_slot, epoch: 1, force: false, dry_run: false, confirm: None }
 }
 
 #[test]
