@@ -4,11 +4,13 @@
 //! the history, the pipes, and the watching of an in-service reboot, which replaces mgd under the very command that
 //! asked for it. So a run is followed at chassisd, which stays, and every command connects anew to whoever is primary.
 
+mod configure;
 mod error;
 mod follow;
 mod interactive;
 mod pipe;
 mod pipe_words;
+mod script;
 mod shell;
 mod sink;
 
@@ -22,7 +24,7 @@ pub struct Arguments {
     /// Where the router's sockets are
     #[arg(long, default_value = "/run/holdfast", value_name = "DIR")]
     run_dir: PathBuf,
-    /// Carry out one command and exit; the exit code is 0 only on success
+    /// Carry out one command, or several with ; between them, and exit; the exit code is 0 only when all succeeded
     #[arg(short, long, value_name = "COMMAND")]
     command: Option<String>,
     /// How answers are printed
@@ -37,7 +39,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let shell = Shell::new(&arguments.run_dir, arguments.format)?;
     let success = match arguments.command {
-        Some(line) => shell.run_line(&line),
+        Some(commands) => script::run(&shell, &commands),
         None => interactive::run(shell, arguments.history)?,
     };
     Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })

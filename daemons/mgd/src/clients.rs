@@ -33,6 +33,9 @@ pub enum AskError {
         /// How long it was given.
         seconds: u64,
     },
+    /// Not for this mgd to carry out; another one is primary, or is in a moment.
+    #[error("{0}")]
+    Elsewhere(String),
     /// Nobody listens to the command any more.
     #[error("the client has gone")]
     Gone,

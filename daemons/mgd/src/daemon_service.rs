@@ -66,8 +66,8 @@ impl DaemonService {
             }
             None => waiting = "no configuration".to_owned(),
             Some(committed) => {
-                let missing = mutable.applied.missing(committed.commit_id);
-                error = mutable.applied.refusal(committed.commit_id).unwrap_or(error);
+                let missing = mutable.applied.missing();
+                error = mutable.applied.refusal().unwrap_or(error);
                 if !missing.is_empty() && mutable.term.role != Role::Backup {
                     waiting = format!("waiting for {} to apply commit {}", missing.join(" and "), committed.commit_id);
                 }
@@ -132,8 +132,11 @@ impl Daemon for DaemonService {
     async fn prepare(&self, _: Request<PrepareRequest>) -> Answer<PrepareReply> {
         let status = self.status();
         let synchronization = self.synchronization();
-        let ready = status.ready && synchronization.synchronized;
-        let reasons = [status.error, status.detail, synchronization.detail];
+        // A run takes over what is in force: nothing may be half in force then. No commit begins while there is a run.
+        let committing = self.state.lock().committing.clone();
+        let committing = committing.map(|user| format!("a commit by {user} is being applied")).unwrap_or_default();
+        let ready = status.ready && synchronization.synchronized && committing.is_empty();
+        let reasons = [committing, status.error, status.detail, synchronization.detail];
         let reason = if ready {
             String::new()
         } else {
@@ -148,6 +151,10 @@ impl Daemon for DaemonService {
     }
 
     async fn freeze(&self, request: Request<FreezeRequest>) -> Answer<FreezeReply> {
+        if let Some(user) = &self.state.lock().committing {
+            let message = format!("mgd of {} is not frozen: a commit by {user} is being applied", self.state.slot);
+            return Err(Status::failed_precondition(message));
+        }
         self.change(request.into_inner().epoch, &[Role::Primary], Role::Frozen)?;
         let tables = self.state.digest().into_iter().collect();
         Ok(Response::new(FreezeReply { frozen_mono_ns: mono_ns(), tables, sessions: Vec::new() }))

@@ -23,9 +23,21 @@ pub enum MgdError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// There is no such predecessor.
+    #[error("there is no configuration to roll back to at {number}; show system commit lists those that are kept")]
+    NoRollback {
+        /// How many commits ago.
+        number: u32,
+    },
     /// The configuration has mistakes.
     #[error("{}", lines(errors))]
     Configuration {
+        /// All of them.
+        errors: Vec<ConfigError>,
+    },
+    /// The candidate on disk has mistakes: of another version, or edited by hand.
+    #[error("{}\nthe candidate cannot be read; rollback 0 discards it", lines(errors))]
+    Candidate {
         /// All of them.
         errors: Vec<ConfigError>,
     },

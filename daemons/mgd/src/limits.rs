@@ -6,6 +6,9 @@ use std::time::Duration;
 pub const ROLLBACKS_MAX: u32 = 49;
 /// How long chassisd, rpd or pfed may take to answer a question before the operator is told.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long rpd and pfed may take to put a commit in force before it is taken back. The command line waits 30 s for a
+/// word; with the way back that has to be enough for both.
+pub const APPLY_DEADLINE: Duration = Duration::from_secs(12);
 /// How long pfed may take to say how it is when a pre-check asks.
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 /// How often a backup asks the primary's mgd for the configuration.

@@ -8,6 +8,7 @@
 //! ```text
 //! file --store--> Committed --watch--> SubscribeConfiguration --> rpd, pfed --ReportApplied--> ready
 //!                    '---------------> pre-checks (readiness), show configuration
+//! configure mode --candidate--> commit --store, watch--> as above, or back to what was in force
 //! line --grammar--> Invocation --commands--> chassisd, rpd, pfed --render--> text or JSON, in pieces
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! disk: it may be killed at any moment.
 
 mod applied;
+mod candidate;
 mod check;
 mod clients;
 mod commands;

@@ -41,7 +41,11 @@ impl Management for ManagementService {
 
     async fn complete(&self, request: Request<CompleteRequest>) -> Answer<CompleteReply> {
         let request = request.into_inner();
-        Ok(Response::new(grammar::complete(&request.line, request.cursor as usize, &self.state)))
+        let (line, cursor) = (request.line.as_str(), request.cursor as usize);
+        Ok(Response::new(match &request.configure {
+            Some(mode) => grammar::configure::complete(line, cursor, mode, &self.state),
+            None => grammar::complete(line, cursor, &self.state),
+        }))
     }
 
     async fn subscribe_configuration(
@@ -76,7 +80,7 @@ impl Management for ManagementService {
         } else {
             tracing::error!("{daemon} cannot apply commit {commit_id}: {message}");
         }
-        self.state.lock().applied.report(&daemon, commit_id, ok, &message);
+        self.state.report(&daemon, commit_id, ok, &message);
         Ok(Response::new(ReportAppliedReply {}))
     }
 

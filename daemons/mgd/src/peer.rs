@@ -63,7 +63,8 @@ fn take(state: &State, reply: GetConfigurationReply) -> String {
         Ok(configuration) => {
             tracing::info!(commit = reply.commit_id, "configuration fetched from {}", state.peer_slot);
             let (commit_id, unix_ms, user) = (reply.commit_id, reply.committed_unix_ms, reply.committed_by);
-            state.publish(Committed { commit_id, unix_ms, user, configuration });
+            let comment = String::new();
+            state.publish(Committed { commit_id, unix_ms, user, comment, configuration });
             String::new()
         }
         Err(errors) => {

@@ -26,6 +26,14 @@ pub async fn check(state: &State) -> CheckReadinessReply {
     of_configuration(&committed.configuration.compile(committed.commit_id), pfe)
 }
 
+/// The checks that `candidate` would fail and `in_force` does not: what a commit has to warn of.
+pub fn newly_failing(in_force: &RouterConfig, candidate: &RouterConfig) -> Vec<Check> {
+    let checks = |config| of_configuration(config, pfe_check(Ok(()))).checks;
+    let before = checks(in_force);
+    let is_new = |check: &Check| !before.iter().any(|known| known.id == check.id && !known.passed);
+    checks(candidate).into_iter().filter(|check| !check.passed && check.id != "ready" && is_new(check)).collect()
+}
+
 async fn pfe_status(state: &State) -> Result<(), String> {
     let mut client = state.clients.pfed_daemon();
     let who = state.clients.pfed_name();

@@ -72,7 +72,7 @@ fn load_active(state: &State, load: Option<&Path>) -> Result<Committed, MgdError
     let (_, configuration) = store::read(file, &state.schema)?;
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     let user = user.map_or_else(|| "unknown".to_owned(), |user| user.name);
-    store.commit(configuration, &user, holdfast_ipc::unix_ms(), &state.schema)
+    store.commit(configuration, &user, holdfast_ipc::unix_ms(), "", &state.schema)
 }
 
 /// Serves both services on the slot's socket until the state says stop.

@@ -35,6 +35,8 @@ pub struct Mutable {
     pub error: String,
     /// What the primary's mgd said last; of a backup.
     pub peer: PeerView,
+    /// Who is committing right now.
+    pub committing: Option<String>,
 }
 
 /// The process.
@@ -56,6 +58,8 @@ pub struct State {
     pub started_mono_ns: u64,
     /// The newest configuration; subscribers follow it.
     pub committed: watch::Sender<Option<Arc<Committed>>>,
+    /// Changes with every report of a daemon.
+    pub reports: watch::Sender<u64>,
     /// Set once this process is to end.
     pub stop: watch::Sender<bool>,
     mutable: Mutex<Mutable>,
@@ -75,12 +79,14 @@ impl State {
             schema,
             started_mono_ns: holdfast_ipc::mono_ns(),
             committed: watch::Sender::new(None),
+            reports: watch::Sender::new(0),
             stop: watch::Sender::new(false),
             mutable: Mutex::new(Mutable {
                 term,
                 applied: Applied::default(),
                 error: String::new(),
                 peer: PeerView::default(),
+                committing: None,
             }),
         })
     }
@@ -101,8 +107,16 @@ impl State {
     }
 
     /// Puts a configuration into force: subscribers get it next.
-    pub fn publish(&self, committed: Committed) {
-        self.committed.send_replace(Some(Arc::new(committed)));
+    pub fn publish(&self, committed: impl Into<Arc<Committed>>) {
+        let committed = committed.into();
+        self.lock().applied.expect(committed.commit_id);
+        self.committed.send_replace(Some(committed));
+    }
+
+    /// Takes a daemon's word on a configuration.
+    pub fn report(&self, daemon: &str, commit_id: u64, ok: bool, message: &str) {
+        self.lock().applied.report(daemon, commit_id, ok, message);
+        self.reports.send_modify(|count| *count += 1);
     }
 
     /// The digest of the table "configuration" as it is compared between the slots.

@@ -33,8 +33,26 @@ pub enum CliError {
     #[error("{0}")]
     Pipe(String),
     /// The question was not answered with yes.
-    #[error("Reboot cancelled")]
-    NotConfirmed,
+    #[error("{0}")]
+    NotConfirmed(String),
+    /// The candidate could not be locked.
+    #[error(
+        "the candidate cannot be locked for this session alone: {path}: {reason}; configure works without the lock"
+    )]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A text could not be read.
+    #[error("cannot read {file}: {source}")]
+    Input {
+        /// The file, or the terminal.
+        file: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// chassisd ended in the middle of a run.
     #[error(
         "chassisd of the router in {run_dir} has ended, and run {run_id} with it; the log in the state-dir and the next start say more"

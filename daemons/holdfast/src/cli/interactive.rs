@@ -21,7 +21,7 @@ const HISTORY_LINES: usize = 1_000;
 /// Reads and carries out lines until `exit`, `quit` or the end of the input; says whether the last one succeeded.
 pub fn run(shell: Shell, history: Option<PathBuf>) -> anyhow::Result<bool> {
     shell.check_router()?;
-    let prompt = format!("{}@{}> ", shell.user, shell.host_name());
+    let mut name = format!("{}@{}", shell.user, shell.host_name());
     let history =
         history.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".holdfast_history")));
     let config = Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY_LINES)?.build();
@@ -35,6 +35,10 @@ pub fn run(shell: Shell, history: Option<PathBuf>) -> anyhow::Result<bool> {
     }
     let mut success = true;
     loop {
+        let prompt = shell.configure.prompt(&name);
+        if let Some(level) = shell.configure.banner() {
+            println!("\n{level}");
+        }
         match editor.readline(&prompt) {
             Ok(line) => {
                 let line = line.trim();
@@ -42,16 +46,21 @@ pub fn run(shell: Shell, history: Option<PathBuf>) -> anyhow::Result<bool> {
                     continue;
                 }
                 let _ = editor.add_history_entry(line);
-                if matches!(line, "exit" | "quit") {
+                if matches!(line, "exit" | "quit") && !shell.configure.is_on() {
                     break;
                 }
                 success = shell.run_line(line);
+                if shell.configure.is_on() && line.starts_with("com") {
+                    // The router may have got another name.
+                    name = format!("{}@{}", shell.user, shell.host_name());
+                }
             }
             Err(ReadlineError::Interrupted) => {}
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(error.into()),
         }
     }
+    shell.leave();
     if let Some(history) = &history
         && let Err(error) = editor.save_history(history)
     {

@@ -18,10 +18,12 @@ const LAST_MAX: usize = 100_000;
 /// A command line taken apart.
 #[derive(Debug)]
 pub struct Line {
-    /// What mgd is asked.
+    /// What mgd is asked: the words, quotes taken off.
     pub command: String,
-    /// "json" or "set" when a pipe asks for it.
-    pub display: Option<&'static str>,
+    /// The same as typed, but for spaces between words: statements are read by mgd, quotes and all.
+    pub statement: String,
+    /// "json", "set", "compare" when a pipe asks for it.
+    pub display: Option<String>,
     /// Filters in order.
     filters: Vec<Filter>,
     save: Option<PathBuf>,
@@ -39,10 +41,11 @@ impl Line {
     /// Splits a line at its pipes.
     pub fn parse(line: &str) -> Result<Self, CliError> {
         let mut parts = split(line)?.into_iter();
-        let command = parts.next().unwrap_or_default().join(" ");
-        let mut parsed = Self { command, display: None, filters: Vec::new(), save: None };
+        let first = parts.next().unwrap_or_default();
+        let (command, statement) = (first.words.join(" "), first.typed.join(" "));
+        let mut parsed = Self { command, statement, display: None, filters: Vec::new(), save: None };
         for part in parts {
-            parsed.pipe(&part)?;
+            parsed.pipe(&part.words)?;
         }
         Ok(parsed)
     }
@@ -67,7 +70,8 @@ impl Line {
             "match" => self.filters.push(Filter::Match(expression(one()?)?)),
             "except" => self.filters.push(Filter::Except(expression(one()?)?)),
             "save" => self.save = Some(PathBuf::from(one()?)),
-            "display" => self.display = Some(form(one()?)?),
+            "display" => self.display = Some(form(one()?)?.to_owned()),
+            "compare" => self.display = Some(compared(arguments)?),
             "last" if arguments.is_empty() => self.filters.push(Filter::Last(VecDeque::new(), LAST_DEFAULT)),
             "last" => {
                 let number = one()?.parse().ok().filter(|number| (1..=LAST_MAX).contains(number));
@@ -112,28 +116,59 @@ fn form(text: &str) -> Result<&'static str, CliError> {
     }
 }
 
-/// Words by pipe; quotes keep spaces and `|` in a word.
-fn split(line: &str) -> Result<Vec<Vec<String>>, CliError> {
-    let mut parts = vec![Vec::new()];
-    let mut word: Option<String> = None;
+/// What a comparison is with, as mgd is told it.
+fn compared(arguments: &[String]) -> Result<String, CliError> {
+    let number = |text: &String| text.parse::<u32>().is_ok();
+    match arguments {
+        [] => Ok("compare".to_owned()),
+        [word, text] if "rollback".starts_with(word.as_str()) && number(text) => Ok(format!("compare rollback {text}")),
+        _ => Err(CliError::Pipe("| compare takes nothing, or rollback <number>".to_owned())),
+    }
+}
+
+/// What stands between two pipes.
+#[derive(Default)]
+struct Part {
+    words: Vec<String>,
+    /// The same words with their quotes.
+    typed: Vec<String>,
+}
+
+/// Words by pipe; quotes keep spaces and `|` in a word, a backslash keeps a quote in quotes.
+fn split(line: &str) -> Result<Vec<Part>, CliError> {
+    let mut parts = vec![Part::default()];
+    let mut word: Option<(String, String)> = None;
     let mut quoted = false;
-    let end = |word: &mut Option<String>, parts: &mut Vec<Vec<String>>| {
-        if let (Some(word), Some(part)) = (word.take(), parts.last_mut()) {
-            part.push(word);
+    let end = |word: &mut Option<(String, String)>, parts: &mut Vec<Part>| {
+        if let (Some((word, typed)), Some(part)) = (word.take(), parts.last_mut()) {
+            part.words.push(word);
+            part.typed.push(typed);
         }
     };
-    for character in line.chars() {
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
             '"' => {
                 quoted = !quoted;
-                word.get_or_insert_default();
+                word.get_or_insert_default().1.push(character);
             }
             '|' if !quoted => {
                 end(&mut word, &mut parts);
-                parts.push(Vec::new());
+                parts.push(Part::default());
             }
             character if character.is_whitespace() && !quoted => end(&mut word, &mut parts),
-            character => word.get_or_insert_default().push(character),
+            character => {
+                let (plain, typed) = word.get_or_insert_default();
+                typed.push(character);
+                let escapes = quoted && character == '\\';
+                match characters.next_if(|next| escapes && matches!(next, '"' | '\\')) {
+                    Some(escaped) => {
+                        plain.push(escaped);
+                        typed.push(escaped);
+                    }
+                    None => plain.push(character),
+                }
+            }
         }
     }
     if quoted {
@@ -191,6 +226,13 @@ impl Pipeline {
         }
         self.lines += 1;
         self.sink.write(&format!("{line}\n"))
+    }
+
+    /// The rest of the output goes into a file.
+    pub fn save_to(&mut self, path: PathBuf) -> Result<(), CliError> {
+        self.sink = Sink::file(&path)?;
+        self.saved = Some(path);
+        Ok(())
     }
 
     /// The end of the output: what filters held back comes now.
@@ -274,7 +316,11 @@ mod tests {
     #[test]
     fn the_command_and_its_form() {
         let line = Line::parse("show  configuration | display set | no").unwrap();
-        assert_eq!((line.command.as_str(), line.display), ("show configuration", Some("set")));
+        assert_eq!((line.command.as_str(), line.display.as_deref()), ("show configuration", Some("set")));
+        let line = Line::parse(r#"set  x "a  \"|\" b" | compare roll 3"#).unwrap();
+        assert_eq!(line.statement, r#"set x "a  \"|\" b""#);
+        assert_eq!((line.command.as_str(), line.display.as_deref()), (r#"set x a  "|" b"#, Some("compare rollback 3")));
+        assert_eq!(Line::parse("show | compare").unwrap().display.as_deref(), Some("compare"));
     }
 
     #[test]
@@ -282,7 +328,8 @@ mod tests {
         let refusal = |line: &str| Line::parse(line).unwrap_err().to_string();
         assert!(refusal("x | display xml").contains("not built"));
         assert!(refusal("x | display yaml").contains("json or set"));
-        assert!(refusal("x | grep a").contains("unknown pipe \"grep\"; pipes: count, display"));
+        assert!(refusal("x | grep a").contains("unknown pipe \"grep\"; pipes: compare, count, display"));
+        assert!(refusal("x | compare 3").contains("rollback <number>"));
         assert!(refusal("x |").contains("nothing stands behind |"));
         assert!(refusal("x | match [").contains("no regular expression"));
         assert!(refusal("x | match").contains("takes <expression>"));

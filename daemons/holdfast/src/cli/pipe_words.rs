@@ -11,7 +11,8 @@ pub struct PipeWord {
 }
 
 /// All pipes.
-pub const PIPES: [PipeWord; 7] = [
+pub const PIPES: [PipeWord; 8] = [
+    PipeWord { word: "compare", help: "Show what was changed (show in configure mode)", argument: "rollback <number>" },
     PipeWord { word: "count", help: "Count the lines", argument: "" },
     PipeWord { word: "display", help: "Show in another form", argument: "json or set" },
     PipeWord { word: "except", help: "Only lines without a match", argument: "<expression>" },
@@ -45,6 +46,7 @@ pub fn complete(line: &str, pipe: usize) -> (usize, Vec<(String, String)>) {
     let before = line.get(pipe..start).unwrap_or_default();
     let offered: Vec<(String, String)> = match before.split_whitespace().collect::<Vec<_>>().as_slice() {
         [] => PIPES.iter().map(|pipe| (pipe.word.to_owned(), pipe.help.to_owned())).collect(),
+        ["compare"] => vec![("rollback".to_owned(), "With an earlier configuration".to_owned())],
         ["display"] => FORMS.iter().map(|(word, help)| ((*word).to_owned(), (*help).to_owned())).collect(),
         _ => Vec::new(),
     };

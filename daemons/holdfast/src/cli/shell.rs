@@ -13,13 +13,14 @@ use std::{
 
 use holdfast_ipc::RunDir;
 use holdfast_proto::v1::{
-    CompleteReply, CompleteRequest, ExecuteEvent, ExecuteRequest, execute_event::Event,
+    CompleteReply, CompleteRequest, ExecuteConfirm, ExecuteEvent, ExecuteRead, ExecuteRequest, execute_event::Event,
     management_client::ManagementClient,
 };
 use tokio::runtime::Runtime;
-use tonic::{Status, Streaming, transport::Channel};
+use tonic::{Code, Status, Streaming, transport::Channel};
 
 use super::{
+    configure::{Configure, read},
     error::CliError,
     follow,
     pipe::{Line, Pipeline},
@@ -35,7 +36,7 @@ const PIECE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long completion may hold up the terminal.
 const COMPLETION_DEADLINE: Duration = Duration::from_secs(1);
 /// How often the terminal is looked at while an answer is awaited.
-const TERMINAL_POLL: Duration = Duration::from_millis(20);
+pub const TERMINAL_POLL: Duration = Duration::from_millis(20);
 /// Largest message of an answer.
 const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -72,6 +73,8 @@ pub struct Shell {
     pub run_dir: RunDir,
     runtime: Arc<Background>,
     format: Format,
+    /// Configure mode, if it is that.
+    pub configure: Configure,
     /// The run being watched; 0: none.
     following: Arc<AtomicU64>,
     /// Who asks, as chassisd writes it into its journal.
@@ -81,8 +84,16 @@ pub struct Shell {
 /// How an answer ended.
 enum End {
     Done,
-    Confirm(String),
+    Confirm(ExecuteConfirm),
     Follow(u64),
+    Read(ExecuteRead),
+}
+
+/// What is asked beside the line.
+#[derive(Default)]
+struct Extra {
+    confirmed: bool,
+    text: Option<Vec<u8>>,
 }
 
 impl Shell {
@@ -92,7 +103,8 @@ impl Shell {
         let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
         let user = user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name);
         let runtime = Arc::new(Background(Some(runtime)));
-        Ok(Self { run_dir: RunDir::new(run_dir), runtime, format, following: Arc::default(), user })
+        let (configure, following) = (Configure::default(), Arc::default());
+        Ok(Self { run_dir: RunDir::new(run_dir), runtime, format, configure, following, user })
     }
 
     /// Carries out one line with its pipes; prints what went wrong; says whether it was a success.
@@ -110,8 +122,8 @@ impl Shell {
         match outcome.unwrap_or(Err(CliError::Interrupted)) {
             Ok(()) => true,
             Err(error) if error.is_closed_pipe() => true,
-            Err(CliError::NotConfirmed) => {
-                println!("{}", CliError::NotConfirmed);
+            Err(CliError::NotConfirmed(declined)) => {
+                println!("{declined}");
                 false
             }
             Err(error) => {
@@ -123,33 +135,68 @@ impl Shell {
 
     async fn line(&self, line: &str) -> Result<(), CliError> {
         let line = Line::parse(line)?;
-        let command = line.command.clone();
-        let format = line.display.unwrap_or(match self.format {
+        let command = if self.configure.is_on() { &line.statement } else { &line.command }.clone();
+        let form = match self.format {
             Format::Text => "text",
             Format::Json => "json",
-        });
+        };
+        let format = line.display.clone().unwrap_or_else(|| form.to_owned());
         let mut pipeline = line.pipeline(Sink::stdout)?;
-        let outcome = self.command(&command, format, &mut pipeline).await;
+        let outcome = self.command(&command, &format, &mut pipeline).await;
         // A failure may come after output: that is shown all the same.
         pipeline.finish()?;
         outcome
     }
 
     async fn command(&self, command: &str, format: &str, pipeline: &mut Pipeline) -> Result<(), CliError> {
-        let mut end = self.execute(command, format, false, pipeline).await?;
-        if let End::Confirm(question) = &end {
-            if !confirmed(question).await {
-                return Err(CliError::NotConfirmed);
+        let mut end = self.execute(command, format, Extra::default(), pipeline).await?;
+        if let End::Read(wanted) = &end {
+            let text = Some(read(wanted).await?);
+            end = self.execute(command, format, Extra { confirmed: false, text }, pipeline).await?;
+        }
+        if let End::Confirm(confirm) = &end {
+            if !confirmed(&confirm.question).await {
+                return Err(CliError::NotConfirmed(confirm.declined.clone()));
             }
-            end = self.execute(command, format, true, pipeline).await?;
+            end = self.execute(command, format, Extra { confirmed: true, text: None }, pipeline).await?;
         }
         match end {
             End::Done => Ok(()),
-            End::Confirm(question) => Err(CliError::Refused(format!("asked again after the answer: {question}"))),
+            End::Confirm(again) => Err(CliError::Refused(format!("asked again after the answer: {}", again.question))),
+            End::Read(again) => Err(CliError::Refused(format!("{:?} was asked for once more", again.file))),
             End::Follow(run_id) => {
                 self.following.store(run_id, Ordering::Relaxed);
                 follow::follow(&self.run_dir, run_id, format == "json", pipeline).await
             }
+        }
+    }
+
+    /// The end of the session: leaves configure mode, and says what becomes of changes that are not committed.
+    pub fn leave(&self) {
+        if !self.configure.is_on() {
+            return;
+        }
+        let exclusive = self.configure.is_exclusive();
+        let left = self.runtime.block_on(async {
+            let mut pipeline = Line::parse("")?.pipeline(Sink::nowhere)?;
+            let exit = "exit configuration-mode";
+            let end = self.execute(exit, "text", Extra::default(), &mut pipeline).await?;
+            if let End::Confirm(_) = end {
+                self.execute(exit, "text", Extra { confirmed: true, text: None }, &mut pipeline).await?;
+                return Ok(true);
+            }
+            Ok(false)
+        });
+        match (left, exclusive) {
+            (Some(Ok(true)), true) => eprintln!("warning: the changes were not committed and are discarded"),
+            (Some(Ok(true)), false) => eprintln!(
+                "warning: the changes are not committed; they are kept in the candidate (configure goes on with them, rollback 0 discards them)"
+            ),
+            (Some(Err(error)), _) => {
+                let error: CliError = error;
+                eprintln!("warning: configure mode was not left properly: {error}");
+            }
+            _ => {}
         }
     }
 
@@ -158,16 +205,25 @@ impl Shell {
         &self,
         command: &str,
         format: &str,
-        confirmed: bool,
+        extra: Extra,
         pipeline: &mut Pipeline,
     ) -> Result<End, CliError> {
-        let request =
-            ExecuteRequest { line: command.to_owned(), format: format.to_owned(), confirmed, user: self.user.clone() };
+        let request = ExecuteRequest {
+            line: command.to_owned(),
+            format: format.to_owned(),
+            confirmed: extra.confirmed,
+            user: self.user.clone(),
+            configure: self.configure.mode(),
+            text_given: extra.text.is_some(),
+            text: extra.text.unwrap_or_default(),
+        };
         let repeatable = command.trim_start().starts_with("sh");
         let started = Instant::now();
         loop {
             let channel = self.connect(started).await?;
-            let mut client = ManagementClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+            let mut client = ManagementClient::new(channel)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX);
             let mut answered = false;
             let attempt = async {
                 let mut events = client.execute(request.clone()).await?.into_inner();
@@ -175,7 +231,12 @@ impl Shell {
             };
             match attempt.await {
                 Ok(end) => return end,
-                Err(status) if repeatable && !answered && started.elapsed() < MANAGEMENT_PATIENCE => {
+                // Aborted: this mgd is not the primary any more and has done nothing.
+                Err(status)
+                    if (repeatable || status.code() == Code::Aborted)
+                        && !answered
+                        && started.elapsed() < MANAGEMENT_PATIENCE =>
+                {
                     tokio::time::sleep(RETRY).await;
                     drop(status);
                 }
@@ -206,7 +267,18 @@ impl Shell {
                     }
                 }
                 Some(Event::Error(error)) => return Ok(Err(CliError::Refused(error.message))),
-                Some(Event::Confirm(confirm)) => return Ok(Ok(End::Confirm(confirm.question))),
+                Some(Event::Confirm(confirm)) => return Ok(Ok(End::Confirm(confirm))),
+                Some(Event::Read(wanted)) => return Ok(Ok(End::Read(wanted))),
+                Some(Event::Mode(mode)) => {
+                    if let Err(error) = self.configure.change(mode) {
+                        return Ok(Err(error));
+                    }
+                }
+                Some(Event::Write(write)) => {
+                    if let Err(error) = pipeline.save_to(write.file.into()) {
+                        return Ok(Err(error));
+                    }
+                }
                 Some(Event::Follow(follow)) => return Ok(Ok(End::Follow(follow.run_id))),
                 Some(Event::Done(_)) => return Ok(Ok(End::Done)),
                 // A kind of event that a newer mgd may have.
@@ -236,7 +308,8 @@ impl Shell {
 
     /// Asks mgd what may stand at the cursor; nothing when it does not answer at once.
     pub fn complete(&self, line: &str, cursor: usize) -> CompleteReply {
-        let request = CompleteRequest { line: line.to_owned(), cursor: u32::try_from(cursor).unwrap_or(u32::MAX) };
+        let cursor = u32::try_from(cursor).unwrap_or(u32::MAX);
+        let request = CompleteRequest { line: line.to_owned(), cursor, configure: self.configure.mode() };
         let reply = self.runtime.block_on(async {
             let mut client = ManagementClient::new(holdfast_ipc::channel(&self.run_dir.master_management_socket()));
             let reply = tokio::time::timeout(COMPLETION_DEADLINE, client.complete(request)).await;
@@ -293,7 +366,7 @@ async fn confirmed(question: &str) -> bool {
 }
 
 /// Whether the terminal has a line, or its end, for us.
-fn readable() -> bool {
+pub fn readable() -> bool {
     let stdin = io::stdin();
     let mut ready = [nix::poll::PollFd::new(stdin.as_fd(), nix::poll::PollFlags::POLLIN)];
     !matches!(nix::poll::poll(&mut ready, nix::poll::PollTimeout::ZERO), Ok(0))

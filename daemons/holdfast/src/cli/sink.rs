@@ -20,6 +20,11 @@ impl Sink {
         Self { what: "the output".to_owned(), writer: Box::new(io::stdout()) }
     }
 
+    /// Where nobody reads.
+    pub fn nowhere() -> Self {
+        Self { what: "nothing".to_owned(), writer: Box::new(io::sink()) }
+    }
+
     /// A file, overwritten.
     pub fn file(path: &Path) -> Result<Self, CliError> {
         let what = path.display().to_string();

@@ -43,7 +43,10 @@ impl management_server::Management for Management {
             }
             ("show chassis in-service-upgrade report", _) => vec![output("a report\n"), error("run 7: undone")],
             ("request system reboot in-service", _) if !request.confirmed => {
-                vec![Event::Confirm(ExecuteConfirm { question: "Reboot the system ? [yes,no] ".to_owned() })]
+                vec![Event::Confirm(ExecuteConfirm {
+                    question: "Reboot the system ? [yes,no] ".to_owned(),
+                    declined: "Reboot cancelled".to_owned(),
+                })]
             }
             ("request system reboot in-service force no-confirm", _) => {
                 vec![Event::Follow(ExecuteFollow { run_id: 9 })]

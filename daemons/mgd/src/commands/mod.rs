@@ -3,6 +3,7 @@
 mod bgp;
 mod chassis;
 mod configuration;
+mod configure;
 mod forwarding;
 mod log;
 mod reboot;
@@ -12,13 +13,15 @@ mod system;
 use std::sync::Arc;
 
 use holdfast_proto::v1::{
-    ExecuteConfirm, ExecuteDone, ExecuteError, ExecuteEvent, ExecuteFollow, ExecuteRequest, Role, execute_event::Event,
+    ExecuteConfirm, ExecuteDone, ExecuteError, ExecuteEvent, ExecuteFollow, ExecuteMode, ExecuteRead, ExecuteRequest,
+    Role, execute_event::Event,
 };
 use serde::Serialize;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
 pub use bgp::Group;
+pub use configuration::Commits;
 pub use log::names as logs;
 pub use system::{Switchover, Uptime, Version};
 
@@ -34,13 +37,17 @@ enum Format {
     Text,
     Json,
     Set,
+    /// As what differs from a predecessor; 0 is what is in force.
+    Compare(u32),
 }
 
 /// How a command ends.
 enum Outcome {
     Done,
-    Confirm(String),
+    Confirm(ExecuteConfirm),
     Follow(u64),
+    /// Go on when the client has read this and sends it.
+    Read(ExecuteRead),
     /// Output was given, but what it says is no success.
     Failed(String),
 }
@@ -52,14 +59,23 @@ struct Context {
     format: Format,
     confirmed: bool,
     user: String,
+    /// What an earlier [`Outcome::Read`] asked for.
+    text_given: Option<Vec<u8>>,
 }
 
 type CommandResult = Result<Outcome, AskError>;
 
 impl Context {
     async fn text(&self, text: impl Into<String>) -> Result<(), AskError> {
-        let event = ExecuteEvent { event: Some(Event::Output(text.into())) };
-        self.sender.send(Ok(event)).await.map_err(|_| AskError::Gone)
+        self.event(Event::Output(text.into())).await
+    }
+
+    async fn mode(&self, mode: ExecuteMode) -> Result<(), AskError> {
+        self.event(Event::Mode(mode)).await
+    }
+
+    async fn event(&self, event: Event) -> Result<(), AskError> {
+        self.sender.send(Ok(ExecuteEvent { event: Some(event) })).await.map_err(|_| AskError::Gone)
     }
 
     /// One value: as JSON under its own keys, or as the text made of it.
@@ -95,10 +111,16 @@ pub async fn execute(state: Arc<State>, request: ExecuteRequest, sender: Sender<
     let outcome = run(state, request, sender.clone()).await;
     let event = match outcome {
         Ok(Outcome::Done) => Event::Done(ExecuteDone {}),
-        Ok(Outcome::Confirm(question)) => Event::Confirm(ExecuteConfirm { question }),
+        Ok(Outcome::Confirm(confirm)) => Event::Confirm(confirm),
+        Ok(Outcome::Read(read)) => Event::Read(read),
         Ok(Outcome::Follow(run_id)) => Event::Follow(ExecuteFollow { run_id }),
         Ok(Outcome::Failed(message)) => Event::Error(ExecuteError { message }),
         Err(AskError::Gone) => return,
+        // Nothing was done: the client may ask again, and finds who is primary then.
+        Err(AskError::Elsewhere(message)) => {
+            let _ = sender.send(Err(Status::aborted(message))).await;
+            return;
+        }
         Err(error) => Event::Error(ExecuteError { message: error.to_string() }),
     };
     // A client that has gone needs no last word.
@@ -110,18 +132,39 @@ async fn run(
     request: ExecuteRequest,
     sender: Sender<Result<ExecuteEvent, Status>>,
 ) -> CommandResult {
-    let refused = |message: String| AskError::Refused(message);
-    let invocation = grammar::parse(&request.line).map_err(|error| refused(error.to_string()))?;
-    let format = match request.format.as_str() {
-        "" | "text" => Format::Text,
-        "json" => Format::Json,
-        "set" if invocation.action == Action::ShowConfiguration => Format::Set,
-        "set" => return Err(refused("display set is for show configuration only".to_owned())),
-        other => return Err(refused(format!("format {other:?} is not known; text and json are"))),
-    };
+    let format = format(&request.format)?;
     let user = if request.user.is_empty() { "unknown".to_owned() } else { request.user };
-    let context = Context { state, sender, format, confirmed: request.confirmed, user };
-    dispatch(&context, &invocation).await
+    let text_given = request.text_given.then_some(request.text);
+    let context = Context { state, sender, format, confirmed: request.confirmed, user, text_given };
+    match request.configure {
+        Some(mode) => configure::line(&context, &request.line, mode).await,
+        None => operational(&context, &request.line).await,
+    }
+}
+
+fn format(name: &str) -> Result<Format, AskError> {
+    let number = || name.strip_prefix("compare rollback ").and_then(|number| number.parse().ok());
+    match name {
+        "" | "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "set" => Ok(Format::Set),
+        "compare" => Ok(Format::Compare(0)),
+        other => number()
+            .map(Format::Compare)
+            .ok_or_else(|| AskError::Refused(format!("format {other:?} is not known; text and json are"))),
+    }
+}
+
+/// Carries out an operational command.
+async fn operational(context: &Context, line: &str) -> CommandResult {
+    let invocation = grammar::parse(line).map_err(|error| AskError::Refused(error.to_string()))?;
+    match context.format {
+        Format::Set if !matches!(invocation.action, Action::ShowConfiguration | Action::ShowRollback) => {
+            Err(AskError::Refused("display set is for show configuration only".to_owned()))
+        }
+        Format::Compare(_) => Err(AskError::Refused("compare is for show in configure mode only".to_owned())),
+        _ => dispatch(context, &invocation).await,
+    }
 }
 
 async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
@@ -150,7 +193,10 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::ShowRoute => route::show(context, invocation).await,
         Action::ShowInterfaces => forwarding::interfaces(context, invocation).await,
         Action::ShowForwardingTable => forwarding::table(context, invocation).await,
+        Action::Configure => configure::enter(context, invocation).await,
         Action::ShowConfiguration => configuration::show(context).await,
+        Action::ShowCommits => configuration::commits(context).await,
+        Action::ShowRollback => configuration::rollback(context, invocation).await,
         Action::ClearBgpNeighbor => bgp::clear(context, invocation).await,
         Action::RestartRouting => system::restart(context, "rpd").await,
         Action::RestartManagement => system::restart_self(context).await,

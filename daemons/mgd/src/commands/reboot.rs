@@ -1,7 +1,7 @@
 //! The in-service reboot: requested, at once or for later, confirmed, aborted.
 
 use holdfast_proto::v1::{
-    AbortRunRequest, ClearScheduleRequest, ConfirmRunRequest, GetChassisRequest, GetScheduleRequest,
+    AbortRunRequest, ClearScheduleRequest, ConfirmRunRequest, ExecuteConfirm, GetChassisRequest, GetScheduleRequest,
     ScheduleRunRequest, StartRunRequest,
 };
 use jiff::tz::TimeZone;
@@ -70,7 +70,8 @@ pub(super) async fn start(context: &Context, invocation: &Invocation) -> Command
             (false, None) => "Reboot the system ? [yes,no] ".to_owned(),
             (false, Some(at)) => format!("Reboot the system at {} ? [yes,no] ", render::clock(at)),
         };
-        return Ok(Outcome::Confirm(question));
+        let declined = "Reboot cancelled".to_owned();
+        return Ok(Outcome::Confirm(ExecuteConfirm { question, declined }));
     }
     let mut chassis = context.state.clients.chassis();
     let Some(at_unix_ms) = at else {

@@ -6,7 +6,7 @@ use super::{
     COMMANDS, Value, WORDS,
     parse::{Next, Position, placeholder},
 };
-use crate::state::State;
+use crate::{state::State, store::Store};
 
 /// What may stand at `cursor` (a byte offset; what is behind it does not count).
 pub fn complete(line: &str, cursor: usize, state: &State) -> CompleteReply {
@@ -66,8 +66,13 @@ fn known_values(value: Value, state: &State) -> Vec<String> {
         Value::Neighbor => neighbors(state),
         Value::NeighborOrAll => neighbors(state).into_iter().chain(["all".to_owned()]).collect(),
         Value::Log => crate::commands::logs(state),
+        Value::Rollback => rollbacks(state),
         Value::Prefix | Value::Number | Value::Interface | Value::Time | Value::Text => Vec::new(),
     }
+}
+
+fn rollbacks(state: &State) -> Vec<String> {
+    Store::new(&state.state_dir).labels().into_iter().map(|(number, _)| number.to_string()).collect()
 }
 
 fn neighbors(state: &State) -> Vec<String> {

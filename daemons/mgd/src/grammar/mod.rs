@@ -5,6 +5,7 @@
 //! handler in `commands`.
 
 mod complete;
+pub mod configure;
 mod parse;
 mod table;
 mod words;
@@ -16,6 +17,8 @@ pub use table::{COMMANDS, WORDS};
 /// What a command does; `commands` has one handler for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// configure
+    Configure,
     /// request system reboot in-service
     Reboot,
     /// request system reboot in-service abort
@@ -66,6 +69,10 @@ pub enum Action {
     ShowForwardingTable,
     /// show configuration
     ShowConfiguration,
+    /// show system commit
+    ShowCommits,
+    /// show system rollback
+    ShowRollback,
     /// clear bgp neighbor
     ClearBgpNeighbor,
     /// restart routing
@@ -87,6 +94,8 @@ pub enum Value {
     Prefix,
     /// A whole number from 1.
     Number,
+    /// Which earlier configuration: 0 is the one in force.
+    Rollback,
     /// An interface's name.
     Interface,
     /// A log's name.

@@ -236,6 +236,7 @@ fn fits(word: &str, value: Value) -> bool {
             }),
         },
         Value::Number => word.parse::<u64>().is_ok_and(|number| number > 0),
+        Value::Rollback => word.parse::<u32>().is_ok_and(|number| number <= limits::ROLLBACKS_MAX),
         Value::Interface => word.len() <= 15 && !word.contains('/'),
         Value::Log => !word.contains('/') && !word.starts_with('.'),
         Value::Time => crate::when::Moment::parse(word).is_some(),
@@ -320,7 +321,7 @@ mod tests {
         assert!(refusal("show route exact longer").starts_with("syntax error at \"longer\""));
         assert!(refusal("show bgp neighbor nobody").contains("expecting <neighbor>"));
         assert!(refusal("show version please").contains("expecting the end of the line"));
-        assert!(refusal("").starts_with("missing argument, expecting clear, request"));
+        assert!(refusal("").starts_with("missing argument, expecting clear, configure, request"));
         assert!(refusal("show version | count").contains("pipes"));
         assert!(refusal(&"x".repeat(5000)).contains("too long"));
         assert!(refusal("show log ../chassis").contains("<log>"));

@@ -74,6 +74,15 @@ pub const COMMANDS: &[Command] = &[
     ),
     command(&["clear", "system", "reboot"], Action::ClearReboot, &[], "Take a scheduled reboot back"),
     command(
+        &["configure"],
+        Action::Configure,
+        &[
+            one_of("kind", "exclusive", "Keep others from changing anything meanwhile"),
+            one_of("kind", "private", "A candidate of one's own (not built in this version)"),
+        ],
+        "Change the configuration",
+    ),
+    command(
         &["request", "system", "reboot", "in-service"],
         Action::Reboot,
         &[
@@ -182,8 +191,15 @@ pub const COMMANDS: &[Command] = &[
         "Routes",
     ),
     command(&["show", "system", "alarms"], Action::ShowAlarms, &[], "Active alarms"),
+    command(&["show", "system", "commit"], Action::ShowCommits, &[], "Commits that are kept, and the candidate"),
     command(&["show", "system", "processes"], Action::ShowProcesses, &[], "Processes of the router"),
     command(&["show", "system", "reboot"], Action::ShowReboot, &[], "The reboot that is scheduled"),
+    command(
+        &["show", "system", "rollback"],
+        Action::ShowRollback,
+        &[required("number", Value::Rollback, "How many commits ago")],
+        "An earlier configuration",
+    ),
     command(
         &["show", "system", "switchover"],
         Action::ShowSwitchover,

@@ -2,6 +2,7 @@
 
 mod bgp;
 mod chassis;
+mod configuration;
 mod elements;
 mod forwarding;
 mod reboot;
@@ -13,6 +14,7 @@ mod time;
 
 pub use bgp::{bgp_groups, bgp_neighbors, bgp_replication, bgp_summary, task_replication};
 pub use chassis::{history, readiness, routing_engine, run};
+pub use configuration::{commits, edited, moment};
 pub use elements::Elements;
 pub use forwarding::{forwarding_heading, forwarding_page, forwarding_summary, interfaces, interfaces_terse};
 pub use reboot::schedule;

@@ -93,7 +93,8 @@ async fn a_backup_fetches_follows_and_takes_over() {
     // A commit while both run is followed.
     let other = holdfast_config::Configuration::parse("t", CONFIG.replace("r1", "r2"), &old_state.schema).unwrap();
     let digest = other.digest().to_vec();
-    let committed = crate::store::Store::new(&old_state.state_dir).commit(other, "t", 1, &old_state.schema).unwrap();
+    let committed =
+        crate::store::Store::new(&old_state.state_dir).commit(other, "t", 1, "", &old_state.schema).unwrap();
     old_state.publish(committed);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while new_state.configuration().is_none_or(|configuration| configuration.configuration.digest() != digest) {
@@ -123,7 +124,8 @@ async fn a_backup_fetches_follows_and_takes_over() {
     old_daemon.follow(FollowRequest { epoch: 2 }).await.expect("asked twice is no mistake");
     let other = holdfast_config::Configuration::parse("t", CONFIG.replace("r1", "r3"), &new_state.schema).unwrap();
     let digest = other.digest().to_vec();
-    new_state.publish(crate::store::Store::new(&new_state.state_dir).commit(other, "t", 1, &new_state.schema).unwrap());
+    new_state
+        .publish(crate::store::Store::new(&new_state.state_dir).commit(other, "t", 1, "", &new_state.schema).unwrap());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while old_state.configuration().is_none_or(|configuration| configuration.configuration.digest() != digest) {
         assert!(tokio::time::Instant::now() < deadline);

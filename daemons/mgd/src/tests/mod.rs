@@ -2,6 +2,7 @@
 
 mod commands;
 mod completion;
+mod configure;
 mod daemon;
 mod fakes;
 mod router;

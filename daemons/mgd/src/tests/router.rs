@@ -90,7 +90,13 @@ impl Router {
 }
 
 pub async fn execute(channel: &Channel, line: &str, format: &str, confirmed: bool) -> Answer {
-    let request = ExecuteRequest { line: line.into(), format: format.into(), confirmed, user: "tester".into() };
+    let request = ExecuteRequest {
+        line: line.into(),
+        format: format.into(),
+        confirmed,
+        user: "tester".into(),
+        ..Default::default()
+    };
     let mut stream = ManagementClient::new(channel.clone()).execute(request).await.unwrap().into_inner();
     let mut output = String::new();
     while let Some(event) = stream.message().await.unwrap() {
