@@ -1,3 +1,4 @@
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The router's run-dir and the paths in it.
@@ -45,6 +46,21 @@ impl RunDir {
     /// Where a slot's rpd gives its facts to a follower.
     pub fn replication_socket(&self, slot: &str) -> PathBuf {
         self.slot_dir(slot).join("replication.sock")
+    }
+
+    /// What the names of this router's containers and control groups begin with: the same for the same run-dir, so that
+    /// those of an earlier life are found by whoever cleans up.
+    pub fn container_prefix(&self) -> String {
+        // FNV-1a: short, and the same in every version.
+        let hash = self.path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        format!("holdfast-{hash:016x}")
+    }
+
+    /// Bundles and states of this router's containers.
+    pub fn oci_dir(&self) -> PathBuf {
+        self.path.join("oci")
     }
 
     /// The file whose lock makes a run-dir one router's.

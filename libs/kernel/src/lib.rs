@@ -6,6 +6,7 @@
 //! - [`tcp`]: reading without consuming, discarding without copying, and the kernel's own counters, which say to
 //!   the byte where a dead process stood; listening and connecting sockets with the options BGP needs.
 //! - [`descriptor`]: descriptors over Unix sockets (`SCM_RIGHTS`), without leaks.
+//! - [`cgroup`]: freezing and use of a container's control groups, removal of those that were left.
 //! - [`process`]: pidfds, start times, resource use, network namespaces.
 //! - [`netlink`]: bulk rtnetlink with its own encoder and decoder: batches whose acknowledgements are accounted by
 //!   sequence number, dumps that notice interruption, a monitor that reports overflow.
@@ -13,6 +14,7 @@
 //! It must never block where its documentation does not say so, never panic on what the kernel (or anything that
 //! claims to be the kernel) sends, and never keep a descriptor that it did not hand out.
 
+pub mod cgroup;
 pub mod descriptor;
 pub mod netlink;
 pub mod process;
