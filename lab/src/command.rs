@@ -21,7 +21,7 @@ use crate::{
         Bars, Scenario,
         runner::{self, Options},
     },
-    subject::SubjectKind,
+    subject::{EngineRuntime, SubjectKind},
     table_text::{self, Style},
 };
 
@@ -67,9 +67,9 @@ pub struct RunArguments {
     /// How often
     #[arg(long)]
     runs: Option<u32>,
-    /// How the routing engines run; this release knows "process"
-    #[arg(long, default_value = "process")]
-    runtime: String,
+    /// How the routing engines run
+    #[arg(long, value_enum, default_value = "process")]
+    runtime: EngineRuntime,
     /// Of everything random that matters
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -125,12 +125,6 @@ fn say(line: &str) {
 /// The scenario with the user's choices; refuses what makes no sense before anything is made.
 fn check(arguments: &RunArguments) -> Result<Scenario> {
     let mut scenario = Scenario::load(&arguments.scenario)?;
-    if arguments.runtime != "process" {
-        return Err(LabError::Usage(format!(
-            "--runtime {}: this release runs routing engines as \"process\" only",
-            arguments.runtime
-        )));
-    }
     if let Some(kinds) = &arguments.neighbors {
         scenario.neighbors = kinds.iter().map(|k| k.trim().parse::<Kind>()).collect::<Result<_>>()?;
     }
@@ -163,7 +157,8 @@ fn within(option: &str, value: u64, least: u64, most: u64) -> Result<()> {
 fn run_scenario(arguments: &RunArguments) -> Result<ExitCode> {
     let scenario = check(arguments)?;
     let progress = Progress::new(arguments.verbose);
-    let options = Options { subject: arguments.subject, seed: arguments.seed, keep: arguments.keep };
+    let options =
+        Options { subject: arguments.subject, runtime: arguments.runtime, seed: arguments.seed, keep: arguments.keep };
     let mut kept = |lab: &Lab, result: &LabResult| {
         publish(result, arguments.json.as_deref())?;
         keep::announce(lab, exit_code_number(result));

@@ -23,7 +23,7 @@ use crate::{
     limits,
     neighbor::{Neighbor, NeighborPlan},
     progress::Progress,
-    subject::{self, Subject, SubjectKind, SubjectPlan},
+    subject::{self, EngineRuntime, Subject, SubjectKind, SubjectPlan},
     topology::{self, FEEDER_LINK, NeighborNode, ROUTER_NODE, TO_ROUTER, Topology},
     traffic::{Direction, Traffic},
 };
@@ -45,6 +45,8 @@ pub struct LabPlan {
     pub subject: SubjectKind,
     /// Environment for it.
     pub environment: Vec<(String, String)>,
+    /// How the router's engines run.
+    pub runtime: EngineRuntime,
 }
 
 /// A neighbour with all that belongs to it.
@@ -221,6 +223,7 @@ impl Lab {
             folder: self.folder(ROUTER_NODE),
             topology: self.plan.topology.clone(),
             environment: self.plan.environment.clone(),
+            runtime: self.plan.runtime,
         };
         let subject = subject::start(self.plan.subject, plan)?;
         progress.step(&format!("the router is up: {}", subject.title()));

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{self, say};
 
 /// What the build and the labs need, and why.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 9] = [
     ("build-essential", "a C compiler for libyang"),
     ("cmake", "builds libyang"),
     ("pkg-config", "finds libpcre2"),
@@ -16,6 +16,7 @@ const NEEDED: [(&str, &str); 8] = [
     ("tcpdump", "captures of the labs"),
     ("frr", "a neighbour"),
     ("bird2", "a neighbour"),
+    ("runc", "routing engines in containers"),
 ];
 
 /// While this file answers "no" (101), no package's service is started. Debian's own interface for that.

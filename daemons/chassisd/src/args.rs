@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::limits;
+
 /// How routing engines are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum RuntimeArg {
@@ -32,6 +34,16 @@ pub struct Args {
     /// How routing engines are run
     #[arg(long, value_enum, default_value = "process")]
     pub re_runtime: RuntimeArg,
+    /// The container runtime (default: runc, crun or youki, as PATH has them)
+    #[arg(long, value_name = "PROGRAM")]
+    pub oci_runtime: Option<PathBuf>,
+    /// Memory that the container of a routing engine may use, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = limits::ENGINE_MEMORY_MIB_DEFAULT,
+          value_parser = clap::value_parser!(u64).range(limits::MEMORY_MIB_LEAST..))]
+    pub re_memory_limit: u64,
+    /// CPU time that the container of a routing engine may use, 100 being one CPU (default: no limit but its weight)
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(limits::CPU_PERCENT_LEAST..))]
+    pub re_cpu_limit: Option<u32>,
     /// Leave the session of the terminal: Ctrl-C and hang-up there are not for this router
     #[arg(long)]
     pub detach: bool,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use holdfast_ipc::{RunDir, mono_ns, unix_ms};
 use holdfast_issu::{Daemon, Issu};
+use holdfast_kernel::cgroup;
 use holdfast_vault::Vault;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,16 +21,24 @@ use crate::control::Command;
 use crate::error::ChassisError;
 use crate::fault_injection::Aid;
 use crate::journal::Journal;
-use crate::runtime::{ProcessRuntime, Runtime};
+use crate::runtime::{self, OciOptions, OciRuntime, ProcessRuntime, Runtime};
 use crate::starter::Starter;
 use crate::store::Store;
 use crate::{left_over, limits};
 
 /// The runtime asked for.
-pub fn runtime(arg: RuntimeArg) -> Result<Arc<dyn Runtime>, ChassisError> {
-    match arg {
-        RuntimeArg::Process => Ok(Arc::new(ProcessRuntime)),
-        RuntimeArg::Oci => Err(ChassisError::RuntimeNotBuilt),
+pub fn runtime(args: &Args, bin_dir: &Path) -> Result<Arc<dyn Runtime>, ChassisError> {
+    match args.re_runtime {
+        RuntimeArg::Process => Ok(Arc::new(ProcessRuntime::new(bin_dir.to_path_buf()))),
+        RuntimeArg::Oci => {
+            let options = OciOptions {
+                program: args.oci_runtime.clone(),
+                re_memory_mib: args.re_memory_limit,
+                re_cpu_percent: args.re_cpu_limit.unwrap_or_default(),
+            };
+            let run_dir = RunDir::new(absolute(&args.run_dir)?);
+            Ok(Arc::new(OciRuntime::new(options, bin_dir.to_path_buf(), run_dir, absolute(&args.state_dir)?)?))
+        }
     }
 }
 
@@ -78,18 +87,22 @@ pub async fn check_configuration(bin_dir: &Path, config: &Path) -> Result<(), Ch
 pub fn assemble(
     args: &Args,
     runtime: Arc<dyn Runtime>,
-    bin_dir: PathBuf,
     mut store: Store,
     news: mpsc::Sender<News>,
 ) -> Result<Chassis, ChassisError> {
+    let run_dir = RunDir::new(absolute(&args.run_dir)?);
+    let earlier = store.persistent.container_run_dir.take().filter(|earlier| earlier != run_dir.path());
+    let run_dirs: Vec<RunDir> = [run_dir.clone()].into_iter().chain(earlier.map(RunDir::new)).collect();
+    run_dirs.iter().for_each(|run_dir| cgroup::thaw(&run_dir.container_prefix()));
     let mut alarms = left_over::end(&std::mem::take(&mut store.persistent.processes));
+    alarms.extend(run_dirs.iter().flat_map(runtime::remove_left_overs));
+    store.persistent.container_run_dir = (args.re_runtime == RuntimeArg::Oci).then(|| run_dir.path().to_path_buf());
     let journal = Journal::new(&args.state_dir);
     alarms.extend(journal.close_interrupted());
     alarms.iter().for_each(|alarm| tracing::warn!("{alarm}"));
     let epoch = store.persistent.epoch + 1;
     store.persistent.epoch = epoch;
     store.save()?;
-    let run_dir = RunDir::new(absolute(&args.run_dir)?);
     for slot in ["re0", "re1"] {
         let _ = fs::remove_dir_all(run_dir.slot_dir(slot)); // sockets of an earlier life
     }
@@ -97,7 +110,6 @@ pub fn assemble(
     Ok(Chassis {
         run_dir,
         state_dir: absolute(&args.state_dir)?,
-        bin_dir,
         netns: args.netns.clone(),
         runtime,
         machine: Issu::new(last_ended(store.persistent.last_run_ended_unix_ms)),

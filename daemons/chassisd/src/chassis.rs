@@ -73,6 +73,8 @@ pub enum Waiter {
 /// News for the loop.
 #[derive(Debug)]
 pub enum News {
+    /// A process exists by now: its pid is known.
+    Begun,
     /// A process has ended.
     Exited { slot: Slot, daemon: Daemon, generation: u64, how: String },
     /// An answer for the machine.
@@ -116,8 +118,6 @@ pub struct Chassis {
     pub run_dir: RunDir,
     /// Where lasting files are.
     pub state_dir: PathBuf,
-    /// Where the daemons' binaries are.
-    pub bin_dir: PathBuf,
     /// For display.
     pub netns: String,
     /// How processes are run.
@@ -165,7 +165,6 @@ impl Chassis {
 
     /// Starts one process and notes it on disk.
     pub fn start_process(&mut self, slot: Slot, daemon: Daemon, role: &str, epoch: u64) -> Result<(), ChassisError> {
-        let name = format!("{slot}/{daemon}");
         let slot_dir = self.run_dir.slot_dir(slot);
         std::fs::create_dir_all(&slot_dir).map_err(ChassisError::file(&slot_dir))?;
         let socket = self.run_dir.daemon_socket(slot, daemon.name());
@@ -174,17 +173,12 @@ impl Chassis {
         let mut arguments: Vec<String> = vec!["--slot".into(), slot.into()];
         arguments.extend(["--run-dir".into(), path(self.run_dir.path()), "--state-dir".into(), path(&self.state_dir)]);
         arguments.extend(["--role".into(), role.into(), "--epoch".into(), epoch.to_string()]);
-        if daemon == Daemon::Mgd
-            && let Some(load) = self.load.take()
-        {
-            arguments.extend(["--load".into(), path(&load)]);
-        }
-        let spec =
-            ProcessSpec { name, binary: self.bin_dir.join(daemon.name()), arguments, log: self.log(slot, daemon) };
+        let load = if daemon == Daemon::Mgd { self.load.take() } else { None };
+        let spec = ProcessSpec { slot, daemon, arguments, load, log: self.log(slot, daemon) };
         let running = self.runtime.spawn(&spec)?;
         self.generations += 1;
         let generation = self.generations;
-        tracing::info!(pid = running.pid, role, epoch, "{} started", spec.name);
+        tracing::info!(role, epoch, "{} is started", spec.name());
         self.report_exit(slot, daemon, generation, running.clone());
         let process = Process {
             link: Link::new(&socket),
@@ -205,6 +199,8 @@ impl Chassis {
     fn report_exit(&self, slot: Slot, daemon: Daemon, generation: u64, running: Running) {
         let news = self.news.clone();
         tokio::spawn(async move {
+            running.begun().await;
+            let _ = news.send(News::Begun).await;
             let how = running.ended().await;
             let _ = news.send(News::Exited { slot, daemon, generation, how }).await;
         });
@@ -220,7 +216,7 @@ impl Chassis {
         let known = self.processes.iter().filter(|(_, process)| process.running.exit().is_none());
         self.store.persistent.processes = known
             .filter_map(|(&(slot, daemon), process)| {
-                let pid = process.running.pid;
+                let pid = process.running.pid();
                 let start_time_ticks = holdfast_kernel::process::start_time_ticks(pid).ok()?;
                 Some(KnownProcess { slot: slot.into(), name: daemon.name().into(), pid, start_time_ticks })
             })

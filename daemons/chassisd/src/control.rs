@@ -142,6 +142,7 @@ impl Chassis {
                 let answer = self.learned(*learned);
                 self.machine.handle(Event::Answered { id, result: Ok(answer) }, now());
             }
+            News::Begun => self.remember_processes(),
             News::Exited { slot, daemon, generation, how } => self.exited(slot, daemon, generation, how),
             News::Replace { slot, daemon, epoch, waiter } => self.start_replacement(slot, daemon, epoch, waiter),
             News::Restart { slot, daemon } => self.restart(slot, daemon),
@@ -321,11 +322,17 @@ impl Chassis {
 
     fn forget_other_slot(&mut self, slot: Slot) {
         for running in self.running(slot) {
-            tracing::warn!(pid = running.pid, "a process of {slot} outlived its run; it is killed");
-            running.signal(libc::SIGKILL);
+            tracing::warn!(pid = running.pid(), "a process of {slot} outlived its run; it is killed");
+            running.kill_now();
         }
+        self.release(slot, false);
         self.processes.retain(|(of, _), _| *of != slot);
         self.places.retain(|(of, _), _| *of != slot);
+    }
+
+    /// Lets the runtime remove what it has of a slot, beside everything else.
+    fn release(&self, slot: Slot, politely: bool) {
+        tokio::spawn(crate::shutdown::told(self.runtime.release(slot, politely)));
     }
 
     fn restart_by_name(&mut self, name: &str, reply: Reply<String>) {
@@ -357,7 +364,7 @@ impl Chassis {
         let old = self.process(slot, daemon).map(|process| (process.running.clone(), process.link.clone()));
         tokio::spawn(async move {
             if let Some((running, link)) = old {
-                running.signal(libc::SIGCONT);
+                running.unfence();
                 crate::perform::retire(running, link).await;
             }
             let waiter = Waiter::Operator(reply, format!("{slot}/{daemon} has been restarted; {effect}"));

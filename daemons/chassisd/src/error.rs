@@ -75,9 +75,48 @@ pub enum ChassisError {
     /// The start was interrupted.
     #[error("the start was interrupted ({0}); everything was taken back")]
     Interrupted(&'static str),
-    /// The runtime asked for is not there.
-    #[error("--re-runtime oci is not built in this version; use --re-runtime process (plain processes, the default)")]
-    RuntimeNotBuilt,
+    /// No container runtime.
+    #[error(
+        "--re-runtime oci: {what}; install one (apt-get install runc), name it with --oci-runtime, or use \
+         --re-runtime process, which needs none"
+    )]
+    NoOciRuntime {
+        /// What was looked for.
+        what: String,
+    },
+    /// The container runtime cannot be used.
+    #[error("container runtime {program}: {reason}")]
+    OciRuntime {
+        /// Where it is.
+        program: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An image is not what its manifest says.
+    #[error("image {directory}: {reason}; remove that directory and start the router: the image is made anew")]
+    Image {
+        /// Where it is.
+        directory: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A program of the installation.
+    #[error("{path} {reason}")]
+    Program {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Programs cannot be run from there.
+    #[error(
+        "state-dir {state_dir} is on a file system with the option noexec, and the image that routing engines run from lies \
+         there; use another --state-dir, or --re-runtime process"
+    )]
+    NotExecutable {
+        /// The directory.
+        state_dir: PathBuf,
+    },
     /// The sockets.
     #[error(transparent)]
     Ipc(#[from] holdfast_ipc::IpcError),

@@ -48,6 +48,31 @@ pub const QUEUE_MAX: usize = 1024;
 pub const LOG_TAIL_LINES: usize = 8;
 /// Bytes of a log looked at for those lines.
 pub const LOG_TAIL_BYTES: u64 = 16 * 1024;
+/// Freezing a container takes the kernel well below a millisecond; this is spent inside the control-plane gap, so it is short.
+pub const FREEZE_WAIT: Duration = Duration::from_millis(10);
+/// One command of a container runtime takes some 50 ms; on a starved machine a second.
+pub const OCI_COMMAND_DEADLINE: Duration = Duration::from_secs(15);
+/// The end of a child is told by a signal; this is for one that was told while nobody listened.
+pub const CHILD_POLL: Duration = Duration::from_millis(200);
+/// What else runs in a container (a login) gets this long to end after SIGHUP and SIGTERM. Its init waits for a second.
+pub const SESSION_GRACE: Duration = Duration::from_millis(1500);
+/// rpd with a million routes from several neighbours uses some 1.5 GiB. When the limit is reached the kernel kills the
+/// container's largest process, which is then replaced as after any crash, and the alarm says why.
+pub const ENGINE_MEMORY_MIB_DEFAULT: u64 = 4096;
+/// pfed with a million routes uses some 300 MiB; its netlink buffers come on top.
+pub const FORWARDING_MEMORY_MIB: u64 = 2048;
+/// Below that mgd and rpd do not even start.
+pub const MEMORY_MIB_LEAST: u64 = 32;
+/// Less than a tenth of a CPU cannot answer in time.
+pub const CPU_PERCENT_LEAST: i64 = 10;
+/// Weights when CPUs are scarce, 1,024 being any other group's: routing before the rest of the machine,
+pub const ENGINE_CPU_SHARES: u64 = 2048;
+/// and forwarding, which has little to do and that at once, before routing.
+pub const FORWARDING_CPU_SHARES: u64 = 4096;
+/// Threads and processes of a container: ours have some 20 together, the rest is for logins.
+pub const CONTAINER_PIDS_MAX: u32 = 256;
+/// A container's /tmp, which counts as its memory.
+pub const CONTAINER_TMP_MIB: u32 = 16;
 /// Epochs set aside on disk before a switch: a crash of chassisd in the middle cannot make a used one valid again.
 pub const EPOCHS_RESERVED: u64 = 16;
 /// A scheduled run that comes this late, because chassisd was just being started, is still the one that was meant.

@@ -17,7 +17,8 @@
 //!
 //! **The parts.** `boot`, `left_over`, `starter`: from nothing to ready. `control`, `perform`, `watchdog`: the loop. `run`,
 //! `journal`, `evidence`: what was said, kept and proven. `runtime`: how processes are run. `store`: what is on
-//! disk. `schedule`: a run that is to begin later. `service`, `views`: the operator's side. `shutdown`: the end. `fault_injection`: a test aid.
+//! disk. `image`: what routing engines are started from. `schedule`: a run that is to begin later. `service`, `views`: the operator's side.
+//! `shutdown`: the end. `fault_injection`: a test aid.
 //!
 //! **What it must never do.** Parse anything that comes from a network; wait without a deadline; let two routing engines
 //! be primary; call a run a success without evidence; do anything slow between freezing the old rpd and committing the
@@ -31,6 +32,7 @@ mod control;
 mod error;
 mod evidence;
 mod fault_injection;
+mod image;
 mod journal;
 mod left_over;
 mod limits;
@@ -85,8 +87,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: &Args, starter: &Starter) -> Result<(), ChassisError> {
-    let runtime = boot::runtime(args.re_runtime)?;
     let bin_dir = boot::bin_dir(args)?;
+    let runtime = boot::runtime(args, &bin_dir)?;
     if let Some(config) = &args.config {
         boot::check_configuration(&bin_dir, config).await?;
     }
@@ -95,12 +97,17 @@ async fn run(args: &Args, starter: &Starter) -> Result<(), ChassisError> {
     let store = Store::open(&args.run_dir, &args.state_dir)?;
     let made_run_dir = store.persistent.made_run_dir.is_some();
     let (news_sender, news) = mpsc::channel(limits::QUEUE_MAX);
-    let mut chassis = boot::assemble(args, runtime, bin_dir, store, news_sender).inspect_err(|_| {
+    let mut chassis = boot::assemble(args, runtime, store, news_sender).inspect_err(|_| {
         if made_run_dir {
             store::discard(&args.run_dir);
         }
     })?;
     let mut sockets = None;
+    let prepared = chassis.runtime.prepare().await;
+    if let Err(error) = prepared {
+        chassis.remove_files(made_run_dir);
+        return Err(error);
+    }
     let outcome = live(&mut chassis, &mut sockets, news, &mut signals, starter).await;
     let answer_stop = sockets.as_mut().and_then(|sockets| sockets.answer_stop.take());
     let server = sockets.map(|sockets| (sockets.end_server, sockets.server)); // the vault ends here

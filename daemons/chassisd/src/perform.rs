@@ -97,7 +97,11 @@ impl Chassis {
         let slot = self.slot(side);
         for ((of, _), process) in &mut self.processes {
             if *of == slot && process.running.exit().is_none() {
-                process.running.signal(if stop { libc::SIGSTOP } else { libc::SIGCONT });
+                if stop {
+                    process.running.fence()
+                } else {
+                    process.running.unfence()
+                }
                 process.fenced = stop;
                 process.misses = 0;
             }
@@ -148,9 +152,14 @@ impl Chassis {
     }
 
     fn pre_checks(&self, id: RequestId, within: Duration) -> Prompt {
+        let software = self.runtime.software();
         self.learn(id, Side::Old, Daemon::Mgd, move |link| async move {
             let mut client = link.management();
-            answer(within, client.check_readiness(v1::CheckReadinessRequest {})).await.map(Learned::Checked)
+            let mut reply = answer(within, client.check_readiness(v1::CheckReadinessRequest {})).await?;
+            if let Some(software) = software {
+                reply.checks.extend(software.checks_aside().await);
+            }
+            Ok(Learned::Checked(reply))
         })
     }
 
@@ -241,14 +250,16 @@ impl Chassis {
         let of_slot = Daemon::ALL.into_iter().filter_map(|daemon| self.process(slot, daemon));
         let old: Vec<(Running, Link)> = of_slot.map(|p| (p.running.clone(), p.link.clone())).collect();
         let slot_dir = self.run_dir.slot_dir(slot);
+        let runtime = self.runtime.clone();
         self.answer_later(id, async move {
             for (running, _) in &old {
-                running.signal(libc::SIGCONT);
+                running.unfence();
             }
             let ends: Vec<_> = old.into_iter().map(|(running, link)| tokio::spawn(retire(running, link))).collect();
             for end in ends {
                 let _ = end.await;
             }
+            runtime.release(slot, true).await?;
             let _ = std::fs::remove_dir_all(slot_dir);
             Ok(Answer::Done)
         });
@@ -262,16 +273,18 @@ impl Chassis {
             Some(daemon) => self.process(slot, daemon).map(|process| process.running.clone()).into_iter().collect(),
             None => self.running(slot),
         };
-        doomed.iter().for_each(|running| running.signal(libc::SIGKILL));
-        let slot_dir = daemon.is_none().then(|| self.run_dir.slot_dir(slot));
+        doomed.iter().for_each(Running::kill_now);
+        let whole_slot = daemon.is_none().then(|| (self.run_dir.slot_dir(slot), self.runtime.clone()));
         self.answer_later(id, async move {
             for running in doomed {
                 if running.exited(within).await.is_none() {
-                    return Err(format!("process {} does not end", running.pid));
+                    return Err(format!("process {} does not end", running.pid()));
                 }
             }
-            if let Some(slot_dir) = slot_dir {
+            if let Some((slot_dir, runtime)) = whole_slot {
                 let _ = std::fs::remove_dir_all(slot_dir);
+                // Beside the way back, which is in a hurry: the processes are gone, only their container is not.
+                tokio::spawn(crate::shutdown::told(runtime.release(slot, false)));
             }
             Ok(Answer::Done)
         });

@@ -1,6 +1,7 @@
 //! The end of a router: its processes in order, then its sockets and files.
 
 use std::fs;
+use std::future::Future;
 use std::time::Duration;
 
 use holdfast_issu::Daemon;
@@ -9,6 +10,14 @@ use holdfast_proto::v1;
 use crate::calls::answer;
 use crate::chassis::Chassis;
 use crate::limits;
+use crate::runtime::Running;
+
+/// For removals that nobody waits for: what goes wrong is in the log.
+pub async fn told(removal: impl Future<Output = Result<(), String>>) {
+    if let Err(error) = removal.await {
+        tracing::error!("{error}");
+    }
+}
 
 impl Chassis {
     /// Sessions are ended politely, then management, then forwarding (which keeps or flushes its routes). Whatever does
@@ -22,7 +31,7 @@ impl Chassis {
         for daemon in [Daemon::Rpd, Daemon::Mgd, Daemon::Pfed] {
             let Some(process) = self.process(self.master, daemon) else { continue };
             let (running, link) = (process.running.clone(), process.link.clone());
-            running.signal(libc::SIGCONT);
+            running.unfence();
             let flush = flush && daemon == Daemon::Pfed;
             let within: Duration = if flush { limits::FLUSH_DEADLINE } else { limits::TERMINATE_DEADLINE };
             let request = v1::TerminateRequest { mode: v1::terminate_request::Mode::Stop.into(), flush };
@@ -32,22 +41,32 @@ impl Chassis {
                 running.kill(limits::EXIT_DEADLINE).await;
             }
         }
+        self.release_all(true).await;
         self.remember_processes();
+    }
+
+    /// Removes what the runtime has of both slots, and waits for it.
+    async fn release_all(&self, politely: bool) {
+        for released in ["re0", "re1"].map(|slot| self.runtime.release(slot, politely)) {
+            told(released).await;
+        }
     }
 
     /// Ends everything at once: for a start that failed.
     pub async fn kill_processes(&mut self) {
         self.stopping = true;
         let all: Vec<_> = ["re0", "re1"].into_iter().flat_map(|slot| self.running(slot)).collect();
-        all.iter().for_each(|running| running.signal(libc::SIGKILL));
+        all.iter().for_each(Running::kill_now);
         for running in all {
             running.exited(limits::EXIT_DEADLINE).await;
         }
+        self.release_all(false).await;
         self.remember_processes();
     }
 
     /// Removes what was made in the run-dir, and the run-dir itself when it was made here.
     pub fn remove_files(&self, made_run_dir: bool) {
+        let _ = fs::remove_dir_all(self.run_dir.oci_dir());
         for slot in ["re0", "re1"] {
             let _ = fs::remove_dir_all(self.run_dir.slot_dir(slot));
         }

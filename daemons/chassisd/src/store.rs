@@ -38,6 +38,8 @@ pub struct Persistent {
     pub made_run_dir: Option<PathBuf>,
     /// A run that is to begin later.
     pub schedule: Option<Schedule>,
+    /// The run-dir from whose path the names of our containers follow, when there are any.
+    pub container_run_dir: Option<PathBuf>,
     /// What runs now.
     pub processes: Vec<KnownProcess>,
 }

@@ -1,7 +1,7 @@
 //! The operator's view of the chassis, with what /proc and the daemons themselves say of each process.
 
 use holdfast_issu::Daemon;
-use holdfast_kernel::process::{is_stopped, usage};
+use holdfast_kernel::process::usage;
 use holdfast_proto::v1;
 
 use crate::calls::Link;
@@ -22,13 +22,14 @@ impl Chassis {
         for (&(slot, daemon), process) in &self.processes {
             let place = self.places.get(&(slot, daemon));
             let alive = process.running.exit().is_none();
-            let pid = process.running.pid;
-            let figures = if alive { usage(pid).unwrap_or_default() } else { Default::default() };
-            let stopped = alive && is_stopped(pid).unwrap_or(false);
-            let state = match (alive, stopped) {
+            let pid = process.running.pid();
+            let figures = if alive && pid != 0 { usage(pid).unwrap_or_default() } else { Default::default() };
+            let standstill = process.running.standstill().filter(|_| alive);
+            let stopped = standstill.is_some();
+            let state = match (alive, pid) {
                 (false, _) => "failed",
-                (true, true) => "stopped (SIGSTOP)",
-                (true, false) => "running",
+                (true, 0) => "starting",
+                (true, _) => standstill.unwrap_or("running"),
             };
             processes.push(v1::ProcessState {
                 name: daemon.name().into(),
@@ -41,6 +42,7 @@ impl Chassis {
                 rss_kib: figures.rss_kib,
                 cpu_ms: figures.cpu_ms,
                 descriptors: figures.descriptors,
+                container: process.running.container().into(),
                 ..v1::ProcessState::default()
             });
             links.push((alive && !stopped).then(|| process.link.clone()));
@@ -68,6 +70,8 @@ impl Chassis {
             version: env!("CARGO_PKG_VERSION").into(),
             started_unix_ms: self.started_unix_ms,
             alarms: self.alarms.clone(),
+            runtime_version: self.runtime.version(),
+            containers: self.runtime.containers(),
         };
         View { state, links }
     }

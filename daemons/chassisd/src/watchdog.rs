@@ -114,7 +114,7 @@ impl Chassis {
                         "{slot}/{daemon} hangs (no answer {} times) and is killed",
                         limits::WATCH_MISSES_MAX
                     ));
-                    running.signal(libc::SIGKILL);
+                    running.kill_now();
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! sockets in its run-dir.
 
 mod cli;
+mod container_init;
 mod lab;
 mod orphans;
 mod start;
@@ -29,6 +30,9 @@ enum Command {
     Cli(cli::Arguments),
     /// Labs in network namespaces, with real neighbours and live traffic
     Lab(lab::Arguments),
+    /// The first process of a container; started by chassisd
+    #[command(hide = true)]
+    ContainerInit(container_init::Arguments),
     /// Print the version
     Version,
 }
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Command::Stop(arguments) => stop::run(arguments),
         Command::Cli(arguments) => cli::run(arguments),
         Command::Lab(arguments) => lab::run(arguments),
+        Command::ContainerInit(arguments) => container_init::run(arguments),
         Command::Version => {
             println!("holdfast {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use holdfast_ipc::RunDir;
+use holdfast_kernel::cgroup;
 use holdfast_kernel::process::PidFd;
 use holdfast_proto::v1::TerminateRequest;
 use holdfast_proto::v1::daemon_client::DaemonClient;
@@ -29,7 +30,9 @@ struct Orphan {
 
 /// Ends the daemons of a run-dir whose chassisd is gone; returns what was ended.
 pub async fn end(run_dir: &RunDir, flush: bool) -> anyhow::Result<Vec<String>> {
-    if find(run_dir.path()).is_empty() {
+    let absolute = RunDir::new(std::path::absolute(run_dir.path())?);
+    let prefix = absolute.container_prefix();
+    if find(run_dir.path()).is_empty() && cgroup::find(&prefix).is_empty() {
         return Ok(Vec::new());
     }
     // Held until the end: a start at this moment would end them itself.
@@ -37,12 +40,19 @@ pub async fn end(run_dir: &RunDir, flush: bool) -> anyhow::Result<Vec<String>> {
     let Ok(_lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
         bail!("a router is being started on run-dir {}; try again", run_dir.path().display());
     };
+    cgroup::thaw(&prefix);
     let mut ended = Vec::new();
     for orphan in find(run_dir.path()) {
         let name = format!("{}/{} (pid {})", orphan.slot, orphan.name, orphan.process.pid());
         end_one(run_dir, &orphan, flush).await.with_context(|| format!("{name} does not end"))?;
         ended.push(name);
     }
+    // After the daemons, whose ends were polite: what is left in their containers.
+    let killed = cgroup::remove(&prefix, KILL_DEADLINE).context("the router's containers")?;
+    if !killed.is_empty() {
+        ended.push(format!("containers {prefix}-*"));
+    }
+    let _ = fs::remove_dir_all(run_dir.oci_dir());
     for slot in ["re0", "re1"] {
         let _ = fs::remove_dir_all(run_dir.slot_dir(slot));
     }

@@ -1,6 +1,7 @@
 //! `holdfast start`: looks before it leaps, enters the namespace, starts chassisd detached, and returns when the router is
 //! up, or says why it is not; then nothing is left behind.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -39,6 +40,15 @@ pub struct Arguments {
     /// How routing engines are run: plain processes, or OCI containers
     #[arg(long, default_value = "process", value_parser = ["process", "oci"])]
     re_runtime: String,
+    /// The container runtime of `--re-runtime oci` (default: runc, crun or youki, as PATH has them)
+    #[arg(long, value_name = "PROGRAM")]
+    oci_runtime: Option<PathBuf>,
+    /// Memory that a routing engine's container may use, in MiB (default: 4096)
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(32..))]
+    re_memory_limit: Option<u64>,
+    /// CPU time that a routing engine's container may use, 100 being one CPU (default: no limit but its weight)
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(10..))]
+    re_cpu_limit: Option<u32>,
     /// Stay attached; Ctrl-C stops the router
     #[arg(long)]
     foreground: bool,
@@ -55,6 +65,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     command.arg("--run-dir").arg(std::path::absolute(&arguments.run_dir)?);
     command.arg("--state-dir").arg(std::path::absolute(&arguments.state_dir)?);
     command.args(["--re-runtime", &arguments.re_runtime]);
+    command.args(container_options(&arguments)?);
     command.args(arguments.netns.iter().flat_map(|netns| ["--netns", netns]));
     if arguments.foreground {
         return Err(command.exec()).context("cannot run chassisd");
@@ -73,6 +84,25 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Err(error)
         }
     }
+}
+
+/// What concerns containers, as chassisd has it on its command line.
+fn container_options(arguments: &Arguments) -> anyhow::Result<Vec<OsString>> {
+    let mut options: Vec<OsString> = Vec::new();
+    if let Some(program) = &arguments.oci_runtime {
+        options.extend(["--oci-runtime".into(), program.into()]);
+    }
+    let limits = [
+        ("--re-memory-limit", arguments.re_memory_limit.map(|mib| mib.to_string())),
+        ("--re-cpu-limit", arguments.re_cpu_limit.map(|percent| percent.to_string())),
+    ];
+    for (option, value) in limits {
+        options.extend(value.into_iter().flat_map(|value| [option.into(), value.into()]));
+    }
+    if !options.is_empty() && arguments.re_runtime != "oci" {
+        bail!("{} is for containers: give --re-runtime oci too, or leave it out", options[0].display());
+    }
+    Ok(options)
 }
 
 /// Everything that can be known before anything is touched; returns where chassisd is.

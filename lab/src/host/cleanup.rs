@@ -2,7 +2,8 @@
 //!
 //! What belongs to a lab is recognised from outside, so that anybody can remove it (the lab itself, its guardian,
 //! `holdfast lab destroy`): its namespaces and its folder carry its name; its processes are those that live in its
-//! namespaces or have its folder on their command line. Order: processes, namespaces, files.
+//! namespaces or have its folder on their command line; its containers are those that they run in. Order: processes, containers,
+//! namespaces, files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::{lab_id::LabId, netns::Namespace, process, procfs};
+use super::{containers, lab_id::LabId, netns::Namespace, process, procfs};
 use crate::{
     error::{LabError, Result},
     limits,
@@ -81,7 +82,14 @@ fn is_own_binary(line: &str) -> bool {
 /// Removes a lab. Says what it removed; fails if something stays.
 pub fn remove(id: &LabId) -> Result<Remains> {
     let found = remains(id);
+    let containers: BTreeSet<String> =
+        found.processes.iter().filter_map(|(pid, _)| containers::name_of(*pid)).collect();
+    // Who is frozen does not hear that it is to end.
+    containers.iter().for_each(|name| containers::thaw(name));
     end_processes(id);
+    for name in &containers {
+        containers::remove(name).map_err(|left| LabError::Leftovers(format!("{id}: {left}")))?;
+    }
     for name in &found.namespaces {
         // Gone already is as good as deleted; `remains` below is the judge.
         let _ = process::run(Command::new("ip").args(["netns", "delete", name]));

@@ -1,6 +1,7 @@
 //! The machine under the lab: namespaces, processes, signals, and the removal of all of it.
 
 pub mod cleanup;
+pub mod containers;
 pub mod guardian;
 pub mod interrupt;
 pub mod lab_id;

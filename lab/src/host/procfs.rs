@@ -1,5 +1,6 @@
 //! What /proc says about processes: memory, processor time, descriptors, namespace.
 
+use super::containers;
 use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 /// What one process uses.
@@ -52,9 +53,9 @@ pub fn alive(pid: u32) -> bool {
     stat_fields(pid).and_then(|f| f.first().cloned()).is_some_and(|state| state != "Z" && state != "X")
 }
 
-/// Whether it has been stopped by a signal.
+/// Whether it stands still: stopped by a signal, or frozen with its container.
 pub fn is_stopped(pid: u32) -> bool {
-    stat_fields(pid).and_then(|f| f.first().cloned()).is_some_and(|state| state == "T")
+    stat_fields(pid).and_then(|f| f.first().cloned()).is_some_and(|state| state == "T") || containers::is_frozen(pid)
 }
 
 /// Every process id of this machine.

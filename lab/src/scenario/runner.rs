@@ -16,7 +16,7 @@ use crate::{
     limits,
     progress::Progress,
     result::{LabResult, Measured, merge},
-    subject::{RunOutcome, SubjectKind},
+    subject::{EngineRuntime, RunOutcome, SubjectKind},
     time::{Moment, Window},
     topology::Topology,
 };
@@ -26,6 +26,8 @@ use crate::{
 pub struct Options {
     /// The router in the middle.
     pub subject: SubjectKind,
+    /// How its routing engines run.
+    pub runtime: EngineRuntime,
     /// Of everything random that matters.
     pub seed: u64,
     /// Leave the lab up.
@@ -86,6 +88,7 @@ fn one_lab(
         seed: options.seed,
         subject: options.subject,
         environment: scenario.environment.clone(),
+        runtime: options.runtime,
     };
     let mut lab = Lab::build(plan, progress)?;
     let drops = procfs::backlog_drops();

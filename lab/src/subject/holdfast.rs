@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
-    Fault, LineSink, Phase, RunOutcome, Subject, SubjectPlan, SubjectProcess,
+    EngineRuntime, Fault, LineSink, Phase, RunOutcome, Subject, SubjectPlan, SubjectProcess,
     cli::{self, Cli, Running},
 };
 use crate::{
@@ -47,10 +47,14 @@ impl Holdfast {
         fs::write(&configuration, configuration_text(&plan.topology))
             .doing(|| format!("write {}", configuration.display()))?;
         let (run_dir, state_dir) = (plan.folder.join("run"), plan.folder.join("state"));
-        let version = process::run(Command::new(&program).arg("version"))?.trim().to_owned();
+        let mut version = process::run(Command::new(&program).arg("version"))?.trim().to_owned();
+        if plan.runtime == EngineRuntime::Oci {
+            version.push_str(" in containers");
+        }
         let mut command = Command::new(&program);
         command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(&state_dir);
+        command.args(["--re-runtime", plan.runtime.word()]);
         command.envs(plan.environment.iter().cloned());
         let typed = process::typed(&command);
         let mut said = Vec::new();

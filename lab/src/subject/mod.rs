@@ -24,6 +24,26 @@ pub enum SubjectKind {
     Bird,
 }
 
+/// How a router runs its routing engines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineRuntime {
+    /// As plain processes.
+    #[default]
+    Process,
+    /// In OCI containers; needs runc.
+    Oci,
+}
+
+impl EngineRuntime {
+    /// The word for it on a command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            EngineRuntime::Process => "process",
+            EngineRuntime::Oci => "oci",
+        }
+    }
+}
+
 /// What the router is given.
 #[derive(Debug, Clone)]
 pub struct SubjectPlan {
@@ -35,6 +55,8 @@ pub struct SubjectPlan {
     pub topology: Topology,
     /// Environment for it, as scenarios ask.
     pub environment: Vec<(String, String)>,
+    /// How its routing engines run.
+    pub runtime: EngineRuntime,
 }
 
 /// How a requested reboot ended.
