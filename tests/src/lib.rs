@@ -90,11 +90,16 @@ impl Place {
         text_of(&command.output().expect("ip runs"))
     }
 
-    /// Fails unless a refused start has left nothing: no process, no file, no configuration taken over.
-    pub fn assert_nothing_left(&self) {
+    /// Fails unless nothing of a router runs here, and its run-dir is empty or gone.
+    pub fn assert_no_process_and_no_file(&self) {
         let gone = wait_until(Duration::from_secs(5), || self.processes().is_empty());
         assert!(gone, "processes are left: {:?}", self.processes());
         assert_eq!(self.run_files(), Vec::<PathBuf>::new(), "files are left in the run-dir");
+    }
+
+    /// Fails unless a refused start has left nothing: no process, no file, no configuration taken over.
+    pub fn assert_nothing_left(&self) {
+        self.assert_no_process_and_no_file();
         assert!(!self.state_dir().join("config/active.conf").exists(), "a configuration was taken over");
     }
 }

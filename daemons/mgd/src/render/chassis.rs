@@ -1,6 +1,6 @@
 //! Routing engines and in-service runs.
 
-use holdfast_proto::v1::{ChassisState, Check, CheckReadinessReply, ListRunsReply, Role, RunState};
+use holdfast_proto::v1::{ChassisState, Check, CheckReadinessReply, ContainerState, ListRunsReply, Role, RunState};
 
 use super::{
     bgp::{sessions, tables},
@@ -21,8 +21,11 @@ pub fn role(role: Role) -> &'static str {
 
 /// `show chassis routing-engine`
 pub fn routing_engine(chassis: &ChassisState) -> String {
-    let mut out =
-        format!("In-service state: {}    Epoch: {}    Runtime: {}\n", chassis.state, chassis.epoch, chassis.runtime);
+    let by = if chassis.runtime_version.is_empty() { String::new() } else { format!(" ({})", chassis.runtime_version) };
+    let mut out = format!(
+        "In-service state: {}    Epoch: {}    Runtime: {}{by}\n",
+        chassis.state, chassis.epoch, chassis.runtime
+    );
     for (index, slot) in ["re0", "re1"].into_iter().enumerate() {
         let processes: Vec<_> = chassis.processes.iter().filter(|process| process.slot == slot).collect();
         out.push_str(&format!("Slot {index} ({slot}):\n"));
@@ -44,8 +47,35 @@ pub fn routing_engine(chassis: &ChassisState) -> String {
                 short(cpu),
             ));
         }
+        chassis
+            .containers
+            .iter()
+            .filter(|container| container.slot == slot)
+            .for_each(|c| out.push_str(&self::container(c)));
     }
     out
+}
+
+/// One container: what it may use and uses, and where it stands.
+fn container(container: &ContainerState) -> String {
+    let mib = |bytes: u64| bytes >> 20;
+    let cpu_limit = match container.cpu_limit_percent {
+        0 => String::new(),
+        percent => format!(" (limit {percent}%)"),
+    };
+    let frozen = if container.frozen { "    frozen" } else { "" };
+    let kills = match container.oom_kills {
+        0 => String::new(),
+        kills => format!("    memory limit reached: {kills} times"),
+    };
+    format!(
+        "  Container {}{frozen}\n    Image: {}\n    Memory: {} of {} MiB    CPU: {}{cpu_limit}{kills}\n",
+        container.id,
+        container.image,
+        mib(container.memory_bytes),
+        mib(container.memory_limit_bytes),
+        short(container.cpu_ms),
+    )
 }
 
 /// Checks in the founding document's layout, with what mends those that failed.

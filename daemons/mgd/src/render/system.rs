@@ -12,10 +12,15 @@ use crate::commands::{Switchover, Uptime, Version};
 
 /// `show system processes`
 pub fn processes(processes: &[ProcessState]) -> String {
-    let mut table =
-        Table::new(&["Name", "Slot", ">PID", "Role", "State", ">Restarts", ">RSS MiB", ">CPU", ">Files", "Last exit"]);
+    let contained = processes.iter().any(|process| !process.container.is_empty());
+    let mut titles =
+        vec!["Name", "Slot", ">PID", "Role", "State", ">Restarts", ">RSS MiB", ">CPU", ">Files", "Last exit"];
+    if contained {
+        titles.insert(titles.len() - 1, "Container");
+    }
+    let mut table = Table::new(&titles);
     for process in processes {
-        table.row(vec![
+        let mut row = vec![
             process.name.clone(),
             process.slot.clone(),
             process.pid.to_string(),
@@ -26,7 +31,11 @@ pub fn processes(processes: &[ProcessState]) -> String {
             short(process.cpu_ms),
             process.descriptors.to_string(),
             process.last_exit.clone(),
-        ]);
+        ];
+        if contained {
+            row.insert(row.len() - 1, process.container.clone());
+        }
+        table.row(row);
     }
     table.print()
 }
