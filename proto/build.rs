@@ -6,9 +6,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Asked at run time: a build folder that was copied must not read the schemas of the place it comes from.
     let root = std::env::var("CARGO_MANIFEST_DIR")?;
     let root = Path::new(&root);
-    let files =
-        ["common", "daemon", "chassis", "vault", "management", "config", "routing", "forwarding", "replication"]
-            .map(|name| format!("holdfast/v1/{name}.proto"));
+    let files = [
+        "common",
+        "daemon",
+        "chassis",
+        "vault",
+        "management",
+        "config",
+        "routing",
+        "forwarding",
+        "replication",
+        "readiness",
+    ]
+    .map(|name| format!("holdfast/v1/{name}.proto"));
     println!("cargo:rerun-if-changed={}", root.join("holdfast").display());
     let descriptors = protox::compile(&files, [root])?;
     tonic_prost_build::configure()

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use holdfast_ipc::{mono_ns, other_slot, unix_ms};
 use holdfast_issu::limits::CONFIRM_MAX;
-use holdfast_issu::{AbortOutcome, Action, ConfirmOutcome, Daemon, End, Event, Outcome, Side, Start};
+use holdfast_issu::{AbortOutcome, Action, ConfirmOutcome, Daemon, End, Event, Outcome, Side, Start, State};
 use holdfast_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::chassis::{Chassis, News, Slot, Waiter};
-use crate::evidence;
+use crate::evidence::{self, SilenceWatch};
 use crate::journal::RunLog;
 use crate::limits;
+use crate::readiness::Snapshot;
 use crate::run::CurrentRun;
 use crate::views;
 
@@ -40,6 +41,8 @@ pub enum Command {
     Runs(usize, Reply<Vec<v1::RunSummary>>),
     /// The operator's view.
     View(oneshot::Sender<views::View>),
+    /// What only the loop knows, for the pre-checks of this run (0: of nobody's).
+    Inspect(u64, oneshot::Sender<Snapshot>),
     /// Replace one process.
     Restart(String, Reply<String>),
     /// Stop the router.
@@ -123,14 +126,23 @@ impl Chassis {
                     }
                 }
                 Action::Alarm(text) => self.alarm(text),
-                Action::Enter(state) => {
-                    if let Some(run) = self.run.as_mut() {
-                        run.enter(state);
-                        run.confirm_until(self.machine.confirm_until().map(|until| until.saturating_sub(now())));
-                    }
-                }
+                Action::Enter(state) => self.enter(state),
                 Action::End(end) => self.end_run(end),
             }
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        // Before anything is frozen: a silence begins with the last byte of the old engine.
+        let watch = (state == State::Switching).then(|| SilenceWatch::start(&self.vault()));
+        let confirm_until = self.machine.confirm_until().map(|until| until.saturating_sub(now()));
+        let Some(run) = self.run.as_mut() else { return };
+        run.enter(state);
+        run.confirm_until(confirm_until);
+        match watch {
+            Some(Ok(watch)) => run.silence = Some(watch),
+            Some(Err(error)) => tracing::warn!(%error, "silences cannot be measured"),
+            None => {}
         }
     }
 
@@ -161,6 +173,7 @@ impl Chassis {
             Command::Run(run_id, reply) => drop(reply.send(self.find_run(run_id))),
             Command::Runs(limit, reply) => drop(reply.send(Ok(self.list_runs(limit)))),
             Command::View(reply) => drop(reply.send(self.view())),
+            Command::Inspect(run_id, reply) => drop(reply.send(self.snapshot(run_id))),
             Command::Restart(name, reply) => self.restart_by_name(&name, reply),
             Command::Stop(flush, done) => return Some(StopRequest::Command { flush, done }),
         }
@@ -262,18 +275,7 @@ impl Chassis {
     fn list_runs(&self, limit: usize) -> Vec<v1::RunSummary> {
         let limit = if limit == 0 { limits::RUNS_KEPT } else { limit.min(limits::RUNS_KEPT) };
         let records = self.journal.ids().into_iter().take(limit).filter_map(|id| self.find_run(id).ok());
-        records
-            .map(|log| {
-                let run = &log.lock().run;
-                v1::RunSummary {
-                    run_id: run.run_id,
-                    started_unix_ms: run.started_unix_ms,
-                    duration_ms: run.elapsed_ms,
-                    verdict: if run.ended { run.verdict.clone() } else { format!("in progress ({})", run.state) },
-                    success: run.success,
-                }
-            })
-            .collect()
+        records.map(|log| views::summary(&log.lock())).collect()
     }
 
     /// The report, the journal, and what the next run builds on.

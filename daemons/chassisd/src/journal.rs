@@ -132,20 +132,7 @@ impl Journal {
             record.run.ended = true;
             record.run.verdict = verdict.into();
             record.run.success = false;
-            record.report = Some(v1::RunReport {
-                run_id: record.run.run_id,
-                verdict: verdict.into(),
-                reason: reason.clone(),
-                started_unix_ms: record.run.started_unix_ms,
-                duration_ms: record.run.elapsed_ms,
-                phases: record.run.phases.clone(),
-                from_slot: record.from_slot.clone(),
-                to_slot: record.to_slot.clone(),
-                epoch_before: record.epoch_before,
-                checks: record.run.checks.clone(),
-                missing_evidence: vec!["everything after chassisd ended".into()],
-                ..v1::RunReport::default()
-            });
+            record.report = Some(crate::evidence::interrupted(&record, verdict, &reason));
             let sequence = record.events.len() as u64 + 1;
             record.events.push(v1::RunEvent {
                 run_id: record.run.run_id,

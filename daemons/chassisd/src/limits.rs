@@ -34,6 +34,14 @@ pub const EXIT_DEADLINE: Duration = Duration::from_secs(5);
 pub const EVIDENCE_CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// A status asked for an operator's view.
 pub const VIEW_CALL_DEADLINE: Duration = Duration::from_millis(500);
+/// One question of an inspection to a daemon.
+pub const INSPECTION_CALL_DEADLINE: Duration = Duration::from_secs(2);
+/// A program that is started to say its version and ends.
+pub const VERSION_DEADLINE: Duration = Duration::from_secs(2);
+/// Between two looks at the kernel's time stamps of the sessions while roles change: the precision of a silence.
+pub const SILENCE_SAMPLE: Duration = Duration::from_millis(5);
+/// Time stamps nearer to each other than this are one: the kernel's clock ticks every 1 to 10 ms.
+pub const SILENCE_RESOLUTION: Duration = Duration::from_millis(10);
 /// After a call broke off: the news of the process's death is on its way and says more than the broken call.
 pub const DEATH_NEWS_WAIT: Duration = Duration::from_millis(30);
 /// Runs kept on disk.

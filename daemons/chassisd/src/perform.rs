@@ -10,6 +10,7 @@ use holdfast_proto::v1;
 use crate::calls::{Link, answer};
 use crate::chassis::{Chassis, Learned, News, Slot, Waiter};
 use crate::evidence;
+use crate::forecast;
 use crate::limits;
 use crate::restarts;
 use crate::runtime::Running;
@@ -35,8 +36,16 @@ impl Chassis {
                 Some(self.flip(slot).map(|()| Answer::Done).map_err(|error| error.to_string()))
             }
             Request::PreChecks => self.pre_checks(id, within),
-            Request::CollectBaseline => self.collect(id, Side::Old, Learned::Baseline),
-            Request::CollectEvidence { side } => self.collect(id, side, move |after| Learned::Evidence((side, after))),
+            Request::CollectBaseline => {
+                let journal = Some(self.journal.clone());
+                let sources = evidence::Sources { journal, ..self.sources(Side::Old) };
+                self.collect(id, sources, Learned::Baseline)
+            }
+            Request::CollectEvidence { side } => {
+                let silence = self.run.as_mut().and_then(|run| run.silence.take());
+                let sources = evidence::Sources { silence, ..self.sources(side) };
+                self.collect(id, sources, move |after| Learned::Evidence((side, after)))
+            }
             Request::Spawn { daemons } => self.spawn_backup(id, daemons, within),
             Request::Respawn { side, daemon, epoch } => {
                 let (slot, waiter) = (self.slot(side), Waiter::Engine(id));
@@ -152,26 +161,29 @@ impl Chassis {
     }
 
     fn pre_checks(&self, id: RequestId, within: Duration) -> Prompt {
-        let software = self.runtime.software();
+        let run_id = self.machine.run_id().unwrap_or_default();
+        let force = self.run.as_ref().is_some_and(|run| run.request.force || run.request.dry_run);
+        let request = v1::CheckReadinessRequest { run_id, force };
         self.learn(id, Side::Old, Daemon::Mgd, move |link| async move {
             let mut client = link.management();
-            let mut reply = answer(within, client.check_readiness(v1::CheckReadinessRequest {})).await?;
-            if let Some(software) = software {
-                reply.checks.extend(software.checks_aside().await);
-            }
-            Ok(Learned::Checked(reply))
+            answer(within, client.check_readiness(request)).await.map(Learned::Checked)
         })
+    }
+
+    fn sources(&self, side: Side) -> evidence::Sources {
+        let (mgd, rpd) = (self.link(side, Daemon::Mgd), self.link(side, Daemon::Rpd));
+        evidence::Sources { mgd, rpd, pfed: self.link(side, Daemon::Pfed), ..Default::default() }
     }
 
     fn collect(
         &self,
         id: RequestId,
-        side: Side,
+        sources: evidence::Sources,
         learned: impl FnOnce(evidence::Baseline) -> Learned + Send + 'static,
     ) -> Prompt {
-        let (rpd, pfed, news) = (self.link(side, Daemon::Rpd), self.link(side, Daemon::Pfed), self.news.clone());
+        let news = self.news.clone();
         tokio::spawn(async move {
-            let collected = evidence::collect(rpd, pfed).await;
+            let collected = evidence::collect(sources).await;
             let _ = news.send(News::Learned(id, Box::new(learned(collected)))).await;
         });
         None
@@ -373,19 +385,20 @@ impl Chassis {
         let Some(run) = self.run.as_mut() else { return Answer::Done };
         match learned {
             Learned::Checked(reply) => {
-                let checks = reply.checks.iter().map(engine_check).collect();
+                let checks = engine_checks(&reply.checks);
                 run.log.lock().run.checks = reply.checks;
                 let minimum_spacing = Duration::from_secs(reply.minimum_spacing_s.into());
                 Answer::Checks { checks, minimum_spacing }
             }
             Learned::Baseline(baseline) => {
+                run.expect(forecast::predict(&baseline.past, baseline.sizes()));
                 run.baseline = Some(baseline);
                 Answer::Done
             }
             Learned::Evidence(after) => {
                 let (side, after) = after;
                 let (losses, missing) = evidence::judge(run, side, &after);
-                for session in evidence::sessions(run, side, &after, None).iter().filter(|s| !s.note.is_empty()) {
+                for session in evidence::sessions(run, side, &after).iter().filter(|s| !s.note.is_empty()) {
                     run.say(false, format!("{} session with {}: {}", session.protocol, session.neighbor, session.note));
                 }
                 run.evidence = Some((side, after));
@@ -479,6 +492,20 @@ fn progress_marker(reply: &v1::SynchronizationReply) -> u64 {
     equal.rotate_left(32) ^ (reply.entries_done / PROGRESS_ENTRIES)
 }
 
+/// What the machine prints and decides on: the founding document's checks, and of ours those that did not pass.
+fn engine_checks(checks: &[v1::Check]) -> Vec<Check> {
+    const LAST_OF_DOCUMENT: &str = "ready";
+    let documented = checks.iter().position(|check| check.id == LAST_OF_DOCUMENT).map_or(checks.len(), |last| last + 1);
+    let others = checks.iter().skip(documented).filter(|check| !check.passed);
+    let mut told: Vec<Check> = checks.iter().take(documented).chain(others).map(engine_check).collect();
+    // The conjunction is printed as it is, but those that it is made of say why.
+    let explained = told.iter().any(|check| check.id != LAST_OF_DOCUMENT && !check.passed && !check.warning);
+    for conjunction in told.iter_mut().filter(|check| check.id == LAST_OF_DOCUMENT) {
+        conjunction.passed |= explained;
+    }
+    told
+}
+
 fn engine_check(check: &v1::Check) -> Check {
     Check {
         id: check.id.clone(),
@@ -489,5 +516,21 @@ fn engine_check(check: &v1::Check) -> Check {
         observed: check.observed.clone(),
         required: check.required.clone(),
         remedy: check.remedy.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::check::Rule;
+
+    use super::*;
+
+    #[test]
+    fn the_machine_is_told_the_documents_checks_and_of_ours_what_did_not_pass() {
+        let check = |id: &str, passed: bool| Rule::refuses(id, id, "").found(passed, "");
+        let told = engine_checks(&[check("a", true), check("ready", false), check("b", true), check("c", false)]);
+        let told: Vec<(&str, bool, &str)> = told.iter().map(|c| (c.id.as_str(), c.passed, c.value.as_str())).collect();
+        assert_eq!(told, [("a", true, "Valid"), ("ready", true, "Invalid"), ("c", false, "Invalid")]);
+        assert_eq!(engine_checks(&[check("a", true)]).len(), 1, "without the document's last everything is told");
     }
 }

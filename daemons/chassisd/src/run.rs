@@ -8,7 +8,7 @@ use holdfast_issu::{Daemon, Side, State};
 use holdfast_proto::v1;
 
 use crate::chassis::Slot;
-use crate::evidence::Baseline;
+use crate::evidence::{Baseline, SilenceWatch};
 use crate::journal::{Record, RunLog};
 
 /// One run.
@@ -25,6 +25,8 @@ pub struct CurrentRun {
     pub scheduled: bool,
     /// Before.
     pub baseline: Option<Baseline>,
+    /// Of the sessions, from before the freeze until the evidence is collected.
+    pub silence: Option<SilenceWatch>,
     /// After, and on which side.
     pub evidence: Option<(Side, Baseline)>,
     /// From the old daemons.
@@ -49,6 +51,11 @@ impl CurrentRun {
             state: State::Validating.name().into(),
             steps: State::STEPS,
             started_unix_ms: unix_ms(),
+            from_slot: from.into(),
+            to_slot: to.into(),
+            dry_run: request.dry_run,
+            requested_by: request.requested_by.clone(),
+            message: request.message.clone(),
             ..v1::RunState::default()
         };
         let (from_slot, to_slot) = (from.into(), to.into());
@@ -60,6 +67,7 @@ impl CurrentRun {
             request,
             scheduled: false,
             baseline: None,
+            silence: None,
             evidence: None,
             frozen: Default::default(),
             handed_over: Default::default(),
@@ -91,8 +99,20 @@ impl CurrentRun {
         record.run.state = state.name().into();
         record.run.step = state.step();
         record.run.elapsed_ms = (mono_ns() - self.started_mono_ns) / 1_000_000;
+        let forecast_ms = forecast_ms(&record.run, state.name());
         let (name, started_unix_ms) = (state.name().into(), unix_ms());
-        record.run.phases.push(v1::PhaseTime { name, started_unix_ms, duration_ms: 0 });
+        record.run.phases.push(v1::PhaseTime { name, started_unix_ms, duration_ms: 0, forecast_ms });
+    }
+
+    /// What the run is expected to take, as soon as the sizes of the tables are known.
+    pub fn expect(&mut self, forecast: v1::Forecast) {
+        let mut record = self.log.lock();
+        record.run.forecast = Some(forecast);
+        let run = &mut record.run;
+        let expected: Vec<u64> = run.phases.iter().map(|phase| forecast_ms(run, &phase.name)).collect();
+        for (phase, forecast_ms) in run.phases.iter_mut().zip(expected) {
+            phase.forecast_ms = forecast_ms;
+        }
     }
 
     /// Until when the confirmation has to come; `None`: it is not waited for (any more).
@@ -133,6 +153,11 @@ impl CurrentRun {
             _ => (Vec::new(), Vec::new()),
         }
     }
+}
+
+fn forecast_ms(run: &v1::RunState, phase: &str) -> u64 {
+    let phases = run.forecast.iter().flat_map(|forecast| &forecast.phases);
+    phases.into_iter().find(|expected| expected.name == phase).map_or(0, |expected| expected.duration_ms)
 }
 
 fn close_phase(run: &mut v1::RunState, phase_mono_ns: &mut u64) {

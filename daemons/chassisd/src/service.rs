@@ -7,6 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::control::{Command, Reply};
+use crate::views;
 
 /// Events that may wait for a slow follower.
 const FOLLOWER_QUEUE_MAX: usize = 64;
@@ -118,10 +119,7 @@ impl Chassis for ChassisService {
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Answer<v1::RunState> {
         let log = self.ask(|reply| Command::Run(request.into_inner().run_id, reply)).await?;
-        let mut run = log.lock().run.clone();
-        if !run.ended {
-            run.elapsed_ms = holdfast_ipc::unix_ms().saturating_sub(run.started_unix_ms);
-        }
+        let run = views::run(&log.lock());
         Ok(Response::new(run))
     }
 
@@ -140,6 +138,13 @@ impl Chassis for ChassisService {
     async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Answer<v1::ListRunsReply> {
         let runs = self.ask(|reply| Command::Runs(request.into_inner().limit as usize, reply)).await?;
         Ok(Response::new(v1::ListRunsReply { runs }))
+    }
+
+    async fn inspect(&self, request: Request<v1::InspectRequest>) -> Answer<v1::Inspection> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Inspect(request.into_inner().run_id, reply)).await?;
+        let snapshot = answer.await.map_err(|_| Status::unavailable("the router is being stopped"))?;
+        Ok(Response::new(snapshot.inspect().await))
     }
 
     async fn restart_process(&self, request: Request<v1::RestartProcessRequest>) -> Answer<v1::RestartProcessReply> {

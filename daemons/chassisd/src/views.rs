@@ -1,11 +1,12 @@
 //! The operator's view of the chassis, with what /proc and the daemons themselves say of each process.
 
-use holdfast_issu::Daemon;
+use holdfast_issu::{Daemon, State};
 use holdfast_kernel::process::usage;
 use holdfast_proto::v1;
 
 use crate::calls::Link;
 use crate::chassis::Chassis;
+use crate::journal::Record;
 use crate::limits;
 
 /// A snapshot, and the daemons that complete it.
@@ -43,6 +44,7 @@ impl Chassis {
                 cpu_ms: figures.cpu_ms,
                 descriptors: figures.descriptors,
                 container: process.running.container().into(),
+                misses: process.misses,
                 ..v1::ProcessState::default()
             });
             links.push((alive && !stopped).then(|| process.link.clone()));
@@ -111,5 +113,78 @@ impl View {
             }
         }
         self.state
+    }
+}
+
+/// A run as it stands at this moment: times that still run are told as far as they have run.
+pub fn run(record: &Record) -> v1::RunState {
+    let mut run = record.run.clone();
+    if !run.ended {
+        let now = holdfast_ipc::unix_ms();
+        run.elapsed_ms = now.saturating_sub(run.started_unix_ms);
+        if let Some(phase) = run.phases.last_mut() {
+            phase.duration_ms = now.saturating_sub(phase.started_unix_ms);
+        }
+    }
+    run.frus = vec![fpc(&run)];
+    run
+}
+
+/// One line of the history.
+pub fn summary(record: &Record) -> v1::RunSummary {
+    let run = &record.run;
+    let report = record.report.as_ref();
+    v1::RunSummary {
+        run_id: run.run_id,
+        started_unix_ms: run.started_unix_ms,
+        duration_ms: run.elapsed_ms,
+        verdict: if run.ended { run.verdict.clone() } else { format!("in progress ({})", run.state) },
+        success: run.success,
+        reason: report.map_or_else(String::new, |report| report.reason.clone()),
+        control_plane_gap_ms: report.map_or(0.0, |report| report.control_plane_gap_ms),
+        dry_run: run.dry_run,
+        forecast_ms: run.forecast.as_ref().map_or(0, |forecast| forecast.duration_ms),
+    }
+}
+
+/// The forwarding agent in the founding document's words: its hardware is one card, warm booted by a second pfed.
+fn fpc(run: &v1::RunState) -> v1::FruStatus {
+    let (status, reason) = match State::from_name(&run.state) {
+        _ if run.ended => ("Online", String::new()),
+        Some(State::FruWarmBooting) => {
+            ("Warm Booting (ISSU)", format!("pfed of {} reads the kernel's table", run.to_slot))
+        }
+        Some(State::FruWarmBooted | State::PreparingSwitchover | State::ReadyForSwitchover) => {
+            ("Warm Booted (ISSU)", format!("pfed of {} has nothing to write", run.to_slot))
+        }
+        Some(State::Switching) => ("Switching (ISSU)", "routes stay in the kernel".into()),
+        Some(State::Verifying | State::Soaking | State::ShuttingDownOld) => {
+            ("Online (ISSU)", format!("pfed of {}", run.to_slot))
+        }
+        Some(State::Aborting | State::RollingBack) => ("Online", format!("pfed of {} goes on", run.from_slot)),
+        _ => ("Online", format!("pfed of {}", run.from_slot)),
+    };
+    v1::FruStatus { item: "FPC 0".into(), status: status.into(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_in_progress_is_told_as_far_as_it_has_come() {
+        let started_unix_ms = holdfast_ipc::unix_ms() - 5_000;
+        let phase =
+            v1::PhaseTime { name: "switching".into(), started_unix_ms: started_unix_ms + 2_000, ..Default::default() };
+        let (state, to_slot) = ("switching".to_string(), "re1".to_string());
+        let run = v1::RunState { started_unix_ms, state, to_slot, phases: vec![phase], ..Default::default() };
+        let mut record = Record { run, ..Record::default() };
+        let shown = super::run(&record);
+        assert!(shown.elapsed_ms >= 5_000 && (3_000..5_000).contains(&shown.phases[0].duration_ms), "{shown:?}");
+        assert_eq!(shown.frus[0].status, "Switching (ISSU)");
+        assert_eq!(summary(&record).verdict, "in progress (switching)");
+        record.run.ended = true;
+        assert_eq!(super::run(&record).elapsed_ms, 0, "what has ended runs no further");
+        assert_eq!(super::run(&record).frus[0].status, "Online");
     }
 }

@@ -531,3 +531,77 @@ fn sigterm_stops_the_router() {
     assert!(pids.iter().all(|pid| !alive(*pid)));
     assert!(!router.path("run").exists());
 }
+
+fn inspect(router: &Router, run_id: u64) -> Inspection {
+    let mut client = router.client();
+    router.runtime.block_on(async { client.inspect(InspectRequest { run_id }).await.unwrap().into_inner() })
+}
+
+fn check(inspection: &Inspection, id: &str) -> Check {
+    inspection.checks.iter().find(|check| check.id == id).unwrap_or_else(|| panic!("no check {id}")).clone()
+}
+
+#[test]
+fn readiness_is_observed_at_any_time_and_without_effect() {
+    let router = Router::start("");
+    let before = router.chassis();
+    let first = inspect(&router, 0);
+    // Others use this machine as well, and the fake keeps no listener and no replication socket: everything else is well.
+    let excused = ["cpu-idle", "vault-listeners", "replication-socket", "memory"];
+    let failed = |inspection: &Inspection| -> Vec<String> {
+        let failed = inspection.checks.iter().filter(|check| !check.passed && !excused.contains(&check.id.as_str()));
+        failed.map(|check| format!("{}: {}", check.id, check.observed)).collect()
+    };
+    assert_eq!(failed(&first), [""; 0]);
+    assert!(first.checks.len() >= 20, "{}", first.checks.len());
+    let forecast = first.forecast.unwrap();
+    assert!(forecast.run_ids.is_empty() && forecast.duration_ms > 0);
+    assert_eq!(forecast.sizes.unwrap().sessions, 1);
+    let after = router.chassis();
+    assert_eq!((before.epoch, before.run_id, before.vault), (after.epoch, after.run_id, after.vault));
+
+    // A file that an earlier run left, a record that nobody can read, a program that cannot be started.
+    fs::create_dir(router.path("run/re1")).unwrap();
+    fs::write(router.path("state/runs/77.json"), "{").unwrap();
+    fs::remove_file(router.path("bin/pfed")).unwrap();
+    let second = inspect(&router, 0);
+    for (id, word) in [("no-left-over-files", "re1"), ("journal-readable", "77.json"), ("image-present", "pfed")] {
+        let check = check(&second, id);
+        assert!(!check.passed && check.observed.contains(word) && !check.remedy.is_empty(), "{check:?}");
+    }
+    fs::remove_dir(router.path("run/re1")).unwrap();
+    fs::remove_file(router.path("state/runs/77.json")).unwrap();
+    std::os::unix::fs::symlink(fake_daemon(), router.path("bin/pfed")).unwrap();
+
+    // A process that is stopped, and a lock that is not ours.
+    signal(router.pid("re0", "rpd"), "STOP");
+    fs::write(router.path("state/lock"), "pid 1").unwrap();
+    let third = inspect(&router, 0);
+    for (id, word) in [("processes-running", "re0/rpd is stopped"), ("state-dir-lock", "pid 1")] {
+        assert!(check(&third, id).observed.contains(word), "{:?}", check(&third, id));
+    }
+    assert!(!check(&third, "vault-sessions").passed, "rpd, which is stopped, says nothing of its sessions");
+}
+
+#[test]
+fn what_a_run_took_teaches_the_next_forecast_and_a_run_knows_itself() {
+    let router = Router::start_with("", 1500);
+    let run_id = router.start_run(false).unwrap();
+    router.wait_for("switching", || router.chassis().state == "switching");
+    assert!(!check(&inspect(&router, 0), "run-in-progress").passed);
+    assert!(check(&inspect(&router, run_id), "run-in-progress").passed);
+    let (_, end) = router.follow(run_id);
+    assert!(end.success, "{end:?}");
+    let report = router.report(run_id);
+    let silence = report.sessions[0].silence_out_ms.expect("measured from the kernel's time stamps");
+    assert!(silence >= 1_400, "the switch was held up for 1500 ms, the session was silent for {silence} ms");
+    assert_eq!((report.silences[0].longest_ms, report.sessions_before, report.sessions_after), (silence, 1, 1));
+    assert!(report.forecast.is_some_and(|forecast| forecast.run_ids.is_empty()));
+    assert!(report.phases.iter().all(|phase| phase.forecast_ms > 0), "{:?}", report.phases);
+    assert!(report.differences.is_empty(), "{:?}", report.differences);
+    let inspection = inspect(&router, 0);
+    let forecast = inspection.forecast.unwrap();
+    assert_eq!(forecast.run_ids, [run_id]);
+    assert!(forecast.control_plane_gap_ms >= 1_400.0, "{forecast:?}");
+    assert!(inspection.last_run_ended_unix_ms > 0);
+}

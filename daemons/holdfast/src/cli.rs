@@ -13,6 +13,7 @@ mod pipe_words;
 mod script;
 mod shell;
 mod sink;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 

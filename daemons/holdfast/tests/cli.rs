@@ -93,6 +93,26 @@ fn a_run_is_followed_through_breaks_to_its_end() {
 }
 
 #[test]
+fn a_run_is_shown_line_by_line_where_there_is_no_terminal_and_once_when_asked() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "show chassis in-service-upgrade ending"], "");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).ends_with("ISSU: line 3\nline 4\n"), "{}", text(&output.stdout));
+    assert!(!text(&output.stdout).contains('\x1b'));
+    for arguments in [
+        &["-c", "show chassis in-service-upgrade | no-more"][..],
+        &["-c", "show chassis in-service-upgrade", "--format", "json"],
+    ] {
+        assert_eq!(text(&cli(&router, arguments, "").stdout), "a snapshot\n");
+    }
+    let output = cli(&router, &["-c", "monitor chassis in-service-upgrade"], "");
+    let events: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 4);
+    assert_eq!((&events[0]["sequence"], &events[3]["ended"]), (&1.into(), &true.into()));
+}
+
+#[test]
 fn a_run_that_fails_is_a_failure() {
     let router = Router::start();
     let output = cli(&router, &["-c", "request system reboot in-service force no-confirm"], "");

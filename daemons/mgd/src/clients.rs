@@ -73,6 +73,11 @@ impl Clients {
         ForwardingClient::new(self.pfed.clone()).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
 
+    /// rpd as one of chassisd's daemons.
+    pub fn rpd_daemon(&self) -> DaemonClient<Channel> {
+        DaemonClient::new(self.rpd.clone())
+    }
+
     /// pfed as one of chassisd's daemons.
     pub fn pfed_daemon(&self) -> DaemonClient<Channel> {
         DaemonClient::new(self.pfed.clone())

@@ -9,8 +9,10 @@ pub const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long rpd and pfed may take to put a commit in force before it is taken back. The command line waits 30 s for a
 /// word; with the way back that has to be enough for both.
 pub const APPLY_DEADLINE: Duration = Duration::from_secs(12);
-/// How long pfed may take to say how it is when a pre-check asks.
+/// How long rpd or pfed may take to say how it is when a pre-check asks.
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(2);
+/// chassisd asks both in turn for what its forecast needs, and starts each program once to hear its version.
+pub const INSPECTION_DEADLINE: Duration = Duration::from_secs(5);
 /// How often a backup asks the primary's mgd for the configuration.
 pub const PEER_POLL: Duration = Duration::from_millis(250);
 /// How long the primary's mgd may take to hand over the configuration's text.

@@ -97,7 +97,8 @@ impl Management for ManagementService {
         }))
     }
 
-    async fn check_readiness(&self, _: Request<CheckReadinessRequest>) -> Answer<CheckReadinessReply> {
-        Ok(Response::new(readiness::check(&self.state).await))
+    async fn check_readiness(&self, request: Request<CheckReadinessRequest>) -> Answer<CheckReadinessReply> {
+        let CheckReadinessRequest { run_id, force } = request.into_inner();
+        Ok(Response::new(readiness::check(&self.state, run_id, force).await))
     }
 }

@@ -10,7 +10,7 @@ use holdfast_ipc::{DaemonArgs, RunDir};
 use holdfast_proto::v1::{self, Role};
 use tokio::sync::watch;
 
-use crate::{applied::Applied, clients::Clients, peer::PeerView, store::Committed};
+use crate::{applied::Applied, clients::Clients, peer::PeerView, readiness, store::Committed};
 
 /// Name of this daemon on sockets and in messages.
 pub const NAME: &str = "mgd";
@@ -106,9 +106,21 @@ impl State {
         self.committed.borrow().clone()
     }
 
-    /// Puts a configuration into force: subscribers get it next.
+    /// Puts a configuration into force: subscribers get it next. What it does to readiness is in the log, too.
     pub fn publish(&self, committed: impl Into<Arc<Committed>>) {
         let committed = committed.into();
+        if let Some(before) = self.configuration() {
+            let compile = |committed: &Committed| committed.configuration.compile(committed.commit_id);
+            for check in readiness::newly_failing(&compile(&before), &compile(&committed)) {
+                tracing::warn!(
+                    commit = committed.commit_id,
+                    "{}: {}; to mend: {}",
+                    check.title,
+                    check.observed,
+                    check.remedy
+                );
+            }
+        }
         self.lock().applied.expect(committed.commit_id);
         self.committed.send_replace(Some(committed));
     }

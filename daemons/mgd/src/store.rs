@@ -89,6 +89,13 @@ impl Store {
         kept.filter_map(|(number, text)| Some((number, label(&text.ok()?)))).collect()
     }
 
+    /// Whether what is on disk is this very configuration.
+    pub fn holds(&self, committed: &Committed) -> Result<bool, MgdError> {
+        let path = self.active();
+        let text = fs::read_to_string(&path).map_err(|source| MgdError::File { action: "read", path, source })?;
+        Ok(text == written(committed))
+    }
+
     /// Makes a configuration the active one. The one that is active already is not committed again.
     pub fn commit(
         &self,
@@ -123,8 +130,7 @@ impl Store {
     /// Makes a configuration the active one; the one before becomes its first predecessor.
     pub fn put(&self, committed: &Committed) -> Result<(), MgdError> {
         let path = self.active();
-        let text = format!("{}{}", header(&label_of(committed)), committed.configuration.to_text());
-        let beside = write_beside(&path, text.as_bytes())?;
+        let beside = write_beside(&path, written(committed).as_bytes())?;
         if path.exists() {
             self.shift_rollbacks()?;
         }
@@ -158,6 +164,11 @@ fn label_of(committed: &Committed) -> Label {
         user: committed.user.replace(char::is_whitespace, "_"),
         comment: committed.comment.replace(char::is_control, " ").trim().to_owned(),
     }
+}
+
+/// A configuration as it stands on disk.
+fn written(committed: &Committed) -> String {
+    format!("{}{}", header(&label_of(committed)), committed.configuration.to_text())
 }
 
 fn committed(label: Label, configuration: Configuration) -> Committed {

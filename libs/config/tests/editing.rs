@@ -129,7 +129,8 @@ fn mistakes_have_their_column_and_change_nothing() {
     let before = text(&draft);
     let mut mistake = |words: &str| refused(draft.set("protocols bgp", words, &SCHEMA));
     let unknown = mistake("group EXT neighbour 10.0.0.7");
-    let begins = "column 11: [protocols bgp group EXT] unknown statement \"neighbour\"; did you mean neighbor?; allowed: type, ";
+    let begins =
+        "column 11: [protocols bgp group EXT] unknown statement \"neighbour\"; did you mean neighbor?; allowed: type, ";
     assert!(unknown.starts_with(begins) && unknown.ends_with(", multihop, neighbor"), "{unknown}");
     assert!(mistake("group NEW hold-time 2").contains("a hold time is 0"), "{}", mistake("group NEW hold-time 2"));
     assert!(mistake("group NEW type inside").contains("column 16: "));

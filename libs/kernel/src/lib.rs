@@ -19,6 +19,7 @@ pub mod descriptor;
 pub mod netlink;
 pub mod process;
 pub mod tcp;
+pub mod terminal;
 
 mod error;
 

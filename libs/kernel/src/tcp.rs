@@ -8,7 +8,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -161,12 +161,48 @@ pub fn tcp_counters(fd: BorrowedFd<'_>) -> io::Result<TcpCounters> {
     Err(io::Error::new(io::ErrorKind::TimedOut, "the connection's counters never stood still between two readings"))
 }
 
+/// How long a connection has been quiet, by the kernel's own time stamps: one and the same for every process that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpQuiet {
+    /// `tcpi_last_data_sent`: since the last segment with data of ours, in ms. The kernel's clock ticks every 1 to 10 ms.
+    pub since_sent_ms: u32,
+    /// `tcpi_last_data_recv`: since the last segment with data of the peer's, in ms.
+    pub since_received_ms: u32,
+}
+
+/// Reads how long a connection has been quiet.
+pub fn tcp_quiet(fd: BorrowedFd<'_>) -> io::Result<TcpQuiet> {
+    let info = read_tcp_info(fd)?;
+    let half = |offset: usize| {
+        let bytes = info[offset / 8].to_ne_bytes();
+        let from = offset % 8;
+        u32::from_ne_bytes([bytes[from], bytes[from + 1], bytes[from + 2], bytes[from + 3]])
+    };
+    Ok(TcpQuiet { since_sent_ms: half(TCP_INFO_LAST_DATA_SENT), since_received_ms: half(TCP_INFO_LAST_DATA_RECEIVED) })
+}
+
+/// Whether this kernel tells of connections what a handoff needs to know.
+pub fn probe() -> io::Result<()> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    read_tcp_info(socket.as_fd())?;
+    queue_length(socket.as_fd(), libc::FIONREAD)?;
+    queue_length(socket.as_fd(), libc::TIOCOUTQ).map(drop)
+}
+
 /// Offsets in `struct tcp_info` (include/uapi/linux/tcp.h), which only ever grows at its end.
+const TCP_INFO_LAST_DATA_SENT: usize = 44;
+const TCP_INFO_LAST_DATA_RECEIVED: usize = 52;
 const TCP_INFO_BYTES_ACKED: usize = 120;
 const TCP_INFO_BYTES_RECEIVED: usize = 128;
 const TCP_INFO_LENGTH: usize = 136;
 
 fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<(TcpState, u64, u64)> {
+    let info = read_tcp_info(fd)?;
+    let state = info[0].to_ne_bytes()[0];
+    Ok((state.into(), info[TCP_INFO_BYTES_ACKED / 8], info[TCP_INFO_BYTES_RECEIVED / 8]))
+}
+
+fn read_tcp_info(fd: BorrowedFd<'_>) -> io::Result<[u64; TCP_INFO_LENGTH / 8]> {
     let mut info = [0u64; TCP_INFO_LENGTH / 8];
     let mut length = TCP_INFO_LENGTH as libc::socklen_t;
     // SAFETY: the buffer is TCP_INFO_LENGTH bytes long and aligned; the kernel writes at most `length` bytes.
@@ -182,8 +218,7 @@ fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<(TcpState, u64, u64)> {
             format!("TCP_INFO has {length} bytes; {TCP_INFO_LENGTH} are needed (Linux 4.2 or later)"),
         ));
     }
-    let state = info[0].to_ne_bytes()[0];
-    Ok((state.into(), info[TCP_INFO_BYTES_ACKED / 8], info[TCP_INFO_BYTES_RECEIVED / 8]))
+    Ok(info)
 }
 
 /// Bytes that wait to be read from a stream socket of any kind.

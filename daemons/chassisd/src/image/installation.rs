@@ -21,6 +21,11 @@ impl Installation {
         Installation { folder, noted: OnceLock::new() }
     }
 
+    /// Where the programs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Notes the digests. Reads every file: not for the chassis's loop.
     pub fn note(&self) {
         let _ = self.noted.set(self.digests());

@@ -84,6 +84,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// The folder of its programs.
+    pub fn programs(&self) -> PathBuf {
+        match self {
+            Source::Image(image) => image.files().join("bin"),
+            Source::Installation(installation) => installation.folder().to_path_buf(),
+        }
+    }
+
     /// The pre-checks of a run that concern the software. Reads every file: some tenths of a second, not for the chassis's loop.
     pub fn checks(&self) -> Vec<v1::Check> {
         let (observed, required, remedy) = match self {
@@ -109,10 +117,5 @@ impl Source {
             remedy: if passed { String::new() } else { remedy.into() },
             ..Default::default()
         }]
-    }
-
-    /// [`Source::checks`] on a thread of its own.
-    pub async fn checks_aside(self) -> Vec<v1::Check> {
-        tokio::task::spawn_blocking(move || self.checks()).await.unwrap_or_default()
     }
 }

@@ -1,11 +1,11 @@
-//! Watching an in-service run at chassisd, through every break, from its first event to its last.
+//! Following an in-service run at chassisd, through every break, from its first event to its last.
 
 use std::time::{Duration, Instant};
 
 use holdfast_ipc::RunDir;
 use holdfast_proto::v1::{FollowRunRequest, RunEvent, chassis_client::ChassisClient};
 use jiff::{Timestamp, tz::TimeZone};
-use tonic::Code;
+use tonic::{Code, Streaming};
 
 use super::{error::CliError, pipe::Pipeline};
 use crate::stop;
@@ -17,49 +17,83 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Looks in a row, [`RETRY`] apart, that must find no chassisd before it counts as ended and not as away.
 const LOOKS: u32 = 10;
 
-/// Prints a run's events; succeeds when the run does.
-pub async fn follow(run_dir: &RunDir, run_id: u64, json: bool, pipeline: &mut Pipeline) -> Result<(), CliError> {
-    let mut next_sequence = 1;
-    let mut heard = Instant::now();
-    let mut looks = 0;
-    loop {
-        let mut client = ChassisClient::new(holdfast_ipc::channel(&run_dir.chassis_socket()));
-        let request = FollowRunRequest { run_id, from_sequence: next_sequence };
-        match client.follow_run(request).await {
-            Ok(stream) => {
-                let mut stream = stream.into_inner();
+/// A run's events, each once and in order, whatever breaks on the way.
+pub struct Follower {
+    run_dir: RunDir,
+    run_id: u64,
+    next_sequence: u64,
+    stream: Option<Streaming<RunEvent>>,
+    heard: Instant,
+    looks: u32,
+}
+
+impl Follower {
+    /// From the run's first event.
+    pub fn new(run_dir: &RunDir, run_id: u64) -> Self {
+        let heard = Instant::now();
+        Self { run_dir: run_dir.clone(), run_id, next_sequence: 1, stream: None, heard, looks: 0 }
+    }
+
+    /// The next event; an error when it cannot be had any more.
+    pub async fn next(&mut self) -> Result<RunEvent, CliError> {
+        loop {
+            if let Some(stream) = &mut self.stream {
                 // A broken stream is like one that ended early: the rest is asked for again.
                 while let Ok(Some(event)) = stream.message().await {
-                    if event.sequence < next_sequence {
-                        continue;
-                    }
-                    next_sequence = event.sequence + 1;
-                    pipeline.write(&shown(&event, json))?;
-                    if event.ended {
-                        return verdict(event);
+                    if event.sequence >= self.next_sequence {
+                        self.next_sequence = event.sequence + 1;
+                        return Ok(event);
                     }
                 }
-                heard = Instant::now(); // a run that waits for its confirmation says nothing for a long time
+                self.heard = Instant::now(); // a run that waits for its confirmation says nothing for a long time
+                self.stream = None;
+                self.pause().await?;
             }
-            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unimplemented) => {
-                return Err(CliError::Refused(status.message().to_owned()));
+            let mut client = ChassisClient::new(holdfast_ipc::channel(&self.run_dir.chassis_socket()));
+            let request = FollowRunRequest { run_id: self.run_id, from_sequence: self.next_sequence };
+            match client.follow_run(request).await {
+                Ok(stream) => self.stream = Some(stream.into_inner()),
+                Err(status)
+                    if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unimplemented) =>
+                {
+                    return Err(CliError::Refused(status.message().to_owned()));
+                }
+                Err(_) => self.pause().await?,
             }
-            Err(_) => {}
         }
-        looks = if stop::has_ended(run_dir) { looks + 1 } else { 0 };
-        if looks >= LOOKS {
-            return Err(CliError::RouterEnded { run_dir: run_dir.path().to_owned(), run_id });
+    }
+
+    /// Before the next try, unless there is nobody left to try.
+    async fn pause(&mut self) -> Result<(), CliError> {
+        self.looks = if stop::has_ended(&self.run_dir) { self.looks + 1 } else { 0 };
+        let (run_dir, run_id) = (self.run_dir.path().to_owned(), self.run_id);
+        if self.looks >= LOOKS {
+            return Err(CliError::RouterEnded { run_dir, run_id });
         }
-        if heard.elapsed() >= CHASSIS_PATIENCE {
-            let (run_dir, seconds) = (run_dir.path().to_owned(), CHASSIS_PATIENCE.as_secs());
-            return Err(CliError::LostRun { run_dir, seconds, run_id });
+        if self.heard.elapsed() >= CHASSIS_PATIENCE {
+            return Err(CliError::LostRun { run_dir, seconds: CHASSIS_PATIENCE.as_secs(), run_id });
         }
         tokio::time::sleep(RETRY).await;
+        Ok(())
     }
 }
 
-fn verdict(event: RunEvent) -> Result<(), CliError> {
-    if event.success { Ok(()) } else { Err(CliError::RunFailed { run_id: event.run_id, verdict: event.verdict }) }
+/// Prints a run's events; succeeds when the run does.
+pub async fn follow(run_dir: &RunDir, run_id: u64, json: bool, pipeline: &mut Pipeline) -> Result<(), CliError> {
+    let mut follower = Follower::new(run_dir, run_id);
+    loop {
+        let event = follower.next().await?;
+        pipeline.write(&shown(&event, json))?;
+        if event.ended {
+            return verdict(&event);
+        }
+    }
+}
+
+/// Whether the run whose last event this is was a success.
+pub fn verdict(event: &RunEvent) -> Result<(), CliError> {
+    let (run_id, verdict) = (event.run_id, event.verdict.clone());
+    if event.success { Ok(()) } else { Err(CliError::RunFailed { run_id, verdict }) }
 }
 
 /// One event as it is printed.

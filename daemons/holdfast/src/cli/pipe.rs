@@ -24,6 +24,8 @@ pub struct Line {
     pub statement: String,
     /// "json", "set", "compare" when a pipe asks for it.
     pub display: Option<String>,
+    /// `| no-more`: once, and not as it goes.
+    pub once: bool,
     /// Filters in order.
     filters: Vec<Filter>,
     save: Option<PathBuf>,
@@ -43,7 +45,7 @@ impl Line {
         let mut parts = split(line)?.into_iter();
         let first = parts.next().unwrap_or_default();
         let (command, statement) = (first.words.join(" "), first.typed.join(" "));
-        let mut parsed = Self { command, statement, display: None, filters: Vec::new(), save: None };
+        let mut parsed = Self { command, statement, display: None, once: false, filters: Vec::new(), save: None };
         for part in parts {
             parsed.pipe(&part.words)?;
         }
@@ -81,9 +83,15 @@ impl Line {
             }
             other if !arguments.is_empty() => return Err(CliError::Pipe(format!("| {other} takes nothing"))),
             "count" => self.filters.push(Filter::Count(0)),
+            "no-more" => self.once = true,
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether output goes to the terminal as it is.
+    pub fn is_plain(&self) -> bool {
+        self.filters.is_empty() && self.save.is_none()
     }
 
     /// Where the output goes through the filters.

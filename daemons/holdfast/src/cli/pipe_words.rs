@@ -18,7 +18,7 @@ pub const PIPES: [PipeWord; 8] = [
     PipeWord { word: "except", help: "Only lines without a match", argument: "<expression>" },
     PipeWord { word: "last", help: "Only the last lines", argument: "<lines>" },
     PipeWord { word: "match", help: "Only lines with a match", argument: "<expression>" },
-    PipeWord { word: "no-more", help: "Do not stop at full screens (never done)", argument: "" },
+    PipeWord { word: "no-more", help: "Once, not as it goes; and never a stop at full screens", argument: "" },
     PipeWord { word: "save", help: "Write to a file", argument: "<file>" },
 ];
 

@@ -25,6 +25,7 @@ use super::{
     follow,
     pipe::{Line, Pipeline},
     sink::Sink,
+    watch,
 };
 
 /// How long a management process that is being replaced is waited for.
@@ -85,7 +86,8 @@ pub struct Shell {
 enum End {
     Done,
     Confirm(ExecuteConfirm),
-    Follow(u64),
+    Follow { run_id: u64, json_lines: bool },
+    Watch(u64),
     Read(ExecuteRead),
 }
 
@@ -94,6 +96,18 @@ enum End {
 struct Extra {
     confirmed: bool,
     text: Option<Vec<u8>>,
+}
+
+/// How an answer is wanted.
+#[derive(Debug, Clone, Default)]
+struct How {
+    format: String,
+    /// As it goes, where there is something that goes.
+    watch: bool,
+    /// There is a terminal to draw on, and nothing between it and us.
+    draws: bool,
+    /// Its width; 0: none.
+    columns: u32,
 }
 
 impl Shell {
@@ -141,32 +155,43 @@ impl Shell {
             Format::Json => "json",
         };
         let format = line.display.clone().unwrap_or_else(|| form.to_owned());
+        let draws = line.is_plain() && watch::usable();
+        let columns = if draws { watch::columns() } else { 0 };
+        let how = How { watch: format == "text" && !line.once, format, draws, columns };
         let mut pipeline = line.pipeline(Sink::stdout)?;
-        let outcome = self.command(&command, &format, &mut pipeline).await;
+        let outcome = self.command(&command, &how, &mut pipeline).await;
         // A failure may come after output: that is shown all the same.
         pipeline.finish()?;
         outcome
     }
 
-    async fn command(&self, command: &str, format: &str, pipeline: &mut Pipeline) -> Result<(), CliError> {
-        let mut end = self.execute(command, format, Extra::default(), pipeline).await?;
+    async fn command(&self, command: &str, how: &How, pipeline: &mut Pipeline) -> Result<(), CliError> {
+        let mut end = self.execute(command, how, Extra::default(), pipeline).await?;
         if let End::Read(wanted) = &end {
             let text = Some(read(wanted).await?);
-            end = self.execute(command, format, Extra { confirmed: false, text }, pipeline).await?;
+            end = self.execute(command, how, Extra { confirmed: false, text }, pipeline).await?;
         }
         if let End::Confirm(confirm) = &end {
             if !confirmed(&confirm.question).await {
                 return Err(CliError::NotConfirmed(confirm.declined.clone()));
             }
-            end = self.execute(command, format, Extra { confirmed: true, text: None }, pipeline).await?;
+            end = self.execute(command, how, Extra { confirmed: true, text: None }, pipeline).await?;
         }
         match end {
             End::Done => Ok(()),
             End::Confirm(again) => Err(CliError::Refused(format!("asked again after the answer: {}", again.question))),
             End::Read(again) => Err(CliError::Refused(format!("{:?} was asked for once more", again.file))),
-            End::Follow(run_id) => {
+            End::Follow { run_id, json_lines } => {
                 self.following.store(run_id, Ordering::Relaxed);
-                follow::follow(&self.run_dir, run_id, format == "json", pipeline).await
+                let json = json_lines || how.format == "json";
+                follow::follow(&self.run_dir, run_id, json, pipeline).await
+            }
+            End::Watch(run_id) => {
+                self.following.store(run_id, Ordering::Relaxed);
+                if how.draws {
+                    return watch::watch(&self.run_dir, run_id).await;
+                }
+                follow::follow(&self.run_dir, run_id, false, pipeline).await
             }
         }
     }
@@ -180,9 +205,10 @@ impl Shell {
         let left = self.runtime.block_on(async {
             let mut pipeline = Line::parse("")?.pipeline(Sink::nowhere)?;
             let exit = "exit configuration-mode";
-            let end = self.execute(exit, "text", Extra::default(), &mut pipeline).await?;
+            let how = How { format: "text".into(), ..How::default() };
+            let end = self.execute(exit, &how, Extra::default(), &mut pipeline).await?;
             if let End::Confirm(_) = end {
-                self.execute(exit, "text", Extra { confirmed: true, text: None }, &mut pipeline).await?;
+                self.execute(exit, &how, Extra { confirmed: true, text: None }, &mut pipeline).await?;
                 return Ok(true);
             }
             Ok(false)
@@ -201,23 +227,19 @@ impl Shell {
     }
 
     /// A command that changes nothing is asked again when mgd was replaced before it gave an answer.
-    async fn execute(
-        &self,
-        command: &str,
-        format: &str,
-        extra: Extra,
-        pipeline: &mut Pipeline,
-    ) -> Result<End, CliError> {
+    async fn execute(&self, command: &str, how: &How, extra: Extra, pipeline: &mut Pipeline) -> Result<End, CliError> {
         let request = ExecuteRequest {
             line: command.to_owned(),
-            format: format.to_owned(),
+            format: how.format.clone(),
             confirmed: extra.confirmed,
             user: self.user.clone(),
+            watch: how.watch,
             configure: self.configure.mode(),
             text_given: extra.text.is_some(),
             text: extra.text.unwrap_or_default(),
+            columns: how.columns,
         };
-        let repeatable = command.trim_start().starts_with("sh");
+        let repeatable = ["sh", "mo"].iter().any(|word| command.trim_start().starts_with(word));
         let started = Instant::now();
         loop {
             let channel = self.connect(started).await?;
@@ -279,7 +301,10 @@ impl Shell {
                         return Ok(Err(error));
                     }
                 }
-                Some(Event::Follow(follow)) => return Ok(Ok(End::Follow(follow.run_id))),
+                Some(Event::Follow(follow)) => {
+                    return Ok(Ok(End::Follow { run_id: follow.run_id, json_lines: follow.json_lines }));
+                }
+                Some(Event::Watch(watch)) => return Ok(Ok(End::Watch(watch.run_id))),
                 Some(Event::Done(_)) => return Ok(Ok(End::Done)),
                 // A kind of event that a newer mgd may have.
                 None => {}

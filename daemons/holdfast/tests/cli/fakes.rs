@@ -7,7 +7,7 @@ use std::{
 };
 
 use holdfast_proto::v1::{execute_event::Event, *};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, transport::Server};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -49,11 +49,19 @@ impl management_server::Management for Management {
                 })]
             }
             ("request system reboot in-service force no-confirm", _) => {
-                vec![Event::Follow(ExecuteFollow { run_id: 9 })]
+                vec![Event::Follow(ExecuteFollow { run_id: 9, ..Default::default() })]
             }
             (line, _) if line.starts_with("request system reboot in-service") => {
-                vec![Event::Follow(ExecuteFollow { run_id: 8 })]
+                vec![Event::Follow(ExecuteFollow { run_id: 8, ..Default::default() })]
             }
+            ("monitor chassis in-service-upgrade", _) => {
+                vec![Event::Follow(ExecuteFollow { run_id: 8, json_lines: true })]
+            }
+            ("show chassis in-service-upgrade", "text") if request.watch => {
+                vec![Event::Watch(ExecuteWatch { run_id: 30 })]
+            }
+            ("show chassis in-service-upgrade", _) => vec![output("a snapshot\n"), Event::Done(ExecuteDone {})],
+            ("show chassis in-service-upgrade ending", _) => vec![Event::Watch(ExecuteWatch { run_id: 8 })],
             (line, _) => vec![error(&format!("syntax error at {:?}", line.split(' ').next_back().unwrap()))],
         };
         items(events.into_iter().map(|event| Ok(ExecuteEvent { event: Some(event) })).collect())
@@ -117,6 +125,10 @@ impl chassis_server::Chassis for Chassis {
             verdict: if sequence == 4 { "undone, nothing lost".into() } else { String::new() },
             ..Default::default()
         };
+        if run_id == 30 {
+            let only = tokio_stream::iter((from_sequence == 1).then(|| Ok(event(1))));
+            return Ok(Response::new(Box::pin(only.chain(tokio_stream::pending()))));
+        }
         let repeated = from_sequence.saturating_sub(1).max(1);
         let broken = Err(Status::unavailable("chassisd was replaced"));
         items(vec![Ok(event(repeated)), Ok(event(from_sequence)), broken])
@@ -143,13 +155,32 @@ impl chassis_server::Chassis for Chassis {
     async fn clear_schedule(&self, _: Request<ClearScheduleRequest>) -> Answer<ScheduledRun> {
         Err(Status::unimplemented(""))
     }
-    async fn get_run(&self, _: Request<GetRunRequest>) -> Answer<RunState> {
-        Err(Status::unimplemented(""))
+    async fn get_run(&self, request: Request<GetRunRequest>) -> Answer<RunState> {
+        let run_id = request.into_inner().run_id;
+        let ended = run_id == 8;
+        let phase =
+            |name: &str| PhaseTime { name: name.into(), duration_ms: 90, forecast_ms: 100, ..Default::default() };
+        Ok(Response::new(RunState {
+            run_id,
+            state: "synchronizing".into(),
+            step: 3,
+            steps: 13,
+            ended,
+            success: ended,
+            verdict: if ended { "nothing lost".into() } else { String::new() },
+            phases: vec![phase("validating"), phase("synchronizing")],
+            from_slot: "re0".into(),
+            to_slot: "re1".into(),
+            ..Default::default()
+        }))
     }
     async fn get_report(&self, _: Request<GetReportRequest>) -> Answer<RunReport> {
         Err(Status::unimplemented(""))
     }
     async fn list_runs(&self, _: Request<ListRunsRequest>) -> Answer<ListRunsReply> {
+        Err(Status::unimplemented(""))
+    }
+    async fn inspect(&self, _: Request<InspectRequest>) -> Answer<Inspection> {
         Err(Status::unimplemented(""))
     }
     async fn restart_process(&self, _: Request<RestartProcessRequest>) -> Answer<RestartProcessReply> {

@@ -114,6 +114,25 @@ fn a_session_at_the_terminal() {
     terminal.shows("ISSU: line 3");
     terminal.shows("line 4");
     terminal.shows("@r1> ");
+    // The live view: drawn over itself, left with q and with Ctrl-C, and with the last picture when the run has ended.
+    for key in ["q", "\x03"] {
+        terminal.types("show chassis in-service-upgrade\r");
+        terminal.shows("\x1b[?1049h");
+        terminal.shows("> synchronizing");
+        terminal.shows("q or Ctrl-C leaves");
+        terminal.types(key);
+        terminal.shows("\x1b[?1049l");
+        terminal.shows("no longer watching; run 30 goes on");
+        terminal.shows("@r1> ");
+    }
+    terminal.types("show chassis in-service-upgrade ending\r");
+    terminal.shows("\x1b[?1049l");
+    terminal.shows("nothing lost");
+    terminal.shows("line 4");
+    terminal.shows("@r1> ");
+    terminal.types("show chassis in-service-upgrade | no-more\r");
+    terminal.shows("a snapshot");
+    terminal.shows("@r1> ");
     terminal.types("quit\r");
     let deadline = Instant::now() + Duration::from_secs(20);
     let status = loop {

@@ -13,13 +13,23 @@ const HISTORY: u32 = 50;
 pub(super) async fn show_run(context: &Context) -> CommandResult {
     let mut chassis = context.state.clients.chassis();
     let run = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_run(GetRunRequest { run_id: 0 })).await?;
+    if context.watch && run.run_id != 0 && !run.ended {
+        return Ok(Outcome::Watch(run.run_id));
+    }
     context.print(&run, render::run).await?;
     Ok(Outcome::Done)
 }
 
+/// The events of the run in progress, or of the last one, from the first on.
+pub(super) async fn monitor_run(context: &Context) -> CommandResult {
+    let mut chassis = context.state.clients.chassis();
+    let run = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_run(GetRunRequest { run_id: 0 })).await?;
+    Ok(Outcome::Stream(run.run_id))
+}
+
 pub(super) async fn readiness(context: &Context) -> CommandResult {
-    let reply = readiness::check(&context.state).await;
-    context.print(&reply, render::readiness).await?;
+    let reply = readiness::check(&context.state, 0, false).await;
+    context.print(&reply, |reply| render::readiness(reply, context.columns)).await?;
     Ok(Outcome::Done)
 }
 
@@ -27,7 +37,7 @@ pub(super) async fn report(context: &Context, invocation: &Invocation) -> Comman
     let run_id = invocation.get("run").and_then(|run| run.parse().ok()).unwrap_or(0);
     let mut chassis = context.state.clients.chassis();
     let report = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_report(GetReportRequest { run_id })).await?;
-    context.print(&report, render::report).await?;
+    context.print(&report, |report| render::report(report, context.columns)).await?;
     if report.success {
         return Ok(Outcome::Done);
     }
@@ -37,7 +47,7 @@ pub(super) async fn report(context: &Context, invocation: &Invocation) -> Comman
 pub(super) async fn history(context: &Context) -> CommandResult {
     let mut chassis = context.state.clients.chassis();
     let runs = ask(CHASSISD, ANSWER_DEADLINE, chassis.list_runs(ListRunsRequest { limit: HISTORY })).await?;
-    context.print(&runs, render::history).await?;
+    context.print(&runs, |runs| render::history(runs, context.columns)).await?;
     Ok(Outcome::Done)
 }
 

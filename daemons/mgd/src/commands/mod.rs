@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use holdfast_proto::v1::{
     ExecuteConfirm, ExecuteDone, ExecuteError, ExecuteEvent, ExecuteFollow, ExecuteMode, ExecuteRead, ExecuteRequest,
-    Role, execute_event::Event,
+    ExecuteWatch, Role, execute_event::Event,
 };
 use serde::Serialize;
 use tokio::sync::mpsc::Sender;
@@ -48,6 +48,10 @@ enum Outcome {
     Follow(u64),
     /// Go on when the client has read this and sends it.
     Read(ExecuteRead),
+    /// A run's events as lines of JSON.
+    Stream(u64),
+    /// A run that is in progress, as it goes.
+    Watch(u64),
     /// Output was given, but what it says is no success.
     Failed(String),
 }
@@ -58,6 +62,10 @@ struct Context {
     sender: Sender<Result<ExecuteEvent, Status>>,
     format: Format,
     confirmed: bool,
+    /// Whoever asks can go on with a run by itself.
+    watch: bool,
+    /// Width of the terminal; 0: none.
+    columns: usize,
     user: String,
     /// What an earlier [`Outcome::Read`] asked for.
     text_given: Option<Vec<u8>>,
@@ -113,7 +121,9 @@ pub async fn execute(state: Arc<State>, request: ExecuteRequest, sender: Sender<
         Ok(Outcome::Done) => Event::Done(ExecuteDone {}),
         Ok(Outcome::Confirm(confirm)) => Event::Confirm(confirm),
         Ok(Outcome::Read(read)) => Event::Read(read),
-        Ok(Outcome::Follow(run_id)) => Event::Follow(ExecuteFollow { run_id }),
+        Ok(Outcome::Follow(run_id)) => Event::Follow(ExecuteFollow { run_id, json_lines: false }),
+        Ok(Outcome::Stream(run_id)) => Event::Follow(ExecuteFollow { run_id, json_lines: true }),
+        Ok(Outcome::Watch(run_id)) => Event::Watch(ExecuteWatch { run_id }),
         Ok(Outcome::Failed(message)) => Event::Error(ExecuteError { message }),
         Err(AskError::Gone) => return,
         // Nothing was done: the client may ask again, and finds who is primary then.
@@ -135,7 +145,16 @@ async fn run(
     let format = format(&request.format)?;
     let user = if request.user.is_empty() { "unknown".to_owned() } else { request.user };
     let text_given = request.text_given.then_some(request.text);
-    let context = Context { state, sender, format, confirmed: request.confirmed, user, text_given };
+    let context = Context {
+        state,
+        sender,
+        format,
+        confirmed: request.confirmed,
+        watch: request.watch,
+        columns: request.columns as usize,
+        user,
+        text_given,
+    };
     match request.configure {
         Some(mode) => configure::line(&context, &request.line, mode).await,
         None => operational(&context, &request.line).await,
@@ -175,6 +194,7 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::ShowReboot => reboot::show_schedule(context).await,
         Action::ClearReboot => reboot::clear_schedule(context).await,
         Action::ShowRun => chassis::show_run(context).await,
+        Action::MonitorRun => chassis::monitor_run(context).await,
         Action::ShowReadiness => chassis::readiness(context).await,
         Action::ShowReport => chassis::report(context, invocation).await,
         Action::ShowHistory => chassis::history(context).await,

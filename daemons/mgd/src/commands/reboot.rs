@@ -11,7 +11,7 @@ use crate::{
     clients::{AskError, ask},
     grammar::Invocation,
     limits::ANSWER_DEADLINE,
-    render,
+    readiness, render,
     when::Moment,
 };
 
@@ -65,6 +65,11 @@ pub(super) async fn start(context: &Context, invocation: &Invocation) -> Command
     context.changes()?;
     let (run, at) = (request(context, invocation)?, time(invocation)?);
     if !context.confirmed && !invocation.has("no-confirm") {
+        // Asked before, so that the answer is given in knowledge; the run asks again for itself.
+        if at.is_none() && !context.json() {
+            let reply = readiness::check(&context.state, 0, run.force || run.dry_run).await;
+            context.text(render::before_the_question(&reply, context.columns)).await?;
+        }
         let question = match (run.dry_run, at) {
             (true, _) => "Rehearse the reboot of the system ? [yes,no] ".to_owned(),
             (false, None) => "Reboot the system ? [yes,no] ".to_owned(),

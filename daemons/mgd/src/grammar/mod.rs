@@ -31,6 +31,8 @@ pub enum Action {
     ClearReboot,
     /// show chassis in-service-upgrade
     ShowRun,
+    /// monitor chassis in-service-upgrade
+    MonitorRun,
     /// ... readiness
     ShowReadiness,
     /// ... report

@@ -321,7 +321,7 @@ mod tests {
         assert!(refusal("show route exact longer").starts_with("syntax error at \"longer\""));
         assert!(refusal("show bgp neighbor nobody").contains("expecting <neighbor>"));
         assert!(refusal("show version please").contains("expecting the end of the line"));
-        assert!(refusal("").starts_with("missing argument, expecting clear, configure, request"));
+        assert!(refusal("").starts_with("missing argument, expecting clear, configure, monitor, request"));
         assert!(refusal("show version | count").contains("pipes"));
         assert!(refusal(&"x".repeat(5000)).contains("too long"));
         assert!(refusal("show log ../chassis").contains("<log>"));

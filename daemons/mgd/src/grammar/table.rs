@@ -49,6 +49,8 @@ pub const WORDS: &[(&[&str], &str)] = &[
     (&["clear"], "Clear information in the system"),
     (&["clear", "bgp"], "Clear Border Gateway Protocol information"),
     (&["clear", "system"], "Clear system information"),
+    (&["monitor"], "Show events as they happen"),
+    (&["monitor", "chassis"], "Show events of the chassis"),
     (&["request"], "Make system-level requests"),
     (&["request", "system"], "Perform system-level operations"),
     (&["request", "system", "reboot"], "Reboot the system"),
@@ -81,6 +83,12 @@ pub const COMMANDS: &[Command] = &[
             one_of("kind", "private", "A candidate of one's own (not built in this version)"),
         ],
         "Change the configuration",
+    ),
+    command(
+        &["monitor", "chassis", "in-service-upgrade"],
+        Action::MonitorRun,
+        &[],
+        "The events of the in-service reboot in progress, or of the last one, as lines of JSON",
     ),
     command(
         &["request", "system", "reboot", "in-service"],

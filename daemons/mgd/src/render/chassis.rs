@@ -1,9 +1,10 @@
 //! Routing engines and in-service runs.
 
-use holdfast_proto::v1::{ChassisState, Check, CheckReadinessReply, ContainerState, ListRunsReply, Role, RunState};
+use holdfast_proto::v1::{ChassisState, Check, ContainerState, ListRunsReply, PhaseTime, Role, RunState};
 
 use super::{
     bgp::{sessions, tables},
+    readiness::checks,
     table::Table,
     time::{clock, short, span},
 };
@@ -78,79 +79,81 @@ fn container(container: &ContainerState) -> String {
     )
 }
 
-/// Checks in the founding document's layout, with what mends those that failed.
-pub fn checks(checks: &[Check]) -> String {
-    let width = checks.iter().map(|check| check.title.chars().count()).max().unwrap_or(0);
-    let mut out = String::new();
-    for check in checks {
-        out.push_str(&format!("{:<width$} : {}\n", check.title, check.value));
-        if !check.passed && check.id != "ready" {
-            out.push_str(&format!("    observed: {}\n    required: {}\n", check.observed, check.required));
-            if !check.remedy.is_empty() {
-                let disturbs = if check.remedy_disturbs_traffic { " (disturbs traffic)" } else { "" };
-                out.push_str(&format!("    remedy:   {}{disturbs}\n", check.remedy));
-            }
-        }
-    }
-    out
-}
-
-/// `show chassis in-service-upgrade readiness`
-pub fn readiness(reply: &CheckReadinessReply) -> String {
-    format!("PRE ISSR CHECK:\n---------------\n{}", checks(&reply.checks))
-}
-
 /// `show chassis in-service-upgrade`
 pub fn run(run: &RunState) -> String {
     if run.run_id == 0 {
         return "No in-service reboot has been requested yet\n".to_owned();
     }
-    let mut out = format!("Run {}: {}", run.run_id, run.state);
+    let kind = if run.dry_run { "Rehearsal" } else { "Run" };
+    let mut out = format!("{kind} {}: {}", run.run_id, run.state);
     if run.ended {
         out.push_str(&format!(", ended: {}", run.verdict));
     } else if run.steps > 0 {
         out.push_str(&format!(", step {} of {}", run.step, run.steps));
     }
-    out.push_str(&format!("\nStarted: {}    Elapsed: {}\n", clock(run.started_unix_ms), short(run.elapsed_ms)));
+    let expected = run.forecast.as_ref().map_or_else(String::new, |forecast| {
+        format!("    Forecast: {}, gap {:.1} ms", short(forecast.duration_ms), forecast.control_plane_gap_ms)
+    });
+    out.push_str(&format!(
+        "\nStarted: {}    Elapsed: {}{expected}\n",
+        clock(run.started_unix_ms),
+        short(run.elapsed_ms)
+    ));
     if !run.phases.is_empty() {
         out.push_str(&phases(&run.phases));
     }
     let failed: Vec<Check> = run.checks.iter().filter(|check| !check.passed).cloned().collect();
     if !failed.is_empty() {
-        out.push_str("Checks that failed:\n");
-        out.push_str(&checks(&failed));
+        out.push_str("Checks that did not pass:\n");
+        out.push_str(&checks(&failed, 0));
     }
     if !run.readiness.is_empty() {
         out.push_str(&sessions(&run.readiness));
     }
     if !run.tables.is_empty() {
+        let equal = run.tables.iter().filter(|table| table.equal).count();
+        out.push_str(&format!("{equal} of {} tables equal\n", run.tables.len()));
         out.push_str(&tables(&run.tables));
+    }
+    if !run.frus.is_empty() {
+        let mut cards = Table::new(&["Item", "Status", "Reason"]);
+        for card in &run.frus {
+            cards.row(vec![card.item.clone(), card.status.clone(), card.reason.clone()]);
+        }
+        out.push_str(&cards.print());
     }
     out
 }
 
-/// Phases with their durations.
-pub fn phases(phases: &[holdfast_proto::v1::PhaseTime]) -> String {
-    let mut table = Table::new(&["Phase", ">Duration"]);
+/// Phases with their durations, beside what was expected of them.
+pub fn phases(phases: &[PhaseTime]) -> String {
+    let mut table = Table::new(&["Phase", ">Duration", ">Forecast"]);
     for phase in phases {
-        table.row(vec![phase.name.clone(), short(phase.duration_ms)]);
+        let forecast = if phase.forecast_ms > 0 { short(phase.forecast_ms) } else { "-".to_owned() };
+        table.row(vec![phase.name.clone(), short(phase.duration_ms), forecast]);
     }
     table.print()
 }
 
 /// `show chassis in-service-upgrade history`
-pub fn history(runs: &ListRunsReply) -> String {
+pub fn history(runs: &ListRunsReply, columns: usize) -> String {
     if runs.runs.is_empty() {
         return "No in-service reboot has been requested yet\n".to_owned();
     }
-    let mut table = Table::new(&[">Run", "Started", ">Duration", "Verdict"]);
+    let mut table = Table::new(&[">Run", "Started", ">Duration", ">Forecast", ">Gap", "Verdict", "Reason"]);
     for run in &runs.runs {
+        let forecast = if run.forecast_ms > 0 { short(run.forecast_ms) } else { "-".to_owned() };
+        let gap =
+            if run.control_plane_gap_ms > 0.0 { format!("{:.1} ms", run.control_plane_gap_ms) } else { "-".to_owned() };
         table.row(vec![
             run.run_id.to_string(),
             clock(run.started_unix_ms),
             short(run.duration_ms),
+            forecast,
+            gap,
             run.verdict.clone(),
+            run.reason.clone(),
         ]);
     }
-    table.print()
+    table.print_within(columns)
 }

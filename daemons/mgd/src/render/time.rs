@@ -14,6 +14,12 @@ pub fn clock(unix_ms: u64) -> String {
     )
 }
 
+/// A wall-clock time of the last days, short: `Feb 22 02:37:04`.
+pub fn moment(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms).ok().filter(|ms| *ms > 0).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| "-".to_owned(), |time| time.to_zoned(TimeZone::system()).strftime("%b %d %H:%M:%S").to_string())
+}
+
 /// A span as Junos shows it: `12`, `3:05`, `2:03:04`, `1d 2:03`, `2w3d`.
 pub fn span(ms: u64) -> String {
     let (s, m, h, d) = (ms / 1000 % 60, ms / 60_000 % 60, ms / 3_600_000 % 24, ms / 86_400_000);
@@ -40,6 +46,7 @@ mod tests {
         let shown: Vec<String> = [7_000, 185_000, 7_384_000, 93_780_000, 1_500_000_000].into_iter().map(span).collect();
         assert_eq!(shown, ["7", "3:05", "2:03:04", "1d 2:03", "2w3d"]);
         assert_eq!((short(12), short(12_340)), ("12 ms".to_owned(), "12.3 s".to_owned()));
-        assert_eq!(clock(0), "-");
+        assert_eq!((clock(0), moment(0)), ("-".to_owned(), "-".to_owned()));
+        assert!(moment(1_708_569_424_000).starts_with("Feb 2"));
     }
 }

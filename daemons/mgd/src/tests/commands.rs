@@ -1,9 +1,9 @@
 //! Execute, against processes that answer and processes that do not.
 
 use holdfast_ipc::RoleArg;
-use holdfast_proto::v1::execute_event::Event;
+use holdfast_proto::v1::{ExecuteRequest, execute_event::Event};
 
-use super::router::{Router, execute, json, show};
+use super::router::{Router, execute, json, send, show};
 
 #[tokio::test]
 async fn reboot_asks_then_is_followed() {
@@ -74,6 +74,37 @@ async fn a_reboot_for_later_is_shown_and_taken_back() {
 }
 
 #[tokio::test]
+async fn warnings_are_named_before_the_question() {
+    let router = Router::new().with_chassis().with_daemons();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let asked = execute(&mgd, "request system reboot in-service", "text", false).await;
+    assert!(asked.output.contains("warning: No alarms: 1 alarm; required: no alarm is active\n"), "{}", asked.output);
+    assert!(asked.output.contains("error: Configuration applied: rpd and pfed have not applied"), "{}", asked.output);
+    assert!(matches!(asked.end, Event::Confirm(_)));
+    let silent = execute(&mgd, "request system reboot in-service", "json", false).await;
+    assert_eq!(silent.output, "");
+}
+
+#[tokio::test]
+async fn a_run_is_watched_where_that_is_possible_and_streamed_on_demand() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let watch = |line: &'static str| {
+        let request = ExecuteRequest { line: line.into(), format: "text".into(), watch: true, ..Default::default() };
+        send(&mgd, request)
+    };
+    let ended = watch("show chassis in-service-upgrade").await;
+    assert!(ended.output.contains("Run 8: idle, ended"), "what has ended is shown once: {}", ended.output);
+    assert!(
+        matches!(watch("monitor chassis in-service-upgrade").await.end, Event::Follow(f) if f.run_id == 8 && f.json_lines)
+    );
+    router.log.lock().unwrap().push("run in progress".into());
+    assert!(matches!(watch("show chassis in-service-upgrade").await.end, Event::Watch(watch) if watch.run_id == 8));
+    let once = execute(&mgd, "show chassis in-service-upgrade", "text", false).await;
+    assert!(matches!(once.end, Event::Done(_)) && once.output.contains("FPC 0"), "{}", once.output);
+}
+
+#[tokio::test]
 async fn refusals_of_chassisd_reach_the_operator_in_its_words() {
     let router = Router::new().with_chassis();
     let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
@@ -116,7 +147,7 @@ async fn every_show_command_has_text_and_json() {
     let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
     for (line, part, key) in [
         ("show chassis in-service-upgrade", "Run 8: idle, ended: nothing lost", "phases"),
-        ("show chassis in-service-upgrade readiness", "Ready for ISSR                  : Valid", "checks"),
+        ("show chassis in-service-upgrade readiness", "GRES enabled                    : Valid", "neighbors"),
         ("show chassis in-service-upgrade history", "nothing lost", "runs"),
         ("show chassis routing-engine", "Current state: Master", "master_slot"),
         ("show system switchover", "Graceful switchover: On", "graceful_switchover"),

@@ -92,10 +92,13 @@ impl chassis_server::Chassis for FakeChassis {
     }
     async fn get_run(&self, _: Request<GetRunRequest>) -> Answer<RunState> {
         let phases = vec![PhaseTime { name: "Validating Image".into(), duration_ms: 12, ..Default::default() }];
+        let ended = !self.0.lock().unwrap().iter().any(|line| line == "run in progress");
+        let card = FruStatus { item: "FPC 0".into(), status: "Online".into(), ..Default::default() };
         done(RunState {
             run_id: 8,
             state: "idle".into(),
-            ended: true,
+            frus: vec![card],
+            ended,
             verdict: "nothing lost".into(),
             success: true,
             phases,
@@ -140,7 +143,25 @@ impl chassis_server::Chassis for FakeChassis {
                 success: true,
                 duration_ms: 900,
                 started_unix_ms: 1_700_000_000_000,
+                ..Default::default()
             }],
+        })
+    }
+    async fn inspect(&self, _: Request<InspectRequest>) -> Answer<Inspection> {
+        let alarms = holdfast_proto::check::Rule::asks("alarms", "No alarms", "no alarm is active");
+        let phases = vec![PhaseForecast { name: "switching".into(), duration_ms: 40, measured: true }];
+        let forecast = Forecast {
+            duration_ms: 2_000,
+            phases,
+            control_plane_gap_ms: 3.0,
+            control_plane_gap_max_ms: 20.0,
+            run_ids: vec![7, 8],
+            ..Default::default()
+        };
+        done(Inspection {
+            checks: vec![alarms.remedy("show system alarms").found(false, "1 alarm")],
+            forecast: Some(forecast),
+            ..Default::default()
         })
     }
     async fn restart_process(&self, request: Request<RestartProcessRequest>) -> Answer<RestartProcessReply> {
@@ -292,11 +313,11 @@ impl forwarding_server::Forwarding for FakeForwarding {
         items(vec![ForwardingPage { entries: vec![entry] }])
     }
     async fn show_forwarding_summary(&self, _: Request<ShowForwardingSummaryRequest>) -> Answer<ForwardingSummary> {
-        done(ForwardingSummary { routes_ipv4: 12, ..Default::default() })
+        done(ForwardingSummary { routes_ipv4: 12, role: Role::Primary.into(), ..Default::default() })
     }
 }
 
-/// pfed's `Daemon`: only Status is asked by mgd.
+/// `Daemon` of rpd and pfed: only Status is asked by mgd.
 pub struct FakeDaemon;
 
 fn not_asked<T>() -> Answer<T> {
@@ -306,7 +327,7 @@ fn not_asked<T>() -> Answer<T> {
 #[tonic::async_trait]
 impl daemon_server::Daemon for FakeDaemon {
     async fn status(&self, _: Request<StatusRequest>) -> Answer<DaemonStatus> {
-        done(DaemonStatus { name: "pfed".into(), ready: true, ..Default::default() })
+        done(DaemonStatus { name: "fake".into(), ready: true, role: Role::Primary.into(), ..Default::default() })
     }
     async fn synchronization(&self, _: Request<SynchronizationRequest>) -> Answer<SynchronizationReply> {
         not_asked()
@@ -348,7 +369,8 @@ pub fn serve_chassis(socket: &Path, log: Log) {
 }
 
 pub fn serve_rpd(socket: &Path) {
-    serve(socket, Server::builder().add_service(routing_server::RoutingServer::new(FakeRouting)));
+    let router = Server::builder().add_service(routing_server::RoutingServer::new(FakeRouting));
+    serve(socket, router.add_service(daemon_server::DaemonServer::new(FakeDaemon)));
 }
 
 pub fn serve_pfed(socket: &Path) {

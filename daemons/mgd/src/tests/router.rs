@@ -97,6 +97,10 @@ pub async fn execute(channel: &Channel, line: &str, format: &str, confirmed: boo
         user: "tester".into(),
         ..Default::default()
     };
+    send(channel, request).await
+}
+
+pub async fn send(channel: &Channel, request: ExecuteRequest) -> Answer {
     let mut stream = ManagementClient::new(channel.clone()).execute(request).await.unwrap().into_inner();
     let mut output = String::new();
     while let Some(event) = stream.message().await.unwrap() {

@@ -102,6 +102,20 @@ impl Core {
             sessions: self.protocols.readiness(now()),
             snapshot_done: self.sender.as_ref().is_some_and(|sender| sender.is_snapshot_done())
                 || self.follower.as_ref().is_some_and(|follower| follower.is_snapshot_done()),
+            working_on: self.working_on().into(),
+        }
+    }
+
+    /// What a switchover would have to wait for, of this engine alone.
+    fn working_on(&self) -> &'static str {
+        if self.protocols.bgp.has_background() {
+            "tables are being worked through"
+        } else if self.role == v1::Role::Primary && !self.converged {
+            "neighbors have not yet said all they have to say since the start"
+        } else if self.role == v1::Role::Primary && !self.fib.is_settled(&self.rib) {
+            "routes are on their way to pfed"
+        } else {
+            ""
         }
     }
 

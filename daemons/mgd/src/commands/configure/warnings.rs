@@ -9,7 +9,9 @@ pub(super) fn lines(checks: &[Check]) -> String {
     let line = |check: &Check| {
         let Check { title, observed, required, remedy, .. } = check;
         let mend = if remedy.is_empty() { String::new() } else { format!("; mend it with: {remedy}") };
-        format!("warning: no longer ready for an in-service reboot: {title}: {observed}; required: {required}{mend}\n")
+        let effect =
+            if check.warning { "an in-service reboot would ask" } else { "no longer ready for an in-service reboot" };
+        format!("warning: {effect}: {title}: {observed}; required: {required}{mend}\n")
     };
     checks.iter().map(line).collect()
 }
