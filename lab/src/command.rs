@@ -133,6 +133,9 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     scenario.runs = arguments.runs.unwrap_or(scenario.runs);
     if arguments.times_not_judged {
         scenario.bars = Bars { no_growth: scenario.bars.no_growth, ..Bars::default() };
+        // Nothing of them would be judged, and ours must do without a rest.
+        scenario.peers.clear();
+        scenario.rest_s = 0;
     }
     within("--routes", scenario.routes as u64, 1_000, limits::ROUTES_MAX as u64)?;
     within("--rate", u64::from(scenario.rate), 1, u64::from(limits::RATE_MAX_PPS))?;

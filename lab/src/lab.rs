@@ -198,6 +198,7 @@ impl Lab {
             router: node.router(),
             feeder: node.feeder(),
             hold_time_s: topology::HOLD_TIME_S,
+            road: node.road,
         }
     }
 

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    bgp::beacon::Delays, kernel_watch::KernelTables, scenario::Bars, subject::Phase, traffic::flow::FlowReport,
+    bgp::beacon::Delays,
+    kernel_watch::KernelTables,
+    scenario::Bars,
+    subject::{Phase, SubjectKind},
+    topology::Road,
+    traffic::flow::FlowReport,
 };
 
 /// The verdict when nothing was lost.
@@ -18,6 +23,10 @@ pub struct SessionResult {
     pub neighbor: String,
     /// `bgp`.
     pub protocol: &'static str,
+    /// What is configured for it.
+    pub road: Road,
+    /// How often it was to restart gracefully: so often it may end and begin anew.
+    pub restarts: u64,
     /// `FRR`, `BIRD`.
     pub implementation: String,
     /// Its version.
@@ -133,6 +142,79 @@ pub struct LabResult {
     pub options: BTreeMap<String, u64>,
     /// One by one.
     pub runs: Vec<Measured>,
+    /// Other routers in the same lab.
+    pub peers: Vec<PeerResult>,
+}
+
+/// Another router in the same lab: how its own restart does, measured alike.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PeerResult {
+    /// Name and version.
+    pub subject: String,
+    /// Gaps. `control_plane_ms`: from its end until its sessions were up again.
+    pub gap: GapResult,
+    /// Packets lost.
+    pub lost: u64,
+    /// The longest pause in a flow.
+    pub longest_gap_ms: f64,
+    /// How often neighbours saw their sessions go down.
+    pub flaps: u64,
+    /// Changes of the kernel's tables that no beacon caused.
+    pub kernel_writes: u64,
+    /// Why something of this is not known.
+    pub missing_evidence: Vec<String>,
+}
+
+impl PeerResult {
+    /// From a lab with that router in the middle.
+    pub fn of(result: &LabResult) -> Self {
+        let total = &result.total;
+        let mut missing_evidence = total.missing_evidence.clone();
+        missing_evidence.extend(total.complaints.iter().cloned());
+        Self {
+            subject: result.subject.clone(),
+            gap: total.gap,
+            lost: total.lost(),
+            longest_gap_ms: total.traffic.iter().map(|f| f.longest_gap_ms).fold(0.0, f64::max),
+            flaps: total.sessions.iter().map(|s| s.flaps).sum(),
+            kernel_writes: total.fib.writes_during_switchover,
+            missing_evidence,
+        }
+    }
+
+    /// It could not be measured.
+    pub fn failed(subject: SubjectKind, why: String) -> Self {
+        Self {
+            subject: format!("{subject:?}"),
+            gap: GapResult::default(),
+            lost: 0,
+            longest_gap_ms: 0.0,
+            flaps: 0,
+            kernel_writes: 0,
+            missing_evidence: vec![why],
+        }
+    }
+}
+
+impl LabResult {
+    /// Judges the time without a control plane, as the neighbours saw it: how long a change of a route took at worst.
+    pub fn compare_with_peers(&mut self, bars: &Bars) {
+        if !bars.shorter_than_peers {
+            return;
+        }
+        let ours = self.total.gap.propagation_max_ms;
+        for peer in &self.peers {
+            let theirs = peer.gap.propagation_max_ms;
+            if theirs == 0.0 {
+                let why = peer.missing_evidence.join(", ");
+                self.total.missing_evidence.push(format!("the gap of {}: {why}", peer.subject));
+            } else if ours >= theirs {
+                let words = format!("control plane away {ours:.0} ms, with {} {theirs:.0} ms", peer.subject);
+                self.total.complaints.push(words);
+            }
+        }
+        self.total.judge(bars);
+    }
 }
 
 impl Measured {
@@ -166,6 +248,16 @@ impl Measured {
         );
         for session in &self.sessions {
             let of = &session.neighbor;
+            say(u64::from(!session.up_at_end), &format!("session not up at the end: {of}"));
+            if session.road == Road::Graceful {
+                let beyond = session.flaps.saturating_sub(session.restarts);
+                say(beyond, &format!("session flaps at {of} beyond the planned {}", session.restarts));
+                say(
+                    u64::from(session.restarts > 0 && session.opens_on_wire < 2 * session.restarts),
+                    &format!("session was to restart gracefully and did not: {of}"),
+                );
+                continue;
+            }
             say(session.flaps, &format!("session flaps at {of}"));
             say(session.opens_on_wire, &format!("OPEN messages with {of}"));
             say(session.syns_on_wire, &format!("SYN segments with {of}"));
@@ -177,7 +269,6 @@ impl Measured {
                 session.stream_faults.len() as u64,
                 &format!("faults in the TCP stream with {of} ({})", session.stream_faults.join(", ")),
             );
-            say(u64::from(!session.up_at_end), &format!("session not up at the end: {of}"));
         }
         say(
             self.fib.writes_during_switchover,
@@ -255,6 +346,7 @@ fn merge_flows(total: &mut [FlowReport], part: &[FlowReport]) {
 fn merge_sessions(total: &mut [SessionResult], part: &[SessionResult]) {
     for (sum, session) in total.iter_mut().zip(part) {
         sum.flaps += session.flaps;
+        sum.restarts += session.restarts;
         sum.opens_on_wire += session.opens_on_wire;
         sum.syns_on_wire += session.syns_on_wire;
         sum.resets_on_wire += session.resets_on_wire;
@@ -302,6 +394,51 @@ mod tests {
             bad.judge(&bars);
             assert!(bad.verdict.contains(words), "{} lacks {words}", bad.verdict);
         }
+    }
+
+    #[test]
+    fn a_planned_restart_is_excused_and_nothing_beyond_it() {
+        let restarting = |restarts| {
+            let mut m = measured();
+            let session = &mut m.sessions[0];
+            (session.road, session.restarts) = (Road::Graceful, restarts);
+            (session.flaps, session.opens_on_wire, session.syns_on_wire, session.fins_on_wire) = (1, 2, 2, 2);
+            m.judge(&Bars::default());
+            m.verdict
+        };
+        assert_eq!(restarting(1), NOTHING_LOST);
+        assert!(restarting(0).contains("1 session flaps"), "{}", restarting(0));
+        assert!(restarting(2).contains("did not"), "{}", restarting(2));
+    }
+
+    #[test]
+    fn ours_must_be_shorter_than_every_peers_and_both_known() {
+        let peer = |subject: &str, ms| PeerResult {
+            subject: subject.into(),
+            gap: GapResult { propagation_max_ms: ms, ..GapResult::default() },
+            ..PeerResult::failed(SubjectKind::Frr, "why".into())
+        };
+        let verdict = |peers| {
+            let mut total = measured();
+            total.gap.propagation_max_ms = 300.0;
+            let mut result = LabResult {
+                scenario: String::new(),
+                subject: String::new(),
+                total,
+                baseline: Vec::new(),
+                machine_backlog_drops: 0,
+                options: BTreeMap::new(),
+                runs: Vec::new(),
+                peers,
+            };
+            let bars = Bars { shorter_than_peers: true, ..Bars::default() };
+            result.total.judge(&bars);
+            result.compare_with_peers(&bars);
+            result.total.verdict
+        };
+        assert_eq!(verdict(vec![peer("A", 301.0), peer("B", 9000.0)]), NOTHING_LOST);
+        assert!(verdict(vec![peer("A", 301.0), peer("B", 299.0)]).contains("with B 299 ms"));
+        assert!(verdict(vec![peer("A", 0.0)]).contains("evidence is missing: the gap of A"));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::result::{LabResult, Measured, NOTHING_LOST};
+use crate::{
+    result::{LabResult, Measured, NOTHING_LOST, PeerResult},
+    topology::Road,
+};
 
 /// Colours, where there is a terminal.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +51,7 @@ pub fn render(result: &LabResult, style: Style) -> String {
     if result.runs.len() > 1 {
         runs_table(&mut out, &result.runs, style);
     }
+    peers(&mut out, result, style);
     phases(&mut out, &result.total);
     processes(&mut out, &result.total);
     baseline(&mut out, result);
@@ -55,6 +59,35 @@ pub fn render(result: &LabResult, style: Style) -> String {
     let sentence = if good { "NOTHING WAS LOST" } else { &result.total.verdict };
     let _ = writeln!(out, "\n{}", style.judge(&format!("verdict: {sentence}"), good));
     out
+}
+
+/// Ours beside the others, each in a lab of its own made alike.
+fn peers(out: &mut String, result: &LabResult, style: Style) {
+    if result.peers.is_empty() {
+        return;
+    }
+    let ours = PeerResult::of(result);
+    let _ = writeln!(
+        out,
+        "\n  {:<34}{:>14}{:>14}{:>12}{:>16}{:>8}",
+        "the same restart with", "control plane", "packets lost", "pause", "kernel writes", "flaps"
+    );
+    let _ = writeln!(out, "  {:<34}{:>14}", "", "away");
+    for (index, peer) in std::iter::once(&ours).chain(&result.peers).enumerate() {
+        let away = format!("{:.0} ms", peer.gap.propagation_max_ms);
+        let shorter = index == 0 || peer.gap.propagation_max_ms > ours.gap.propagation_max_ms;
+        let _ = writeln!(
+            out,
+            "  {:<34}{}{:>14}{:>12}{:>16}{:>8}",
+            peer.subject,
+            style.judge(&format!("{away:>14}"), shorter),
+            thousands(peer.lost),
+            format!("{:.0} ms", peer.longest_gap_ms),
+            thousands(peer.kernel_writes),
+            peer.flaps,
+        );
+    }
+    let _ = writeln!(out, "  away: the longest that a change of a route took from one neighbour to the other");
 }
 
 fn rows(m: &Measured) -> Vec<Row> {
@@ -70,6 +103,16 @@ fn rows(m: &Measured) -> Vec<Row> {
     ];
     for s in &m.sessions {
         let who = format!("{} {}", s.implementation, s.version);
+        if s.road == Road::Graceful {
+            let figure = format!("{} of {} planned", s.flaps, s.restarts);
+            rows.push(Row {
+                what: format!("restarts of the session, {who}"),
+                figure,
+                good: Some(s.flaps <= s.restarts),
+                source: "that neighbour's own log",
+            });
+            continue;
+        }
         rows.push(Row::zero(format!("session flaps, {who}"), s.flaps, "that neighbour's own log"));
         rows.push(Row::zero(
             format!("SYN, RST, FIN, {who}"),

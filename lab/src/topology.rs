@@ -8,7 +8,7 @@
 
 use std::net::Ipv4Addr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     bgp::message::Prefix,
@@ -28,6 +28,17 @@ pub const TO_ROUTER: &str = "router";
 /// A neighbour's interface towards its feeder, and the feeder's own.
 pub const FEEDER_LINK: &str = "feeder";
 
+/// What is configured for a session, on both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Road {
+    /// Nonstop routing; no graceful restart and no helper, so a session that ends is seen as one.
+    #[default]
+    Nonstop,
+    /// Graceful restart: the neighbour helps, and the router restarts the session in a run.
+    Graceful,
+}
+
 /// One neighbour with its feeder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NeighborNode {
@@ -37,6 +48,8 @@ pub struct NeighborNode {
     pub kind: Kind,
     /// Which one it is, from 0: its share of the table, its subnets.
     pub index: u8,
+    /// What is configured for its session.
+    pub road: Road,
 }
 
 /// A lab's shape.
@@ -60,9 +73,22 @@ impl Topology {
         for (index, &kind) in (0u8..).zip(kinds) {
             let same = neighbors.iter().filter(|n| n.kind == kind).count();
             let name = if same == 0 { kind.name().to_owned() } else { format!("{}{}", kind.name(), same + 1) };
-            neighbors.push(NeighborNode { name, kind, index });
+            neighbors.push(NeighborNode { name, kind, index, road: Road::Nonstop });
         }
         Ok(Self { neighbors })
+    }
+
+    /// The sessions' roads, in order; the list is repeated as long as there are neighbours. An empty one changes nothing.
+    pub fn with_roads(mut self, roads: &[Road]) -> Self {
+        for (node, road) in self.neighbors.iter_mut().zip(roads.iter().cycle()) {
+            node.road = *road;
+        }
+        self
+    }
+
+    /// Any session takes this road.
+    pub fn has(&self, road: Road) -> bool {
+        self.neighbors.iter().any(|node| node.road == road)
     }
 
     /// Pairs of (sender, receiver): each neighbour sends to the next one, in a ring. With two, that is both directions.
@@ -127,5 +153,8 @@ mod tests {
         let pairs: Vec<_> = two.directions().into_iter().map(|(a, b)| (a.index, b.index)).collect();
         assert_eq!(pairs, [(0, 1), (1, 0)]);
         assert!(Topology::new(&[Kind::Frr]).is_err());
+        let mixed = topology.with_roads(&[Road::Nonstop, Road::Graceful]);
+        let roads: Vec<_> = mixed.neighbors.iter().map(|n| n.road).collect();
+        assert_eq!(roads, [Road::Nonstop, Road::Graceful, Road::Nonstop]);
     }
 }

@@ -114,6 +114,12 @@ impl Beacon {
         log.heard == log.changes.len()
     }
 
+    /// Whether a change made after a time has been heard.
+    pub fn heard_since(&self, since_ns: u64) -> bool {
+        let log = self.log();
+        log.changes[..log.heard].last().is_some_and(|change| change.sent_ns >= since_ns)
+    }
+
     /// Delays of the changes sent between two times.
     pub fn delays(&self, from_ns: u64, to_ns: u64) -> Delays {
         let log = self.log();

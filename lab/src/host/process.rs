@@ -126,6 +126,13 @@ impl Guarded {
         }
     }
 
+    /// Waits for an end that was asked for by other means; kills it if it does not come.
+    pub fn wait_for_end(&mut self) {
+        if !self.wait(limits::TERMINATE_WITHIN) {
+            self.end();
+        }
+    }
+
     fn wait(&mut self, within: Duration) -> bool {
         let end = Instant::now() + within;
         while Instant::now() < end {

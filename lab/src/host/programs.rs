@@ -24,6 +24,8 @@ pub const IP: Program = Program { name: "ip", package: "iproute2", also_in: SBIN
 pub const TCPDUMP: Program = Program { name: "tcpdump", package: "tcpdump", also_in: SBIN };
 /// FRR's BGP daemon.
 pub const BGPD: Program = Program { name: "bgpd", package: "frr", also_in: &["/usr/lib/frr", "/usr/libexec/frr"] };
+/// FRR's routes in the kernel.
+pub const ZEBRA: Program = Program { name: "zebra", package: "frr", also_in: &["/usr/lib/frr", "/usr/libexec/frr"] };
 /// FRR's shell.
 pub const VTYSH: Program = Program { name: "vtysh", package: "frr", also_in: SBIN };
 /// BIRD.

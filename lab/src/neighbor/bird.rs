@@ -15,6 +15,7 @@ use crate::{
         process::{self, Guarded},
         programs,
     },
+    topology::Road,
 };
 
 /// A running BIRD.
@@ -44,11 +45,25 @@ pub(crate) fn spawn(
     configuration: &str,
     socket: &Path,
 ) -> Result<Guarded> {
+    spawn_with(namespace, folder, configuration, socket, false)
+}
+
+/// The same; `recovers`: with -R, which goes on with a graceful restart.
+pub(crate) fn spawn_with(
+    namespace: &crate::host::netns::Namespace,
+    folder: &Path,
+    configuration: &str,
+    socket: &Path,
+    recovers: bool,
+) -> Result<Guarded> {
     let file = folder.join("bird.conf");
     fs::write(&file, configuration).doing(|| format!("write {}", file.display()))?;
     let said = fs::File::create(folder.join("bird.out")).doing(|| "create bird.out".into())?;
     let mut command = Command::new(programs::BIRD.find()?);
     command.arg("-f").arg("-c").arg(&file).arg("-s").arg(socket).arg("-P").arg(folder.join("bird.pid"));
+    if recovers {
+        command.arg("-R");
+    }
     command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
     Ok(Guarded::new("bird", namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(folder.join("bird.out")))
 }
@@ -81,7 +96,7 @@ protocol bgp to_router {{
   connect delay time 1;
   connect retry time 1;
   error wait time 1, 2;
-  graceful restart off;
+  graceful restart {helper};
   long lived graceful restart off;
   ipv4 {{ import all; export all; }};
 }}
@@ -94,6 +109,8 @@ protocol bgp to_feeder {{
 }}
 ",
         log = log.display(),
+        // "aware": it helps others, and says so.
+        helper = if plan.road == Road::Graceful { "aware" } else { "off" },
         address = plan.address,
         own_as = plan.autonomous_system,
         router = router.address,

@@ -16,6 +16,7 @@ use crate::{
         process::{self, Guarded},
         programs,
     },
+    topology::Road,
 };
 
 /// A running bgpd.
@@ -69,7 +70,7 @@ router bgp {own_as}
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
- bgp graceful-restart-disable
+ {helper}
  neighbor {router} remote-as {router_as}
  neighbor {router} timers {keepalive} {hold}
  neighbor {router} timers connect 1
@@ -84,6 +85,11 @@ router bgp {own_as}
 !
 ",
         name = plan.name,
+        // FRR helps unless it is told not to; it keeps routes for as long as it is told here.
+        helper = match plan.road {
+            Road::Nonstop => "bgp graceful-restart-disable",
+            Road::Graceful => "bgp graceful-restart stalepath-time 360",
+        },
         log = log.display(),
         own_as = plan.autonomous_system,
         address = plan.address,

@@ -13,6 +13,7 @@ pub use self::{bird::Bird, frr::Frr};
 use crate::{
     error::{LabError, Result},
     host::netns::Namespace,
+    topology::Road,
 };
 
 /// The implementations the lab knows.
@@ -87,6 +88,8 @@ pub struct NeighborPlan {
     pub feeder: Peer,
     /// Towards the router; the keepalive time is a third.
     pub hold_time_s: u16,
+    /// Whether it helps the router restart gracefully.
+    pub road: Road,
 }
 
 /// A BGP peer.

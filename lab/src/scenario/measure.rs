@@ -11,6 +11,7 @@ use crate::{
     result::{BeaconResult, FibResult, GapResult, Measured, SessionResult},
     subject::{RunOutcome, SubjectProcess},
     time::Window,
+    topology::Road,
 };
 
 /// A stretch of time with what was noted at its ends.
@@ -34,6 +35,8 @@ pub struct Stretch {
     pub kernel: KernelTables,
     /// Files in the folder of the router's sockets at its end.
     pub run_files: u64,
+    /// In-service reboots in it: so often sessions without nonstop routing restart.
+    pub restarts: u64,
     /// What was not as required.
     pub complaints: Vec<String>,
 }
@@ -120,6 +123,8 @@ fn sessions(lab: &Lab, wires: &mut Wires, stretch: &Stretch, missing: &mut Vec<S
         let mut session = SessionResult {
             neighbor: station.node.peer().address.to_string(),
             protocol: "bgp",
+            road: station.node.road,
+            restarts: if station.node.road == Road::Graceful { stretch.restarts } else { 0 },
             implementation: station.neighbor.implementation().to_owned(),
             version: station.neighbor.version().to_owned(),
             flaps: at(&stretch.downs.1).saturating_sub(at(&stretch.downs.0)),

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Doing, LabError, Result},
     neighbor::Kind,
-    subject::Fault,
+    subject::{Fault, SubjectKind},
+    topology::Road,
 };
 
 /// One thing done to the router, under traffic.
@@ -48,6 +49,8 @@ pub struct Bars {
     pub propagation_ms: Option<f64>,
     /// Longest run.
     pub run_s: Option<f64>,
+    /// Shorter without a control plane than every one of [`Scenario::peers`].
+    pub shorter_than_peers: bool,
     /// No growth of memory, descriptors or kernel objects from the second run to the last.
     pub no_growth: bool,
 }
@@ -72,6 +75,15 @@ pub struct Scenario {
     pub fresh_lab: bool,
     /// The neighbours.
     pub neighbors: Vec<Kind>,
+    /// What is configured for their sessions, in order; the list is repeated. Empty: nonstop routing for all.
+    #[serde(default)]
+    pub roads: Vec<Road>,
+    /// Seconds that the lab rests before traffic begins.
+    #[serde(default)]
+    pub rest_s: u64,
+    /// Other routers that are put in the middle after ours, one after the other, in a lab made alike, for comparison.
+    #[serde(default)]
+    pub peers: Vec<SubjectKind>,
     /// Environment of the router.
     #[serde(default)]
     pub environment: Vec<(String, String)>,
@@ -95,6 +107,9 @@ impl Scenario {
             runs: 1,
             fresh_lab: false,
             neighbors: vec![Kind::Frr, Kind::Bird],
+            roads: Vec::new(),
+            rest_s: 0,
+            peers: Vec::new(),
             environment: Vec::new(),
             steps,
             bars: Bars::default(),
@@ -104,7 +119,7 @@ impl Scenario {
     /// The built-in scenarios.
     pub fn built_in() -> Vec<Self> {
         let bars =
-            Bars { control_plane_ms: Some(100.0), propagation_ms: Some(250.0), run_s: Some(30.0), no_growth: false };
+            Bars { control_plane_ms: Some(100.0), propagation_ms: Some(250.0), run_s: Some(30.0), ..Bars::default() };
         let process = |name: &str| Step::Kill { process: name.into() };
         vec![
             Self {
@@ -135,6 +150,28 @@ impl Scenario {
                         Step::FailingReboot { fault: Fault::Hang },
                         Step::Reboot,
                     ],
+                )
+            },
+            Self {
+                roads: vec![Road::Graceful],
+                // FRR's first 120 s: it claims in every OPEN that it has restarted itself, which makes other routers give up its
+                // routes at once. A neighbour in its ordinary state is what they are to be measured with.
+                rest_s: 125,
+                peers: vec![SubjectKind::Frr, SubjectKind::Bird],
+                bars: Bars { shorter_than_peers: true, ..Bars::default() },
+                ..Self::base(
+                    "issr-gr",
+                    "one in-service reboot by graceful restart, without nonstop routing: no packet is lost, and the control plane is away for less time than in FRR's and in BIRD's own graceful restart, measured alike",
+                    vec![Step::Reboot],
+                )
+            },
+            Self {
+                roads: vec![Road::Nonstop, Road::Graceful],
+                runs: 2,
+                ..Self::base(
+                    "issr-gr-mixed",
+                    "in-service reboots by nonstop routing with one session that is to restart gracefully: it does so alone, the other neighbour notices nothing",
+                    vec![Step::Reboot],
                 )
             },
             Self::base(

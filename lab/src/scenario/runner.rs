@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Scenario, Step, growth,
+    Bars, Scenario, Step, growth,
     measure::{Stretch, Wires, beacons, measure},
 };
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
     lab::{Lab, LabPlan},
     limits,
     progress::Progress,
-    result::{LabResult, Measured, merge},
+    result::{LabResult, Measured, PeerResult, merge},
     subject::{EngineRuntime, RunOutcome, SubjectKind},
-    time::{Moment, Window},
-    topology::Topology,
+    time::{Moment, Window, mono_ns},
+    topology::{Road, Topology},
 };
 
 /// What the user chose beside the scenario.
@@ -55,7 +55,35 @@ pub fn run(
         let mut hook = |lab: &Lab, result: &LabResult| if last && options.keep { keep(lab, result) } else { Ok(()) };
         results.push(one_lab(scenario, options, progress, print, &mut hook)?);
     }
-    Ok(together(scenario, results))
+    let mut result = together(scenario, results);
+    if options.subject == SubjectKind::Holdfast && !scenario.peers.is_empty() {
+        result.peers = measure_peers(scenario, options, progress, print)?;
+        result.compare_with_peers(&scenario.bars);
+    }
+    Ok(result)
+}
+
+/// The same lab, once for each of the other routers.
+fn measure_peers(
+    scenario: &Scenario,
+    options: &Options,
+    progress: &Progress,
+    print: &mut dyn FnMut(&str),
+) -> Result<Vec<PeerResult>> {
+    let once = Scenario { runs: 1, bars: Bars::default(), peers: Vec::new(), ..scenario.clone() };
+    let mut peers = Vec::new();
+    for subject in &scenario.peers {
+        progress.step(&format!("the same with {subject:?} as the router in the middle"));
+        let options = Options { subject: *subject, keep: false, ..options.clone() };
+        peers.push(match one_lab(&once, &options, progress, print, &mut |_, _| Ok(())) {
+            Ok(result) => PeerResult::of(&result),
+            Err(error) => {
+                pass_interrupt(&error)?;
+                PeerResult::failed(*subject, error.to_string())
+            }
+        });
+    }
+    Ok(peers)
 }
 
 /// Several labs' results as one.
@@ -82,7 +110,7 @@ fn one_lab(
 ) -> Result<LabResult> {
     let plan = LabPlan {
         scenario: scenario.name.clone(),
-        topology: Topology::new(&scenario.neighbors)?,
+        topology: Topology::new(&scenario.neighbors)?.with_roads(&scenario.roads),
         routes: scenario.routes,
         rate_pps: scenario.rate,
         seed: options.seed,
@@ -91,6 +119,10 @@ fn one_lab(
         runtime: options.runtime,
     };
     let mut lab = Lab::build(plan, progress)?;
+    if scenario.rest_s > 0 {
+        progress.step(&format!("the lab rests for {} s", scenario.rest_s));
+        interrupt::sleep(Duration::from_secs(scenario.rest_s))?;
+    }
     let drops = procfs::backlog_drops();
     lab.run_beacons(true);
     lab.start_traffic()?;
@@ -161,7 +193,7 @@ fn take_step(
     progress.step(&name);
     let before = Notes::take(lab)?;
     let (outcome, mut complaints) = perform(lab, step, print)?;
-    if let Err(error) = lab.wait_until_converged() {
+    if let Err(error) = lab.wait_until_converged().and_then(|()| beacons_flow(lab)) {
         pass_interrupt(&error)?;
         complaints.push(format!("afterwards: {error}"));
     }
@@ -191,7 +223,22 @@ fn take_step(
         processes,
         kernel: KernelTables::count(&lab.router)?,
         run_files: lab.subject()?.run_files(),
+        restarts: u64::from(*step == Step::Reboot),
         complaints,
+    })
+}
+
+/// Waits until every beacon's changes reach the other side again: routes are exchanged.
+fn beacons_flow(lab: &Lab) -> Result<()> {
+    if !lab.plan.topology.has(Road::Graceful) {
+        return Ok(());
+    }
+    let since = mono_ns();
+    interrupt::wait_for("changes of routes to reach the other side", limits::CONVERGED_WITHIN, || {
+        match lab.beacons.iter().find(|beacon| !beacon.heard_since(since)) {
+            Some(beacon) => Err(format!("none of {} since the reboot", beacon.name).into()),
+            None => Ok(()),
+        }
     })
 }
 
@@ -290,6 +337,7 @@ fn whole_stretch(lab: &mut Lab, start: &Notes, stretches: &[Stretch]) -> Result<
         processes,
         kernel: KernelTables::count(&lab.router)?,
         run_files: lab.subject()?.run_files(),
+        restarts: stretches.iter().map(|s| s.restarts).sum(),
         complaints: stretches.iter().flat_map(|s| s.complaints.clone()).collect(),
     })
 }
@@ -310,5 +358,6 @@ fn conclude(lab: &mut Lab, scenario: &Scenario, stretches: &[Stretch], whole: &S
         machine_backlog_drops: 0,
         options: BTreeMap::new(),
         runs,
+        peers: Vec::new(),
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         process, procfs, programs,
     },
     limits,
-    topology::{self, Topology},
+    topology::{self, Road, Topology},
 };
 
 /// `force` is for routers whose configuration asks for minutes between two runs; the lab's asks for none, and the word does no harm.
@@ -135,16 +135,20 @@ pub fn configuration_text(topology: &Topology) -> String {
     let mut neighbors = String::new();
     for node in &topology.neighbors {
         let peer = node.peer();
+        let alone = node.road == Road::Graceful && topology.has(Road::Nonstop);
         // One group per neighbour: they differ in their AS.
         let _ = write!(
             neighbors,
-            "        group {} {{\n            type external;\n            peer-as {};\n            hold-time {};\n            neighbor {};\n        }}\n",
+            "        group {} {{\n            type external;\n            peer-as {};\n            hold-time {};\n{}            neighbor {};\n        }}\n",
             node.name,
             peer.autonomous_system,
             topology::HOLD_TIME_S,
+            if alone { "            no-nonstop-routing;\n" } else { "" },
             peer.address
         );
     }
+    let roads = [(Road::Nonstop, "    nonstop-routing;\n"), (Road::Graceful, "    graceful-restart;\n")];
+    let roads: String = roads.iter().filter(|(road, _)| topology.has(*road)).map(|(_, statement)| *statement).collect();
     format!(
         "system {{
     host-name lab-router;
@@ -160,8 +164,7 @@ chassis {{
 routing-options {{
     router-id {};
     autonomous-system {};
-    nonstop-routing;
-}}
+{roads}}}
 protocols {{
     bgp {{
 {neighbors}    }}
@@ -304,6 +307,17 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert_eq!(text.matches('{').count(), text.matches('}').count());
+        assert!(!text.contains("graceful-restart"));
+    }
+
+    #[test]
+    fn each_session_gets_its_road() {
+        let topology = Topology::new(&[Kind::Frr, Kind::Bird]).unwrap();
+        let text = configuration_text(&topology.clone().with_roads(&[Road::Graceful]));
+        assert!(text.contains("graceful-restart;") && !text.contains("nonstop-routing"), "{text}");
+        let text = configuration_text(&topology.with_roads(&[Road::Graceful, Road::Nonstop]));
+        assert_eq!(text.matches("no-nonstop-routing;").count(), 1);
+        assert!(text.contains("    nonstop-routing;\n    graceful-restart;\n"), "{text}");
     }
 
     #[test]

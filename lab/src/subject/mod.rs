@@ -2,13 +2,14 @@
 
 mod bird;
 mod cli;
+mod frr;
 mod holdfast;
 
 use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-pub use self::{bird::BirdSubject, holdfast::Holdfast};
+pub use self::{bird::BirdSubject, frr::FrrSubject, holdfast::Holdfast};
 use crate::{
     error::{LabError, Result},
     host::{netns::Namespace, procfs},
@@ -16,12 +17,15 @@ use crate::{
 };
 
 /// Which router stands in the middle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SubjectKind {
     /// The router of this project.
     Holdfast,
     /// BIRD 2, stopped and started again, for comparison.
     Bird,
+    /// FRRouting, its bgpd killed and started again while zebra keeps the routes, for comparison.
+    Frr,
 }
 
 /// How a router runs its routing engines.
@@ -146,5 +150,6 @@ pub fn start(kind: SubjectKind, plan: SubjectPlan) -> Result<Box<dyn Subject>> {
     Ok(match kind {
         SubjectKind::Holdfast => Box::new(Holdfast::start(plan)?),
         SubjectKind::Bird => Box::new(BirdSubject::start(plan)?),
+        SubjectKind::Frr => Box::new(FrrSubject::start(plan)?),
     })
 }

@@ -396,15 +396,14 @@ impl Neighbor {
 
 /// Whether stale routes of a family may go on waiting in the new session.
 fn stays(family: Family, cause: StaleCause, up: &Up) -> bool {
-    let restart = up.negotiated.peer_graceful_restart.as_ref();
-    let forwarding_kept = restart.is_some_and(|restart| restart.families.contains(&(family, true)));
     match cause {
         // RFC 4724 §4.2: those of a family for which the neighbour did not keep its forwarding state go at once.
-        StaleCause::NeighborRestarts => forwarding_kept,
-        // Nobody would say when all is told; or it has restarted as well.
-        StaleCause::WeRestart => {
-            let restarted_too = restart.is_some_and(|restart| restart.restarting) && !forwarding_kept;
-            up.negotiated.carries(family) && up.negotiated.peer_sends_end_of_rib && !restarted_too
+        StaleCause::NeighborRestarts => {
+            let restart = up.negotiated.peer_graceful_restart.as_ref();
+            restart.is_some_and(|restart| restart.families.contains(&(family, true)))
         }
+        // The neighbour forwards as before. Its own bits say nothing here: it may only help (no families), and some set the Restart
+        // State bit in every session of their first minutes (FRR). But somebody has to say when all is told.
+        StaleCause::WeRestart => up.negotiated.carries(family) && up.negotiated.peer_sends_end_of_rib,
     }
 }
