@@ -6,6 +6,7 @@ use std::{collections::HashSet, fs, io::Write as _, path::PathBuf, sync::Arc, ti
 use crate::{
     bgp::{
         beacon::Beacon,
+        churn::Churn,
         feeder::{Feeder, FeederPlan},
         table::Table,
     },
@@ -47,6 +48,8 @@ pub struct LabPlan {
     pub environment: Vec<(String, String)>,
     /// How the router's engines run.
     pub runtime: EngineRuntime,
+    /// The router's runs are to be held at points that the scenario chooses.
+    pub held: bool,
 }
 
 /// A neighbour with all that belongs to it.
@@ -75,6 +78,8 @@ pub struct Lab {
     pub table: Table,
     /// Beacons, in the order of the topology's directions.
     pub beacons: Vec<Arc<Beacon>>,
+    /// Churn that the feeders make while it is asked for.
+    pub churn: Arc<Churn>,
     /// The traffic, once started.
     pub traffic: Option<Traffic>,
     /// The router under test, once started.
@@ -130,6 +135,7 @@ impl Lab {
             plan,
             table,
             beacons: names.into_iter().map(|(prefix, name)| Arc::new(Beacon::new(prefix, name))).collect(),
+            churn: Arc::default(),
             traffic: None,
             subject: None,
             watch: None,
@@ -211,6 +217,8 @@ impl Lab {
             autonomous_system: feeder.autonomous_system,
             peer: node.feeder_side(),
             table: Arc::new(self.table.share_bytes(index, feeder.autonomous_system, feeder.address)),
+            number: node.index,
+            churn: Arc::clone(&self.churn),
             own: Arc::new(self.table.share(index).map(|r| r.0).collect::<HashSet<_>>()),
             sends: self.beacons.get(index).cloned(),
             // Direction i goes from neighbour i to the next one.
@@ -225,6 +233,7 @@ impl Lab {
             topology: self.plan.topology.clone(),
             environment: self.plan.environment.clone(),
             runtime: self.plan.runtime,
+            held: self.plan.held,
         };
         let subject = subject::start(self.plan.subject, plan)?;
         progress.step(&format!("the router is up: {}", subject.title()));
@@ -247,7 +256,8 @@ impl Lab {
         Ok(())
     }
 
-    fn wait_for_sessions(&mut self) -> Result<()> {
+    /// Waits until every session is up, by the neighbours' own tools.
+    pub fn wait_for_sessions(&mut self) -> Result<()> {
         for station in &mut self.stations {
             let title = format!("the session of {} with the router", station.node.name);
             interrupt::wait_for(&title, limits::SESSIONS_UP_WITHIN, || {

@@ -18,6 +18,7 @@ pub mod bgp;
 pub mod capture;
 pub mod command;
 pub mod error;
+pub mod fault_table;
 pub mod host;
 pub mod keep;
 pub mod kernel_watch;

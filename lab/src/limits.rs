@@ -16,6 +16,28 @@ pub const COMMAND_WITHIN: Duration = Duration::from_secs(30);
 pub const RUN_WITHIN: Duration = Duration::from_secs(180);
 /// A killed process must be back in this time.
 pub const RESTART_WITHIN: Duration = Duration::from_secs(20);
+/// After a disturbance: until the router is whole again and a route change crosses it. A session that restarts needs some
+/// 2 s, a process that hangs at rest is found within 8.
+pub const WHOLE_WITHIN: Duration = Duration::from_secs(40);
+/// A run held at a point goes on by itself after this: longer than the lab needs to act, shorter than any deadline of a
+/// state. (A single request may have less: docs/test-aids.md.)
+pub const HOLD_AT_MOST: Duration = Duration::from_secs(8);
+/// A killed process is gone, and its parent has waited for it. Shorter than a request's deadline while a run is held.
+pub const KILLED_WITHIN: Duration = Duration::from_millis(500);
+/// From there to the supervisor's loop.
+pub const NEWS_TRAVELS: Duration = Duration::from_millis(20);
+/// Churn runs in before a run, and its last withdrawals cross the lab after it.
+pub const CHURN_SETTLES: Duration = Duration::from_secs(1);
+/// The share of the churn asked for that the feeders must really make: they share the machine with all else.
+pub const CHURN_RATE_LEAST: f64 = 0.9;
+/// A link that goes down and up: longer than a carrier takes to be noticed, shorter than a hold time.
+pub const LINK_DOWN_FOR: Duration = Duration::from_millis(500);
+/// What is requested while a run is held has to be refused in this time.
+pub const REFUSED_WITHIN: Duration = Duration::from_secs(5);
+/// An abort has reached the router in this time, or it cannot be reached while the run is held.
+pub const ABORT_WITHIN: Duration = Duration::from_secs(1);
+/// The disk of a router's state-dir where the scenario fills it: logs and records of hundreds of runs fit.
+pub const STATE_DISK_MIB: u32 = 64;
 /// A polite end (SIGTERM) before SIGKILL.
 pub const TERMINATE_WITHIN: Duration = Duration::from_secs(5);
 /// Polling of anything.

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::{
-    result::{LabResult, Measured, NOTHING_LOST, PeerResult},
+    fault_table,
+    result::{AS_DECLARED, LabResult, Measured, NOTHING_LOST, PeerResult},
     topology::Road,
 };
 
@@ -15,12 +16,12 @@ pub struct Style {
 }
 
 impl Style {
-    fn paint(self, text: &str, code: &str) -> String {
+    pub(crate) fn paint(self, text: &str, code: &str) -> String {
         if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Green where it is as it must be, red where not.
-    fn judge(self, text: &str, good: bool) -> String {
+    pub(crate) fn judge(self, text: &str, good: bool) -> String {
         self.paint(text, if good { "32" } else { "1;31" })
     }
 }
@@ -47,16 +48,24 @@ impl Row {
 pub fn render(result: &LabResult, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "\n{}   router: {}", style.paint(&result.scenario, "1"), result.subject);
-    table(&mut out, &rows(&result.total), style);
-    if result.runs.len() > 1 {
+    let faults = result.runs.iter().any(|run| run.cell.is_some());
+    if faults {
+        fault_table::render(&mut out, result, style);
+    } else {
+        table(&mut out, &rows(&result.total), style);
+    }
+    if result.runs.len() > 1 && !faults {
         runs_table(&mut out, &result.runs, style);
     }
     peers(&mut out, result, style);
     phases(&mut out, &result.total);
     processes(&mut out, &result.total);
     baseline(&mut out, result);
-    let good = result.total.verdict == NOTHING_LOST;
-    let sentence = if good { "NOTHING WAS LOST" } else { &result.total.verdict };
+    let (good, sentence) = match result.total.verdict.as_str() {
+        NOTHING_LOST => (true, "NOTHING WAS LOST"),
+        AS_DECLARED => (true, "EVERY FAULT ENDED AS DECLARED"),
+        lost => (false, lost),
+    };
     let _ = writeln!(out, "\n{}", style.judge(&format!("verdict: {sentence}"), good));
     out
 }

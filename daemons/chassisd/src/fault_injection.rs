@@ -2,8 +2,8 @@
 //! router at that very point from outside. Off unless the variable is set; docs/test-aids.md lists the points.
 //!
 //! `POINT:MS` holds every run there for MS milliseconds. `@FILE` asks the file before every request: when it says
-//! `POINT:MS` and the request is that point, chassisd renames it to `FILE.reached` and goes on when that is gone, at the
-//! latest after MS: once per file, released by hand.
+//! `POINT:MS` and the request is that point, chassisd renames it to `FILE.reached` and asks nothing more until that is gone,
+//! at the latest after MS: once per file, released by hand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use holdfast_issu::{Daemon, Event, Request, RequestId, Side, State};
 use crate::chassis::{Chassis, News};
 use crate::control::now;
 
+/// For requests made while a run stands already.
+const HELD_AT_MOST: Duration = Duration::from_secs(60);
 /// Between two looks whether a held run has been released.
 const RELEASE_POLL: Duration = Duration::from_millis(1);
 
@@ -65,6 +67,10 @@ impl Aid {
             Aid::Off => None,
             Aid::Always(pause) => {
                 (pause.point == point(request)?).then_some(Hold { at_most: pause.at_most, until_gone: None })
+            }
+            // A run that stands asks nothing more until it is released.
+            Aid::File(file) if reached(file).exists() => {
+                Some(Hold { at_most: HELD_AT_MOST, until_gone: Some(reached(file)) })
             }
             Aid::File(file) => {
                 let pause = parse(fs::read_to_string(file).ok()?.trim())?;
@@ -181,8 +187,9 @@ mod tests {
         assert!(aid.hold(&Request::Fence { side: Side::Old }).is_none() && file.exists(), "another point");
         let hold = aid.hold(&freeze).expect("held");
         assert!(!file.exists() && reached(&file).exists());
-        assert!(aid.hold(&freeze).is_none(), "once");
+        assert!(aid.hold(&Request::Fence).is_some(), "nothing is asked while the run stands");
         fs::remove_file(reached(&file)).unwrap();
         tokio::time::timeout(Duration::from_secs(30), hold.over()).await.expect("released");
+        assert!(aid.hold(&freeze).is_none(), "once");
     }
 }

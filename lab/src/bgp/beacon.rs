@@ -108,6 +108,16 @@ impl Beacon {
         log.hear_up_to(number);
     }
 
+    /// Changes made so far.
+    pub fn changes(&self) -> usize {
+        self.log().changes.len()
+    }
+
+    /// Changes heard so far: a withdrawal that a session's end caused may count as one that was made.
+    pub fn changes_heard(&self) -> usize {
+        self.log().heard
+    }
+
     /// Whether every change made so far has been heard.
     pub fn all_heard(&self) -> bool {
         let log = self.log();

@@ -21,6 +21,7 @@ use rand::Rng;
 
 use super::{
     beacon::Beacon,
+    churn::{self, Churn, Churner},
     message::{self, Attributes, HEADER_BYTES, Prefix},
 };
 use crate::{
@@ -48,6 +49,10 @@ pub struct FeederPlan {
     pub sends: Option<Arc<Beacon>>,
     /// The beacons it hears.
     pub hears: Vec<Arc<Beacon>>,
+    /// Its number in the lab.
+    pub number: u8,
+    /// Asked for, or not, while it runs.
+    pub churn: Arc<Churn>,
 }
 
 /// What the rest of the lab sees of a running feeder.
@@ -138,6 +143,7 @@ fn session(plan: &FeederPlan, state: &FeederState) -> Result<()> {
         heard: HashSet::new(),
         next_keepalive: Instant::now() + KEEPALIVE_EVERY,
         next_beacon: None,
+        churner: Churner::new(plan.number, plan.autonomous_system, plan.address),
     };
     message::open(&mut session.output, plan.autonomous_system, HOLD_TIME_S, plan.address);
     while !state.stopping() {
@@ -170,6 +176,7 @@ struct Session<'a> {
     heard: HashSet<Prefix>,
     next_keepalive: Instant,
     next_beacon: Option<Instant>,
+    churner: Churner,
 }
 
 impl Session<'_> {
@@ -251,7 +258,7 @@ impl Session<'_> {
         for prefix in &update.announced {
             match self.plan.hears.iter().find(|b| b.prefix == *prefix) {
                 Some(beacon) => beacon.heard_announcement(&update.large_communities),
-                None if self.plan.own.contains(prefix) => {}
+                None if self.plan.own.contains(prefix) || churn::SPACE.contains(prefix.address) => {}
                 None => drop(self.heard.insert(*prefix)),
             }
         }
@@ -285,6 +292,9 @@ impl Session<'_> {
         if now >= self.next_keepalive {
             message::frame(&mut self.output, message::KEEPALIVE, &[]);
             self.next_keepalive = now + KEEPALIVE_EVERY;
+        }
+        if self.state.table_sent.load(Ordering::Relaxed) {
+            self.churner.turn(&self.plan.churn, now, &mut self.output);
         }
         let Some(beacon) = self.plan.sends.as_ref().filter(|b| b.is_running()) else {
             self.next_beacon = None;

@@ -4,6 +4,7 @@
 //! share its mistakes.
 
 pub mod beacon;
+pub mod churn;
 pub mod feeder;
 pub mod message;
 pub mod table;

@@ -35,7 +35,7 @@ pub struct WireReport {
     pub repeated_updates: u64,
     /// The longest time in which the router said nothing to this neighbour.
     pub longest_silence_ms: f64,
-    /// Missing, altered or surplus bytes over the whole capture.
+    /// Missing, altered or surplus bytes.
     pub faults: Vec<String>,
 }
 
@@ -62,6 +62,7 @@ impl Wire {
         while let Some(segment) = reader.next_segment()? {
             wire.push(&segment);
         }
+        wire.streams.values_mut().flatten().for_each(Stream::finish);
         Ok(wire)
     }
 
@@ -84,7 +85,7 @@ impl Wire {
     }
 
     /// What was on the wire in a window.
-    pub fn report(&mut self, window: Window) -> WireReport {
+    pub fn report(&self, window: Window) -> WireReport {
         let (from, to) = (window.from.real_ns, window.to.real_ns);
         let within = |at: u64| (from..=to).contains(&at);
         let flag = |wanted: u8| self.flagged.iter().filter(|(at, f)| within(*at) && f & wanted != 0).count() as u64;
@@ -96,10 +97,11 @@ impl Wire {
             longest_silence_ms: self.longest_silence_ms(from, to),
             ..WireReport::default()
         };
-        for ((sender, receiver), streams) in &mut self.streams {
+        for ((sender, receiver), streams) in &self.streams {
             let from_router = Some(*sender.ip()) == self.router;
             for stream in streams {
-                report.faults.extend(stream.finish().iter().map(|f| format!("{sender} to {receiver}: {f}")));
+                let faults = stream.faults.iter().filter(|fault| within(fault.at_ns));
+                report.faults.extend(faults.map(|fault| format!("{sender} to {receiver}: {}", fault.what)));
                 for message in stream.messages.iter().filter(|m| within(m.at_ns)) {
                     report.opens += u64::from(message.kind == message::OPEN);
                     report.notifications += u64::from(message.kind == message::NOTIFICATION);
@@ -155,7 +157,7 @@ mod tests {
             segment(4500, true, after_open + 38, 0x18, keepalive),
             segment(9000, true, after_open + 57, flags::RST, vec![]),
         ];
-        let mut wire = Wire::read(&capture(&segments)[..], Ipv4Addr::new(10, 0, 0, 1)).unwrap();
+        let wire = Wire::read(&capture(&segments)[..], Ipv4Addr::new(10, 0, 0, 1)).unwrap();
         let start = wire.report(window(0, 500));
         assert_eq!((start.syns, start.opens, start.resets, start.faults.len()), (2, 1, 0, 0));
         let run = wire.report(window(3000, 5000));

@@ -24,6 +24,15 @@ pub struct WireMessage {
     pub repeats_update: bool,
 }
 
+/// Something that must not be in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// When the segment that showed it was captured.
+    pub at_ns: u64,
+    /// What it is.
+    pub what: String,
+}
+
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub struct Stream {
@@ -37,7 +46,7 @@ pub struct Stream {
     /// Bytes sent again with the same contents (TCP's ordinary business).
     pub retransmitted_bytes: u64,
     /// What is wrong with the stream; nothing should be.
-    pub faults: Vec<String>,
+    pub faults: Vec<Fault>,
 }
 
 /// Distance from `from` to `to` on the circle of sequence numbers.
@@ -49,7 +58,7 @@ impl Stream {
     /// Takes the next captured segment.
     pub fn push(&mut self, segment: &Segment) {
         if segment.truncated_bytes > 0 {
-            self.fault(format!("{} bytes not captured", segment.truncated_bytes));
+            self.fault(segment.at_ns, format!("{} bytes not captured", segment.truncated_bytes));
         }
         let first = if segment.flags & super::pcap::flags::SYN != 0 {
             self.next = Some(segment.sequence.wrapping_add(1));
@@ -72,13 +81,13 @@ impl Stream {
             if self.held.len() < HELD_MAX {
                 self.held.insert(first, (at_ns, payload.to_vec()));
             } else {
-                self.fault(format!("{ahead} bytes missing before sequence number {first}"));
+                self.fault(at_ns, format!("{ahead} bytes missing before sequence number {first}"));
             }
             return;
         }
         let behind = usize::try_from(-ahead).unwrap_or(usize::MAX);
         let (old, new) = payload.split_at(behind.min(payload.len()));
-        self.compare_with_history(behind, old);
+        self.compare_with_history(at_ns, behind, old);
         if !new.is_empty() {
             self.next = Some(next.wrapping_add(u32::try_from(new.len()).unwrap_or(0)));
             self.append(at_ns, new);
@@ -94,11 +103,11 @@ impl Stream {
     }
 
     /// `old` was sent `behind` bytes ago: it must be what it was.
-    fn compare_with_history(&mut self, behind: usize, old: &[u8]) {
+    fn compare_with_history(&mut self, at_ns: u64, behind: usize, old: &[u8]) {
         self.retransmitted_bytes += old.len() as u64;
         let Some(start) = self.history.len().checked_sub(behind) else { return };
         if self.history.get(start..start + old.len()).is_some_and(|was| was != old) {
-            self.fault(format!("{} bytes sent again with other contents", old.len()));
+            self.fault(at_ns, format!("{} bytes sent again with other contents", old.len()));
         }
     }
 
@@ -115,7 +124,7 @@ impl Stream {
                 Ok(Some(length)) if length <= rest.len() => length,
                 Ok(_) => break,
                 Err(error) => {
-                    self.fault(format!("the stream is no longer BGP: {error}"));
+                    self.fault(at_ns, format!("the stream is no longer BGP: {error}"));
                     start = self.pending.len();
                     break;
                 }
@@ -137,20 +146,20 @@ impl Stream {
         self.messages.push(WireMessage { at_ns, kind, repeats_update });
     }
 
-    fn fault(&mut self, what: String) {
+    fn fault(&mut self, at_ns: u64, what: String) {
         const FAULTS_MAX: usize = 20;
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(what);
+            self.faults.push(Fault { at_ns, what });
         }
     }
 
-    /// What is wrong now that the capture is over: also bytes that never came.
-    pub fn finish(&mut self) -> &[String] {
-        if let (Some(next), Some(first)) = (self.next, self.held.keys().next().copied()) {
+    /// The capture is over: what was held back waits for bytes that never came.
+    pub fn finish(&mut self) {
+        if let (Some(next), Some((first, (at_ns, _)))) = (self.next, self.held.pop_first()) {
             let missing = distance(next, first);
-            self.fault(format!("{missing} bytes missing before sequence number {first}"));
+            self.held.clear();
+            self.fault(at_ns, format!("{missing} bytes missing before sequence number {first}"));
         }
-        &self.faults
     }
 }
 

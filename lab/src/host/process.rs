@@ -76,6 +76,13 @@ pub fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// From now on a process gets no memory beyond what it has (util-linux' prlimit).
+pub fn starve(pid: u32) -> Result<()> {
+    let bytes = super::procfs::data_bytes(pid)
+        .ok_or_else(|| LabError::Subject(format!("process {pid} is gone, its memory cannot be limited")))?;
+    run(Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--data={bytes}")])).map(drop)
+}
+
 /// A child that ends with its guard.
 #[derive(Debug)]
 pub struct Guarded {

@@ -43,6 +43,14 @@ pub fn usage(pid: u32) -> Option<Usage> {
     })
 }
 
+/// What a process has of writable memory of its own: what RLIMIT_DATA limits.
+pub fn data_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(file(pid, "status")).ok()?;
+    let kib: u64 =
+        status.lines().find_map(|l| l.strip_prefix("VmData:"))?.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib * 1024)
+}
+
 /// When a process started, in clock ticks since boot: with the id it names a process for ever.
 pub fn start_ticks(pid: u32) -> Option<u64> {
     stat_fields(pid)?.get(19)?.parse().ok()
@@ -51,6 +59,11 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
 /// Whether it runs (a zombie does not).
 pub fn alive(pid: u32) -> bool {
     stat_fields(pid).and_then(|f| f.first().cloned()).is_some_and(|state| state != "Z" && state != "X")
+}
+
+/// Whether there is such a process, or what of one has not been waited for yet.
+pub fn exists(pid: u32) -> bool {
+    file(pid, "stat").exists()
 }
 
 /// Whether it stands still: stopped by a signal, or frozen with its container.

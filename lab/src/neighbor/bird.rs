@@ -143,6 +143,10 @@ impl Neighbor for Bird {
         count_lines(&self.log, |line| line.contains("to_router: ") && line.contains("BGP session closed"))
     }
 
+    fn reset(&self) -> Result<()> {
+        control(&self.socket, "restart to_router").map(drop)
+    }
+
     fn check_running(&mut self) -> Result<()> {
         self.child.check_running()
     }

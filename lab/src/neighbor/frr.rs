@@ -51,6 +51,15 @@ impl Frr {
     }
 }
 
+impl Frr {
+    /// One command at its console.
+    fn console(&self, line: &str) -> Result<String> {
+        let mut command = Command::new(programs::VTYSH.find()?);
+        command.arg("--vty_socket").arg(&self.plan.folder).arg("--config_dir").arg(&self.plan.folder);
+        process::run(command.args(["-d", "bgpd", "-c", line]))
+    }
+}
+
 fn version(program: &std::path::Path) -> Result<String> {
     let text = process::run(Command::new(program).arg("--version"))?;
     // "bgpd version 8.4.4"
@@ -112,10 +121,7 @@ impl Neighbor for Frr {
     }
 
     fn session(&self) -> Result<SessionView> {
-        let mut command = Command::new(programs::VTYSH.find()?);
-        command.arg("--vty_socket").arg(&self.plan.folder).arg("--config_dir").arg(&self.plan.folder);
-        command.args(["-d", "bgpd", "-c", &format!("show bgp neighbors {} json", self.plan.router.address)]);
-        let text = process::run(&mut command)?;
+        let text = self.console(&format!("show bgp neighbors {} json", self.plan.router.address))?;
         let json: serde_json::Value = serde_json::from_str(&text)
             .map_err(|e| LabError::Protocol(format!("vtysh's answer is no JSON ({e}): {text}")))?;
         let peer = json.get(self.plan.router.address.to_string()).cloned().unwrap_or_default();
@@ -127,6 +133,10 @@ impl Neighbor for Frr {
     fn times_down(&self) -> Result<u64> {
         let neighbor = format!("neighbor {}(", self.plan.router.address);
         count_lines(&self.log, |line| line.contains("%ADJCHANGE") && line.contains(&neighbor) && line.contains(" Down"))
+    }
+
+    fn reset(&self) -> Result<()> {
+        self.console(&format!("clear bgp {}", self.plan.router.address)).map(drop)
     }
 
     fn check_running(&mut self) -> Result<()> {

@@ -11,7 +11,7 @@ const MEMORY_SLACK_MIB: f64 = 3.0;
 const DESCRIPTOR_SLACK: u32 = 2;
 
 /// What has grown, in sentences. `beacons` routes come and go all the time.
-pub fn complaints(runs: &[Measured], beacons: usize) -> Vec<String> {
+pub fn complaints(runs: &[&Measured], beacons: usize) -> Vec<String> {
     let [_, second, .., last] = runs else { return Vec::new() };
     let mut out = Vec::new();
     for (name, before) in &second.rss_mib {
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn growth_is_found_and_warming_up_is_none() {
-        assert!(complaints(&[run(10.0, 9, 1), run(50.0, 20, 2), run(51.0, 20, 2)], 2).is_empty());
-        assert_eq!(complaints(&[run(10.0, 9, 1), run(50.0, 20, 2), run(70.0, 30, 3)], 2).len(), 3);
-        assert!(complaints(&[run(1.0, 1, 1), run(900.0, 90, 90)], 2).is_empty(), "two runs show no trend");
+        assert!(complaints(&[&run(10.0, 9, 1), &run(50.0, 20, 2), &run(51.0, 20, 2)], 2).is_empty());
+        assert_eq!(complaints(&[&run(10.0, 9, 1), &run(50.0, 20, 2), &run(70.0, 30, 3)], 2).len(), 3);
+        assert!(complaints(&[&run(1.0, 1, 1), &run(900.0, 90, 90)], 2).is_empty(), "two runs show no trend");
     }
 }

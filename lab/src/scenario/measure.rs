@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::Bars;
+use super::{Bars, faults::judge::Cell};
 use crate::{
     capture::analysis::Wire,
     error::Result,
@@ -39,6 +39,10 @@ pub struct Stretch {
     pub restarts: u64,
     /// What was not as required.
     pub complaints: Vec<String>,
+    /// The cell of the fault matrix, if it was one.
+    pub cell: Option<Cell>,
+    /// The router is not whole at its end.
+    pub broken: bool,
 }
 
 /// The captures of all links, read.
@@ -66,7 +70,7 @@ impl Wires {
 }
 
 /// Measures one stretch. `whole` is the stretch of the whole lab: all numbers of the flows count.
-pub fn measure(lab: &Lab, wires: &mut Wires, stretch: &Stretch, bars: &Bars, whole: bool) -> Measured {
+pub fn measure(lab: &Lab, wires: &Wires, stretch: &Stretch, bars: &Bars, whole: bool) -> Measured {
     let mut measured = Measured {
         name: stretch.name.clone(),
         seconds: stretch.outcome.took.as_secs_f64(),
@@ -75,6 +79,7 @@ pub fn measure(lab: &Lab, wires: &mut Wires, stretch: &Stretch, bars: &Bars, who
         kernel: stretch.kernel,
         run_files: stretch.run_files,
         complaints: stretch.complaints.clone(),
+        cell: stretch.cell.clone(),
         ..Measured::default()
     };
     if let Some(traffic) = &lab.traffic {
@@ -116,11 +121,12 @@ fn fib(lab: &Lab, stretch: &Stretch) -> Result<FibResult> {
     })
 }
 
-fn sessions(lab: &Lab, wires: &mut Wires, stretch: &Stretch, missing: &mut Vec<String>) -> Vec<SessionResult> {
+fn sessions(lab: &Lab, wires: &Wires, stretch: &Stretch, missing: &mut Vec<String>) -> Vec<SessionResult> {
     let mut out = Vec::new();
-    for (index, (station, wire)) in lab.stations.iter().zip(&mut wires.wires).enumerate() {
+    for (index, (station, wire)) in lab.stations.iter().zip(&wires.wires).enumerate() {
         let at = |list: &[u64]| list.get(index).copied().unwrap_or(0);
         let mut session = SessionResult {
+            name: station.node.name.clone(),
             neighbor: station.node.peer().address.to_string(),
             protocol: "bgp",
             road: station.node.road,

@@ -1,6 +1,7 @@
 //! Scenarios as data: what is in the lab, what is done to the router, what it is held to. The built-in ones are a table;
 //! a file with the same fields (`holdfast lab show NAME` prints one) is a scenario too.
 
+pub mod faults;
 pub mod growth;
 pub mod measure;
 pub mod runner;
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::faults::Disturbance;
 use crate::{
     error::{Doing, LabError, Result},
     neighbor::Kind,
@@ -37,6 +39,8 @@ pub enum Step {
         /// Its name.
         process: String,
     },
+    /// A cell of the fault matrix; then, once the router is whole again, an in-service reboot that must succeed.
+    Disturb(Disturbance),
 }
 
 /// What the router is held to, beyond losing nothing.
@@ -174,6 +178,16 @@ impl Scenario {
                     vec![Step::Reboot],
                 )
             },
+            Self {
+                routes: 20_000,
+                rate: 2_000,
+                bars: Bars { no_growth: true, ..Bars::default() },
+                ..Self::base(
+                    "issr-faults",
+                    "every phase of a run x kill -9 and SIGSTOP x mgd, rpd and pfed of both engines: each ends as declared and loses nothing; after each the router is whole and reboots in service",
+                    faults::matrix::cells().into_iter().map(Step::Disturb).collect(),
+                )
+            },
             Self::base(
                 "crash-matrix",
                 "kill -9 of mgd and of pfed at rest: restarted, nothing lost, no needless write to the kernel",
@@ -188,6 +202,31 @@ impl Scenario {
                 )
             },
         ]
+    }
+
+    /// Whether it holds runs at points of its choice.
+    pub fn holds_runs(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Disturb(_)))
+    }
+
+    /// Keeps, of the cells of a fault matrix, the spread of every day, and those whose title has all words of a filter.
+    pub fn select_cells(&mut self, spread: bool, filters: &[String]) -> Result<()> {
+        if spread {
+            let cells: Vec<Disturbance> = self
+                .steps
+                .iter()
+                .filter_map(|s| if let Step::Disturb(cell) = s { Some(cell.clone()) } else { None })
+                .collect();
+            self.steps = faults::matrix::spread(&cells).into_iter().map(Step::Disturb).collect();
+        }
+        if !filters.is_empty() {
+            let wanted = |title: &str| filters.iter().any(|f| f.split_whitespace().all(|word| title.contains(word)));
+            self.steps.retain(|step| matches!(step, Step::Disturb(cell) if wanted(&cell.title())));
+        }
+        if self.steps.is_empty() {
+            return Err(LabError::Usage(format!("no cell of {} is left by --cells or --spread", self.name)));
+        }
+        Ok(())
     }
 
     /// A built-in scenario by name, or one from a file.

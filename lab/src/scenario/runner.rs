@@ -1,10 +1,13 @@
 //! Runs a scenario: builds the lab, starts traffic and beacons, lets a while pass with nothing happening, takes the
 //! steps, lets a while pass again, takes everything down, and measures.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use super::{
-    Bars, Scenario, Step, growth,
+    Bars, Scenario, Step, faults, growth,
     measure::{Stretch, Wires, beacons, measure},
 };
 use crate::{
@@ -53,7 +56,15 @@ pub fn run(
         }
         let last = number == labs;
         let mut hook = |lab: &Lab, result: &LabResult| if last && options.keep { keep(lab, result) } else { Ok(()) };
-        results.push(one_lab(scenario, options, progress, print, &mut hook)?);
+        let mut plan = plan(scenario);
+        while !plan.is_empty() {
+            let left = plan.len();
+            results.push(one_lab(scenario, &mut plan, options, progress, print, &mut hook)?);
+            if !plan.is_empty() {
+                progress.step("this lab's router is broken; a new lab for what is left");
+            }
+            debug_assert!(plan.len() < left, "every lab takes a step");
+        }
     }
     let mut result = together(scenario, results);
     if options.subject == SubjectKind::Holdfast && !scenario.peers.is_empty() {
@@ -75,7 +86,7 @@ fn measure_peers(
     for subject in &scenario.peers {
         progress.step(&format!("the same with {subject:?} as the router in the middle"));
         let options = Options { subject: *subject, keep: false, ..options.clone() };
-        peers.push(match one_lab(&once, &options, progress, print, &mut |_, _| Ok(())) {
+        peers.push(match one_lab(&once, &mut plan(&once), &options, progress, print, &mut |_, _| Ok(())) {
             Ok(result) => PeerResult::of(&result),
             Err(error) => {
                 pass_interrupt(&error)?;
@@ -86,6 +97,21 @@ fn measure_peers(
     Ok(peers)
 }
 
+fn judge_total(scenario: &Scenario, total: &mut Measured, runs: &[Measured]) {
+    if scenario.holds_runs() {
+        total.verdict = faults::judge::total(total, runs);
+    } else {
+        total.judge(&scenario.bars);
+    }
+}
+
+/// What is done in one lab, in order, with the number of the round where there are several.
+fn plan(scenario: &Scenario) -> VecDeque<(Step, Option<u32>)> {
+    let rounds = if scenario.fresh_lab { 1 } else { scenario.runs.max(1) };
+    let round = |number| scenario.steps.iter().map(move |step| (step.clone(), (rounds > 1).then_some(number)));
+    (1..=rounds).flat_map(round).collect()
+}
+
 /// Several labs' results as one.
 fn together(scenario: &Scenario, mut results: Vec<LabResult>) -> LabResult {
     if results.len() == 1 {
@@ -93,8 +119,8 @@ fn together(scenario: &Scenario, mut results: Vec<LabResult>) -> LabResult {
     }
     let parts: Vec<Measured> = results.iter().map(|r| r.total.clone()).collect();
     let mut total = merge(&scenario.name, &parts);
-    total.judge(&scenario.bars);
-    let runs = results.iter_mut().flat_map(|r| std::mem::take(&mut r.runs)).collect();
+    let runs: Vec<Measured> = results.iter_mut().flat_map(|r| std::mem::take(&mut r.runs)).collect();
+    judge_total(scenario, &mut total, &runs);
     let machine_backlog_drops = results.iter().map(|r| r.machine_backlog_drops).sum();
     let baseline = results.iter_mut().flat_map(|r| std::mem::take(&mut r.baseline)).collect();
     let first = results.remove(0);
@@ -103,6 +129,7 @@ fn together(scenario: &Scenario, mut results: Vec<LabResult>) -> LabResult {
 
 fn one_lab(
     scenario: &Scenario,
+    steps: &mut VecDeque<(Step, Option<u32>)>,
     options: &Options,
     progress: &Progress,
     print: &mut dyn FnMut(&str),
@@ -117,6 +144,7 @@ fn one_lab(
         subject: options.subject,
         environment: scenario.environment.clone(),
         runtime: options.runtime,
+        held: scenario.holds_runs(),
     };
     let mut lab = Lab::build(plan, progress)?;
     if scenario.rest_s > 0 {
@@ -134,11 +162,16 @@ fn one_lab(
     let start = Notes::take(&lab)?;
     let baseline = observe_baseline()?;
     let mut stretches = Vec::new();
-    let rounds = if scenario.fresh_lab { 1 } else { scenario.runs.max(1) };
-    for round in 1..=rounds {
-        for step in &scenario.steps {
-            let stretch = take_step(&mut lab, step, (rounds > 1).then_some(round), progress, print)?;
-            stretches.push(stretch);
+    while let Some((step, round)) = steps.pop_front() {
+        stretches.push(take_step(&mut lab, &step, round, progress, print)?);
+        let disturbed = matches!(step, Step::Disturb(_));
+        let mut broken = disturbed && stretches.last().is_some_and(|s| s.broken);
+        if disturbed && !broken {
+            stretches.push(take_step(&mut lab, &Step::Reboot, None, progress, print)?);
+            broken = stretches.last().is_some_and(|s| s.broken || !s.outcome.success);
+        }
+        if broken {
+            break;
         }
     }
     interrupt::sleep(limits::AFTERMATH)?;
@@ -193,12 +226,27 @@ fn take_step(
     progress.step(&name);
     let before = Notes::take(lab)?;
     let (outcome, mut complaints) = perform(lab, step, print)?;
-    if let Err(error) = lab.wait_until_converged().and_then(|()| beacons_flow(lab)) {
+    let after = if lab.plan.held {
+        faults::perform::wait_until_whole(lab)
+    } else {
+        lab.wait_until_converged().and_then(|()| beacons_flow(lab))
+    };
+    let broken = after.is_err();
+    if let Err(error) = after {
         pass_interrupt(&error)?;
         complaints.push(format!("afterwards: {error}"));
     }
-    // What was sent at the last moment shall arrive within the stretch.
-    interrupt::sleep(Duration::from_secs(1))?;
+    if !lab.plan.held {
+        // What was sent at the last moment shall arrive within the stretch.
+        interrupt::sleep(Duration::from_secs(1))?;
+    }
+    let cell = match step {
+        Step::Disturb(cell) => {
+            complaints.extend(faults::judge::ending(cell, &outcome));
+            Some(faults::judge::Cell::new(cell, &outcome))
+        }
+        _ => None,
+    };
     let (up, processes) = (sessions_up(lab), lab.subject()?.processes());
     let processes = processes.unwrap_or_else(|error| {
         complaints.push(error.to_string());
@@ -225,6 +273,8 @@ fn take_step(
         run_files: lab.subject()?.run_files(),
         restarts: u64::from(*step == Step::Reboot),
         complaints,
+        cell,
+        broken,
     })
 }
 
@@ -256,17 +306,22 @@ fn title(step: &Step) -> String {
         Step::Reboot => "in-service reboot".into(),
         Step::FailingReboot { fault } => format!("in-service reboot, {fault:?} of the new engine").to_lowercase(),
         Step::Kill { process } => format!("kill -9 of {process}"),
+        Step::Disturb(cell) => cell.title(),
     }
 }
 
 /// Does it. What the router did wrong is a complaint, not an error: the evidence is wanted all the more.
 fn perform(lab: &mut Lab, step: &Step, print: &mut dyn FnMut(&str)) -> Result<(RunOutcome, Vec<String>)> {
+    if let Step::Disturb(cell) = step {
+        return faults::perform::perform(lab, cell, print);
+    }
     let subject = lab.subject()?;
     let start = std::time::Instant::now();
     let outcome = match step {
         Step::Observe { seconds } => interrupt::sleep(Duration::from_secs(*seconds)).map(|()| RunOutcome::default()),
         Step::Reboot => subject.reboot(print),
         Step::FailingReboot { fault } => subject.reboot_with_fault(*fault, print),
+        Step::Disturb(_) => Ok(RunOutcome::default()),
         Step::Kill { process } => subject.kill_and_wait(process).map(|()| RunOutcome::default()),
     };
     let mut outcome = match outcome {
@@ -338,18 +393,22 @@ fn whole_stretch(lab: &mut Lab, start: &Notes, stretches: &[Stretch]) -> Result<
         kernel: KernelTables::count(&lab.router)?,
         run_files: lab.subject()?.run_files(),
         restarts: stretches.iter().map(|s| s.restarts).sum(),
-        complaints: stretches.iter().flat_map(|s| s.complaints.clone()).collect(),
+        // Those of a fault matrix's cells are told cell by cell.
+        complaints: stretches.iter().filter(|_| !lab.plan.held).flat_map(|s| s.complaints.clone()).collect(),
+        cell: None,
+        broken: false,
     })
 }
 
 fn conclude(lab: &mut Lab, scenario: &Scenario, stretches: &[Stretch], whole: &Stretch, baseline: Window) -> LabResult {
-    let mut wires = Wires::stop_and_read(lab);
-    let runs: Vec<_> = stretches.iter().map(|s| measure(lab, &mut wires, s, &scenario.bars, false)).collect();
-    let mut total = measure(lab, &mut wires, whole, &scenario.bars, true);
+    let wires = Wires::stop_and_read(lab);
+    let runs: Vec<_> = stretches.iter().map(|s| measure(lab, &wires, s, &scenario.bars, false)).collect();
+    let mut total = measure(lab, &wires, whole, &scenario.bars, true);
     if scenario.bars.no_growth {
-        total.complaints.extend(growth::complaints(&runs, lab.beacons.len()));
-        total.judge(&scenario.bars);
+        let reboots: Vec<_> = runs.iter().filter(|run| run.cell.is_none()).collect();
+        total.complaints.extend(growth::complaints(&reboots, lab.beacons.len()));
     }
+    judge_total(scenario, &mut total, &runs);
     LabResult {
         scenario: scenario.name.clone(),
         subject: lab.subject.as_ref().map(|s| s.title()).unwrap_or_default(),

@@ -71,9 +71,9 @@ impl Cli {
         let mut command = self.command(line);
         command.args(["--format", "json"]);
         let mut text = String::new();
-        let running = Running::start(command).ok()?;
+        // Words of an error would come between its lines.
+        let running = Running::spawn(command, Stdio::null()).ok()?;
         running.finish(limits::COMMAND_WITHIN, |line| text = format!("{text}{line}\n")).ok()?;
-        // Words of an error may stand around it.
         serde_json::Deserializer::from_str(text.get(text.find('{')?..)?).into_iter().next()?.ok()
     }
 
@@ -94,8 +94,12 @@ impl Cli {
 
 impl Running {
     /// Starts any command; its standard output and error come as lines.
-    pub fn start(mut command: Command) -> Result<Self> {
-        command.own_group().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn start(command: Command) -> Result<Self> {
+        Self::spawn(command, Stdio::piped())
+    }
+
+    fn spawn(mut command: Command, errors: Stdio) -> Result<Self> {
+        command.own_group().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         let typed = process::typed(&command);
         let mut child = command.spawn().doing(|| format!("start {typed}"))?;
         let (sender, lines) = mpsc::sync_channel(1024);
@@ -113,6 +117,11 @@ impl Running {
         while let Ok(line) = self.lines.try_recv() {
             sink(&line);
         }
+    }
+
+    /// Sends the command itself a signal.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        process::signal(self.child.id(), signal);
     }
 
     /// Whether the command has ended.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     EngineRuntime, Fault, LineSink, Phase, RunOutcome, Subject, SubjectPlan, SubjectProcess,
     cli::{self, Cli, Running},
+    disturb,
 };
 use crate::{
     error::{Doing, LabError, Result},
@@ -26,14 +27,20 @@ use crate::{
 };
 
 /// `force` is for routers whose configuration asks for minutes between two runs; the lab's asks for none, and the word does no harm.
-const REBOOT: &str = "request system reboot in-service no-confirm force";
+pub const REBOOT: &str = "request system reboot in-service no-confirm force";
+
+/// In a mount namespace of its own, which goes with the router: `size=..., folder, command, argument...`.
+const OWN_DISK: &str = "mount -t tmpfs -o \"$0\" none \"$1\" && shift && exec \"$@\"";
 
 /// A running router.
 #[derive(Debug)]
 pub struct Holdfast {
-    program: PathBuf,
+    pub(super) program: PathBuf,
     run_dir: PathBuf,
-    cli: Cli,
+    pub(super) state_dir: PathBuf,
+    pub(super) cli: Cli,
+    /// The file by which runs are held, where the scenario wants that.
+    pub(super) hold: Option<PathBuf>,
     version: String,
     stopped: bool,
 }
@@ -41,7 +48,11 @@ pub struct Holdfast {
 impl Holdfast {
     /// Writes its configuration and starts it; returns when it is up.
     pub fn start(plan: SubjectPlan) -> Result<Self> {
-        let program = programs::own_binary("holdfast")?;
+        // A router that is disturbed has programs of its own and a disk of its own: both may be spoilt.
+        let program = match plan.held {
+            true => disturb::own_programs(&plan.folder.join("bin"))?,
+            false => programs::own_binary("holdfast")?,
+        };
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
         let configuration = plan.folder.join("router.conf");
         fs::write(&configuration, configuration_text(&plan.topology))
@@ -52,21 +63,31 @@ impl Holdfast {
             version.push_str(" in containers");
         }
         let mut command = Command::new(&program);
+        if plan.held {
+            fs::create_dir_all(&state_dir).doing(|| format!("create {}", state_dir.display()))?;
+            command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "sh", "-c", OWN_DISK]);
+            command.arg(format!("size={}m", limits::STATE_DISK_MIB)).arg(&state_dir).arg(&program);
+        }
         command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(&state_dir);
         command.args(["--re-runtime", plan.runtime.word()]);
         command.envs(plan.environment.iter().cloned());
+        let hold = plan.held.then(|| plan.folder.join("hold"));
+        if let Some(file) = &hold {
+            command.env("HOLDFAST_PAUSE_BEFORE", format!("@{}", file.display()));
+        }
         let typed = process::typed(&command);
         let mut said = Vec::new();
         let status = Running::start(command)?.finish(limits::ROUTER_START_WITHIN, |line| said.push(line.to_owned()))?;
         if !status.success() {
             return Err(LabError::Command { command: typed, status, output: said.join("\n") });
         }
-        Ok(Self { cli: Cli::new(&program, &run_dir), program, run_dir, version, stopped: false })
+        Ok(Self { cli: Cli::new(&program, &run_dir), program, run_dir, state_dir, hold, version, stopped: false })
     }
 
     /// The process ids of one of its programs, in any slot, found by its run-dir on the command line.
-    fn pids_of(&self, name: &str) -> Vec<u32> {
+    pub(super) fn pids_of(&self, name: &str) -> Vec<u32> {
         let run_dir = self.run_dir.display().to_string();
         let is_it = |pid: &u32| {
             let line = procfs::command_line(*pid);
@@ -87,13 +108,18 @@ impl Holdfast {
 
     fn outcome(&self, success: bool, log: Vec<String>, took: Duration) -> RunOutcome {
         let report = self.cli.json_even_if_failed("show chassis in-service-upgrade report").unwrap_or(Value::Null);
+        RunOutcome { took, ..Self::outcome_of(&report, success, log) }
+    }
+
+    /// What a report says.
+    pub(super) fn outcome_of(report: &Value, success: bool, log: Vec<String>) -> RunOutcome {
         RunOutcome {
             success,
             log,
-            took,
-            control_plane_ms: cli::find(&report, "control_plane_gap_ms").and_then(Value::as_f64),
-            phases: phases(&report),
-            verdict: cli::find(&report, "verdict").and_then(Value::as_str).map(str::to_owned),
+            took: Duration::ZERO,
+            control_plane_ms: cli::find(report, "control_plane_gap_ms").and_then(Value::as_f64),
+            phases: phases(report),
+            verdict: cli::find(report, "verdict").and_then(Value::as_str).map(str::to_owned),
         }
     }
 
@@ -232,6 +258,10 @@ impl Subject for Holdfast {
 
     fn run_files(&self) -> u64 {
         count_files(&self.run_dir)
+    }
+
+    fn disturbable(&mut self) -> Result<&mut Holdfast> {
+        Ok(self)
     }
 
     fn login(&self) -> Option<String> {

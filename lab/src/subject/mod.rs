@@ -2,6 +2,7 @@
 
 mod bird;
 mod cli;
+mod disturb;
 mod frr;
 mod holdfast;
 
@@ -9,7 +10,12 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-pub use self::{bird::BirdSubject, frr::FrrSubject, holdfast::Holdfast};
+pub use self::{
+    bird::BirdSubject,
+    cli::Running,
+    frr::FrrSubject,
+    holdfast::{Holdfast, REBOOT},
+};
 use crate::{
     error::{LabError, Result},
     host::{netns::Namespace, procfs},
@@ -61,6 +67,8 @@ pub struct SubjectPlan {
     pub environment: Vec<(String, String)>,
     /// How its routing engines run.
     pub runtime: EngineRuntime,
+    /// Its runs are to be held at points that the scenario chooses.
+    pub held: bool,
 }
 
 /// How a requested reboot ended.
@@ -126,6 +134,10 @@ pub trait Subject: Send {
     /// Files in the folder of its sockets.
     fn run_files(&self) -> u64 {
         0
+    }
+    /// Itself, for the fault matrix.
+    fn disturbable(&mut self) -> Result<&mut Holdfast> {
+        Err(self.unable("be disturbed at a point of a run"))
     }
     /// How to log in to it.
     fn login(&self) -> Option<String> {

@@ -1,0 +1,137 @@
+//! The faults themselves: each done to the lab while the run is held, and what of it has to be taken back afterwards.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use super::{Engine, How, Target};
+use crate::{
+    error::{LabError, Result},
+    host::{interrupt, process, procfs},
+    lab::{Lab, Station},
+    limits,
+    subject::Running,
+    topology::TO_ROUTER,
+};
+
+/// Does it. What must hold at once and does not is a complaint.
+pub fn act(lab: &mut Lab, how: &How, slot: &str, running: &Running) -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    match how {
+        How::Reset(name) => station(lab, name)?.neighbor.reset()?,
+        How::LinkFlap(name) => link_flap(station(lab, name)?)?,
+        How::CloseTerminal => running.signal(Signal::SIGHUP),
+        How::KillCommand => running.signal(Signal::SIGKILL),
+        // From before the run until after it.
+        How::Churn(_) => {}
+        _ => {
+            let router = lab.subject()?.disturbable()?;
+            match how {
+                How::Kill(target) => kill(pid(router, slot, target)?)?,
+                How::Stop(target) => process::signal(pid(router, slot, target)?, Signal::SIGSTOP),
+                How::Starve(target) => process::starve(pid(router, slot, target)?)?,
+                How::FillDisk => router.fill_disk()?,
+                How::Damage(program) => router.damage(program)?,
+                How::Remove(program) => router.remove_program(program)?,
+                How::Abort => abort(router.command("request system reboot in-service abort")?),
+                How::SecondRun => complaints.extend(refused(router.command(crate::subject::REBOOT)?)),
+                How::RestartProcess(name) => complaints.extend(refused(router.command(&format!("restart {name}"))?)),
+                How::Reset(_) | How::LinkFlap(_) | How::CloseTerminal | How::KillCommand | How::Churn(_) => {}
+            }
+        }
+    }
+    Ok(complaints)
+}
+
+/// Takes back what does not go by itself.
+pub fn take_back(lab: &mut Lab, how: &How) -> Result<()> {
+    match how {
+        How::FillDisk => lab.subject()?.disturbable()?.empty_disk(),
+        How::Damage(program) | How::Remove(program) => lab.subject()?.disturbable()?.restore_program(program),
+        How::Churn(_) => {
+            lab.churn.set(0);
+            // The last withdrawals cross the lab.
+            interrupt::sleep(limits::CHURN_SETTLES)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What has to go on before the run is requested.
+pub fn prepare(lab: &mut Lab, how: &How) -> Result<()> {
+    let How::Churn(per_second) = how else { return Ok(()) };
+    let feeders = u32::try_from(lab.stations.len()).unwrap_or(1).max(1);
+    lab.churn.set(per_second / feeders);
+    interrupt::sleep(limits::CHURN_SETTLES)
+}
+
+/// Whether the feeders kept up with the churn that was asked for, from the changes they made in a time.
+pub fn churn_complaint(how: &How, made: u64, took: Duration) -> Option<String> {
+    let How::Churn(per_second) = how else { return None };
+    let rate = made as f64 / took.as_secs_f64().max(0.001);
+    (rate < f64::from(*per_second) * limits::CHURN_RATE_LEAST)
+        .then(|| format!("the feeders made {rate:.0} changes/s, required {per_second}"))
+}
+
+/// The supervisor must know of it before the run goes on: what follows shall not depend on who was faster.
+fn kill(pid: u32) -> Result<()> {
+    process::signal(pid, Signal::SIGKILL);
+    interrupt::wait_for(&format!("process {pid} to be gone"), limits::KILLED_WITHIN, || {
+        if procfs::exists(pid) { Err("it is there".into()) } else { Ok(()) }
+    })?;
+    interrupt::sleep(limits::NEWS_TRAVELS)
+}
+
+/// The process of a target.
+pub fn pid(router: &crate::subject::Holdfast, primary: &str, target: &Target) -> Result<u32> {
+    let slot = match (target.engine, primary) {
+        (Engine::Old, slot) => slot,
+        (Engine::New, "re0") => "re1",
+        (Engine::New, _) => "re0",
+    };
+    router.process(slot, &target.daemon)
+}
+
+fn station<'a>(lab: &'a Lab, name: &str) -> Result<&'a Station> {
+    lab.stations
+        .iter()
+        .find(|station| station.node.name == name)
+        .ok_or_else(|| LabError::Usage(format!("the lab has no neighbour named {name}")))
+}
+
+/// The neighbour's end goes down: both ends lose their carrier.
+fn link_flap(station: &Station) -> Result<()> {
+    station.namespace.ip(&format!("link set {TO_ROUTER} down"))?;
+    thread::sleep(limits::LINK_DOWN_FOR);
+    station.namespace.ip(&format!("link set {TO_ROUTER} up"))?;
+    // The kernel dropped it with the link; it is the lab's, no daemon of the neighbour's keeps it.
+    station.namespace.ip(&format!("route replace default via {}", station.node.router().address)).map(drop)
+}
+
+/// Waits for the answer, but not for ever: where management stands still, nobody answers until the run goes on.
+fn abort(mut running: Running) {
+    let end = Instant::now() + limits::ABORT_WITHIN;
+    while !running.has_ended() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::spawn(move || running.finish(limits::COMMAND_WITHIN, |_| {}));
+}
+
+/// A request that must be refused by naming the run; an answer that takes longer than a held run may stand is one too many.
+fn refused(mut running: Running) -> Option<String> {
+    let (end, mut words) = (Instant::now() + limits::REFUSED_WITHIN, Vec::new());
+    while !running.has_ended() && Instant::now() < end {
+        running.drain(|line| words.push(line.to_owned()));
+        thread::sleep(Duration::from_millis(1));
+    }
+    let ended = running.has_ended();
+    let answer = running.finish(limits::REFUSED_WITHIN, |line| words.push(line.to_owned()));
+    let words = words.join(" ");
+    match answer {
+        Ok(status) if ended && !status.success() && words.contains("is in progress") => None,
+        _ => Some(format!("it was not refused at once by naming the run under way: {words}")),
+    }
+}
