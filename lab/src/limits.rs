@@ -36,6 +36,10 @@ pub const LINK_DOWN_FOR: Duration = Duration::from_millis(500);
 pub const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 /// An abort has reached the router in this time, or it cannot be reached while the run is held.
 pub const ABORT_WITHIN: Duration = Duration::from_secs(1);
+/// A process that hangs while a run soaks is found and dealt with in this time.
+pub const HANG_FOUND_WITHIN: Duration = Duration::from_secs(15);
+/// A run that soaks is confirmed after this.
+pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// The disk of a router's state-dir where the scenario fills it: logs and records of hundreds of runs fit.
 pub const STATE_DISK_MIB: u32 = 64;
 /// A polite end (SIGTERM) before SIGKILL.

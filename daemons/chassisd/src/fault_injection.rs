@@ -92,6 +92,7 @@ impl Hold {
         while file.exists() && tokio::time::Instant::now() < end {
             tokio::time::sleep(RELEASE_POLL).await;
         }
+        let _ = fs::remove_file(file); // nobody came: the run must not stand for ever
     }
 }
 

@@ -22,6 +22,8 @@ use crate::{
 
 /// The router's processes, supervisor apart.
 const DAEMONS: [&str; 3] = ["mgd", "rpd", "pfed"];
+/// The shortest time that may be asked for.
+const CONFIRM_MINUTES: u32 = 1;
 /// The two slots.
 const SLOTS: [&str; 2] = ["re0", "re1"];
 
@@ -97,9 +99,9 @@ impl Holdfast {
         self.hold.as_deref().ok_or_else(|| LabError::Subject("the router was started without its test aid".into()))
     }
 
-    /// Requests a run and returns at once.
-    pub fn begin_reboot(&self) -> Result<Running> {
-        self.command(REBOOT)
+    /// Requests a run, to be confirmed or not, and returns at once.
+    pub fn begin_reboot(&self, confirmed: bool) -> Result<Running> {
+        self.command(&if confirmed { format!("{REBOOT} confirm {CONFIRM_MINUTES}") } else { REBOOT.to_owned() })
     }
 
     /// Enters a command and returns at once.

@@ -13,37 +13,54 @@ use crate::{
     host::{interrupt, process, procfs},
     lab::{Lab, Station},
     limits,
-    subject::Running,
+    subject::{Holdfast, REBOOT, Running},
     topology::TO_ROUTER,
 };
 
 /// Does it. What must hold at once and does not is a complaint.
-pub fn act(lab: &mut Lab, how: &How, slot: &str, running: &Running) -> Result<Vec<String>> {
-    let mut complaints = Vec::new();
+pub fn act(lab: &mut Lab, how: &How, slot: &str, running: &Running) -> Result<Option<String>> {
     match how {
+        How::Kill(target) => kill(pid(router(lab)?, slot, target)?)?,
+        How::Stop(target) => process::signal(pid(router(lab)?, slot, target)?, Signal::SIGSTOP),
+        How::Starve(target) => process::starve(pid(router(lab)?, slot, target)?)?,
+        How::FillDisk => router(lab)?.fill_disk()?,
+        How::Damage(program) => router(lab)?.damage(program)?,
+        How::Remove(program) => router(lab)?.remove_program(program)?,
         How::Reset(name) => station(lab, name)?.neighbor.reset()?,
         How::LinkFlap(name) => link_flap(station(lab, name)?)?,
         How::CloseTerminal => running.signal(Signal::SIGHUP),
         How::KillCommand => running.signal(Signal::SIGKILL),
-        // From before the run until after it.
-        How::Churn(_) => {}
-        _ => {
-            let router = lab.subject()?.disturbable()?;
-            match how {
-                How::Kill(target) => kill(pid(router, slot, target)?)?,
-                How::Stop(target) => process::signal(pid(router, slot, target)?, Signal::SIGSTOP),
-                How::Starve(target) => process::starve(pid(router, slot, target)?)?,
-                How::FillDisk => router.fill_disk()?,
-                How::Damage(program) => router.damage(program)?,
-                How::Remove(program) => router.remove_program(program)?,
-                How::Abort => abort(router.command("request system reboot in-service abort")?),
-                How::SecondRun => complaints.extend(refused(router.command(crate::subject::REBOOT)?)),
-                How::RestartProcess(name) => complaints.extend(refused(router.command(&format!("restart {name}"))?)),
-                How::Reset(_) | How::LinkFlap(_) | How::CloseTerminal | How::KillCommand | How::Churn(_) => {}
-            }
-        }
+        How::Abort => abort(router(lab)?.command("request system reboot in-service abort")?),
+        How::SecondRun => return Ok(refused(router(lab)?.command(REBOOT)?)),
+        How::RestartProcess(name) => return Ok(refused(router(lab)?.command(&format!("restart {name}"))?)),
+        // From before the run until after it; when the run goes on, or not at all.
+        How::Churn(_) | How::Confirmation | How::NoConfirmation => {}
     }
-    Ok(complaints)
+    Ok(None)
+}
+
+fn router(lab: &mut Lab) -> Result<&mut Holdfast> {
+    lab.subject()?.disturbable()
+}
+
+/// A run that soaks is confirmed, once the router has had time to find what was done to it: an operator who confirms a
+/// router that hangs gets what was asked for.
+pub fn confirm(lab: &mut Lab, how: &How, running: &mut Running, note: &mut dyn FnMut(&str)) -> Result<()> {
+    let patience = match how {
+        How::Abort | How::NoConfirmation => return Ok(()),
+        How::Stop(_) | How::LinkFlap(_) | How::Reset(_) => limits::HANG_FOUND_WITHIN,
+        _ => limits::CONFIRM_AFTER,
+    };
+    let end = Instant::now() + patience;
+    while !running.has_ended() && Instant::now() < end {
+        interrupt::sleep(limits::POLL_EVERY)?;
+    }
+    if running.has_ended() {
+        return Ok(());
+    }
+    let confirmation = router(lab)?.command("request system reboot in-service confirm")?;
+    // Refused when the run is being taken back: its report says how it ended.
+    confirmation.finish(limits::COMMAND_WITHIN, note).map(drop)
 }
 
 /// Takes back what does not go by itself.
@@ -86,7 +103,7 @@ fn kill(pid: u32) -> Result<()> {
 }
 
 /// The process of a target.
-pub fn pid(router: &crate::subject::Holdfast, primary: &str, target: &Target) -> Result<u32> {
+pub fn pid(router: &Holdfast, primary: &str, target: &Target) -> Result<u32> {
     let slot = match (target.engine, primary) {
         (Engine::Old, slot) => slot,
         (Engine::New, "re0") => "re1",

@@ -8,7 +8,7 @@
 //!   thaws the old engine;
 //! - only where the rpd that owns the sessions at that moment is lost may they restart, once, and the report says so.
 
-use super::{AT_REST, Disturbance, Ending, Engine, Expect, How, Target};
+use super::{AT_REST, Disturbance, Ending, Engine, Expect, How, SOAKING, Target};
 
 /// The processes of a routing engine.
 pub const DAEMONS: [&str; 3] = ["mgd", "rpd", "pfed"];
@@ -18,7 +18,7 @@ const BEFORE_THE_NEW: [&str; 2] = ["validating", "preparing-backup"];
 
 /// Phases in which both exist, in the order of a run. `switching` has four: before anything is frozen, frozen, right before
 /// and right after the commit point.
-const WITH_THE_NEW: [&str; 13] = [
+const WITH_THE_NEW: [&str; 14] = [
     "synchronizing",
     "preparing-daemons",
     "daemons-ready",
@@ -31,6 +31,7 @@ const WITH_THE_NEW: [&str; 13] = [
     "commit-rpd",
     "commit-mgd",
     "verifying",
+    SOAKING,
     "shutting-down-old",
 ];
 
@@ -63,9 +64,12 @@ fn others() -> Vec<Disturbance> {
     };
     let mut out = Vec::new();
     for phase in BEFORE_THE_NEW.into_iter().chain(WITH_THE_NEW) {
-        let before = position(phase) <= position("commit-rpd");
-        out.push(cell(phase, How::Abort, if before { Ending::Undone } else { Ending::Finished }));
+        // The old engine is being ended: there is nothing to go back to.
+        let late = phase == "shutting-down-old";
+        out.push(cell(phase, How::Abort, if late { Ending::Finished } else { Ending::Undone }));
     }
+    out.push(cell(SOAKING, How::Confirmation, Ending::Finished));
+    out.push(cell(SOAKING, How::NoConfirmation, Ending::Undone));
     for phase in ["validating", "synchronizing", "verifying"] {
         out.push(cell(phase, How::SecondRun, Ending::Finished));
         out.push(cell(phase, How::RestartProcess("routing".into()), Ending::Finished));
@@ -134,7 +138,7 @@ fn declared(phase: &str, how: &How, engine: Engine, daemon: &str) -> Expect {
             ("shutting-down-old", "rpd") => restart(Ending::FinishedWithRestart),
             ("shutting-down-old", "pfed") if !killed => nothing_lost(Ending::FinishedUnproven),
             ("commit-rpd", "mgd" | "pfed") if !killed => nothing_lost(Ending::Finished),
-            ("commit-mgd" | "verifying", "rpd") => nothing_lost(Ending::Undone),
+            ("commit-mgd" | "verifying" | SOAKING, "rpd") => nothing_lost(Ending::Undone),
             (phase, _) if position(phase) > position("commit-rpd") => nothing_lost(Ending::Finished),
             _ => nothing_lost(Ending::Undone),
         },
@@ -181,7 +185,7 @@ mod tests {
         let titles: BTreeSet<_> = cells.iter().map(Disturbance::title).collect();
         assert_eq!(titles.len(), cells.len());
         let deaths = cells.iter().filter(|c| matches!(c.how, How::Kill(_) | How::Stop(_))).count();
-        assert_eq!(deaths, 2 * (3 + 2 * 3 + 13 * 6), "3 at rest, 2 phases of 3, 13 of 6 processes; two faults each");
+        assert_eq!(deaths, 2 * (3 + 2 * 3 + 14 * 6), "3 at rest, 2 phases of 3, 14 of 6 processes; two faults each");
         for cell in cells.iter().filter(|c| c.expect.flaps > 0) {
             assert!(cell.how.title().ends_with("-rpd"), "{}", cell.title());
         }

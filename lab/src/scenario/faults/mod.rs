@@ -13,13 +13,14 @@ use crate::error::{LabError, Result};
 
 /// No run is under way when the fault comes; see [`Disturbance::phase`].
 pub const AT_REST: &str = "rest";
+/// A run in this phase waits for its confirmation: it is asked for with `confirm`.
+pub const SOAKING: &str = "soaking";
 
 /// One fault in one moment of a run, and its declared outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Disturbance {
-    /// The point of the run at which it comes (docs/test-aids.md), or `rest`: then it comes before any run, and a run is
-    /// requested right after where [`How::asks_for_a_run`].
+    /// The point of the run at which it comes (docs/test-aids.md), or `rest`: then no run is under way.
     pub phase: String,
     /// What is done.
     pub how: How,
@@ -55,6 +56,10 @@ pub enum How {
     KillCommand,
     /// The operator aborts the run.
     Abort,
+    /// The confirmation that the run was asked for does not come.
+    NoConfirmation,
+    /// The operator confirms the run.
+    Confirmation,
     /// Another run is requested: refused.
     SecondRun,
     /// A process is to be restarted: refused.
@@ -146,6 +151,8 @@ impl How {
             Self::CloseTerminal => "terminal closed".into(),
             Self::KillCommand => "kill -9 of the command".into(),
             Self::Abort => "abort".into(),
+            Self::NoConfirmation => "confirmation missing".into(),
+            Self::Confirmation => "confirmation".into(),
             Self::SecondRun => "second run requested".into(),
             Self::RestartProcess(name) => format!("restart {name} requested"),
         }

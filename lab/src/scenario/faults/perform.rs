@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Disturbance, How, act};
+use super::{Disturbance, How, SOAKING, act};
 use crate::{
     error::{LabError, Result},
     host::{
@@ -72,12 +72,16 @@ fn in_a_run(
         print(line);
         log.push(line.to_owned());
     };
-    let mut running = router.begin_reboot()?;
+    let mut running = router.begin_reboot(cell.phase == SOAKING)?;
     wait_until_held(lab, &cell.phase, &mut running, &mut note)?;
     note(&format!("-- the lab: {} at {}", cell.how.title(), cell.phase));
     complaints.extend(act::act(lab, &cell.how, &slot, &running)?);
     let router = lab.subject()?.disturbable()?;
     router.release();
+    if cell.phase == SOAKING {
+        act::confirm(lab, &cell.how, &mut running, &mut note)?;
+    }
+    let router = lab.subject()?.disturbable()?;
     let status = running.finish(limits::RUN_WITHIN, &mut note)?;
     let own_end = !matches!(cell.how, How::CloseTerminal | How::KillCommand);
     if !own_end {
