@@ -120,6 +120,7 @@ pub fn assemble(
         places: BTreeMap::new(),
         run: None,
         last_run: None,
+        since_run: None,
         master: FIRST_SLOT,
         epoch,
         alarms,

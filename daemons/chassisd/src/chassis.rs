@@ -19,6 +19,7 @@ use crate::journal::{Journal, RunLog};
 use crate::limits;
 use crate::run::CurrentRun;
 use crate::runtime::{ProcessSpec, Running, Runtime};
+use crate::steady::SinceRun;
 use crate::store::{KnownProcess, Store};
 
 /// A slot's name.
@@ -87,6 +88,8 @@ pub enum News {
     Replace { slot: Slot, daemon: Daemon, epoch: u64, waiter: Waiter },
     /// A restart after the back-off.
     Restart { slot: Slot, daemon: Daemon },
+    /// Whether the router is steady since the last run; comes before the pre-checks' answer.
+    Steadiness(Result<String, String>),
     /// A status call of the watchdog.
     Watched { slot: Slot, daemon: Daemon, generation: u64, answer: Result<v1::DaemonStatus, String> },
 }
@@ -138,6 +141,8 @@ pub struct Chassis {
     pub run: Option<CurrentRun>,
     /// The last run, for those who still follow it.
     pub last_run: Option<Arc<RunLog>>,
+    /// What happened since the last run that switched; `None`: there was none in this life of chassisd.
+    pub since_run: Option<SinceRun>,
     /// The primary slot.
     pub master: Slot,
     /// The term.
@@ -265,6 +270,9 @@ impl Chassis {
     /// Something an operator ought to know when nobody is watching.
     pub fn alarm(&mut self, text: String) {
         tracing::warn!("alarm: {text}");
+        if let Some(since) = &mut self.since_run {
+            since.alarms += 1;
+        }
         if self.alarms.len() >= limits::ALARMS_MAX {
             self.alarms.remove(0);
         }

@@ -16,6 +16,7 @@ use crate::journal::RunLog;
 use crate::limits;
 use crate::readiness::Snapshot;
 use crate::run::CurrentRun;
+use crate::steady::SinceRun;
 use crate::views;
 
 /// A refusal or failure told to whoever called.
@@ -158,6 +159,7 @@ impl Chassis {
             News::Exited { slot, daemon, generation, how } => self.exited(slot, daemon, generation, how),
             News::Replace { slot, daemon, epoch, waiter } => self.start_replacement(slot, daemon, epoch, waiter),
             News::Restart { slot, daemon } => self.restart(slot, daemon),
+            News::Steadiness(steady) => self.machine.note_steadiness(steady),
             News::Watched { slot, daemon, generation, answer } => self.watched(slot, daemon, generation, answer),
         }
     }
@@ -313,8 +315,9 @@ impl Chassis {
         if !end.success && (end.outcome != Outcome::Refused || run.scheduled) {
             self.alarm(format!("run {} ended: {} ({})", end.run_id, end.verdict, end.reason));
         }
-        if end.outcome != Outcome::Refused {
+        if end.switched {
             self.store.persistent.last_run_ended_unix_ms = unix_ms();
+            self.since_run = written.report.clone().map(|report| SinceRun { report, alarms: 0, misses: 0 });
         }
         self.store.persistent.epoch = self.epoch; // those set aside for the switch were not needed
         self.forget_other_slot(run.slot(if end.primary == Side::Old { Side::New } else { Side::Old }));

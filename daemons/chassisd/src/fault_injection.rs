@@ -188,7 +188,7 @@ mod tests {
         assert!(aid.hold(&Request::Fence { side: Side::Old }).is_none() && file.exists(), "another point");
         let hold = aid.hold(&freeze).expect("held");
         assert!(!file.exists() && reached(&file).exists());
-        assert!(aid.hold(&Request::Fence).is_some(), "nothing is asked while the run stands");
+        assert!(aid.hold(&Request::Fence { side: Side::Old }).is_some(), "nothing is asked while the run stands");
         fs::remove_file(reached(&file)).unwrap();
         tokio::time::timeout(Duration::from_secs(30), hold.over()).await.expect("released");
         assert!(aid.hold(&freeze).is_none(), "once");

@@ -17,8 +17,9 @@
 //!
 //! **The parts.** `boot`, `left_over`, `starter`: from nothing to ready. `control`, `perform`, `watchdog`: the loop. `run`,
 //! `journal`, `evidence`: what was said, kept and proven. `runtime`: how processes are run. `store`: what is on
-//! disk. `image`: what routing engines are started from. `schedule`: a run that is to begin later. `readiness`, `forecast`: what
-//! can be known before a run. `service`, `views`: the operator's side. `shutdown`: the end. `fault_injection`: a test aid.
+//! disk. `image`: what routing engines are started from. `schedule`: a run that is to begin later. `steady`: whether anything
+//! moved since the last one. `readiness`, `forecast`: what can be known before a run. `service`, `views`: the operator's side.
+//! `shutdown`: the end. `fault_injection`: a test aid.
 //!
 //! **What it must never do.** Parse anything that comes from a network; wait without a deadline; let two routing engines
 //! be primary; call a run a success without evidence; do anything slow between freezing the old rpd and committing the
@@ -46,6 +47,7 @@ mod schedule;
 mod service;
 mod shutdown;
 mod starter;
+mod steady;
 mod store;
 mod views;
 mod watchdog;

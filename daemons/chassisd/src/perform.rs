@@ -164,7 +164,9 @@ impl Chassis {
         let run_id = self.machine.run_id().unwrap_or_default();
         let force = self.run.as_ref().is_some_and(|run| run.request.force || run.request.dry_run);
         let request = v1::CheckReadinessRequest { run_id, force };
+        let (steadiness, news) = (self.steadiness(), self.news.clone());
         self.learn(id, Side::Old, Daemon::Mgd, move |link| async move {
+            let _ = news.send(News::Steadiness(steadiness.await)).await;
             let mut client = link.management();
             answer(within, client.check_readiness(request)).await.map(Learned::Checked)
         })

@@ -107,6 +107,9 @@ impl Chassis {
             Err(_) if silent_is_fine || (!process.ready && process.started.elapsed() < limits::START_DEADLINE) => {}
             Err(error) => {
                 process.misses += 1;
+                if let Some(since) = &mut self.since_run {
+                    since.misses += 1;
+                }
                 tracing::warn!(misses = process.misses, error, "{slot}/{daemon} does not answer");
                 if process.misses >= limits::WATCH_MISSES_MAX {
                     let running = process.running.clone();

@@ -31,7 +31,8 @@ impl Issu {
         let Some((mut checks, spacing)) = run.checks.take() else {
             return self.fail("mgd gave no pre-checks".into(), now);
         };
-        checks.push(spacing_check(last_ended, spacing, run.start.force || run.start.dry_run, now));
+        let overridden = run.start.force || run.start.dry_run;
+        checks.push(spacing_check(last_ended, spacing, overridden, &run.steady, now));
         for line in wording::pre_checks(&checks) {
             run.log(false, line);
         }
@@ -171,19 +172,36 @@ impl Run {
     }
 }
 
-/// Our own check: runs are spaced, so that what went wrong in one is seen before the next.
-fn spacing_check(last_ended: Option<Time>, spacing: Duration, overridden: bool, now: Time) -> Check {
+/// Our own check: runs are spaced, so that what went wrong in one is seen before the next. Where nothing can have gone wrong,
+/// because everything has been proven steady since, there is nothing to wait for.
+fn spacing_check(
+    last_ended: Option<Time>,
+    spacing: Duration,
+    overridden: bool,
+    steady: &Result<String, String>,
+    now: Time,
+) -> Check {
     let since = last_ended.map(|ended| now.saturating_sub(ended));
     let left = since.map_or(Duration::ZERO, |since| spacing.saturating_sub(since));
-    let passed = left.is_zero() || overridden;
+    let waived = left.is_zero() || overridden || steady.is_ok();
+    let seen = since.map_or("no run before".into(), |since| format!("{} s since the last run", since.as_secs()));
+    let observed = match steady {
+        _ if left.is_zero() => seen,
+        Ok(proof) => format!("{seen}; proven steady: {proof}"),
+        Err(doubt) => format!("{seen}; not proven steady: {doubt}"),
+    };
     Check {
         id: "minimum-spacing".into(),
         title: "Minimum spacing".into(),
-        value: if passed { "Valid" } else { "Invalid" }.into(),
-        passed,
+        value: if waived { "Valid" } else { "Invalid" }.into(),
+        passed: waived,
         warning: false,
-        observed: since.map_or("no run before".into(), |since| format!("{} s since the last run", since.as_secs())),
-        required: format!("{} s ({} s left)", spacing.as_secs(), left.as_secs_f64().ceil()),
+        observed,
+        required: format!(
+            "{} s ({} s left), or proof that nothing has moved",
+            spacing.as_secs(),
+            left.as_secs_f64().ceil()
+        ),
         remedy: "wait, or request system reboot in-service force, or set chassis in-service minimum-spacing".into(),
     }
 }

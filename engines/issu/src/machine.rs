@@ -87,7 +87,7 @@ pub struct Issu {
 }
 
 impl Issu {
-    /// At rest. `last_ended`: when the last run ended, for the minimum spacing.
+    /// At rest. `last_ended`: when the last run that switched ended, for the minimum spacing.
     pub fn new(last_ended: Option<Time>) -> Self {
         Issu { state: State::Idle, run: None, last_ended, next_request: 1 }
     }
@@ -174,6 +174,14 @@ impl Issu {
         }
     }
 
+    /// Before the pre-checks are answered: whether it is proven, and by what, that nothing has moved since the last run. Then
+    /// runs need not be spaced.
+    pub fn note_steadiness(&mut self, steady: Result<String, String>) {
+        if let Some(run) = self.run.as_mut() {
+            run.steady = steady;
+        }
+    }
+
     /// Something happened.
     pub fn handle(&mut self, event: Event, now: Time) {
         if self.run.is_none() {
@@ -190,9 +198,11 @@ impl Issu {
         loop {
             let run = self.run.as_mut()?;
             if let Some(action) = run.outbox.pop_front() {
-                if matches!(action, Action::End(_)) {
+                if let Action::End(end) = &action {
                     self.run = None;
-                    self.last_ended = Some(now);
+                    if end.switched {
+                        self.last_ended = Some(now);
+                    }
                 }
                 return Some(action);
             }

@@ -353,6 +353,8 @@ pub struct End {
     pub primary: Side,
     /// The term it serves in.
     pub epoch: u64,
+    /// It froze something: the next run is spaced from it.
+    pub switched: bool,
     /// Old rpd frozen until new rpd live, if both are known.
     pub gap_ns: Option<u64>,
     /// New rpd frozen until old rpd live again, where the roles were given back.

@@ -121,6 +121,8 @@ pub(crate) struct Run {
     pub answers: [Progress; 3],
     pub verdicts: [Verdict; 3],
     pub checks: Option<(Vec<crate::message::Check>, Duration)>,
+    /// Proven, and by what, that nothing has moved since the last run; or what stands against it.
+    pub steady: Result<String, String>,
     pub progress_at: Time,
     pub last_marker: Option<u64>,
     pub reason_if_late: String,
@@ -165,6 +167,7 @@ impl Run {
             answers: Default::default(),
             verdicts: Default::default(),
             checks: None,
+            steady: Err("not looked at".into()),
             progress_at: now,
             last_marker: None,
             reason_if_late: String::new(),
@@ -323,6 +326,7 @@ impl Run {
             reason: std::mem::take(&mut self.reason),
             primary: self.primary,
             epoch: self.epoch,
+            switched: self.freeze_asked[Side::Old as usize].contains(&true),
             gap_ns,
             gap_back_ns,
         }));

@@ -218,25 +218,50 @@ fn an_abort_before_the_switch_undoes() {
     assert_eq!(machine.state(), State::Aborting);
 }
 
-#[test]
-fn runs_are_spaced() {
+/// A run asked for 30 s after the last one, where 300 s are wanted; ends when its checks have been judged.
+fn spaced(steady: Result<String, String>, force: bool) -> (State, Vec<String>) {
     use holdfast_issu::{Action, Answer, Event};
     let mut machine = Issu::new(Some(Duration::from_secs(100)));
-    machine.start(start(2), Duration::from_secs(130)).unwrap();
     let now = Duration::from_secs(130);
-    let mut end = None;
+    machine.start(Start { force, ..start(2) }, now).unwrap();
+    machine.note_steadiness(steady);
+    let mut log = Vec::new();
     while let Some(action) = machine.poll(now) {
         match action {
             Action::Request(id, Request::PreChecks) => {
                 let answer = Answer::Checks { checks: Vec::new(), minimum_spacing: Duration::from_secs(300) };
                 machine.handle(Event::Answered { id, result: Ok(answer) }, now);
             }
-            Action::Request(id, _) => machine.handle(Event::Answered { id, result: Ok(Answer::Done) }, now),
-            Action::End(ended) => end = Some(ended),
+            Action::Request(id, Request::Record { .. }) => {
+                machine.handle(Event::Answered { id, result: Ok(Answer::Done) }, now);
+            }
+            Action::Log { line, .. } => log.push(line),
+            Action::End(end) => {
+                assert!(!end.switched && end.outcome == Outcome::Refused);
+                return (State::Idle, log);
+            }
             _ => {}
         }
     }
-    let end = end.expect("refused");
-    assert_eq!(end.outcome, Outcome::Refused);
-    assert!(end.reason.contains("270 s left") && end.reason.contains("force"), "{}", end.reason);
+    (machine.state(), log)
+}
+
+#[test]
+fn runs_are_spaced_unless_it_is_proven_that_nothing_moved() {
+    let (state, log) = spaced(Err("2 alarms since run 1".into()), false);
+    assert_eq!(state, State::Idle, "refused");
+    let refusal = log.iter().find(|line| line.starts_with("error:")).unwrap();
+    for part in ["270 s left", "force", "not proven steady: 2 alarms since run 1"] {
+        assert!(refusal.contains(part), "{part}: {refusal}");
+    }
+    assert_eq!(spaced(Ok("7 sessions unbroken".into()), false).0, State::Validating, "goes on");
+    assert_eq!(spaced(Err("2 alarms".into()), true).0, State::Validating, "overridden");
+}
+
+#[test]
+fn runs_that_froze_nothing_space_nothing() {
+    for plan in [model::Plan { dry_run: true, ..Default::default() }, model::Plan::default()] {
+        let outcome = model::simulate_plan(plan, &[]);
+        assert_eq!(outcome.end.switched, !plan.dry_run);
+    }
 }
