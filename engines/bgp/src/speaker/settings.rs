@@ -52,7 +52,10 @@ impl Speaker {
         }
         let router_id = match routing.router_id.parse::<Ipv4Addr>() {
             Ok(router_id) => Some(router_id),
-            Err(_) => rib.highest_address(),
+            // A new router id ends every session: while the address it was taken from is there, it stays.
+            Err(_) => {
+                Some(self.router_id).filter(|known| rib.is_local((*known).into())).or_else(|| rib.highest_address())
+            }
         };
         if router_id.is_none() && !wanted.is_empty() {
             return Err(SettingsError::NoRouterId);

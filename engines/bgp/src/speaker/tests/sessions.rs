@@ -132,3 +132,53 @@ fn a_deactivated_neighbour_stays_down_until_it_is_activated() {
     world.establish();
     assert_eq!(world.peers[0].sessions, 2);
 }
+
+/// Sessions of all neighbours so far, to see which of them began anew.
+fn sessions(world: &super::world::World) -> Vec<u32> {
+    world.peers.iter().map(|peer| peer.sessions).collect()
+}
+
+#[test]
+fn a_commit_restarts_no_session_but_those_it_concerns() {
+    let mut world = world();
+    world.configure(|_| {});
+    world.configure(|config| {
+        config.routing.as_mut().unwrap().maximum_paths = 4;
+        for neighbor in &mut config.bgp.as_mut().unwrap().neighbors {
+            neighbor.description = "another".into();
+            neighbor.stale_routes_time_s = 60;
+        }
+    });
+    world.configure_neighbor(0, |neighbor| neighbor.multipath = true);
+    assert_eq!(sessions(&world), [1, 1, 1]);
+    world.configure_neighbor(1, |neighbor| neighbor.hold_time_s = 30);
+    world.establish();
+    assert_eq!(sessions(&world), [1, 2, 1]);
+    assert!(world.peers.iter().all(Peer::is_up));
+}
+
+#[test]
+fn another_router_id_restarts_every_session() {
+    let mut world = world();
+    world.configure(|config| config.routing.as_mut().unwrap().router_id = "192.0.2.253".into());
+    world.establish();
+    assert_eq!(sessions(&world), [2, 2, 2]);
+}
+
+/// A commit that says nothing of the router id does not change it because an interface has got a higher address.
+#[test]
+fn a_router_id_that_nobody_configured_stays_while_its_address_does() {
+    let mut world = world();
+    world.configure(|config| config.routing.as_mut().unwrap().router_id.clear());
+    world.establish();
+    let (before, known) = (sessions(&world), world.primary().speaker.router_id());
+    let own = format!("{known}/24").parse().unwrap();
+    world.interface(|rib| rib.address_added(1, "223.255.255.1/24".parse().unwrap()));
+    world.configure(|config| config.routing.as_mut().unwrap().maximum_paths = 2);
+    assert_eq!((sessions(&world), world.primary().speaker.router_id()), (before.clone(), known));
+    // Its address goes: from the next commit on it is another one.
+    world.interface(|rib| rib.address_added(1, "223.255.255.2/24".parse().unwrap()));
+    world.interface(|rib| rib.address_removed(1, own));
+    world.configure(|config| config.routing.as_mut().unwrap().maximum_paths = 1);
+    assert_eq!(world.primary().speaker.router_id().to_string(), "223.255.255.2");
+}
