@@ -25,9 +25,9 @@ const LOG_TAIL_LINES: usize = 8;
 /// Arguments of `holdfast start`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The configuration to start with
+    /// The configuration to start with; without it the router goes on with the one committed last
     #[arg(long)]
-    config: PathBuf,
+    config: Option<PathBuf>,
     /// The network namespace to run in, as `ip netns list` shows it (default: the current one)
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
@@ -61,7 +61,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         holdfast_kernel::process::setns(&namespace(netns)?)?;
     }
     let mut command = Command::new(chassisd);
-    command.arg("--config").arg(std::path::absolute(&arguments.config)?);
+    if let Some(config) = &arguments.config {
+        command.arg("--config").arg(std::path::absolute(config)?);
+    }
     command.arg("--run-dir").arg(std::path::absolute(&arguments.run_dir)?);
     command.arg("--state-dir").arg(std::path::absolute(&arguments.state_dir)?);
     command.args(["--re-runtime", &arguments.re_runtime]);
@@ -107,13 +109,18 @@ fn container_options(arguments: &Arguments) -> anyhow::Result<Vec<OsString>> {
 
 /// Everything that can be known before anything is touched; returns where chassisd is.
 fn check(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    let config = &arguments.config;
-    let failed = || format!("configuration {}", config.display());
-    // Looked at before it is opened: opening a FIFO waits for a writer.
-    if !fs::metadata(config).with_context(failed)?.is_file() {
-        bail!("configuration {}: not a file", config.display());
+    match &arguments.config {
+        Some(config) => check_file(config)?,
+        None => {
+            let committed = arguments.state_dir.join("config/active.conf");
+            if !committed.exists() {
+                bail!(
+                    "nothing was committed in state-dir {} yet; start with --config FILE",
+                    arguments.state_dir.display()
+                );
+            }
+        }
     }
-    File::open(config).with_context(failed)?;
     if !nix::unistd::geteuid().is_root() {
         bail!("a router changes interfaces and routes: start it as root");
     }
@@ -129,6 +136,16 @@ fn check(arguments: &Arguments) -> anyhow::Result<PathBuf> {
         }
     }
     Ok(folder.join("chassisd"))
+}
+
+fn check_file(config: &Path) -> anyhow::Result<()> {
+    let failed = || format!("configuration {}", config.display());
+    // Looked at before it is opened: opening a FIFO waits for a writer.
+    if !fs::metadata(config).with_context(failed)?.is_file() {
+        bail!("configuration {}: not a file", config.display());
+    }
+    File::open(config).with_context(failed)?;
+    Ok(())
 }
 
 /// The file that stands for a named network namespace.
