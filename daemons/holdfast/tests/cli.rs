@@ -1,5 +1,7 @@
 //! `holdfast cli` as a process: output, exit codes, the question, a run that survives its mgd, the terminal.
 
+#[path = "cli/configure.rs"]
+mod configure;
 #[path = "cli/fakes.rs"]
 mod fakes;
 #[path = "cli/terminal.rs"]

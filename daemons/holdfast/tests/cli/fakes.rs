@@ -22,6 +22,47 @@ struct Management {
     tries: AtomicU32,
 }
 
+impl Management {
+    /// Lines of configure mode, and the one that leads there.
+    fn configure(&self, request: &ExecuteRequest) -> Answer<Items<ExecuteEvent>> {
+        let output = |text: String| Event::Output(text);
+        let mode = |level: &str| {
+            let configure = Some(ConfigureMode { level: level.to_owned(), ..Default::default() });
+            Event::Mode(ExecuteMode { configure, ..Default::default() })
+        };
+        let done = || Event::Done(ExecuteDone {});
+        let left = || vec![Event::Mode(ExecuteMode::default()), output("left\n".into()), done()];
+        let events = match request.line.as_str() {
+            "configure" => vec![mode(""), output("entered\n".into()), done()],
+            "edit system" => vec![mode("system"), done()],
+            "commit" if self.tries.fetch_add(1, Ordering::Relaxed) == 0 => {
+                return items(vec![Err(Status::aborted("this mgd is not primary any more"))]);
+            }
+            "commit" => vec![output("commit complete\n".into()), done()],
+            "load merge terminal" if !request.text_given => {
+                vec![Event::Read(ExecuteRead { file: String::new(), prompt: "[Type ^D to end]\n".to_owned() })]
+            }
+            "load merge terminal" => {
+                vec![output(format!("{:?}\n", String::from_utf8_lossy(&request.text))), done()]
+            }
+            "wrong" => vec![Event::Error(ExecuteError { message: "no".to_owned() })],
+            "exit configuration-mode" if !request.confirmed => vec![Event::Confirm(ExecuteConfirm {
+                question: "Exit with uncommitted changes? ".to_owned(),
+                declined: "Nothing was done".to_owned(),
+            })],
+            "exit" | "exit configuration-mode" => left(),
+            line if line.starts_with("save ") => {
+                vec![Event::Write(ExecuteWrite { file: line[5..].to_owned() }), output("text\n".into()), done()]
+            }
+            line => {
+                let level = request.configure.as_ref().map(|mode| mode.level.clone()).unwrap_or_default();
+                vec![output(format!("[{level}] {line} ({})\n", request.format)), done()]
+            }
+        };
+        items(events.into_iter().map(|event| Ok(ExecuteEvent { event: Some(event) })).collect())
+    }
+}
+
 #[tonic::async_trait]
 impl management_server::Management for Management {
     type ExecuteStream = Items<ExecuteEvent>;
@@ -29,6 +70,9 @@ impl management_server::Management for Management {
 
     async fn execute(&self, request: Request<ExecuteRequest>) -> Answer<Items<ExecuteEvent>> {
         let request = request.into_inner();
+        if request.configure.is_some() || request.line == "configure" {
+            return self.configure(&request);
+        }
         let output = |text: &str| Event::Output(text.to_owned());
         let error = |message: &str| Event::Error(ExecuteError { message: message.to_owned() });
         let events = match (request.line.as_str(), request.format.as_str()) {

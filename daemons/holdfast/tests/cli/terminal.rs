@@ -16,7 +16,7 @@ use nix::{
 
 use crate::fakes::Router;
 
-struct Terminal {
+pub struct Terminal {
     child: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
@@ -24,7 +24,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(router: &Router) -> Self {
+    pub fn start(router: &Router) -> Self {
         let pty = openpty(None, None).unwrap();
         // The shell must not hold its own terminal open when this test has gone.
         fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
@@ -54,7 +54,7 @@ impl Terminal {
 
     /// Waits until the screen shows a text behind what was waited for before.
     #[track_caller]
-    fn shows(&mut self, text: &str) {
+    pub fn shows(&mut self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(at) = self.seen.find(text) {
@@ -69,7 +69,7 @@ impl Terminal {
         }
     }
 
-    fn types(&mut self, keys: &str) {
+    pub fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 }
