@@ -44,6 +44,9 @@ enum Command {
         /// How often
         #[arg(long)]
         runs: Option<u32>,
+        /// How the routing engines run: process or oci
+        #[arg(long, default_value = "process")]
+        runtime: String,
         /// Where the figures go
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { keep, json } => demo::run(keep, &json),
         Command::Test { filter } => test::run(filter.as_deref()),
-        Command::Soak { name, runs, json } => soak::run(&name, runs, json.as_deref()),
+        Command::Soak { name, runs, runtime, json } => soak::run(&name, runs, &runtime, json.as_deref()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

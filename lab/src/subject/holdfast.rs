@@ -19,6 +19,7 @@ use super::{
 use crate::{
     error::{Doing, LabError, Result},
     host::{
+        containers,
         interrupt::{self, NotYet},
         process, procfs, programs,
     },
@@ -43,6 +44,8 @@ pub struct Holdfast {
     pub(super) hold: Option<PathBuf>,
     version: String,
     stopped: bool,
+    /// What the names of its containers begin with, if it has any.
+    containers: Option<String>,
 }
 
 impl Holdfast {
@@ -83,7 +86,14 @@ impl Holdfast {
         if !status.success() {
             return Err(LabError::Command { command: typed, status, output: said.join("\n") });
         }
-        Ok(Self { cli: Cli::new(&program, &run_dir), program, run_dir, state_dir, hold, version, stopped: false })
+        let cli = Cli::new(&program, &run_dir);
+        let mut router = Self { cli, program, run_dir, state_dir, hold, version, stopped: false, containers: None };
+        if plan.runtime == EngineRuntime::Oci {
+            let name = containers::name_of(router.primary_pid("rpd")?);
+            let name = name.ok_or_else(|| LabError::Subject("its rpd runs in no container".into()))?;
+            router.containers = name.rsplit_once('-').map(|(prefix, _)| prefix.to_owned());
+        }
+        Ok(router)
     }
 
     /// The process ids of one of its programs, in any slot, found by its run-dir on the command line.
@@ -95,6 +105,12 @@ impl Holdfast {
             program.file_name().is_some_and(|n| n == name) && line.contains(&run_dir) && procfs::alive(*pid)
         };
         procfs::all_pids().into_iter().filter(is_it).collect()
+    }
+
+    /// Its containers that exist, by their control groups.
+    fn container_names(&self) -> Vec<String> {
+        let Some(prefix) = &self.containers else { return Vec::new() };
+        containers::all().into_iter().filter(|name| name.starts_with(prefix)).collect()
     }
 
     fn primary_pid(&self, name: &str) -> Result<u32> {
@@ -249,15 +265,17 @@ impl Subject for Holdfast {
         let mut said = Vec::new();
         let typed = process::typed(&command);
         let status = Running::start(command)?.finish(limits::COMMAND_WITHIN, |line| said.push(line.to_owned()))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(LabError::Command { command: typed, status, output: said.join("\n") })
+        if !status.success() {
+            return Err(LabError::Command { command: typed, status, output: said.join("\n") });
+        }
+        match self.container_names().as_slice() {
+            [] => Ok(()),
+            left => Err(LabError::Subject(format!("it was stopped, and its containers are left: {}", left.join(", ")))),
         }
     }
 
     fn run_files(&self) -> u64 {
-        count_files(&self.run_dir)
+        count_files(&self.run_dir) + self.container_names().len() as u64
     }
 
     fn disturbable(&mut self) -> Result<&mut Holdfast> {

@@ -98,12 +98,12 @@ impl Source {
             Source::Image(image) => (
                 image.verify().map(|manifest| format!("{}, {} files", image.name, manifest.files.len())),
                 "every file of the image has the digest that its manifest names",
-                "stop the router, remove the image's directory, start: the image is made anew (disturbs traffic)",
+                "stop the router, remove the image's directory, start: the image is made anew",
             ),
             Source::Installation(installation) => (
                 installation.verify(),
                 "the programs on disk are those that this router was started from",
-                "put the programs back, or stop and start the router to run the new ones (disturbs traffic)",
+                "put the programs back, or stop and start the router to run the new ones",
             ),
         };
         let passed = observed.is_ok();
@@ -115,6 +115,7 @@ impl Source {
             observed: observed.unwrap_or_else(|error| error.to_string()),
             required: required.into(),
             remedy: if passed { String::new() } else { remedy.into() },
+            remedy_disturbs_traffic: !passed,
             ..Default::default()
         }]
     }
