@@ -42,6 +42,8 @@ pub const HANG_FOUND_WITHIN: Duration = Duration::from_secs(15);
 pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// The disk of a router's state-dir where the scenario fills it: logs and records of hundreds of runs fit.
 pub const STATE_DISK_MIB: u32 = 64;
+/// And this for the image that containers run from: 170 MiB of release binaries, debug ones are larger.
+pub const IMAGE_DISK_MIB: u32 = 512;
 /// A polite end (SIGTERM) before SIGKILL.
 pub const TERMINATE_WITHIN: Duration = Duration::from_secs(5);
 /// Polling of anything.

@@ -70,7 +70,8 @@ impl Holdfast {
             fs::create_dir_all(&state_dir).doing(|| format!("create {}", state_dir.display()))?;
             command = Command::new("unshare");
             command.args(["--mount", "--propagation", "private", "sh", "-c", OWN_DISK]);
-            command.arg(format!("size={}m", limits::STATE_DISK_MIB)).arg(&state_dir).arg(&program);
+            let image_mib = if plan.runtime == EngineRuntime::Oci { limits::IMAGE_DISK_MIB } else { 0 };
+            command.arg(format!("size={}m", limits::STATE_DISK_MIB + image_mib)).arg(&state_dir).arg(&program);
         }
         command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(&state_dir);
