@@ -38,7 +38,7 @@ impl Chassis {
             Request::PreChecks => self.pre_checks(id, within),
             Request::CollectBaseline => {
                 let journal = Some(self.journal.clone());
-                let sources = evidence::Sources { journal, ..self.sources(Side::Old) };
+                let sources = evidence::Sources { journal, ..self.sources(self.present()) };
                 self.collect(id, sources, Learned::Baseline)
             }
             Request::CollectEvidence { side } => {
@@ -79,6 +79,11 @@ impl Chassis {
 
     fn slot(&self, side: Side) -> Slot {
         self.run.as_ref().map_or(self.master, |run| run.slot(side))
+    }
+
+    /// The side that serves now.
+    fn present(&self) -> Side {
+        self.run.as_ref().map_or(Side::Old, |run| run.side(self.master))
     }
 
     fn link(&self, side: Side, daemon: Daemon) -> Option<Link> {
@@ -393,8 +398,10 @@ impl Chassis {
                 Answer::Checks { checks, minimum_spacing }
             }
             Learned::Baseline(baseline) => {
-                run.expect(forecast::predict(&baseline.past, baseline.sizes()));
-                run.baseline = Some(baseline);
+                if run.baseline.is_none() {
+                    run.expect(forecast::predict(&baseline.past, baseline.sizes()));
+                }
+                run.note_baseline(baseline);
                 Answer::Done
             }
             Learned::Evidence(after) => {

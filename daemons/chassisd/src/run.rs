@@ -115,6 +115,19 @@ impl CurrentRun {
         }
     }
 
+    /// The state from which the rest of the run is judged. A second one ends soaking: what neighbours did in that time is told
+    /// and is no loss of the run's. Counters go on from the first one.
+    pub fn note_baseline(&mut self, now: Baseline) {
+        let Some(before) = self.baseline.as_mut() else {
+            self.baseline = Some(now);
+            return;
+        };
+        let Some(sessions) = now.sessions else { return };
+        let lines = moved_meanwhile(before.sessions.as_deref().unwrap_or_default(), &sessions);
+        before.sessions = Some(sessions);
+        lines.into_iter().for_each(|line| self.say(false, line));
+    }
+
     /// Until when the confirmation has to come; `None`: it is not waited for (any more).
     pub fn confirm_until(&self, left: Option<Duration>) {
         let until = left.map_or(0, |left| unix_ms() + left.as_millis() as u64);
@@ -166,4 +179,46 @@ fn close_phase(run: &mut v1::RunState, phase_mono_ns: &mut u64) {
         phase.duration_ms = (now - *phase_mono_ns) / 1_000_000;
     }
     *phase_mono_ns = now;
+}
+
+/// One line for each session that is not the one it was.
+fn moved_meanwhile(before: &[v1::BgpNeighborDetail], now: &[v1::BgpNeighborDetail]) -> Vec<String> {
+    let shown = |neighbor: &v1::BgpNeighborDetail| {
+        let summary = neighbor.summary.clone().unwrap_or_default();
+        (summary.address, summary.state, neighbor.established_unix_ms)
+    };
+    let mut lines = Vec::new();
+    for (address, state, since) in before.iter().map(shown) {
+        match now.iter().map(shown).find(|(other, ..)| *other == address) {
+            Some((_, state_now, since_now)) if (&state_now, since_now) == (&state, since) => {}
+            Some((_, state_now, _)) => {
+                lines.push(format!("while soaking: the session with {address} moved ({state_now} now)"))
+            }
+            None => lines.push(format!("while soaking: neighbor {address} went away")),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moved_while_soaking_is_named() {
+        let neighbor = |address: &str, state: &str, established_unix_ms| {
+            let summary = v1::BgpNeighborSummary { address: address.into(), state: state.into(), ..Default::default() };
+            v1::BgpNeighborDetail { summary: Some(summary), established_unix_ms, ..Default::default() }
+        };
+        let before = [neighbor("10.0.0.2", "Established", 1), neighbor("10.0.0.3", "Established", 1)];
+        assert!(moved_meanwhile(&before, &before).is_empty());
+        let now = [neighbor("10.0.0.2", "Established", 5)];
+        assert_eq!(
+            moved_meanwhile(&before, &now),
+            [
+                "while soaking: the session with 10.0.0.2 moved (Established now)",
+                "while soaking: neighbor 10.0.0.3 went away"
+            ]
+        );
+    }
 }

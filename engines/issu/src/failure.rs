@@ -113,7 +113,7 @@ impl Issu {
                 run.log(false, what);
                 run.steps.push_front(Step::Ask(Request::Kill { side: Side::Old, daemon: None }));
             }
-            Request::CollectEvidence { .. } => run.missing.push(what),
+            Request::CollectEvidence { .. } | Request::CollectBaseline => run.missing.push(what),
             _ => run.note_loss(what),
         }
     }
@@ -258,7 +258,7 @@ impl Run {
         match request {
             Request::Cancel { daemon } if self.is_lost(Side::Old, daemon) => self.mend_now(Side::Old, what),
             Request::Cancel { .. } => self.log(false, what),
-            Request::CollectEvidence { .. } => self.missing.push(what),
+            Request::CollectEvidence { .. } | Request::CollectBaseline => self.missing.push(what),
             // A full disk: what was not written is no loss of the router's.
             Request::Record { .. } => {
                 self.log(false, format!("error: {what}"));

@@ -83,7 +83,8 @@ pub enum Request {
     },
     /// mgd's checks and chassisd's own.
     PreChecks,
-    /// Sessions, interface counters and FIB counters before anything happens.
+    /// Sessions, interface counters and FIB counters before anything happens; once more at the end of soaking: what
+    /// neighbours did in that time is no loss of the run's.
     CollectBaseline,
     /// Start these processes of the new slot as backup; answered when each answers Status.
     Spawn {

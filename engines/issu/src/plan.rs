@@ -101,7 +101,7 @@ impl Run {
                 self.begin_soaking(now);
                 self.soaking()
             }
-            State::ShuttingDownOld => shutting_down_old(),
+            State::ShuttingDownOld => self.shutting_down_old(),
             State::Aborting => self.aborting(),
             State::RollingBack => match self.way {
                 Way::Thaw => self.rolling_back(),
@@ -137,6 +137,8 @@ impl Run {
         let mut steps = vec![
             Step::Ask(Request::Record { state: State::Soaking, committed: true }),
             say(wording::confirm_within(self, self.start.confirm.unwrap_or_default())),
+            // What the switch lost is judged now, before neighbours go on living their own lives.
+            Step::Ask(Request::CollectEvidence { side: Side::New }),
         ];
         if self.can_go_back() {
             steps.extend(self.follow());
@@ -191,6 +193,7 @@ impl Run {
             say(format!("reason: {}", self.reason)),
             Step::Ask(Request::Record { state: State::RollingBack, committed: true }),
         ];
+        steps.extend(self.soaked());
         steps.extend(self.follow());
         steps.extend(following_round(self));
         steps.push(say(format!("Giving the primary role back from {new} to {old}")));
@@ -229,6 +232,28 @@ impl Run {
         steps.extend(verification_round(Side::New, &Daemon::ALL));
         steps.extend(self.closing_steps(State::RollingBack, Side::New));
         steps
+    }
+
+    fn shutting_down_old(&self) -> Vec<Step> {
+        let mut steps = vec![Step::Ask(Request::Record { state: State::ShuttingDownOld, committed: true })];
+        steps.extend(self.soaked());
+        steps.extend([
+            Step::Barrier, // up to here the run can be taken back
+            say("Stopping primary dataplane and the old RE"),
+            Step::Ask(Request::Retire),
+            Step::Barrier,
+            Step::Mend(Side::New),
+            Step::Ask(Request::CollectEvidence { side: Side::New }),
+            Step::Barrier,
+            say("Clearing ISSU states"),
+            Step::Finish(Trigger::Done),
+        ]);
+        steps
+    }
+
+    /// What neighbours did while a confirmation was waited for is not the run's doing: it is judged from here on.
+    fn soaked(&self) -> Option<Step> {
+        (self.soak.until > Time::ZERO).then_some(Step::Ask(Request::CollectBaseline))
     }
 
     fn link_back(&self, side: Side) -> Option<Step> {
@@ -394,19 +419,4 @@ fn verifying(then: Trigger) -> Vec<Step> {
     steps.extend(wording::fru_status_table().map(say));
     steps.extend([Step::Barrier, say("Chassis ISSU Completed"), Step::Finish(then)]);
     steps
-}
-
-fn shutting_down_old() -> Vec<Step> {
-    vec![
-        Step::Ask(Request::Record { state: State::ShuttingDownOld, committed: true }),
-        Step::Barrier, // up to here the run can be taken back
-        say("Stopping primary dataplane and the old RE"),
-        Step::Ask(Request::Retire),
-        Step::Barrier,
-        Step::Mend(Side::New),
-        Step::Ask(Request::CollectEvidence { side: Side::New }),
-        Step::Barrier,
-        say("Clearing ISSU states"),
-        Step::Finish(Trigger::Done),
-    ]
 }

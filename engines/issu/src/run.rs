@@ -276,8 +276,12 @@ impl Run {
             (Request::Respawn { side, daemon, .. }, _) => self.note_respawn(side, daemon),
             (Request::CollectEvidence { .. }, Answer::Evidence { losses, missing }) => {
                 self.evidence = true;
-                self.losses.extend(losses);
-                self.missing.extend(missing);
+                // It is collected twice where a confirmation was waited for.
+                let fresh = |told: &Vec<String>, what: Vec<String>| -> Vec<String> {
+                    what.into_iter().filter(|what| !told.contains(what)).collect()
+                };
+                self.losses.extend(fresh(&self.losses, losses));
+                self.missing.extend(fresh(&self.missing, missing));
             }
             _ => {}
         }

@@ -124,11 +124,7 @@ impl Issu {
                 run.log(false, wording::mended_on_the_way_back(&what));
             }
             Request::Respawn { .. } => self.beyond_repair(what),
-            Request::Record { .. } => {
-                run.log(false, format!("error: {what}"));
-                run.missing.push(what);
-            }
-            _ => run.note_loss(what),
+            other => run.failed_aside(other, what),
         }
     }
 }

@@ -18,10 +18,8 @@ const LAST_MAX: usize = 100_000;
 /// A command line taken apart.
 #[derive(Debug)]
 pub struct Line {
-    /// What mgd is asked: the words, quotes taken off.
+    /// What mgd is asked, as typed but for spaces between words: mgd reads it, quotes and all.
     pub command: String,
-    /// The same as typed, but for spaces between words: statements are read by mgd, quotes and all.
-    pub statement: String,
     /// "json", "set", "compare" when a pipe asks for it.
     pub display: Option<String>,
     /// `| no-more`: once, and not as it goes.
@@ -44,8 +42,8 @@ impl Line {
     pub fn parse(line: &str) -> Result<Self, CliError> {
         let mut parts = split(line)?.into_iter();
         let first = parts.next().unwrap_or_default();
-        let (command, statement) = (first.words.join(" "), first.typed.join(" "));
-        let mut parsed = Self { command, statement, display: None, once: false, filters: Vec::new(), save: None };
+        let command = first.typed.join(" ");
+        let mut parsed = Self { command, display: None, once: false, filters: Vec::new(), save: None };
         for part in parts {
             parsed.pipe(&part.words)?;
         }
@@ -326,8 +324,8 @@ mod tests {
         let line = Line::parse("show  configuration | display set | no").unwrap();
         assert_eq!((line.command.as_str(), line.display.as_deref()), ("show configuration", Some("set")));
         let line = Line::parse(r#"set  x "a  \"|\" b" | compare roll 3"#).unwrap();
-        assert_eq!(line.statement, r#"set x "a  \"|\" b""#);
-        assert_eq!((line.command.as_str(), line.display.as_deref()), (r#"set x a  "|" b"#, Some("compare rollback 3")));
+        assert_eq!(line.command, r#"set x "a  \"|\" b""#);
+        assert_eq!(line.display.as_deref(), Some("compare rollback 3"));
         assert_eq!(Line::parse("show | compare").unwrap().display.as_deref(), Some("compare"));
     }
 

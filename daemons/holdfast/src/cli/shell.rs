@@ -149,7 +149,7 @@ impl Shell {
 
     async fn line(&self, line: &str) -> Result<(), CliError> {
         let line = Line::parse(line)?;
-        let command = if self.configure.is_on() { &line.statement } else { &line.command }.clone();
+        let command = line.command.clone();
         let form = match self.format {
             Format::Text => "text",
             Format::Json => "json",

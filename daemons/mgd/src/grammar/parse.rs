@@ -261,9 +261,6 @@ pub fn parse(line: &str) -> Result<Invocation, ParseError> {
     if line.len() > limits::LINE_BYTES_MAX {
         return Err(ParseError::Line("the line is too long"));
     }
-    if line.contains('|') {
-        return Err(ParseError::Line("pipes are carried out by the command line, not by mgd"));
-    }
     let words = words(line).map_err(ParseError::Line)?;
     let position = words.iter().map(String::as_str).try_fold(Position::start(), Position::advance)?;
     let incomplete = || ParseError::Incomplete { expecting: expecting(&position.nexts()) };
