@@ -1,6 +1,6 @@
 //! The loop: news, commands, deadlines and signals in; the chassis changes; the machine is polled until it is quiet.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use holdfast_ipc::{mono_ns, other_slot, unix_ms};
@@ -134,16 +134,24 @@ impl Chassis {
     }
 
     fn enter(&mut self, state: State) {
-        // Before anything is frozen: a silence begins with the last byte of the old engine.
-        let watch = (state == State::Switching).then(|| SilenceWatch::start(&self.vault()));
         let confirm_until = self.machine.confirm_until().map(|until| until.saturating_sub(now()));
+        self.watch_silence(state);
         let Some(run) = self.run.as_mut() else { return };
         run.enter(state);
         run.confirm_until(confirm_until);
-        match watch {
-            Some(Ok(watch)) => run.silence = Some(watch),
-            Some(Err(error)) => tracing::warn!(%error, "silences cannot be measured"),
-            None => {}
+    }
+
+    /// Silences are measured from before anything is frozen, there and back, but not while a confirmation is waited for.
+    fn watch_silence(&mut self, state: State) {
+        let Some(run) = self.run.as_mut() else { return };
+        match state {
+            State::Soaking => run.silences = run.silence.take().map(SilenceWatch::finish).unwrap_or_default(),
+            State::Switching | State::RollingBack if run.silence.is_none() => {
+                let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+                let started = SilenceWatch::start(&vault);
+                run.silence = started.inspect_err(|error| tracing::warn!(%error, "silences cannot be measured")).ok();
+            }
+            _ => {}
         }
     }
 

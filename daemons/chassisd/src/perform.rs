@@ -42,8 +42,10 @@ impl Chassis {
                 self.collect(id, sources, Learned::Baseline)
             }
             Request::CollectEvidence { side } => {
-                let silence = self.run.as_mut().and_then(|run| run.silence.take());
-                let sources = evidence::Sources { silence, ..self.sources(side) };
+                let mut sources = self.sources(side);
+                if let Some(run) = self.run.as_mut() {
+                    (sources.silence, sources.silences) = (run.silence.take(), std::mem::take(&mut run.silences));
+                }
                 self.collect(id, sources, move |after| Learned::Evidence((side, after)))
             }
             Request::Spawn { daemons } => self.spawn_backup(id, daemons, within),

@@ -8,7 +8,7 @@ use holdfast_issu::{Daemon, Side, State};
 use holdfast_proto::v1;
 
 use crate::chassis::Slot;
-use crate::evidence::{Baseline, SilenceWatch};
+use crate::evidence::{Baseline, Silence, SilenceWatch};
 use crate::journal::{Record, RunLog};
 
 /// One run.
@@ -27,6 +27,8 @@ pub struct CurrentRun {
     pub baseline: Option<Baseline>,
     /// Of the sessions, from before the freeze until the evidence is collected.
     pub silence: Option<SilenceWatch>,
+    /// What an earlier watch found: nobody watches while a confirmation is waited for.
+    pub silences: Vec<Silence>,
     /// After, and on which side.
     pub evidence: Option<(Side, Baseline)>,
     /// From the old daemons.
@@ -68,6 +70,7 @@ impl CurrentRun {
             scheduled: false,
             baseline: None,
             silence: None,
+            silences: Vec::new(),
             evidence: None,
             frozen: Default::default(),
             handed_over: Default::default(),

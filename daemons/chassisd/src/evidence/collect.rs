@@ -2,7 +2,7 @@
 
 use holdfast_proto::v1;
 
-use super::{Baseline, SilenceWatch};
+use super::{Baseline, Silence, SilenceWatch};
 use crate::calls::{Link, answer};
 use crate::journal::Journal;
 use crate::limits::EVIDENCE_CALL_DEADLINE;
@@ -19,13 +19,15 @@ pub struct Sources {
     pub pfed: Option<Link>,
     /// To be ended, when it was begun.
     pub silence: Option<SilenceWatch>,
+    /// What an earlier watch of the same run found.
+    pub silences: Vec<Silence>,
     /// Read for the forecast, before a run.
     pub journal: Option<Journal>,
 }
 
 /// Asks the daemons of one slot, all at once.
 pub async fn collect(sources: Sources) -> Baseline {
-    let Sources { mgd, rpd, pfed, silence, journal } = sources;
+    let Sources { mgd, rpd, pfed, silence, silences: earlier, journal } = sources;
     let gone = || "the process does not run".to_string();
     let sessions = async {
         let mut client = rpd.as_ref().ok_or_else(gone)?.routing();
@@ -67,8 +69,34 @@ pub async fn collect(sources: Sources) -> Baseline {
         interfaces: interfaces.ok().map(|reply| reply.interfaces),
         forwarding: forwarding.ok(),
         configuration: configuration.ok().map(|reply| v1::GetConfigurationReply { text: String::new(), ..reply }),
-        silences,
+        silences: longest(earlier, silences.unwrap_or_default()),
         past,
         missing,
+    }
+}
+
+/// Of each session the longer one.
+fn longest(mut silences: Vec<Silence>, later: Vec<Silence>) -> Vec<Silence> {
+    for silence in later {
+        match silences.iter_mut().find(|known| known.name == silence.name) {
+            Some(known) => {
+                known.out_ms = known.out_ms.max(silence.out_ms);
+                known.in_ms = known.in_ms.max(silence.in_ms);
+            }
+            None => silences.push(silence),
+        }
+    }
+    silences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_watches_the_longer_silence_counts() {
+        let silence = |name: &str, out_ms, in_ms| Silence { name: name.into(), out_ms, in_ms };
+        let merged = longest(vec![silence("a", 5, 90)], vec![silence("a", 70, 6), silence("b", 1, 2)]);
+        assert_eq!(merged, [silence("a", 70, 90), silence("b", 1, 2)]);
     }
 }

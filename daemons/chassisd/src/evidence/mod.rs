@@ -34,7 +34,7 @@ pub struct Baseline {
     /// From mgd: the commit in force, without its text.
     pub configuration: Option<v1::GetConfigurationReply>,
     /// Around the switch; only afterwards.
-    pub silences: Option<Vec<Silence>>,
+    pub silences: Vec<Silence>,
     /// Past runs, for the forecast; only before.
     pub past: Vec<Past>,
     /// Why something is missing.

@@ -33,7 +33,7 @@ pub fn sessions(run: &CurrentRun, side: Side, after: &Baseline) -> Vec<v1::Sessi
             let established_after_unix_ms = later.map_or(0, |session| session.established_unix_ms);
             let facts = run.frozen[rpd].as_ref().filter(|_| switched).map(|reply| &reply.sessions);
             let kernel = run.activated[rpd].as_ref().filter(|_| switched).map(|reply| &reply.sessions);
-            let silence = after.silences.iter().flatten().find(|silence| is_session_of(&silence.name, neighbor));
+            let silence = after.silences.iter().find(|silence| is_session_of(&silence.name, neighbor));
             let mut report = v1::SessionReport {
                 protocol: "bgp".into(),
                 neighbor: neighbor.into(),

@@ -27,26 +27,26 @@ pub fn phase_ms(phase: State, sizes: &TableSizes) -> f64 {
     let paths = (sizes.paths_received + sizes.paths_sent) as f64;
     let (fib, sessions) = (sizes.fib_routes as f64, f64::from(sizes.sessions));
     match phase {
-        State::Validating => 250.0,
-        State::PreparingBackup => 200.0,
-        // Facts are sent, read, and made into tables: some 8 us for each path; pfed reads the kernel at 2 us a route.
-        State::Synchronizing => 400.0 + 0.008 * paths + 0.002 * fib,
-        State::PreparingDaemons => 20.0,
+        State::Validating => 150.0,
+        State::PreparingBackup => 60.0,
+        // Facts are sent, read, and made into tables: some 4 us for each path; pfed reads the kernel at 1 us a route.
+        State::Synchronizing => 100.0 + 0.004 * paths + 0.001 * fib,
+        State::PreparingDaemons => 5.0,
         State::DaemonsReady | State::FruWarmBooted => 5.0,
         State::FruWarmBooting => 15.0,
         State::PreparingSwitchover => 15.0,
         State::ReadyForSwitchover => 10.0,
-        State::Switching => 40.0 + 0.1 * sessions,
-        State::Verifying => 150.0 + 0.2 * sessions,
+        State::Switching => 30.0 + 0.1 * sessions,
+        State::Verifying => 20.0 + 0.2 * sessions,
         // Memory given back to the machine.
-        State::ShuttingDownOld => 200.0 + 0.0005 * paths,
+        State::ShuttingDownOld => 40.0 + 0.0005 * paths,
         State::Idle | State::Soaking | State::Aborting | State::RollingBack => 1.0,
     }
 }
 
 /// The gap in milliseconds: descriptors and counters of each session, and nothing that grows with the tables.
 pub fn gap_ms(sizes: &TableSizes) -> f64 {
-    8.0 + 0.05 * f64::from(sizes.sessions)
+    4.0 + 0.05 * f64::from(sizes.sessions)
 }
 
 /// The longest gap to reckon with on a machine nothing is known of.

@@ -80,7 +80,12 @@ fn gap(report: &RunReport) -> String {
             forecast.control_plane_gap_ms, forecast.control_plane_gap_max_ms
         )
     });
-    format!("  Control-plane gap: {:.3} ms{expected}\n", report.control_plane_gap_ms)
+    let back = if report.control_plane_gap_back_ms > 0.0 {
+        format!("  Control-plane gap on the way back: {:.3} ms\n", report.control_plane_gap_back_ms)
+    } else {
+        String::new()
+    };
+    format!("  Control-plane gap: {:.3} ms{expected}\n{back}", report.control_plane_gap_ms)
 }
 
 fn sessions_title(report: &RunReport) -> String {
