@@ -124,7 +124,7 @@ pub fn forecast(forecast: &Forecast) -> String {
     }
     let sizes = forecast.sizes.unwrap_or_default();
     format!(
-        "{}Whole run: {}    Control-plane gap: {:.1} ms, at most {:.0} ms\nReckoned for {} sessions, {} paths received, {} sent, {} routes in the kernel\n{}",
+        "{}Whole run: {}    Control-plane gap: {:.1} ms, at most {:.0} ms\nReckoned for {} sessions, {} paths received and {} sent,\n{} routes in the kernel\n{}",
         table.print(),
         short(forecast.duration_ms),
         forecast.control_plane_gap_ms,
