@@ -14,7 +14,7 @@ use crate::chassis::{Chassis, News, Slot, Waiter};
 use crate::evidence::{self, SilenceWatch};
 use crate::journal::RunLog;
 use crate::limits;
-use crate::readiness::Snapshot;
+use crate::readiness::Inspector;
 use crate::run::CurrentRun;
 use crate::steady::SinceRun;
 use crate::views;
@@ -43,7 +43,7 @@ pub enum Command {
     /// The operator's view.
     View(oneshot::Sender<views::View>),
     /// What only the loop knows, for the pre-checks of this run (0: of nobody's).
-    Inspect(u64, oneshot::Sender<Snapshot>),
+    Inspect(u64, oneshot::Sender<Inspector>),
     /// Replace one process.
     Restart(String, Reply<String>),
     /// Stop the router.
@@ -183,7 +183,7 @@ impl Chassis {
             Command::Run(run_id, reply) => drop(reply.send(self.find_run(run_id))),
             Command::Runs(limit, reply) => drop(reply.send(Ok(self.list_runs(limit)))),
             Command::View(reply) => drop(reply.send(self.view())),
-            Command::Inspect(run_id, reply) => drop(reply.send(self.snapshot(run_id))),
+            Command::Inspect(run_id, reply) => drop(reply.send(self.inspector(run_id))),
             Command::Restart(name, reply) => self.restart_by_name(&name, reply),
             Command::Stop(flush, done) => return Some(StopRequest::Command { flush, done }),
         }

@@ -143,8 +143,8 @@ impl Chassis for ChassisService {
     async fn inspect(&self, request: Request<v1::InspectRequest>) -> Answer<v1::Inspection> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Inspect(request.into_inner().run_id, reply)).await?;
-        let snapshot = answer.await.map_err(|_| Status::unavailable("the router is being stopped"))?;
-        Ok(Response::new(snapshot.inspect().await))
+        let inspector = answer.await.map_err(|_| Status::unavailable("the router is being stopped"))?;
+        Ok(Response::new(inspector.inspect().await))
     }
 
     async fn restart_process(&self, request: Request<v1::RestartProcessRequest>) -> Answer<v1::RestartProcessReply> {

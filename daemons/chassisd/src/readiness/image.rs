@@ -61,8 +61,11 @@ fn is_replaced(pid: u32, path: &Path) -> bool {
     }
 }
 
+/// A version, or why the program cannot even say that.
+type Said = Result<Option<String>, String>;
+
 /// What the programs in the image say when they are asked for their version.
-pub async fn versions(snapshot: &Snapshot) -> Vec<(Daemon, Result<String, String>)> {
+pub async fn versions(snapshot: &Snapshot) -> Vec<(Daemon, Said)> {
     let Some(folder) = snapshot.software.as_ref().map(Source::programs) else { return Vec::new() };
     let ask = |daemon: Daemon| {
         let path = folder.join(daemon.name());
@@ -76,39 +79,42 @@ pub async fn versions(snapshot: &Snapshot) -> Vec<(Daemon, Result<String, String
     versions
 }
 
-/// "rpd 0.1.0" -> "0.1.0".
-async fn version(path: &Path) -> Result<String, String> {
+/// "rpd 0.1.0" -> "0.1.0". Nothing: it did not say in time, which on a starved machine proves nothing.
+async fn version(path: &Path) -> Said {
     let mut command = Command::new(path);
     command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(limits::VERSION_DEADLINE, command.output()).await;
-    let output = output.map_err(|_| "it does not say its version".to_string())?.map_err(|error| error.to_string())?;
+    let Ok(output) = tokio::time::timeout(limits::VERSION_DEADLINE, command.output()).await else { return Ok(None) };
+    let output = output.map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text.split_whitespace().last().map(String::from);
-    last.filter(|_| output.status.success()).ok_or_else(|| format!("it says no version ({})", output.status))
+    last.filter(|_| output.status.success()).map(Some).ok_or_else(|| format!("it says no version ({})", output.status))
 }
 
 /// Facts are in wire formats that do not change between releases, but only the same version is proven.
-pub fn version_checks(
-    statuses: &[(Seen, Result<DaemonStatus, String>)],
-    versions: &[(Daemon, Result<String, String>)],
-) -> Vec<Check> {
-    let mut wrong = Vec::new();
-    let mut same = String::new();
+pub fn version_checks(statuses: &[(Seen, Result<DaemonStatus, String>)], versions: &[(Daemon, Said)]) -> Vec<Check> {
+    let (mut broken, mut other, mut same) = (Vec::new(), Vec::new(), String::new());
     for (daemon, version) in versions {
         let running =
             statuses.iter().find(|(seen, _)| seen.daemon == *daemon).and_then(|(_, status)| status.as_ref().ok());
         match (version, running) {
-            (Err(error), _) => wrong.push(format!("{daemon}: {error}")),
-            (Ok(_), None) => wrong.push(format!("{daemon} does not say which version runs")),
-            (Ok(there), Some(running)) if *there != running.version => {
-                wrong.push(format!("{daemon}: {} runs, {there} is in the image", running.version));
+            (Err(error), _) => broken.push(format!("{daemon}: {error}")),
+            (Ok(None), _) => other.push(format!("{daemon} did not say its version in time")),
+            (Ok(_), None) => other.push(format!("{daemon} does not say which version runs")),
+            (Ok(Some(there)), Some(running)) if *there != running.version => {
+                other.push(format!("{daemon}: {} runs, {there} is in the image", running.version));
             }
-            (Ok(there), Some(_)) => same.clone_from(there),
+            (Ok(Some(there)), Some(_)) => same.clone_from(there),
         }
     }
-    let observed = if wrong.is_empty() { Ok(format!("version {same} on both sides")) } else { Err(wrong.join("; ")) };
-    let rule = Rule::asks("image-version", "Versions exchange facts", "the image's version is the one that runs");
-    vec![rule.remedy("install the programs that run").observe(observed)]
+    let told = |wrong: Vec<String>, well: String| if wrong.is_empty() { Ok(well) } else { Err(wrong.join("; ")) };
+    vec![
+        Rule::refuses("image-runs", "Image runs", "every program of the image can be started")
+            .remedy("install the programs again")
+            .observe(told(broken, format!("{} programs were started and said their version", versions.len()))),
+        Rule::asks("image-version", "Versions exchange facts", "the image's version is the one that runs")
+            .remedy("install the programs that run")
+            .observe(told(other, format!("version {same} on both sides"))),
+    ]
 }
 
 #[cfg(test)]
@@ -135,5 +141,24 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         assert!(!is_replaced(std::process::id(), &own));
         assert!(is_replaced(std::process::id(), Path::new("/bin/sh")));
+    }
+
+    #[tokio::test]
+    async fn a_program_says_its_version_or_why_it_cannot() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rpd");
+        let make = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        make("#!/bin/sh\necho rpd 9.9\n");
+        assert_eq!(version(&path).await, Ok(Some("9.9".into())));
+        make("#!/bin/sh\nexit 3\n");
+        assert!(version(&path).await.unwrap_err().contains("exit status: 3"));
+        make("\u{7f}ELF");
+        assert!(version(&path).await.is_err());
+        let checks = version_checks(&[], &[(Daemon::Rpd, Err("it is broken".into())), (Daemon::Mgd, Ok(None))]);
+        let told: Vec<(bool, bool)> = checks.iter().map(|check| (check.passed, check.warning)).collect();
+        assert_eq!(told, [(false, false), (false, true)], "what cannot be started refuses, what is unknown asks");
     }
 }

@@ -13,7 +13,10 @@ mod past;
 mod processes;
 mod sockets;
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use holdfast_ipc::{RunDir, unix_ms};
@@ -73,8 +76,12 @@ pub struct Snapshot {
 }
 
 impl Chassis {
-    /// A snapshot for a question of run `asked_by` (0: an operator).
-    pub fn snapshot(&self, asked_by: u64) -> Snapshot {
+    /// An inspection for a question of run `asked_by` (0: an operator).
+    pub fn inspector(&self, asked_by: u64) -> Inspector {
+        Inspector { snapshot: Arc::new(self.snapshot(asked_by)), steadiness: Box::pin(self.steadiness()) }
+    }
+
+    fn snapshot(&self, asked_by: u64) -> Snapshot {
         let seen = |(&(slot, daemon), process): (&(Slot, Daemon), &crate::chassis::Process)| Seen {
             slot,
             daemon,
@@ -102,16 +109,22 @@ impl Chassis {
     }
 }
 
-impl Snapshot {
+/// An inspection that can be made beside the loop.
+pub struct Inspector {
+    snapshot: Arc<Snapshot>,
+    steadiness: Pin<Box<dyn Future<Output = Result<String, String>> + Send>>,
+}
+
+impl Inspector {
     /// Looks at everything; some tenths of a second.
     pub async fn inspect(self) -> v1::Inspection {
-        let snapshot = std::sync::Arc::new(self);
+        let Inspector { snapshot, steadiness } = self;
         let local = {
             let snapshot = snapshot.clone();
             tokio::task::spawn_blocking(move || (snapshot.local_checks(), past::read(&snapshot.journal)))
         };
-        let (statuses, tables, versions, local) =
-            tokio::join!(snapshot.statuses(), snapshot.tables(), image::versions(&snapshot), local);
+        let (statuses, tables, versions, local, steadiness) =
+            tokio::join!(snapshot.statuses(), snapshot.tables(), image::versions(&snapshot), local, steadiness);
         let (local, past) = local.unwrap_or_default();
         let mut checks = snapshot.run_checks();
         checks.extend(processes::checks(&snapshot, &statuses));
@@ -119,9 +132,17 @@ impl Snapshot {
         checks.extend(image::version_checks(&statuses, &versions));
         checks.extend(local);
         let forecast = forecast::predict(&past, sizes(&tables));
-        v1::Inspection { checks, forecast: Some(forecast), last_run_ended_unix_ms: snapshot.last_run_ended_unix_ms }
+        v1::Inspection {
+            checks,
+            forecast: Some(forecast),
+            last_run_ended_unix_ms: snapshot.last_run_ended_unix_ms,
+            steady: steadiness.is_ok(),
+            steadiness: steadiness.unwrap_or_else(|doubt| doubt),
+        }
     }
+}
 
+impl Snapshot {
     /// Those that need nobody's answer.
     fn local_checks(&self) -> Vec<v1::Check> {
         let mut checks = image::checks(self);

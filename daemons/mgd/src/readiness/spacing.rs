@@ -19,11 +19,22 @@ pub fn checks(observed: &Observed) -> Vec<Check> {
         ended => {
             let since_s = now_unix_ms.saturating_sub(ended) / 1000;
             let seen = format!("{since_s} s since the last run");
-            if since_s >= spacing_s { Ok(seen) } else { Err(format!("{seen}, {} s left", spacing_s - since_s)) }
+            match (since_s >= spacing_s, inspection.steady) {
+                (true, _) => Ok(seen),
+                (false, true) => Ok(format!("{seen}; proven steady: {}", inspection.steadiness)),
+                (false, false) => {
+                    let left_s = spacing_s - since_s;
+                    Err(format!("{seen}, {left_s} s left; not proven steady: {}", inspection.steadiness))
+                }
+            }
         }
     };
     let kind = if forced { Rule::asks } else { Rule::refuses };
-    let rule = kind("minimum-spacing", "Minimum spacing", format!("{spacing_s} s between two runs"));
+    let rule = kind(
+        "minimum-spacing",
+        "Minimum spacing",
+        format!("{spacing_s} s between two runs, or proof that nothing has moved"),
+    );
     let remedy = "wait, or request system reboot in-service force, or set chassis in-service minimum-spacing";
     vec![rule.remedy(remedy).observe(observed)]
 }

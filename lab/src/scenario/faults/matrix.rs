@@ -77,8 +77,8 @@ fn others() -> Vec<Disturbance> {
         out.push(cell(phase, How::KillCommand, Ending::Finished));
     }
     for program in DAEMONS {
-        out.push(cell("validating", How::Damage(program.into()), Ending::Undone));
-        out.push(cell("validating", How::Remove(program.into()), Ending::Undone));
+        out.push(cell("validating", How::Damage(program.into()), Ending::Refused));
+        out.push(cell("validating", How::Remove(program.into()), Ending::Refused));
     }
     let new_rpd = Target { engine: Engine::New, daemon: "rpd".into() };
     out.push(cell("spawn-pfed", How::Starve(new_rpd), Ending::Undone));
@@ -129,7 +129,9 @@ fn declared(phase: &str, how: &How, engine: Engine, daemon: &str) -> Expect {
                 nothing_lost(Ending::FinishedUnproven)
             }
             (phase, _) if !killed && position(phase) > position("preparing-daemons") => nothing_lost(Ending::Finished),
+            // Whoever is stopped is found by the pre-checks; an rpd is restarted by the watchdog when the run is over.
             ("validating", "pfed") if !killed => nothing_lost(Ending::Refused),
+            ("validating", "rpd") if !killed => restart(Ending::Refused),
             (_, "rpd") => restart(Ending::UndoneWithRestart),
             _ => nothing_lost(Ending::Undone),
         },
