@@ -57,12 +57,14 @@ impl Issu {
                 Failure::TimedOut => !self.state.before_switch() && self.state != State::Aborting,
             };
             run.lost[side as usize][daemon.index()] |= gone;
+            let refused = matches!((&request, &failure), (Request::Freeze { .. }, Failure::Error(_)));
+            run.freeze_refused[side as usize][daemon.index()] |= refused;
         }
         match self.state {
             State::Switching => self.failed_switching(request, failure, what, now),
             State::Verifying => self.failed_verifying(request, failure, what, now),
             State::Soaking => self.failed_soaking(request, failure, what, now),
-            State::ShuttingDownOld => self.failed_shutting_down(request, what),
+            State::ShuttingDownOld => self.failed_shutting_down(request, failure, what, now),
             State::RollingBack if run.way == Way::GiveBack => self.failed_giving_back(request, failure, what, now),
             State::Aborting | State::RollingBack => self.failed_on_the_way_back(request, failure, what),
             _ => self.fail(what, now),
@@ -106,9 +108,13 @@ impl Issu {
         }
     }
 
-    fn failed_shutting_down(&mut self, request: Request, what: String) {
+    fn failed_shutting_down(&mut self, request: Request, failure: Failure, what: String, now: Time) {
         let Some(run) = self.run.as_mut() else { return };
         match request {
+            // What it answers does not matter here, only that it does.
+            Request::Watch { .. } if matches!(failure, Failure::Error(_)) => {}
+            Request::Watch { daemon: Daemon::Rpd, .. } if run.can_go_back() => self.engine_lost(what, now),
+            Request::Watch { daemon, .. } if daemon != Daemon::Rpd => run.log(false, what), // Mend restarts it
             Request::Retire => {
                 run.log(false, what);
                 run.steps.push_front(Step::Ask(Request::Kill { side: Side::Old, daemon: None }));
@@ -127,6 +133,8 @@ impl Issu {
                 run.log(false, what);
                 run.give_up_on(side, daemon); // Mend restarts it
             }
+            // It stands still already, or its activation will tell.
+            Request::Freeze { .. } => run.log(false, what),
             Request::Unfence { .. } => {
                 run.log(false, what);
                 run.lost[side as usize] = [true; 3];

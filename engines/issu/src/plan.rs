@@ -237,6 +237,8 @@ impl Run {
     fn shutting_down_old(&self) -> Vec<Step> {
         let mut steps = vec![Step::Ask(Request::Record { state: State::ShuttingDownOld, committed: true })];
         steps.extend(self.soaked());
+        // Once the old engine is gone nobody can take over from a new one that hangs.
+        steps.extend(Daemon::ALL.map(|daemon| Step::Ask(Request::Watch { side: Side::New, daemon })));
         steps.extend([
             Step::Barrier, // up to here the run can be taken back
             say("Stopping primary dataplane and the old RE"),
@@ -270,7 +272,8 @@ impl Run {
     /// is frozen now and goes through it with the others, else it would be refused as one of the past from here on.
     fn thaw(&self, side: Side) -> Vec<Step> {
         let asked = |daemon: &Daemon| self.freeze_asked[side as usize][daemon.index()];
-        let late = |daemon: &Daemon| !asked(daemon) && !self.is_lost(side, *daemon);
+        let refused = |daemon: &Daemon| self.freeze_refused[side as usize][daemon.index()];
+        let late = |daemon: &Daemon| (!asked(daemon) || refused(daemon)) && !self.is_lost(side, *daemon);
         let mut steps: Vec<Step> = Daemon::ALL.into_iter().filter(late).map(|daemon| freeze(side, daemon)).collect();
         steps.extend([Step::Barrier, Step::Ask(Request::RaiseEpoch { epoch: 0 }), Step::Barrier]);
         if self.fenced[side as usize] {

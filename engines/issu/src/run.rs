@@ -100,6 +100,8 @@ pub(crate) struct Run {
     pub prepare_asked: [bool; 3],
     /// Per side and daemon.
     pub freeze_asked: [[bool; 3]; 2],
+    /// Per side and daemon: it answered Freeze by an error, so it may serve as before.
+    pub freeze_refused: [[bool; 3]; 2],
     /// Per daemon: who was asked last to serve.
     pub serves: [Side; 3],
     /// Where the management link was pointed last.
@@ -154,6 +156,7 @@ impl Run {
             fenced: [false; 2],
             prepare_asked: [false; 3],
             freeze_asked: [[false; 3]; 2],
+            freeze_refused: [[false; 3]; 2],
             serves: [Side::Old; 3],
             link: Side::Old,
             committed: false,
@@ -245,7 +248,11 @@ impl Run {
             Request::Commit { side, daemon, .. } => self.serves[daemon.index()] = side,
             Request::Flip { side } => self.link = side,
             Request::Retire => self.retire_asked = true,
-            Request::Kill { side, daemon: None } => self.killed[side as usize] = true,
+            Request::Kill { side, daemon: None } => {
+                self.killed[side as usize] = true;
+                // Whatever becomes of the other one: nobody may start this slot again as primary.
+                self.primary = side.other();
+            }
             _ => {}
         }
     }
