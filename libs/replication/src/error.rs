@@ -36,6 +36,16 @@ pub enum ReplicationError {
         /// Where it has to begin.
         expected: u64,
     },
+    /// More bytes wait for the kernel than facts have told of: a successor could not finish what was begun.
+    #[error(
+        "{unwritten} bytes wait for the kernel before the sent bytes, but only {held} of them are known from facts"
+    )]
+    TailMissing {
+        /// By the fact.
+        unwritten: u32,
+        /// Bytes that are held.
+        held: usize,
+    },
     /// The kernel's counter is beyond the facts: somebody read without telling.
     #[error("{consumed} bytes were consumed from the kernel, but only {known} are known from facts")]
     ConsumedUntold {

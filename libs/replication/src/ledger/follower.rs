@@ -55,9 +55,12 @@ impl FollowerLedger {
         if bytes.offset != self.made {
             return Err(ReplicationError::Gap { stream: "sent", told: bytes.offset, expected: self.made });
         }
+        let passed = self.tail.len().checked_sub(bytes.unwritten as usize);
+        let Some(passed) = passed else {
+            return Err(ReplicationError::TailMissing { unwritten: bytes.unwritten, held: self.tail.len() });
+        };
         self.made += bytes.data.len() as u64;
-        let keep = (bytes.unwritten as usize).min(self.tail.len());
-        self.tail.drain(..self.tail.len() - keep);
+        self.tail.drain(..passed);
         self.tail.extend_from_slice(&bytes.data);
         Ok(())
     }
@@ -129,6 +132,14 @@ mod tests {
         assert_eq!(ledger.tail, b"stsecond");
         ledger.sent(&bytes(11, b"third", 0)).expect("in order");
         assert_eq!(ledger.tail, b"third");
+    }
+
+    #[test]
+    fn bytes_that_wait_for_the_kernel_and_were_never_told_are_a_contradiction() {
+        let mut ledger =
+            FollowerLedger::from_fact(&SessionUp { sent: 5, unwritten: b"st".to_vec(), ..SessionUp::default() });
+        assert!(ledger.sent(&bytes(5, b"x", 3)).expect_err("only two are held").to_string().contains("3 bytes"));
+        assert!(ledger.sent(&bytes(5, b"x", 2)).is_ok());
     }
 
     #[test]
