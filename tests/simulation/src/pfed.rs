@@ -1,0 +1,175 @@
+//! pfed: writes to the kernel's forwarding table what its slot's rpd wants, and nothing that is there already.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_issu::{Answer, RequestId};
+
+use crate::daemon::{IDLE_WAIT, Standing, progress, readiness, take_standing};
+use crate::fault::Bug;
+use crate::fib::Key;
+use crate::process::{Call, Os, Role, Start};
+
+/// Between two tries to open the stream.
+const REOPEN_INTERVAL: Duration = Duration::from_millis(50);
+
+struct Pfed {
+    os: Os,
+    standing: Standing,
+    /// What rpd wants, as far as it has said.
+    wanted: BTreeMap<Key, u32>,
+    /// Which stream was read last.
+    stream: Option<u64>,
+    /// The stream has brought the whole table.
+    complete: bool,
+    /// Everything that was wanted at a change of roles is looked at again.
+    reconcile: bool,
+    /// What is wanted is of before a standstill, during which another one wrote: nothing is written by it.
+    stale: bool,
+}
+
+pub(crate) async fn pfed(os: Os, start: Start) {
+    let startup = os.world.borrow_mut().some_us(5_000, 40_000);
+    os.work(startup).await;
+    let standing = Standing { role: start.role, epoch: start.epoch };
+    os.is_now(standing.role, standing.epoch);
+    let mut pfed = Pfed {
+        os: os.clone(),
+        standing,
+        wanted: BTreeMap::new(),
+        stream: None,
+        complete: false,
+        reconcile: false,
+        stale: false,
+    };
+    os.call(|world, pid| world.processes[pid].ready = true).await;
+    loop {
+        let now = os.now();
+        let wait = if pfed.is_open() { IDLE_WAIT } else { REOPEN_INTERVAL };
+        os.wait(if pfed.has_work() { now } else { now + wait }).await;
+        while let Some((id, call)) = os.next_call().await {
+            if matches!(call, Call::Terminate) {
+                return;
+            }
+            pfed.answer(id, call).await;
+        }
+        if !pfed.is_open() {
+            pfed.open().await;
+        }
+        let frozen = pfed.standing.role == Role::Frozen && !os.world.borrow().has_bug(Bug::PfedWritesOn);
+        if !frozen {
+            pfed.turn().await;
+        }
+    }
+}
+
+impl Pfed {
+    fn is_open(&self) -> bool {
+        let world = self.os.world.borrow();
+        let side = world.processes[self.os.pid].side;
+        self.stream.is_some() && world.forwarding_stream(side) == self.stream
+    }
+
+    async fn open(&mut self) {
+        self.stream = self
+            .os
+            .call(|world, pid| {
+                let opened = world.open_forwarding_stream(pid);
+                let side = world.processes[pid].side;
+                world.forwarding_stream(side).filter(|_| opened)
+            })
+            .await;
+        self.complete = false;
+        self.stale &= self.stream.is_none();
+    }
+
+    fn writes(&self) -> bool {
+        let trusts = self.os.world.borrow().has_bug(Bug::PfedTrustsOldTable);
+        let frozen = self.standing.role == Role::Frozen && self.os.world.borrow().has_bug(Bug::PfedWritesOn);
+        frozen || (self.standing.role == Role::Primary && (trusts || !self.stale))
+    }
+
+    fn has_work(&self) -> bool {
+        let world = self.os.world.borrow();
+        let batches = !world.processes[self.os.pid].batches.is_empty();
+        self.standing.role != Role::Frozen
+            && (batches || (self.reconcile && self.complete && self.standing.role == Role::Primary))
+    }
+
+    async fn turn(&mut self) {
+        if self.writes() && self.complete && std::mem::take(&mut self.reconcile) {
+            for (key, value) in self.wanted.clone() {
+                self.write(key, value).await;
+            }
+        }
+        while let Some(batch) = self.os.call(|world, pid| world.processes[pid].batches.pop_front()).await {
+            for (key, value) in batch.routes {
+                self.wanted.insert(key, value);
+                if self.writes() {
+                    self.write(key, value).await;
+                }
+            }
+            self.complete |= batch.is_last;
+            self.os.call(|world, pid| world.acknowledge_batch(pid, batch.sequence)).await;
+            if !self.os.world.borrow().processes[self.os.pid].calls.is_empty() {
+                return; // a call is waited for; the rest can wait
+            }
+        }
+    }
+
+    async fn write(&mut self, key: Key, value: u32) {
+        let blind = self.os.world.borrow().has_bug(Bug::BlindWrites);
+        // What is in the kernel's table is known here from its notifications.
+        if blind || self.os.world.borrow().fib.entries.get(&key) != Some(&value) {
+            self.os.call(|world, pid| world.write_entry(pid, key, value)).await;
+        }
+    }
+
+    fn pending_writes(&self) -> u64 {
+        let world = self.os.world.borrow();
+        self.wanted.iter().filter(|(key, value)| world.fib.entries.get(*key) != Some(*value)).count() as u64
+    }
+
+    async fn answer(&mut self, id: RequestId, call: Call) {
+        let mono_ns = self.os.now().as_nanos() as u64;
+        let (next, answer) = match call {
+            Call::Synchronization => {
+                let pending = self.pending_writes();
+                let known = self.is_open() && self.complete;
+                (
+                    Ok(self.standing),
+                    progress(known && pending == 0, pending, self.wanted.len() as u64, "routes missing"),
+                )
+            }
+            Call::Prepare => (Ok(self.standing), readiness((!self.is_open()).then_some("no stream from rpd"))),
+            Call::Freeze { .. } => {
+                let next = self.standing.frozen();
+                self.stale |= next.is_ok();
+                (next, Answer::Frozen { mono_ns })
+            }
+            Call::Activate { epoch, .. } => (self.standing.activated(epoch), Answer::Done),
+            Call::Commit { epoch } => {
+                let next = self.standing.committed(epoch);
+                self.reconcile |= next.is_ok();
+                if next.is_ok() && self.stale {
+                    let side = self.os.world.borrow().processes[self.os.pid].side;
+                    self.os.call(|world, _| world.close_forwarding_stream(side)).await;
+                }
+                (next, Answer::Live { mono_ns })
+            }
+            Call::Follow { epoch } => {
+                // rpd goes on where it stopped, over the same stream: what is wanted becomes current again.
+                let next = self.standing.following(epoch);
+                self.stale &= next.is_err();
+                (next, Answer::Done)
+            }
+            Call::Verify => {
+                let done = self.is_open() && self.complete && !self.reconcile && self.pending_writes() == 0;
+                let reason = if done { String::new() } else { "writing".into() };
+                (Ok(self.standing), Answer::Verified { done, ok: done, reason })
+            }
+            _ => (Ok(self.standing), Answer::Done),
+        };
+        take_standing(&self.os, &mut self.standing, id, next, answer).await;
+    }
+}

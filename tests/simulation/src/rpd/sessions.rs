@@ -1,0 +1,269 @@
+//! Bytes between the kernel and the speaker: peek, tell, discard; tell, write. See `core/sessions.rs` of the daemon.
+
+use holdfast_proto::v1::{Fact, SessionDown, SessionUp, StreamBytes, fact::Kind};
+use rand::Rng;
+
+use super::speaker::Session;
+use super::{Connection, Rpd};
+use crate::fault::Bug;
+use crate::message;
+use crate::neighbor::KEEPALIVE_TIME;
+use crate::process::Role;
+use crate::tcp::{Holder, Peek, Sent};
+use crate::world::World;
+
+/// Bytes looked at in one read.
+const READ_LEN: usize = 700;
+/// Writes per session and turn.
+const WRITES_PER_TURN: usize = 4;
+
+pub(super) fn fact(neighbor: usize, kind: Kind) -> Fact {
+    Fact { neighbor: neighbor.to_string(), kind: Some(kind), ..Fact::default() }
+}
+
+impl Rpd {
+    /// Something can be read, and what was read last is not all that is there.
+    pub(super) fn may_read(&self, world: &World, connection: &Connection) -> bool {
+        match world.peek(connection.socket, READ_LEN) {
+            Peek::Nothing => false,
+            Peek::Ended => true,
+            Peek::Bytes(bytes) => message::whole(&bytes) != Ok(0),
+        }
+    }
+
+    pub(super) async fn accept_connections(&mut self) {
+        while !self.os.world.borrow().backlog.is_empty() {
+            let accepted = self
+                .os
+                .call(|world, pid| {
+                    let socket = world.backlog.pop_front()?;
+                    world.hold(socket, Holder::Process(pid));
+                    let counters = world.counters(socket)?;
+                    Some((socket, world.sockets[socket].neighbor, counters))
+                })
+                .await;
+            let Some((socket, neighbor, counters)) = accepted else { continue };
+            if self.connections.contains_key(&neighbor) {
+                self.closed(neighbor, "the neighbor opened another one").await;
+            }
+            let keepalive_due = self.os.now() + KEEPALIVE_TIME;
+            let mut connection = Connection { socket, ledger: Default::default(), keepalive_due };
+            connection.ledger.set_bases(counters);
+            self.connections.insert(neighbor, connection);
+            self.speaker.up(neighbor, Session::default());
+            let epoch = self.standing.epoch;
+            let deposited = self.os.call(|world, pid| world.deposit(pid, epoch, socket)).await;
+            if let Err(error) = deposited {
+                self.os.world.borrow_mut().note(|| format!("a session cannot be deposited: {error}"));
+            }
+            if let Some(up) = self.describe(neighbor) {
+                self.replicate(up).await;
+            }
+        }
+    }
+
+    /// The fact that a session is up, with where its byte streams stand.
+    pub(super) fn describe(&mut self, neighbor: usize) -> Option<Fact> {
+        let without_tail = self.bug(Bug::DescribeWithoutTail);
+        let connection = self.connections.get_mut(&neighbor)?;
+        let session = self.speaker.sessions.get(&neighbor)?;
+        let mut up = SessionUp { state: session.to_bytes(), ..SessionUp::default() };
+        connection.ledger.describe(&mut up);
+        if without_tail {
+            up.unwritten.clear();
+        }
+        Some(fact(neighbor, Kind::Up(up)))
+    }
+
+    pub(super) async fn read_sessions(&mut self) {
+        for neighbor in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.read(neighbor).await;
+        }
+    }
+
+    /// One read of a session.
+    pub(super) async fn read(&mut self, neighbor: usize) {
+        let Some(connection) = self.connections.get(&neighbor) else { return };
+        let socket = connection.socket;
+        if !self.os.world.borrow().is_readable(socket) {
+            return; // poll(2) has said so
+        }
+        let bytes = match self.os.call(|world, _| world.peek(socket, READ_LEN)).await {
+            Peek::Bytes(bytes) => bytes,
+            Peek::Nothing => return,
+            Peek::Ended => return self.closed(neighbor, "the neighbor closed the connection").await,
+        };
+        let length = match message::whole(&bytes) {
+            Ok(length) => length,
+            Err(what) => {
+                let what = format!("neighbor {neighbor}: {what}");
+                return self.os.world.borrow_mut().violate(what);
+            }
+        };
+        if length == 0 && self.os.world.borrow().sockets[socket].reset {
+            return self.closed(neighbor, "the neighbor closed the connection").await;
+        }
+        let bytes = &bytes[..length];
+        if bytes.is_empty() {
+            return;
+        }
+        let consumes_first = self.bug(Bug::ConsumeBeforeTelling);
+        if consumes_first {
+            self.os.call(|world, pid| world.discard(pid, socket, bytes.len())).await;
+        }
+        let may_consume = self.tell_received(neighbor, bytes).await;
+        if !may_consume && !consumes_first {
+            return;
+        }
+        if !consumes_first {
+            self.os.call(|world, pid| world.discard(pid, socket, bytes.len())).await;
+        }
+        let Some(connection) = self.connections.get_mut(&neighbor) else { return };
+        connection.ledger.consume(bytes.len());
+        if let Err(what) = self.speaker.receive(neighbor, bytes) {
+            self.os.world.borrow_mut().violate(format!("rpd, neighbor {neighbor}: {what}"));
+        }
+    }
+
+    /// Tells the follower what is about to be consumed. False: its stream is full, nothing may be consumed yet.
+    async fn tell_received(&mut self, neighbor: usize, bytes: &[u8]) -> bool {
+        let now = self.os.now();
+        let (Some(connection), Some(sender)) = (self.connections.get_mut(&neighbor), &mut self.sender) else {
+            return true;
+        };
+        if let Some(received) = connection.ledger.tell_received(bytes, now) {
+            sender.push(fact(neighbor, Kind::Received(received)));
+        }
+        self.flush_replication().await
+    }
+
+    /// KEEPALIVEs that are due.
+    pub(super) fn keep_alive(&mut self) {
+        let now = self.os.now();
+        let due: Vec<usize> =
+            self.connections.iter().filter(|(_, c)| c.keepalive_due <= now).map(|(neighbor, _)| *neighbor).collect();
+        due.into_iter().for_each(|neighbor| self.make_keepalive(neighbor));
+    }
+
+    pub(super) fn make_keepalive(&mut self, neighbor: usize) {
+        let maker = self.os.world.borrow_mut().random.random();
+        let now = self.os.now();
+        let Some(connection) = self.connections.get_mut(&neighbor) else { return };
+        connection.ledger.fill(|output| self.speaker.say(neighbor, false, output, maker));
+        connection.keepalive_due = now + KEEPALIVE_TIME;
+    }
+
+    pub(super) async fn write_sessions(&mut self) {
+        for neighbor in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.write(neighbor).await;
+        }
+    }
+
+    async fn write(&mut self, neighbor: usize) {
+        for _ in 0..WRITES_PER_TURN {
+            let now = self.os.now();
+            let Some(connection) = self.connections.get_mut(&neighbor) else { return };
+            let socket = connection.socket;
+            if !self.os.world.borrow().is_writable(socket) {
+                return; // poll(2) has said so
+            }
+            if connection.ledger.pending().is_empty() {
+                let world = &self.os.world;
+                let random = || world.borrow_mut().random.random();
+                connection.ledger.fill(|output| self.speaker.fill(neighbor, output, random));
+                if !connection.ledger.pending().is_empty() {
+                    connection.keepalive_due = now + KEEPALIVE_TIME;
+                }
+            }
+            if connection.ledger.pending().is_empty() {
+                return;
+            }
+            let bytes = connection.ledger.pending().to_vec();
+            if self.bug(Bug::WriteBeforeTelling) {
+                if let Sent::Taken(taken) = self.os.call(|world, pid| world.send(pid, socket, &bytes)).await {
+                    self.tell_sent(neighbor).await;
+                    self.connections.get_mut(&neighbor).into_iter().for_each(|c| c.ledger.write(taken));
+                }
+                continue;
+            }
+            if !self.tell_sent(neighbor).await {
+                return;
+            }
+            match self.os.call(|world, pid| world.send(pid, socket, &bytes)).await {
+                Sent::Taken(taken) => {
+                    let Some(connection) = self.connections.get_mut(&neighbor) else { return };
+                    connection.ledger.write(taken);
+                }
+                Sent::Full => return,
+                Sent::Ended => return self.closed(neighbor, "connection lost").await,
+            }
+        }
+    }
+
+    /// Tells the follower what is about to be written. False: its stream is full, nothing may be written yet.
+    async fn tell_sent(&mut self, neighbor: usize) -> bool {
+        let now = self.os.now();
+        let Some(connection) = self.connections.get_mut(&neighbor) else { return true };
+        let Some(sender) = &mut self.sender else {
+            connection.ledger.skip_telling_sent();
+            return true;
+        };
+        if let Some(sent) = connection.ledger.tell_sent(now) {
+            sender.push(fact(neighbor, Kind::Sent(sent)));
+        }
+        self.flush_replication().await
+    }
+
+    /// The neighbour has ended the session.
+    pub(super) async fn closed(&mut self, neighbor: usize, reason: &str) {
+        let Some(connection) = self.connections.remove(&neighbor) else { return };
+        self.speaker.down(neighbor);
+        let epoch = self.standing.epoch;
+        self.os
+            .call(|world, pid| {
+                world.remove(pid, epoch, neighbor);
+                world.release(connection.socket, Holder::Process(pid));
+            })
+            .await;
+        let down = SessionDown { reason: reason.into(), ..SessionDown::default() };
+        self.replicate(fact(neighbor, Kind::Down(down))).await;
+        debug_assert!(self.standing.role == Role::Primary || self.standing.role == Role::Frozen);
+    }
+
+    /// A fact about a session, taken over by a follower.
+    pub(super) fn adopt(&mut self, fact: &Fact) -> Result<(), String> {
+        let neighbor = fact.neighbor.parse().map_err(|_| format!("neighbor {} is unknown", fact.neighbor))?;
+        let named = |error: holdfast_replication::ReplicationError| format!("neighbor {neighbor}: {error}");
+        match &fact.kind {
+            Some(Kind::Up(up)) => self.adopt_up(neighbor, up)?,
+            Some(Kind::Down(_)) => {
+                self.adopted.remove(&neighbor);
+                self.speaker.down(neighbor);
+            }
+            Some(Kind::Received(StreamBytes { data, .. })) => {
+                let Some(Kind::Received(bytes)) = &fact.kind else { return Ok(()) };
+                self.known(neighbor)?.ledger.received(bytes).map_err(named)?;
+                self.speaker.receive(neighbor, data)?;
+            }
+            Some(Kind::Sent(bytes)) => {
+                self.known(neighbor)?.ledger.sent(bytes).map_err(named)?;
+                self.speaker.said(neighbor, &bytes.data)?;
+            }
+            Some(Kind::Slice(slice)) => self.adopt_slice(&slice.messages),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn known(&mut self, neighbor: usize) -> Result<&mut super::Adopted, String> {
+        self.adopted.get_mut(&neighbor).ok_or_else(|| format!("bytes of neighbor {neighbor}, whose session is not up"))
+    }
+
+    fn adopt_up(&mut self, neighbor: usize, up: &SessionUp) -> Result<(), String> {
+        let session = Session::from_bytes(&up.state).ok_or("a session's state is malformed")?;
+        self.speaker.up(neighbor, session);
+        let ledger = holdfast_replication::ledger::FollowerLedger::from_fact(up);
+        self.adopted.insert(neighbor, super::Adopted { own: None, ledger, ready: None });
+        Ok(())
+    }
+}
