@@ -88,6 +88,7 @@ impl Chassis {
             let left = self.machine.next_deadline().map(|deadline| deadline.saturating_sub(now()));
             let left = left.into_iter().chain(self.schedule_due_in()).min();
             let deadline = Instant::now() + left.unwrap_or(Duration::from_secs(3600));
+            let planned = deadline.min(watch_at);
             tokio::select! {
                 biased;
                 Some(item) = news.recv() => self.heard(item),
@@ -107,6 +108,19 @@ impl Chassis {
                 }
                 () = tokio::time::sleep_until(deadline) => {}
             }
+            if planned.elapsed() > limits::WATCH_OWN_DELAY_MAX {
+                self.catch_up(news).await;
+            }
+        }
+    }
+
+    /// This process, or the whole machine, has stood still. Answers that came meanwhile are taken before anybody is called
+    /// silent whose deadline has passed only here.
+    async fn catch_up(&mut self, news: &mut mpsc::Receiver<News>) {
+        tracing::warn!("chassisd stood still for more than {} s", limits::WATCH_OWN_DELAY_MAX.as_secs());
+        let until = Instant::now() + limits::CATCH_UP;
+        while let Ok(Some(item)) = tokio::time::timeout_at(until, news.recv()).await {
+            self.heard(item);
         }
     }
 

@@ -16,6 +16,8 @@ pub const WATCH_TIMEOUT: Duration = Duration::from_secs(2);
 pub const WATCH_MISSES_MAX: u32 = 3;
 /// When our own tick comes this late the machine stood still, and silence of others proves nothing.
 pub const WATCH_OWN_DELAY_MAX: Duration = Duration::from_secs(1);
+/// For answers that were waiting while we stood still: they only have to be read.
+pub const CATCH_UP: Duration = Duration::from_millis(100);
 /// The first pause before a process that dies again is restarted, doubling up to [`RESTART_DELAY_MAX`].
 pub const RESTART_DELAY_MIN: Duration = Duration::from_millis(100);
 /// See [`RESTART_DELAY_MIN`].

@@ -395,6 +395,21 @@ fn without_a_confirmation_or_on_abort_or_death_the_roles_go_back() {
 }
 
 #[test]
+fn a_chassisd_that_stood_still_calls_nobody_silent() {
+    let router = Router::start("");
+    let run_id = router.start_with_confirm(600);
+    router.wait_for_state("soaking");
+    signal(router.child.id(), "STOP");
+    std::thread::sleep(Duration::from_secs(6)); // longer than any answer may take
+    signal(router.child.id(), "CONT");
+    let later = holdfast_ipc::unix_ms() + 1500;
+    router.wait_for("it goes on", || router.chassis().state == "soaking" && holdfast_ipc::unix_ms() > later);
+    router.confirm().unwrap();
+    assert_eq!(router.follow(run_id).1.verdict, "nothing lost");
+    router.stop();
+}
+
+#[test]
 fn a_lost_follower_closes_the_way_back() {
     let router = Router::start("");
     let run_id = router.start_with_confirm(600);

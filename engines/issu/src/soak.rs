@@ -16,7 +16,7 @@ use crate::state::Trigger;
 use crate::wording;
 
 /// What soaking remembers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Soak {
     /// Until when the confirmation has to come.
     pub until: Time,
@@ -28,6 +28,10 @@ pub(crate) struct Soak {
     pub equal_once: bool,
     /// Since when the follower is not equal.
     pub unequal_since: Option<Time>,
+    /// In this round the follower's rpd answered with an error, and whether it did in the one before. Once may be a call that
+    /// broke off.
+    pub error: Option<String>,
+    pub error_before: bool,
 }
 
 impl Run {
@@ -62,6 +66,14 @@ impl Run {
     /// A follower that stays unequal will not become equal: its tables are not what its primary's are.
     fn judge_follower(&mut self, now: Time) {
         if self.way_closed.is_some() {
+            return;
+        }
+        let error = self.soak.error.take();
+        let error_before = std::mem::replace(&mut self.soak.error_before, error.is_some());
+        if let Some(what) = error {
+            if error_before {
+                self.close_way(what);
+            }
             return;
         }
         let answer = &self.answers[Daemon::Rpd.index()];
@@ -116,6 +128,7 @@ impl Issu {
             Request::Watch { daemon: Daemon::Rpd, .. } => self.engine_lost(what, now),
             Request::Watch { daemon, .. } => self.mend_successor(daemon, what),
             Request::Unfence { .. } | Request::Follow { daemon: Daemon::Rpd, .. } => run.close_way(what),
+            Request::Synchronization { daemon: Daemon::Rpd, .. } if error => run.soak.error = Some(what),
             Request::Synchronization { daemon: Daemon::Rpd, .. } => run.close_way(what),
             // Of the old mgd and pfed another one does as well; it is started when the roles go back.
             Request::Synchronization { .. } if error => {}

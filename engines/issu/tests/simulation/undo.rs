@@ -83,6 +83,14 @@ fn a_confirmed_run_finishes_with_nothing_lost() {
     assert_eq!(outcome.end.primary, Side::New);
     assert!(outcome.alarms.is_empty());
     assert_settled(&outcome);
+    // What neighbours did meanwhile is judged apart: the state is taken again, after the switch has been judged.
+    let collected: Vec<State> = outcome
+        .requests
+        .iter()
+        .filter(|(_, request)| matches!(request, Request::CollectBaseline | Request::CollectEvidence { .. }))
+        .map(|(state, _)| *state)
+        .collect();
+    assert_eq!(collected, [State::Validating, State::Soaking, State::ShuttingDownOld, State::ShuttingDownOld]);
 }
 
 #[test]
