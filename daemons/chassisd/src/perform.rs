@@ -400,6 +400,7 @@ impl Chassis {
                 Answer::Checks { checks, minimum_spacing }
             }
             Learned::Baseline(baseline) => {
+                // A second one ends soaking; what was expected of the run does not change with it.
                 if run.baseline.is_none() {
                     run.expect(forecast::predict(&baseline.past, baseline.sizes()));
                 }
@@ -407,7 +408,11 @@ impl Chassis {
                 Answer::Done
             }
             Learned::Evidence(after) => {
-                let (side, after) = after;
+                let (side, mut after) = after;
+                // Silences are of the switches; evidence that is collected once more after soaking has no new ones.
+                if let Some((_, earlier)) = run.evidence.as_mut().filter(|_| after.silences.is_empty()) {
+                    after.silences = std::mem::take(&mut earlier.silences);
+                }
                 let (losses, missing) = evidence::judge(run, side, &after);
                 for session in evidence::sessions(run, side, &after).iter().filter(|s| !s.note.is_empty()) {
                     run.say(false, format!("{} session with {}: {}", session.protocol, session.neighbor, session.note));
