@@ -138,7 +138,9 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     if let Some(kinds) = &arguments.neighbors {
         scenario.neighbors = kinds.iter().map(|k| k.trim().parse::<Kind>()).collect::<Result<_>>()?;
     }
-    scenario.routes = arguments.routes.unwrap_or(scenario.routes);
+    if let Some(routes) = arguments.routes {
+        (scenario.routes, scenario.sizes) = (routes, Vec::new());
+    }
     scenario.rate = arguments.rate.unwrap_or(scenario.rate);
     scenario.runs = arguments.runs.unwrap_or(scenario.runs);
     if arguments.times_not_judged {

@@ -171,6 +171,7 @@ mod tests {
             baseline: Vec::new(),
             machine_backlog_drops: 0,
             options: BTreeMap::new(),
+            sizes: Vec::new(),
             runs,
             peers: Vec::new(),
         }

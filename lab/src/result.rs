@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     bgp::beacon::Delays,
     kernel_watch::KernelTables,
-    scenario::{Bars, faults::judge::Cell},
+    scenario::{Bars, faults::judge::Cell, gaps::SizeGaps},
     subject::{Phase, SubjectKind},
     topology::Road,
     traffic::flow::FlowReport,
@@ -62,6 +62,9 @@ pub struct SessionResult {
 pub struct GapResult {
     /// The router's own word: from the old routing process frozen to the new one live.
     pub control_plane_ms: Option<f64>,
+    /// The median over all runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub median_ms: Option<f64>,
     /// The longest time a route change took from one neighbour to the other.
     pub propagation_max_ms: f64,
 }
@@ -147,6 +150,9 @@ pub struct LabResult {
     pub machine_backlog_drops: u64,
     /// Routes, rate and seed.
     pub options: BTreeMap<String, u64>,
+    /// Gaps by the number of routes, where there were several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<SizeGaps>,
     /// One by one.
     pub runs: Vec<Measured>,
     /// Other routers in the same lab.
@@ -301,6 +307,7 @@ impl Measured {
             (observed > bar).then(|| format!("{what} {observed:.1} {unit}, allowed {bar} {unit}"))
         };
         [
+            over("median control-plane gap", self.gap.median_ms, bars.control_plane_median_ms, "ms"),
             over("control-plane gap", self.gap.control_plane_ms, bars.control_plane_ms, "ms"),
             over("slowest route change", Some(self.gap.propagation_max_ms), bars.propagation_ms, "ms"),
             over("the run took", Some(self.seconds), bars.run_s, "s"),
@@ -445,6 +452,7 @@ mod tests {
                 baseline: Vec::new(),
                 machine_backlog_drops: 0,
                 options: BTreeMap::new(),
+                sizes: Vec::new(),
                 runs: Vec::new(),
                 peers,
             };

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     fault_table,
     result::{AS_DECLARED, LabResult, Measured, NOTHING_LOST, PeerResult},
+    scenario::gaps::SizeGaps,
     topology::Road,
 };
 
@@ -57,6 +58,7 @@ pub fn render(result: &LabResult, style: Style) -> String {
     if result.runs.len() > 1 && !faults {
         runs_table(&mut out, &result.runs, style);
     }
+    sizes(&mut out, &result.sizes);
     peers(&mut out, result, style);
     phases(&mut out, &result.total);
     processes(&mut out, &result.total);
@@ -152,7 +154,8 @@ fn rows(m: &Measured) -> Vec<Row> {
         "beacons, neighbour to neighbour",
     ));
     if let Some(ms) = m.gap.control_plane_ms {
-        rows.push(Row::info("control-plane gap", format!("{ms:.1} ms"), "the router's report"));
+        let median = m.gap.median_ms.map(|median| format!("median {median:.1}, worst ")).unwrap_or_default();
+        rows.push(Row::info("control-plane gap", format!("{median}{ms:.1} ms"), "the router's report"));
     }
     rows.push(Row::info("the router took", format!("{:.1} s", m.seconds), "from the request to its end"));
     rows
@@ -198,6 +201,17 @@ fn runs_table(out: &mut String, runs: &[Measured], style: Style) {
             style.judge(&line, good),
             if good { String::new() } else { format!("\n      {}", run.verdict) }
         );
+    }
+}
+
+fn sizes(out: &mut String, sizes: &[SizeGaps]) {
+    if sizes.len() < 2 {
+        return;
+    }
+    let _ = writeln!(out, "\n  {:>12} {:>6} {:>15} {:>14}", "routes", "runs", "median gap, ms", "worst gap, ms");
+    for size in sizes {
+        let routes = thousands(size.routes);
+        let _ = writeln!(out, "  {routes:>12} {:>6} {:>15.1} {:>14.1}", size.runs, size.median_ms, size.worst_ms);
     }
 }
 

@@ -37,7 +37,7 @@ enum Command {
         /// Only steps whose name contains this; if there is none, only tests whose name contains it
         filter: Option<String>,
     },
-    /// A scenario for long: issr-basic ten times, issr-repeat with twenty runs, ...
+    /// A scenario for long: issr-repeat with 64 runs, the whole fault matrix (writes docs/faults.md), ...
     Soak {
         /// The scenario
         name: String,

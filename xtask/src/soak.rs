@@ -7,7 +7,16 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// How often each scenario is repeated, unless told otherwise.
-const RUNS: [(&str, u32); 4] = [("issr-basic", 10), ("issr-repeat", 20), ("issr-rollback", 5), ("crash-matrix", 10)];
+const RUNS: [(&str, u32); 6] = [
+    ("issr-basic", 10),
+    ("issr-repeat", 64),
+    ("issr-gap", 16),
+    ("issr-rollback", 5),
+    ("issr-faults", 1),
+    ("crash-matrix", 10),
+];
+/// The fault matrix is published as it was measured.
+const PUBLISHED: (&str, &str) = ("issr-faults", "docs/faults.md");
 
 /// Runs it.
 pub fn run(name: &str, runs: Option<u32>, runtime: &str, json: Option<&Path>) -> Result<ExitCode> {
@@ -19,6 +28,9 @@ pub fn run(name: &str, runs: Option<u32>, runtime: &str, json: Option<&Path>) ->
     shell::say(&format!("{name}, {runs} times, runtime {runtime}"));
     let mut lab = shell::command(folder.join("holdfast"));
     lab.args(["lab", "run", name, "--runs", &runs.to_string(), "--runtime", runtime]);
+    if name == PUBLISHED.0 {
+        lab.args(["--markdown", PUBLISHED.1]);
+    }
     if let Some(json) = json {
         lab.arg("--json").arg(json);
     }

@@ -127,6 +127,7 @@ pub fn assemble(
         news,
         started_unix_ms: unix_ms(),
         aid: Aid::from_environment(),
+        standing: None,
         stopping: false,
         load,
         generations: 0,

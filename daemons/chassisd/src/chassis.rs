@@ -80,8 +80,8 @@ pub enum News {
     Exited { slot: Slot, daemon: Daemon, generation: u64, how: String },
     /// An answer for the machine.
     Answered(RequestId, Result<Answer, String>),
-    /// A request held by the test aid may go on.
-    Released(RequestId, Request),
+    /// The run, held by the test aid, goes on.
+    Released,
     /// Something for the run's report, together with the machine's answer.
     Learned(RequestId, Box<Learned>),
     /// The predecessor is gone: start this one as primary.
@@ -155,6 +155,8 @@ pub struct Chassis {
     pub started_unix_ms: u64,
     /// See `fault_injection`.
     pub aid: Aid,
+    /// The request before which the run stands.
+    pub standing: Option<(RequestId, Request)>,
     /// Do not restart anything: the router is being stopped.
     pub stopping: bool,
     /// The configuration that the very first mgd loads.

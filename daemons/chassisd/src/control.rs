@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use holdfast_ipc::{mono_ns, other_slot, unix_ms};
 use holdfast_issu::limits::CONFIRM_MAX;
-use holdfast_issu::{AbortOutcome, Action, ConfirmOutcome, Daemon, End, Event, Outcome, Side, Start, State};
+use holdfast_issu::{
+    AbortOutcome, Action, ConfirmOutcome, Daemon, End, Event, Outcome, Request, RequestId, Side, Start, State,
+};
 use holdfast_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -85,7 +87,8 @@ impl Chassis {
         loop {
             self.start_scheduled();
             self.drive();
-            let left = self.machine.next_deadline().map(|deadline| deadline.saturating_sub(now()));
+            let next = self.machine.next_deadline().filter(|_| self.standing.is_none());
+            let left = next.map(|deadline| deadline.saturating_sub(now()));
             let left = left.into_iter().chain(self.schedule_due_in()).min();
             let deadline = Instant::now() + left.unwrap_or(Duration::from_secs(3600));
             let planned = deadline.min(watch_at);
@@ -126,13 +129,13 @@ impl Chassis {
 
     /// Does what the machine wants until it wants nothing.
     fn drive(&mut self) {
-        while let Some(action) = self.machine.poll(now()) {
+        while self.standing.is_none()
+            && let Some(action) = self.machine.poll(now())
+        {
             match action {
                 Action::Request(id, request) => {
-                    if !self.held(id, &request)
-                        && let Some(result) = self.perform(id, request)
-                    {
-                        self.machine.handle(Event::Answered { id, result }, now());
+                    if !self.stands_before(id, &request) {
+                        self.ask(id, request);
                     }
                 }
                 Action::Log { stamped, line } => {
@@ -144,6 +147,13 @@ impl Chassis {
                 Action::Enter(state) => self.enter(state),
                 Action::End(end) => self.end_run(end),
             }
+        }
+    }
+
+    /// Performs a request; a prompt answer goes back at once.
+    pub fn ask(&mut self, id: RequestId, request: Request) {
+        if let Some(result) = self.perform(id, request) {
+            self.machine.handle(Event::Answered { id, result }, now());
         }
     }
 
@@ -172,7 +182,7 @@ impl Chassis {
     fn heard(&mut self, news: News) {
         match news {
             News::Answered(id, result) => self.machine.handle(Event::Answered { id, result }, now()),
-            News::Released(id, request) => self.released(id, request),
+            News::Released => self.released(),
             News::Learned(id, learned) => {
                 let answer = self.learned(*learned);
                 self.machine.handle(Event::Answered { id, result: Ok(answer) }, now());

@@ -9,13 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use holdfast_issu::{Daemon, Event, Request, RequestId, Side, State};
+use holdfast_issu::{Daemon, Request, RequestId, Side, State};
 
 use crate::chassis::{Chassis, News};
-use crate::control::now;
 
-/// For requests made while a run stands already.
-const HELD_AT_MOST: Duration = Duration::from_secs(60);
 /// Between two looks whether a held run has been released.
 const RELEASE_POLL: Duration = Duration::from_millis(1);
 
@@ -67,10 +64,6 @@ impl Aid {
             Aid::Off => None,
             Aid::Always(pause) => {
                 (pause.point == point(request)?).then_some(Hold { at_most: pause.at_most, until_gone: None })
-            }
-            // A run that stands asks nothing more until it is released.
-            Aid::File(file) if reached(file).exists() => {
-                Some(Hold { at_most: HELD_AT_MOST, until_gone: Some(reached(file)) })
             }
             Aid::File(file) => {
                 let pause = parse(fs::read_to_string(file).ok()?.trim())?;
@@ -128,24 +121,24 @@ fn point(request: &Request) -> Option<String> {
 }
 
 impl Chassis {
-    /// Whether the request is held; it is performed later, if it is still wanted then.
-    pub fn held(&self, id: RequestId, request: &Request) -> bool {
+    /// Whether the run stands before this request. Then nothing more is asked of anyone until it goes on, in the order in
+    /// which it was decided; deaths, answers and aborts are taken note of meanwhile.
+    pub fn stands_before(&mut self, id: RequestId, request: &Request) -> bool {
         let Some(hold) = self.aid.hold(request) else { return false };
         tracing::warn!(?request, "held by HOLDFAST_PAUSE_BEFORE");
-        let (request, news) = (request.clone(), self.news.clone());
+        self.standing = Some((id, request.clone()));
+        let news = self.news.clone();
         tokio::spawn(async move {
             hold.over().await;
-            let _ = news.send(News::Released(id, request)).await;
+            let _ = news.send(News::Released).await;
         });
         true
     }
 
-    /// A held request goes on.
-    pub fn released(&mut self, id: RequestId, request: Request) {
-        if self.machine.waits_for(id)
-            && let Some(result) = self.perform(id, request)
-        {
-            self.machine.handle(Event::Answered { id, result }, now());
+    /// The run goes on.
+    pub fn released(&mut self) {
+        if let Some((id, request)) = self.standing.take() {
+            self.ask(id, request);
         }
     }
 }
@@ -188,7 +181,6 @@ mod tests {
         assert!(aid.hold(&Request::Fence { side: Side::Old }).is_none() && file.exists(), "another point");
         let hold = aid.hold(&freeze).expect("held");
         assert!(!file.exists() && reached(&file).exists());
-        assert!(aid.hold(&Request::Fence { side: Side::Old }).is_some(), "nothing is asked while the run stands");
         fs::remove_file(reached(&file)).unwrap();
         tokio::time::timeout(Duration::from_secs(30), hold.over()).await.expect("released");
         assert!(aid.hold(&freeze).is_none(), "once");

@@ -88,7 +88,8 @@ impl Issu {
                 run.log(false, what);
                 run.lost[Side::New as usize][daemon.index()] = true;
             }
-            Request::Flip { .. } | Request::Record { .. } if past_commit => run.note_loss(what),
+            Request::Record { .. } if past_commit => run.failed_aside(request, what),
+            Request::Flip { .. } if past_commit => run.note_loss(what),
             Request::Kill { .. } => run.note_loss(what),
             _ => self.fail(what, now),
         }
@@ -104,7 +105,7 @@ impl Issu {
             Request::Verify { daemon: Daemon::Rpd, .. } => self.engine_lost(what, now),
             Request::Verify { daemon, .. } => self.mend_successor(daemon, what),
             Request::Respawn { .. } => self.beyond_repair(what),
-            _ => run.note_loss(what),
+            other => run.failed_aside(other, what),
         }
     }
 
@@ -120,7 +121,7 @@ impl Issu {
                 run.steps.push_front(Step::Ask(Request::Kill { side: Side::Old, daemon: None }));
             }
             Request::CollectEvidence { .. } | Request::CollectBaseline => run.missing.push(what),
-            _ => run.note_loss(what),
+            other => run.failed_aside(other, what),
         }
     }
 
@@ -261,7 +262,7 @@ impl Run {
         }
     }
 
-    /// What fails beside the handover itself, on any way back.
+    /// What fails beside the handover itself, on any way back and past the commit point.
     pub(crate) fn failed_aside(&mut self, request: Request, what: String) {
         match request {
             Request::Cancel { daemon } if self.is_lost(Side::Old, daemon) => self.mend_now(Side::Old, what),

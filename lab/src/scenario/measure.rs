@@ -90,6 +90,7 @@ pub fn measure(lab: &Lab, wires: &Wires, stretch: &Stretch, bars: &Bars, whole: 
     measured.beacons = beacons(lab, stretch.window);
     measured.gap = GapResult {
         control_plane_ms: stretch.outcome.control_plane_ms,
+        median_ms: None,
         propagation_max_ms: measured.beacons.iter().map(|b| b.delays.max_ms).fold(0.0, f64::max),
     };
     match fib(lab, stretch) {

@@ -2,6 +2,7 @@
 //! a file with the same fields (`holdfast lab show NAME` prints one) is a scenario too.
 
 pub mod faults;
+pub mod gaps;
 pub mod growth;
 pub mod measure;
 pub mod runner;
@@ -49,6 +50,10 @@ pub enum Step {
 pub struct Bars {
     /// Longest control-plane gap.
     pub control_plane_ms: Option<f64>,
+    /// The median of the control-plane gaps of all runs.
+    pub control_plane_median_ms: Option<f64>,
+    /// By how much the median gap at the largest of a scenario's sizes may exceed that at the smallest.
+    pub gap_growth_ms: Option<f64>,
     /// Longest delay of a route change from one neighbour to the other.
     pub propagation_ms: Option<f64>,
     /// Longest run.
@@ -77,6 +82,9 @@ pub struct Scenario {
     pub runs: u32,
     /// A new lab for every repetition, instead of all in one.
     pub fresh_lab: bool,
+    /// Done once for each of these numbers of routes, in a lab of its own, instead of `routes`; empty: once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<usize>,
     /// The neighbours.
     pub neighbors: Vec<Kind>,
     /// What is configured for their sessions, in order; the list is repeated. Empty: nonstop routing for all.
@@ -110,6 +118,7 @@ impl Scenario {
             rate: 5_000,
             runs: 1,
             fresh_lab: false,
+            sizes: Vec::new(),
             neighbors: vec![Kind::Frr, Kind::Bird],
             roads: Vec::new(),
             rest_s: 0,
@@ -124,6 +133,7 @@ impl Scenario {
     pub fn built_in() -> Vec<Self> {
         let bars =
             Bars { control_plane_ms: Some(100.0), propagation_ms: Some(250.0), run_s: Some(30.0), ..Bars::default() };
+        let gaps = Bars { control_plane_ms: Some(60.0), control_plane_median_ms: Some(20.0), ..bars };
         let process = |name: &str| Step::Kill { process: name.into() };
         vec![
             Self {
@@ -137,10 +147,20 @@ impl Scenario {
             },
             Self {
                 runs: 20,
-                bars: Bars { no_growth: true, ..bars },
+                bars: Bars { no_growth: true, ..gaps },
                 ..Self::base(
                     "issr-repeat",
                     "many in-service reboots in a row under the same traffic: nothing lost, and nothing grows",
+                    vec![Step::Reboot],
+                )
+            },
+            Self {
+                runs: 16,
+                sizes: vec![1_000, 100_000, 500_000],
+                bars: Bars { gap_growth_ms: Some(5.0), run_s: None, propagation_ms: None, ..gaps },
+                ..Self::base(
+                    "issr-gap",
+                    "in-service reboots at 1,000, 100,000 and 500,000 routes: the control-plane gap does not grow with the table",
                     vec![Step::Reboot],
                 )
             },
@@ -202,6 +222,12 @@ impl Scenario {
                 )
             },
         ]
+    }
+
+    /// The scenario at each of its sizes.
+    pub fn at_each_size(&self) -> Vec<Self> {
+        let at = |routes: &usize| Self { routes: *routes, ..self.clone() };
+        if self.sizes.is_empty() { vec![self.clone()] } else { self.sizes.iter().map(at).collect() }
     }
 
     /// Whether it holds runs at points of its choice.

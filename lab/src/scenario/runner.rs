@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Bars, Scenario, Step, faults, growth,
+    Bars, Scenario, Step, faults, gaps, growth,
     measure::{Stretch, Wires, beacons, measure},
 };
 use crate::{
@@ -49,21 +49,21 @@ pub fn run(
     keep: KeepHook<'_>,
 ) -> Result<LabResult> {
     let labs = if scenario.fresh_lab { scenario.runs.max(1) } else { 1 };
+    let sizes = scenario.at_each_size();
     let mut results = Vec::new();
-    for number in 1..=labs {
-        if labs > 1 {
-            progress.step(&format!("run {number} of {labs}"));
+    for (turn, scenario) in sizes.iter().flat_map(|size| (1..=labs).map(move |_| size)).enumerate() {
+        let (number, all) = (turn + 1, sizes.len() * labs as usize);
+        if all > 1 {
+            progress.step(&format!("lab {number} of {all}"));
         }
-        let last = number == labs;
+        let last = number == all;
         let mut hook = |lab: &Lab, result: &LabResult| if last && options.keep { keep(lab, result) } else { Ok(()) };
         let mut plan = plan(scenario);
         while !plan.is_empty() {
-            let left = plan.len();
             results.push(one_lab(scenario, &mut plan, options, progress, print, &mut hook)?);
             if !plan.is_empty() {
                 progress.step("this lab's router is broken; a new lab for what is left");
             }
-            debug_assert!(plan.len() < left, "every lab takes a step");
         }
     }
     let mut result = together(scenario, results);
@@ -98,6 +98,7 @@ fn measure_peers(
 }
 
 fn judge_total(scenario: &Scenario, total: &mut Measured, runs: &[Measured]) {
+    total.gap.median_ms = gaps::median(runs);
     if scenario.holds_runs() {
         total.verdict = faults::judge::total(total, runs);
     } else {
@@ -119,12 +120,14 @@ fn together(scenario: &Scenario, mut results: Vec<LabResult>) -> LabResult {
     }
     let parts: Vec<Measured> = results.iter().map(|r| r.total.clone()).collect();
     let mut total = merge(&scenario.name, &parts);
+    let sizes = gaps::by_size(&results);
+    total.complaints.extend(gaps::growth(&sizes, scenario.bars.gap_growth_ms));
     let runs: Vec<Measured> = results.iter_mut().flat_map(|r| std::mem::take(&mut r.runs)).collect();
     judge_total(scenario, &mut total, &runs);
     let machine_backlog_drops = results.iter().map(|r| r.machine_backlog_drops).sum();
     let baseline = results.iter_mut().flat_map(|r| std::mem::take(&mut r.baseline)).collect();
     let first = results.remove(0);
-    LabResult { total, runs, baseline, machine_backlog_drops, ..first }
+    LabResult { total, runs, sizes, baseline, machine_backlog_drops, ..first }
 }
 
 fn one_lab(
@@ -416,6 +419,7 @@ fn conclude(lab: &mut Lab, scenario: &Scenario, stretches: &[Stretch], whole: &S
         baseline: beacons(lab, baseline),
         machine_backlog_drops: 0,
         options: BTreeMap::new(),
+        sizes: Vec::new(),
         runs,
         peers: Vec::new(),
     }

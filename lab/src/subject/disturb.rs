@@ -24,6 +24,8 @@ use crate::{
 const DAEMONS: [&str; 3] = ["mgd", "rpd", "pfed"];
 /// The shortest time that may be asked for.
 const CONFIRM_MINUTES: u32 = 1;
+/// What is left of a damaged program: it names its parts and has none of them.
+const DAMAGED_BYTES: usize = 64 << 10;
 /// The two slots.
 const SLOTS: [&str; 2] = ["re0", "re1"];
 
@@ -141,14 +143,14 @@ impl Holdfast {
         Ok(Path::new("/proc").join(pid.to_string()).join("root").join(state_dir).join("filler"))
     }
 
-    /// Half of a program's file is gone.
+    /// Of a program's file only the beginning is left.
     pub fn damage(&self, program: &str) -> Result<()> {
         let path = self.own_program(program)?;
         let bytes = fs::read(&path).doing(|| format!("read {}", path.display()))?;
         // Removed first: the file is a link to the one that everybody uses.
-        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+        let beginning = bytes.get(..DAMAGED_BYTES).unwrap_or_default();
         fs::remove_file(&path)
-            .and_then(|()| fs::write(&path, half))
+            .and_then(|()| fs::write(&path, beginning))
             .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
             .doing(|| format!("damage {}", path.display()))
     }

@@ -64,9 +64,9 @@ fn others() -> Vec<Disturbance> {
     };
     let mut out = Vec::new();
     for phase in BEFORE_THE_NEW.into_iter().chain(WITH_THE_NEW) {
-        // The old engine is being ended: there is nothing to go back to.
-        let late = phase == "shutting-down-old";
-        out.push(cell(phase, How::Abort, if late { Ending::Finished } else { Ending::Undone }));
+        // While management stands frozen the abort waits: it may come when the run is over.
+        let unheard = ["activate-pfed", "commit-rpd", "commit-mgd"].contains(&phase);
+        out.push(cell(phase, How::Abort, if unheard { Ending::Either } else { Ending::Undone }));
     }
     out.push(cell(SOAKING, How::Confirmation, Ending::Finished));
     out.push(cell(SOAKING, How::NoConfirmation, Ending::Undone));

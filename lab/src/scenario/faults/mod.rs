@@ -117,6 +117,8 @@ pub enum Ending {
     UndoneWithRestart,
     /// It went through; the sessions restarted, and the report names them.
     FinishedWithRestart,
+    /// It went through or was taken back, and nothing was lost.
+    Either,
     /// It went through or was taken back: a neighbour's own fault, after which only what is not that neighbour's counts.
     Any,
     /// No run was asked for: the router mends itself.
@@ -170,6 +172,7 @@ impl Ending {
             Self::UndoneUnproven => "undone, evidence missing",
             Self::UndoneWithRestart => "undone, sessions restart",
             Self::FinishedWithRestart => "finished, sessions restart",
+            Self::Either => "finished or undone, nothing lost",
             Self::Any => "finished or undone",
             Self::Mended => "mended at rest",
         }
