@@ -104,7 +104,11 @@ impl Run {
             State::ShuttingDownOld => self.shutting_down_old(),
             State::Aborting => self.aborting(),
             State::RollingBack => match self.way {
-                Way::Thaw => self.rolling_back(),
+                Way::Thaw => {
+                    // The new slot is killed first: whatever becomes of the old one's commit, nobody else is primary.
+                    self.primary = Side::Old;
+                    self.rolling_back()
+                }
                 Way::GiveBack => self.giving_back(),
                 Way::KeepNew => self.keeping_new(),
             },

@@ -267,3 +267,16 @@ fn pairs_of_faults_on_the_ways_back_end_settled() {
         assert!(result.is_ok(), "seed {seed} round {round}: {plan:?} {pair:?}");
     }
 }
+
+#[test]
+fn who_is_restarted_on_the_way_back_is_primary_even_if_its_commit_failed() {
+    let verifying = first_in(Plan::default(), State::Verifying);
+    for at in verifying..verifying + 3 {
+        let faults = [(at, Fault::Hang(Side::Old, Daemon::Rpd)), (at + 1, Fault::Kill(Side::New, Daemon::Rpd))];
+        let outcome = simulate_plan(Plan::default(), &faults);
+        assert_eq!(outcome.end.outcome, Outcome::Undone, "{:#?}", outcome.log);
+        assert_eq!(outcome.end.primary, Side::Old, "{:#?}", outcome.log);
+        assert!(outcome.world.respawned.contains(&(Side::Old, Daemon::Rpd)), "{:#?}", outcome.log);
+        assert_settled(&outcome);
+    }
+}
