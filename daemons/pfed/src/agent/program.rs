@@ -43,22 +43,16 @@ pub struct Stream {
 impl Agent {
     /// A new stream takes the place of the old one.
     pub(super) fn open_stream(&mut self, ends: ProgramEnds) {
-        self.end_stream("another Program stream has taken the place of this one");
+        if let Some(old) = self.stream.take() {
+            let _ = old.acks.try_send(Err(Status::aborted("another Program stream has taken the place of this one")));
+        }
         let ProgramEnds { batches, acks } = ends;
         self.stream = Some(Stream { batches, acks, epoch: None, complete: false, pending: VecDeque::new() });
     }
 
-    /// Ends the stream; rpd opens another one and sends its whole table.
-    pub(super) fn end_stream(&mut self, why: &str) {
-        if let Some(stream) = self.stream.take() {
-            let _ = stream.acks.try_send(Err(Status::aborted(why)));
-        }
-    }
-
     /// Whether the next batch may be taken: there is room for its writes and its acknowledgement.
     pub(super) fn can_program(&self) -> bool {
-        let may_note =
-            self.role != Role::Primary || self.desired_is_old || (self.is_writing() && self.reconcile.is_none());
+        let may_note = self.role != Role::Primary || (self.is_writing() && self.reconcile.is_none());
         let stream = self.stream.as_ref();
         let has_room = stream.is_some_and(|stream| stream.pending.len() < ACK_QUEUE / 2 && stream.acks.capacity() > 0);
         may_note && has_room && self.outgoing.len() < PLANNED_BATCHES_MAX && self.ending.is_none()
@@ -104,7 +98,6 @@ impl Agent {
             )));
         }
         if stream.epoch.replace(batch.epoch).is_none() {
-            self.desired_is_old = false;
             self.fib.begin_stream();
         }
         Ok(())

@@ -61,7 +61,6 @@ impl Agent {
             Role::Primary => {
                 self.role = Role::Frozen;
                 self.frozen_mono_ns = 0;
-                self.desired_is_old = true;
                 // Whoever is primary next compares the tables; here nothing more is planned.
                 self.reconcile = None;
                 self.reconciled();
@@ -163,10 +162,6 @@ impl Agent {
                 self.sweep_at = Instant::now() + IDLE_SWEEP_INTERVAL;
                 let pending = self.fib.pending_writes();
                 tracing::info!("primary in epoch {}; {pending} routes to write", self.epoch);
-                if self.desired_is_old {
-                    // rpd has to send its whole table again: the routes that changed meanwhile would be set back.
-                    self.end_stream("the table that this instance holds is older than its standstill");
-                }
                 self.begin_reconcile(Reason::Committed);
                 self.configuration.passes = 0;
                 self.apply_configuration();
@@ -193,8 +188,6 @@ impl Agent {
         }
         self.role = Role::Backup;
         self.epoch = request.epoch;
-        // rpd, which stood still as well, goes on from there: what it desires becomes current again.
-        self.desired_is_old = false;
         tracing::info!("following the primary of epoch {}", self.epoch);
         Ok(v1::FollowReply {})
     }

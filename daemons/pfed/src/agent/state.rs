@@ -83,8 +83,6 @@ pub struct Agent {
     /// Read the nexthop objects again once nothing is under way.
     pub(super) recheck_objects: bool,
     pub(super) stream: Option<Stream>,
-    /// What is desired is of before a standstill during which another one wrote; nothing is written by it.
-    pub(super) desired_is_old: bool,
     pub(super) reconcile: Option<Reconcile>,
     pub(super) repair: Backoff,
     pub(super) retry: Backoff,
@@ -133,7 +131,6 @@ impl Agent {
             last_load: None,
             recheck_objects: false,
             stream: None,
-            desired_is_old: false,
             reconcile: None,
             repair: Backoff::new(REPAIR_DELAY, REPAIR_DELAY_MAX),
             retry: Backoff::new(RETRY_DELAY, RETRY_DELAY_MAX),
@@ -154,7 +151,7 @@ impl Agent {
 
     /// Whether differences may be written now.
     pub(super) fn is_writing(&self) -> bool {
-        self.role == Role::Primary && self.loaded && matches!(self.load, Load::Idle) && !self.desired_is_old
+        self.role == Role::Primary && self.loaded && matches!(self.load, Load::Idle)
     }
 
     /// Batches planned and not answered.
