@@ -137,7 +137,8 @@ impl World {
             Fault::Request { request, trouble } if *request == number => Some(*trouble),
             _ => None,
         });
-        let kill = matches!(request, Request::Kill { .. }); // SIGKILL cannot be refused
+        // SIGKILL cannot be refused, and the vault's epoch is a number in the chassis's own memory.
+        let is_certain = matches!(request, Request::Kill { .. } | Request::RaiseEpoch { .. });
         for trouble in troubles.collect::<Vec<_>>() {
             self.note(|| format!("FAULT request {number}: {trouble:?}"));
             match trouble {
@@ -152,8 +153,10 @@ impl World {
                     return self.after(Duration::from_millis(ms), Event::Chassis(Work::Perform(id, request)));
                 }
                 Trouble::Late(ms) => drop(self.chassis.answers_late.insert(id, Duration::from_millis(ms))),
-                Trouble::Lost if !kill => return,
-                Trouble::Error if !kill => return self.answer_in(id, Err("injected".into()), Duration::from_millis(1)),
+                Trouble::Lost if !is_certain => return,
+                Trouble::Error if !is_certain => {
+                    return self.answer_in(id, Err("injected".into()), Duration::from_millis(1));
+                }
                 Trouble::Lost | Trouble::Error => {}
             }
         }

@@ -79,8 +79,6 @@ pub enum Bug {
     ForgetTail,
     /// A successor does not discard what is known already.
     ForgetDiscard,
-    /// The description for a follower that joins leaves out what waits for the kernel.
-    DescribeWithoutTail,
     /// chassisd neither stops the old slot nor kills what did not freeze.
     NoFence,
     /// The vault takes requests of any term.
@@ -89,12 +87,8 @@ pub enum Bug {
     ThawWithoutCounters,
     /// A frozen pfed goes on writing.
     PfedWritesOn,
-    /// A pfed that thaws writes what it wanted before it stood still.
-    PfedTrustsOldTable,
     /// pfed writes without looking at what is there.
     BlindWrites,
-    /// rpd does not take over the last facts before it activates.
-    SkipLastFacts,
 }
 
 fn place(side: Side, daemon: Daemon) -> String {

@@ -24,8 +24,6 @@ struct Pfed {
     complete: bool,
     /// Everything that was wanted at a change of roles is looked at again.
     reconcile: bool,
-    /// What is wanted is of before a standstill, during which another one wrote: nothing is written by it.
-    stale: bool,
 }
 
 pub(crate) async fn pfed(os: Os, start: Start) {
@@ -33,15 +31,8 @@ pub(crate) async fn pfed(os: Os, start: Start) {
     os.work(startup).await;
     let standing = Standing { role: start.role, epoch: start.epoch };
     os.is_now(standing.role, standing.epoch);
-    let mut pfed = Pfed {
-        os: os.clone(),
-        standing,
-        wanted: BTreeMap::new(),
-        stream: None,
-        complete: false,
-        reconcile: false,
-        stale: false,
-    };
+    let mut pfed =
+        Pfed { os: os.clone(), standing, wanted: BTreeMap::new(), stream: None, complete: false, reconcile: false };
     os.call(|world, pid| world.processes[pid].ready = true).await;
     loop {
         let now = os.now();
@@ -80,13 +71,11 @@ impl Pfed {
             })
             .await;
         self.complete = false;
-        self.stale &= self.stream.is_none();
     }
 
     fn writes(&self) -> bool {
-        let trusts = self.os.world.borrow().has_bug(Bug::PfedTrustsOldTable);
         let frozen = self.standing.role == Role::Frozen && self.os.world.borrow().has_bug(Bug::PfedWritesOn);
-        frozen || (self.standing.role == Role::Primary && (trusts || !self.stale))
+        frozen || self.standing.role == Role::Primary
     }
 
     fn has_work(&self) -> bool {
@@ -142,27 +131,14 @@ impl Pfed {
                 )
             }
             Call::Prepare => (Ok(self.standing), readiness((!self.is_open()).then_some("no stream from rpd"))),
-            Call::Freeze { .. } => {
-                let next = self.standing.frozen();
-                self.stale |= next.is_ok();
-                (next, Answer::Frozen { mono_ns })
-            }
+            Call::Freeze { .. } => (self.standing.frozen(), Answer::Frozen { mono_ns }),
             Call::Activate { epoch, .. } => (self.standing.activated(epoch), Answer::Done),
             Call::Commit { epoch } => {
                 let next = self.standing.committed(epoch);
                 self.reconcile |= next.is_ok();
-                if next.is_ok() && self.stale {
-                    let side = self.os.world.borrow().processes[self.os.pid].side;
-                    self.os.call(|world, _| world.close_forwarding_stream(side)).await;
-                }
                 (next, Answer::Live { mono_ns })
             }
-            Call::Follow { epoch } => {
-                // rpd goes on where it stopped, over the same stream: what is wanted becomes current again.
-                let next = self.standing.following(epoch);
-                self.stale &= next.is_err();
-                (next, Answer::Done)
-            }
+            Call::Follow { epoch } => (self.standing.following(epoch), Answer::Done),
             Call::Verify => {
                 let done = self.is_open() && self.complete && !self.reconcile && self.pending_writes() == 0;
                 let reason = if done { String::new() } else { "writing".into() };

@@ -80,9 +80,7 @@ impl Rpd {
         expected: Option<Tables>,
     ) -> Result<(), String> {
         let next = self.standing.activated(epoch)?;
-        if !self.bug(Bug::SkipLastFacts) {
-            self.drain_facts(peer_lost).await;
-        }
+        self.drain_facts(peer_lost).await;
         if !self.failure.is_empty() {
             return Err(self.failure.clone());
         }

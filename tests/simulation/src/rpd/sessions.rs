@@ -64,14 +64,10 @@ impl Rpd {
 
     /// The fact that a session is up, with where its byte streams stand.
     pub(super) fn describe(&mut self, neighbor: usize) -> Option<Fact> {
-        let without_tail = self.bug(Bug::DescribeWithoutTail);
         let connection = self.connections.get_mut(&neighbor)?;
         let session = self.speaker.sessions.get(&neighbor)?;
         let mut up = SessionUp { state: session.to_bytes(), ..SessionUp::default() };
         connection.ledger.describe(&mut up);
-        if without_tail {
-            up.unwritten.clear();
-        }
         Some(fact(neighbor, Kind::Up(up)))
     }
 

@@ -16,13 +16,18 @@ const FAILURES_SHOWN: usize = 12;
 /// Runs a scenario; panics when a promise was broken, or when sessions went down that had no reason to.
 pub fn judge(scenario: &Scenario) -> Outcome {
     let outcome = simulate(scenario);
-    if let Some(violation) = &outcome.violation {
-        panic!("{violation}");
-    }
-    if outcome.flaps > 0 && !may_flap(scenario, &outcome) {
-        panic!("{} sessions went down, struck in {:?}: {:?}", outcome.flaps, outcome.struck_in, outcome.log);
+    if let Some(problem) = problem(scenario, &outcome) {
+        panic!("{problem}");
     }
     outcome
+}
+
+/// What is wrong with an outcome.
+pub fn problem(scenario: &Scenario, outcome: &Outcome) -> Option<String> {
+    let unexcused = outcome.flaps > 0 && !may_flap(scenario, outcome);
+    let flaps =
+        || format!("{} sessions went down, struck in {:?}: {:?}", outcome.flaps, outcome.struck_in, outcome.log);
+    outcome.violation.clone().or_else(|| unexcused.then(flaps))
 }
 
 /// The one fault that costs sessions (a graceful restart, where it is configured): the rpd that owns them is struck while
