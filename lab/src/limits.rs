@@ -40,8 +40,9 @@ pub const ABORT_WITHIN: Duration = Duration::from_secs(1);
 pub const HANG_FOUND_WITHIN: Duration = Duration::from_secs(15);
 /// A run that soaks is confirmed after this.
 pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
-/// The disk of a router's state-dir where the scenario fills it: logs and records of hundreds of runs fit.
-pub const STATE_DISK_MIB: u32 = 64;
+/// The disk of a router's state-dir where the scenario fills it: what the router requires to be free, and logs and records of
+/// hundreds of runs.
+pub const STATE_DISK_MIB: u32 = 256;
 /// And this for the image that containers run from: 170 MiB of release binaries, debug ones are larger.
 pub const IMAGE_DISK_MIB: u32 = 512;
 /// A polite end (SIGTERM) before SIGKILL.

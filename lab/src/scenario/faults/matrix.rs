@@ -77,8 +77,11 @@ fn others() -> Vec<Disturbance> {
         out.push(cell(phase, How::KillCommand, Ending::Finished));
     }
     for program in DAEMONS {
-        out.push(cell("validating", How::Damage(program.into()), Ending::Refused));
-        out.push(cell("validating", How::Remove(program.into()), Ending::Refused));
+        for how in [How::Damage(program.into()), How::Remove(program.into())] {
+            // Found by the check of the image, or, past it, by the program that does not start.
+            out.push(cell("validating", how.clone(), Ending::Refused));
+            out.push(cell("preparing-backup", how, Ending::Undone));
+        }
     }
     let new_rpd = Target { engine: Engine::New, daemon: "rpd".into() };
     out.push(cell("spawn-pfed", How::Starve(new_rpd), Ending::Undone));
@@ -137,6 +140,7 @@ fn declared(phase: &str, how: &How, engine: Engine, daemon: &str) -> Expect {
         },
         Engine::New => match (phase, daemon) {
             // Past the commit point the new rpd owns the sessions. While the old one stands by, that one goes on.
+            ("shutting-down-old", "rpd") if killed => nothing_lost(Ending::Undone),
             ("shutting-down-old", "rpd") => restart(Ending::FinishedWithRestart),
             ("shutting-down-old", "pfed") if !killed => nothing_lost(Ending::FinishedUnproven),
             ("commit-rpd", "mgd" | "pfed") if !killed => nothing_lost(Ending::Finished),
