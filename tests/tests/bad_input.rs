@@ -172,7 +172,7 @@ fn a_lab_refuses_what_it_does_not_know() {
         (vec!["issr-basic", "--neighbors", "frr,junos"], vec!["junos", "frr, bird"]),
         (vec!["issr-basic", "--neighbors", "frr"], vec!["2 to"]),
         (vec!["issr-basic", "--routes", "3"], vec!["--routes 3", "required"]),
-        (vec!["issr-basic", "--runtime", "vm"], vec!["--runtime vm", "process"]),
+        (vec!["issr-basic", "--runtime", "vm"], vec!["'vm'", "--runtime", "process, oci"]),
         (vec!["issr-basic", "--json", "/no/such/folder/x.json"], vec!["/no/such/folder"]),
     ] {
         let mut command = holdfast();

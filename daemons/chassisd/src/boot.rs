@@ -115,6 +115,7 @@ pub fn assemble(
         machine: Issu::new(last_ended(store.persistent.last_run_ended_unix_ms)),
         store,
         journal,
+        unkept: Vec::new(),
         vault: Arc::new(Mutex::new(Vault::new(epoch))),
         processes: BTreeMap::new(),
         places: BTreeMap::new(),

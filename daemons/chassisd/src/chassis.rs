@@ -15,7 +15,7 @@ use crate::calls::Link;
 use crate::error::ChassisError;
 use crate::evidence::Baseline;
 use crate::fault_injection::Aid;
-use crate::journal::{Journal, RunLog};
+use crate::journal::{Journal, Record, RunLog};
 use crate::limits;
 use crate::run::CurrentRun;
 use crate::runtime::{ProcessSpec, Running, Runtime};
@@ -129,6 +129,8 @@ pub struct Chassis {
     pub store: Store,
     /// Records of runs.
     pub journal: Journal,
+    /// Records whose end the disk did not take, newest first; see `ended`.
+    pub unkept: Vec<Record>,
     /// Descriptors.
     pub vault: Arc<Mutex<Vault>>,
     /// The processes that run.

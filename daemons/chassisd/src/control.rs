@@ -3,22 +3,19 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use holdfast_ipc::{mono_ns, other_slot, unix_ms};
+use holdfast_ipc::{mono_ns, other_slot};
 use holdfast_issu::limits::CONFIRM_MAX;
-use holdfast_issu::{
-    AbortOutcome, Action, ConfirmOutcome, Daemon, End, Event, Outcome, Request, RequestId, Side, Start, State,
-};
+use holdfast_issu::{AbortOutcome, Action, ConfirmOutcome, Daemon, Event, Request, RequestId, Start, State};
 use holdfast_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::chassis::{Chassis, News, Slot, Waiter};
-use crate::evidence::{self, SilenceWatch};
+use crate::evidence::SilenceWatch;
 use crate::journal::RunLog;
 use crate::limits;
 use crate::readiness::Inspector;
 use crate::run::CurrentRun;
-use crate::steady::SinceRun;
 use crate::views;
 
 /// A refusal or failure told to whoever called.
@@ -107,6 +104,9 @@ impl Chassis {
                 () = tokio::time::sleep_until(watch_at) => {
                     let late = watch_at.elapsed() > limits::WATCH_OWN_DELAY_MAX;
                     self.watch(late);
+                    if self.run.is_none() {
+                        self.keep_ends();
+                    }
                     watch_at = Instant::now() + limits::WATCH_INTERVAL;
                 }
                 () = tokio::time::sleep_until(deadline) => {}
@@ -233,6 +233,7 @@ impl Chassis {
             dry_run: request.dry_run,
             confirm,
         };
+        self.keep_ends();
         self.machine.start(start, now()).map_err(|refusal| refusal.to_string())?;
         let run = CurrentRun::new(run_id, from, to, self.epoch, request);
         if !run.request.message.is_empty() {
@@ -312,63 +313,8 @@ impl Chassis {
         records.map(|log| views::summary(&log.lock())).collect()
     }
 
-    /// The report, the journal, and what the next run builds on.
-    fn end_run(&mut self, mut end: End) {
-        let Some(mut run) = self.run.take() else { return };
-        self.master = run.slot(end.primary);
-        self.raise_epoch(end.epoch);
-        let report = evidence::report(&mut run, &end);
-        end.verdict.clone_from(&report.verdict);
-        let record = {
-            let mut record = run.log.lock();
-            record.run.ended = true;
-            record.run.verdict = end.verdict.clone();
-            record.run.success = end.success;
-            record.run.state = "idle".into();
-            record.report = Some(report);
-            record.clone()
-        };
-        let event = v1::RunEvent {
-            run_id: end.run_id,
-            unix_ms: unix_ms(),
-            state: "idle".into(),
-            ended: true,
-            verdict: end.verdict.clone(),
-            success: end.success,
-            ..v1::RunEvent::default()
-        };
-        let mut written = record;
-        written.events.push(v1::RunEvent { sequence: written.events.len() as u64 + 1, ..event.clone() });
-        if let Err(error) = self.journal.write(&written) {
-            self.alarm(format!("the report of run {} cannot be kept: {error}", end.run_id));
-        }
-        run.log.say(event); // after the report is there to be asked for
-        self.journal.prune();
-        if !end.success && (end.outcome != Outcome::Refused || run.scheduled) {
-            self.alarm(format!("run {} ended: {} ({})", end.run_id, end.verdict, end.reason));
-        }
-        if end.switched {
-            self.store.persistent.last_run_ended_unix_ms = unix_ms();
-            self.since_run = written.report.clone().map(|report| SinceRun { report, alarms: 0, misses: 0 });
-        }
-        self.store.persistent.epoch = self.epoch; // those set aside for the switch were not needed
-        self.forget_other_slot(run.slot(if end.primary == Side::Old { Side::New } else { Side::Old }));
-        self.remember_processes();
-        self.mend_at_rest();
-    }
-
-    fn forget_other_slot(&mut self, slot: Slot) {
-        for running in self.running(slot) {
-            tracing::warn!(pid = running.pid(), "a process of {slot} outlived its run; it is killed");
-            running.kill_now();
-        }
-        self.release(slot, false);
-        self.processes.retain(|(of, _), _| *of != slot);
-        self.places.retain(|(of, _), _| *of != slot);
-    }
-
     /// Lets the runtime remove what it has of a slot, beside everything else.
-    fn release(&self, slot: Slot, politely: bool) {
+    pub(crate) fn release(&self, slot: Slot, politely: bool) {
         tokio::spawn(crate::shutdown::told(self.runtime.release(slot, politely)));
     }
 

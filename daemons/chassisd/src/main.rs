@@ -16,7 +16,7 @@
 //! ```
 //!
 //! **The parts.** `boot`, `left_over`, `starter`: from nothing to ready. `control`, `perform`, `watchdog`: the loop. `run`,
-//! `journal`, `evidence`: what was said, kept and proven. `runtime`: how processes are run. `store`: what is on
+//! `journal`, `evidence`, `ended`: what was said, kept and proven. `runtime`: how processes are run. `store`: what is on
 //! disk. `image`: what routing engines are started from. `schedule`: a run that is to begin later. `steady`: whether anything
 //! moved since the last one. `readiness`, `forecast`: what can be known before a run. `service`, `views`: the operator's side.
 //! `shutdown`: the end. `fault_injection`: a test aid.
@@ -30,6 +30,7 @@ mod boot;
 mod calls;
 mod chassis;
 mod control;
+mod ended;
 mod error;
 mod evidence;
 mod fault_injection;

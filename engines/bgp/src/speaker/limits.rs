@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// A neighbour that says no End-of-RIB has said everything when its table has not grown for this time: far more than the
-/// pause between two UPDATEs of a full table.
+/// A neighbour has not said everything before its table has stood still for this time: far more than the pause between two
+/// UPDATEs of a full table.
 pub const QUIET_MIN: Duration = Duration::from_secs(2);
 
 /// Routes by which a table may grow, beside a thousandth of it, without counting as still growing.

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use holdfast_policy::PolicySet;
-use holdfast_rib::{NexthopSetId, Rib};
+use holdfast_rib::{Family, NexthopSetId, Rib};
 
 use crate::session::{ConnectionSide, Output, Verdict};
 use crate::wire::{self, MessageType, NotificationMessage};
@@ -379,7 +379,7 @@ impl Speaker {
     fn session_up(&mut self, id: NeighborId, up: Up, rib: &mut Rib, now: Duration) {
         let Some(neighbor) = self.get_mut(id) else { return };
         neighbor.last_error.clear();
-        for family in holdfast_rib::Family::ALL {
+        for family in Family::ALL {
             let state = &mut neighbor.families[family.index()];
             state.end_of_rib_received = false;
             state.end_of_rib_sent = false;
@@ -471,19 +471,20 @@ impl Speaker {
 
     /// Every neighbour that can be up is, and has said everything it has: tables are complete.
     ///
-    /// A neighbour without the graceful restart capability says no End-of-RIB; it has said everything once it has been
-    /// up for a while and its table has not grown for [`limits::QUIET_MIN`] (changes may go on for ever).
+    /// It has when it said End-of-RIB, where it says one, and its table has not grown for [`limits::QUIET_MIN`] (changes may go
+    /// on for ever). Neither is enough alone: a neighbour without the graceful restart capability says no End-of-RIB, and FRR
+    /// says it as soon as it has nothing to send for a moment, which on a busy machine is in the middle of its table.
     pub fn has_heard_everybody(&self, now: Duration) -> bool {
         !self.has_background()
             && self.neighbors.iter().flatten().filter(|neighbor| !neighbor.config.disable).all(|neighbor| {
-                holdfast_rib::Family::ALL.into_iter().all(|family| {
-                    neighbor.up.as_ref().is_some_and(|up| {
-                        !neighbor.exchanges(family)
+                neighbor.up.as_ref().is_some_and(|up| {
+                    let said = |family: Family| {
+                        !up.negotiated.peer_sends_end_of_rib
+                            || !neighbor.exchanges(family)
                             || neighbor.families[family.index()].end_of_rib_received
-                            || (!up.negotiated.peer_sends_end_of_rib
-                                && now.saturating_sub(up.established_at.max(neighbor.growing_until))
-                                    >= limits::QUIET_MIN)
-                    })
+                    };
+                    now.saturating_sub(up.established_at.max(neighbor.growing_until)) >= limits::QUIET_MIN
+                        && Family::ALL.into_iter().all(said)
                 })
             })
     }

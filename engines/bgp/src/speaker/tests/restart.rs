@@ -271,3 +271,27 @@ fn a_stale_path_keeps_its_rank() {
     world.run();
     world.assert_equal("somebody else, to a newcomer");
 }
+
+/// FRR says End-of-RIB whenever it has nothing to send for a moment. Whoever believed it would remove routes from the kernel
+/// that are told a moment later.
+#[test]
+fn an_end_of_rib_in_the_middle_of_a_table_completes_nothing() {
+    let peer = Peer::new(1, 65001).with_graceful_restart(&BOTH, 60);
+    let mut world = World::new(vec![peer]);
+    let complete = |world: &World| world.primary().speaker.has_heard_everybody(world.now);
+    let many = |third: u8| -> Vec<String> { (0..100).map(|n| format!("203.{third}.{n}.0/24")).collect() };
+    let announce = |world: &mut World, prefixes: &[String]| {
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        tell(world, &prefixes);
+    };
+    announce(&mut world, &many(1));
+    Family::ALL.into_iter().for_each(|family| world.peers[0].end_of_rib(family));
+    world.run();
+    assert!(!complete(&world), "the rest may still come");
+    world.advance(Duration::from_millis(1500));
+    announce(&mut world, &many(2));
+    world.advance(Duration::from_millis(1500));
+    assert!(!complete(&world), "it has grown since");
+    world.advance(Duration::from_secs(1));
+    assert!(complete(&world));
+}
