@@ -106,6 +106,12 @@ impl State {
         State::ALL.into_iter().find(|state| state.name() == name)
     }
 
+    /// The states of a run that goes as planned, in order. Soaking lasts as long as the operator says and is not among them.
+    pub fn planned() -> impl Iterator<Item = State> {
+        let aside = [State::Idle, State::Soaking, State::Aborting, State::RollingBack];
+        State::ALL.into_iter().filter(move |state| !aside.contains(state))
+    }
+
     /// Nothing has been frozen yet: undoing is ending the backup.
     pub fn before_switch(self) -> bool {
         (State::Validating..=State::ReadyForSwitchover).contains(&self)
@@ -223,6 +229,12 @@ mod tests {
             std::fs::read_to_string("tests/transitions.golden").unwrap(),
             "the table of transitions changed; if that is meant, update tests/transitions.golden"
         );
+    }
+
+    #[test]
+    fn the_planned_states_are_the_steps_in_order() {
+        let steps: Vec<u32> = State::planned().map(State::step).collect();
+        assert_eq!(steps, (1..=State::STEPS).collect::<Vec<_>>());
     }
 
     #[test]

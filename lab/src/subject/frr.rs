@@ -11,7 +11,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::{LineSink, Phase, RunOutcome, Subject, SubjectPlan, SubjectProcess};
+use super::{LineSink, RunOutcome, Subject, SubjectPlan, SubjectProcess};
 use crate::{
     error::{Doing, LabError, Result},
     host::{
@@ -148,11 +148,7 @@ impl Subject for FrrSubject {
         self.wait_until_up()?;
         let took = start.elapsed();
         lines(&format!("all sessions are up again after {:.1} s", took.as_secs_f64()));
-        let ms = |d: std::time::Duration| (d.as_secs_f64() * 1000.0).round();
-        let phases =
-            vec![Phase { name: "stop".into(), ms: ms(away) }, Phase { name: "start".into(), ms: ms(took - away) }];
-        let control_plane_ms = Some(ms(took));
-        Ok(RunOutcome { success: true, took, control_plane_ms, phases, ..RunOutcome::default() })
+        Ok(RunOutcome::restarted(away, took))
     }
 
     fn processes(&self) -> Result<Vec<SubjectProcess>> {

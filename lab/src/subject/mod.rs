@@ -88,6 +88,16 @@ pub struct RunOutcome {
     pub verdict: Option<String>,
 }
 
+impl RunOutcome {
+    /// Of a router that was ended and started again: `away` is when it was gone, `took` when all its sessions were up again.
+    fn restarted(away: Duration, took: Duration) -> Self {
+        let ms = |d: Duration| (d.as_secs_f64() * 1000.0).round();
+        let phases =
+            vec![Phase { name: "stop".into(), ms: ms(away) }, Phase { name: "start".into(), ms: ms(took - away) }];
+        Self { success: true, took, control_plane_ms: Some(ms(took)), phases, ..Self::default() }
+    }
+}
+
 /// A phase of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Phase {

@@ -94,7 +94,7 @@ fn tables(run: &CurrentRun) -> Vec<v1::TableComparison> {
 /// What a rehearsal leaves open, and what the real run would take after what was learned.
 fn rehearsed(run: &CurrentRun, report: &mut v1::RunReport) {
     let entered = |state: State| report.phases.iter().any(|phase| phase.name == state.name());
-    let open = forecast::PHASES.into_iter().filter(|state| !entered(*state));
+    let open = State::planned().filter(|state| !entered(*state));
     report.not_rehearsed = open.map(|state| format!("{}: {}", state.name(), only_for_real(state, report))).collect();
     let Some(baseline) = &run.baseline else { return };
     let mut past: Vec<Past> = Past::of(report).into_iter().collect();

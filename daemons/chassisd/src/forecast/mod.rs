@@ -14,8 +14,6 @@ use holdfast_issu::State;
 use holdfast_issu::limits as run_limits;
 use holdfast_proto::v1;
 
-pub use model::PHASES;
-
 /// Past runs that a forecast is reckoned from: enough for a median, few enough to follow a machine that changes.
 pub const PAST_RUNS_MAX: usize = 5;
 
@@ -39,7 +37,7 @@ impl Past {
         if !report.success {
             return None;
         }
-        let planned = |phase: &&v1::PhaseTime| PHASES.iter().any(|known| known.name() == phase.name);
+        let planned = |phase: &&v1::PhaseTime| State::planned().any(|known| known.name() == phase.name);
         let phases =
             report.phases.iter().filter(planned).map(|phase| (phase.name.clone(), phase.duration_ms)).collect();
         let gap_ms = (report.control_plane_gap_ms > 0.0).then_some(report.control_plane_gap_ms);
@@ -50,7 +48,7 @@ impl Past {
 /// The forecast for tables of these sizes. `past`: newest first; only the first [`PAST_RUNS_MAX`] count.
 pub fn predict(past: &[Past], sizes: v1::TableSizes) -> v1::Forecast {
     let past = &past[..past.len().min(PAST_RUNS_MAX)];
-    let phases: Vec<v1::PhaseForecast> = PHASES.iter().map(|&phase| predict_phase(past, phase, &sizes)).collect();
+    let phases: Vec<v1::PhaseForecast> = State::planned().map(|phase| predict_phase(past, phase, &sizes)).collect();
     let gaps: Vec<f64> = past.iter().filter_map(|run| Some(run.gap_ms? / model::gap_ms(&run.sizes))).collect();
     let usual = model::gap_ms(&sizes);
     let longest = gaps.iter().copied().fold(0.0, f64::max) * usual;
@@ -103,9 +101,8 @@ mod tests {
     }
 
     fn past(run_id: u64, paths: u64, scale: f64) -> Past {
-        let phases = PHASES
-            .iter()
-            .map(|&phase| (phase.name().to_string(), (model::phase_ms(phase, &sizes(paths)) * scale).round() as u64));
+        let phases = State::planned()
+            .map(|phase| (phase.name().to_string(), (model::phase_ms(phase, &sizes(paths)) * scale).round() as u64));
         let gap_ms = Some(model::gap_ms(&sizes(paths)) * scale);
         Past { run_id, sizes: sizes(paths), phases: phases.collect(), gap_ms }
     }
@@ -114,7 +111,7 @@ mod tests {
     fn without_a_past_run_the_model_speaks() {
         let (small, large) = (predict(&[], sizes(1_000)), predict(&[], sizes(1_000_000)));
         assert!(small.run_ids.is_empty() && small.phases.iter().all(|phase| !phase.measured));
-        assert_eq!(small.phases.len(), PHASES.len());
+        assert_eq!(small.phases.len(), State::STEPS as usize);
         assert_eq!(small.duration_ms, small.phases.iter().map(|phase| phase.duration_ms).sum::<u64>());
         assert!(large.duration_ms > 3 * small.duration_ms, "{} {}", large.duration_ms, small.duration_ms);
         assert_eq!(large.control_plane_gap_ms, small.control_plane_gap_ms, "the gap does not grow with the tables");

@@ -3,22 +3,6 @@
 use holdfast_issu::State;
 use holdfast_proto::v1::TableSizes;
 
-/// The phases of a run that goes as planned, in order. `soaking` lasts as long as the operator says and is not predicted.
-pub const PHASES: [State; 12] = [
-    State::Validating,
-    State::PreparingBackup,
-    State::Synchronizing,
-    State::PreparingDaemons,
-    State::DaemonsReady,
-    State::FruWarmBooting,
-    State::FruWarmBooted,
-    State::PreparingSwitchover,
-    State::ReadyForSwitchover,
-    State::Switching,
-    State::Verifying,
-    State::ShuttingDownOld,
-];
-
 /// How much longer than the longest gap measured the next may be: others use the machine, too.
 pub const GAP_SAFETY: f64 = 2.0;
 
