@@ -12,6 +12,9 @@ pub const CONVERGED_PER_100K: Duration = Duration::from_secs(30);
 pub const ROUTER_START_WITHIN: Duration = Duration::from_secs(60);
 /// One operational command (other than a run).
 pub const COMMAND_WITHIN: Duration = Duration::from_secs(30);
+/// What a command that has ended printed last has come by then, on a busy machine too; only one that leaves a daemon behind which holds
+/// its output open takes that long.
+pub const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 /// A run in service, from the request to its end. The bar is 30 s; past this it hangs.
 pub const RUN_WITHIN: Duration = Duration::from_secs(180);
 /// A killed process must be back in this time.

@@ -150,9 +150,7 @@ impl Running {
                 thread::sleep(limits::POLL_EVERY / 10);
             }
             if let Some(status) = self.child.try_wait().doing(|| format!("wait for {}", self.command))? {
-                // A daemon that the command left behind may hold its output open: its own lines have come by now.
-                thread::sleep(Duration::from_millis(if printing { 20 } else { 0 }));
-                self.drain(&mut sink);
+                self.last_lines(printing, &mut sink);
                 return Ok(status);
             }
             if Instant::now() >= end {
@@ -161,6 +159,19 @@ impl Running {
                     after_s: within.as_secs(),
                     observed: format!("still running; its last line: {last}"),
                 });
+            }
+        }
+    }
+
+    /// What the command printed last may still be on its way from the threads that read it. Not for ever: a daemon that it
+    /// left behind may hold its output open.
+    fn last_lines(&self, mut printing: bool, mut sink: impl FnMut(&str)) {
+        let end = Instant::now() + limits::LAST_LINES_WITHIN;
+        while printing {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => sink(&line),
+                Err(_) => printing = false,
             }
         }
     }

@@ -26,6 +26,8 @@ const DAEMONS: [&str; 3] = ["mgd", "rpd", "pfed"];
 const CONFIRM_MINUTES: u32 = 1;
 /// What is left of a damaged program: it names its parts and has none of them.
 const DAMAGED_BYTES: usize = 64 << 10;
+/// An image wants its programs so; what is run as it is does not mind.
+const PROGRAM_MODE: u32 = 0o555;
 /// The two slots.
 const SLOTS: [&str; 2] = ["re0", "re1"];
 
@@ -137,25 +139,29 @@ impl Holdfast {
         }
     }
 
-    /// The state-dir is a disk of its own in the router's own mount namespace: seen through its supervisor.
     fn filler(&self) -> Result<PathBuf> {
+        Ok(self.state_dir_inside()?.join("filler"))
+    }
+
+    /// The state-dir is a disk of its own in the router's own mount namespace: seen through its supervisor.
+    fn state_dir_inside(&self) -> Result<PathBuf> {
         let pid = match self.pids_of("chassisd").as_slice() {
             [pid] => *pid,
             other => return Err(LabError::Subject(format!("processes named chassisd: {other:?}, required 1"))),
         };
         let state_dir = self.state_dir.strip_prefix("/").unwrap_or(&self.state_dir);
-        Ok(Path::new("/proc").join(pid.to_string()).join("root").join(state_dir).join("filler"))
+        Ok(Path::new("/proc").join(pid.to_string()).join("root").join(state_dir))
     }
 
     /// Of a program's file only the beginning is left.
     pub fn damage(&self, program: &str) -> Result<()> {
         let path = self.own_program(program)?;
         let bytes = fs::read(&path).doing(|| format!("read {}", path.display()))?;
-        // Removed first: the file is a link to the one that everybody uses.
+        // Removed first: the file may be a link to the one that everybody uses, and it is being run.
         let beginning = bytes.get(..DAMAGED_BYTES).unwrap_or_default();
         fs::remove_file(&path)
             .and_then(|()| fs::write(&path, beginning))
-            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(PROGRAM_MODE)))
             .doing(|| format!("damage {}", path.display()))
     }
 
@@ -169,10 +175,33 @@ impl Holdfast {
     pub fn restore_program(&self, program: &str) -> Result<()> {
         let path = self.own_program(program)?;
         let _ = fs::remove_file(&path);
-        link_program(program, &path)
+        match self.is_contained() {
+            // An image holds the installation's bytes as they are.
+            true => fs::copy(self.beside(program)?, &path)
+                .and_then(|_| fs::set_permissions(&path, fs::Permissions::from_mode(PROGRAM_MODE)))
+                .doing(|| format!("restore {}", path.display())),
+            false => link_program(program, &path),
+        }
     }
 
+    /// The file that the next routing engine's program is started from.
     fn own_program(&self, program: &str) -> Result<PathBuf> {
+        if !self.is_contained() {
+            return self.beside(program);
+        }
+        let images = self.state_dir_inside()?.join("images");
+        let found: Vec<PathBuf> = fs::read_dir(&images)
+            .doing(|| format!("list {}", images.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path().join("usr/bin")))
+            .filter(|folder| folder.is_dir())
+            .collect();
+        match found.as_slice() {
+            [folder] => Ok(folder.join(program)),
+            other => Err(LabError::Subject(format!("images of the router: {other:?}, required 1"))),
+        }
+    }
+
+    fn beside(&self, program: &str) -> Result<PathBuf> {
         match self.program.parent() {
             Some(folder) if self.hold.is_some() => Ok(folder.join(program)),
             _ => Err(LabError::Subject("the router does not run from programs of its own".into())),

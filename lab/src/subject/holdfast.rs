@@ -108,6 +108,11 @@ impl Holdfast {
         procfs::all_pids().into_iter().filter(is_it).collect()
     }
 
+    /// Whether its engines run in containers, from an image.
+    pub(super) fn is_contained(&self) -> bool {
+        self.containers.is_some()
+    }
+
     /// Its containers that exist, by their control groups.
     fn container_names(&self) -> Vec<String> {
         let Some(prefix) = &self.containers else { return Vec::new() };
