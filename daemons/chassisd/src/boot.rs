@@ -15,6 +15,7 @@ use holdfast_vault::Vault;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::alarms::{Alarms, Cause};
 use crate::args::{Args, RuntimeArg};
 use crate::chassis::{Chassis, FIRST_SLOT, News};
 use crate::control::Command;
@@ -99,7 +100,11 @@ pub fn assemble(
     store.persistent.container_run_dir = (args.re_runtime == RuntimeArg::Oci).then(|| run_dir.path().to_path_buf());
     let journal = Journal::new(&args.state_dir);
     alarms.extend(journal.close_interrupted());
-    alarms.iter().for_each(|alarm| tracing::warn!("{alarm}"));
+    let mut active = Alarms::default();
+    for alarm in alarms {
+        tracing::warn!("{alarm}");
+        active.raise(Cause::Operation, alarm, unix_ms());
+    }
     let epoch = store.persistent.epoch + 1;
     store.persistent.epoch = epoch;
     store.save()?;
@@ -124,7 +129,7 @@ pub fn assemble(
         since_run: None,
         master: FIRST_SLOT,
         epoch,
-        alarms,
+        alarms: active,
         news,
         started_unix_ms: unix_ms(),
         aid: Aid::from_environment(),

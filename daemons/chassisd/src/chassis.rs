@@ -11,12 +11,12 @@ use holdfast_proto::v1;
 use holdfast_vault::Vault;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::alarms::{Alarms, Cause};
 use crate::calls::Link;
 use crate::error::ChassisError;
 use crate::evidence::Baseline;
 use crate::fault_injection::Aid;
 use crate::journal::{Journal, Record, RunLog};
-use crate::limits;
 use crate::run::CurrentRun;
 use crate::runtime::{ProcessSpec, Running, Runtime};
 use crate::steady::SinceRun;
@@ -150,7 +150,7 @@ pub struct Chassis {
     /// The term.
     pub epoch: u64,
     /// What an operator ought to look at.
-    pub alarms: Vec<String>,
+    pub alarms: Alarms,
     /// News for the loop.
     pub news: mpsc::Sender<News>,
     /// When chassisd started.
@@ -230,8 +230,15 @@ impl Chassis {
                 Some(KnownProcess { slot: slot.into(), name: daemon.name().into(), pid, start_time_ticks })
             })
             .collect();
-        if let Err(error) = self.store.save() {
-            self.alarm(format!("the chassis's state cannot be saved: {error}"));
+        self.save();
+    }
+
+    /// Writes what has to outlive chassisd; an alarm stands for as long as that fails.
+    pub fn save(&mut self) {
+        match self.store.save() {
+            Ok(()) if self.unkept.is_empty() => self.alarms.end(Cause::Disk),
+            Ok(()) => {}
+            Err(error) => self.alarm_of(Cause::Disk, format!("the chassis's state cannot be saved: {error}")),
         }
     }
 
@@ -273,13 +280,15 @@ impl Chassis {
 
     /// Something an operator ought to know when nobody is watching.
     pub fn alarm(&mut self, text: String) {
+        self.alarm_of(Cause::Operation, text);
+    }
+
+    /// The same, with what ends it.
+    pub fn alarm_of(&mut self, cause: Cause, text: String) {
         tracing::warn!("alarm: {text}");
         if let Some(since) = &mut self.since_run {
             since.alarms += 1;
         }
-        if self.alarms.len() >= limits::ALARMS_MAX {
-            self.alarms.remove(0);
-        }
-        self.alarms.push(text);
+        self.alarms.raise(cause, text, unix_ms());
     }
 }

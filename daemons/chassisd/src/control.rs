@@ -33,8 +33,12 @@ pub enum Command {
     Scheduled(oneshot::Sender<v1::ScheduledRun>),
     /// Take the schedule back.
     ClearSchedule(String, Reply<v1::ScheduledRun>),
+    /// The operator has looked at the alarms; how many there were.
+    ClearAlarms(String, oneshot::Sender<usize>),
     /// Keep it: the old engine may go.
     Confirm(u64, String, Reply<String>),
+    /// The log of the last run, if this request has started it.
+    RunOf(String, Reply<Arc<RunLog>>),
     /// A run's log; 0: the current or last.
     Run(u64, Reply<Arc<RunLog>>),
     /// The last records, newest first.
@@ -204,6 +208,12 @@ impl Chassis {
             Command::Schedule(request, reply) => drop(reply.send(self.schedule_run(request))),
             Command::Scheduled(reply) => drop(reply.send(self.scheduled())),
             Command::ClearSchedule(by, reply) => drop(reply.send(self.clear_schedule(&by))),
+            Command::ClearAlarms(by, reply) => {
+                let cleared = self.alarms.clear();
+                tracing::info!(by, cleared, "alarms cleared");
+                let _ = reply.send(cleared);
+            }
+            Command::RunOf(request_id, reply) => drop(reply.send(self.run_of(&request_id))),
             Command::Run(run_id, reply) => drop(reply.send(self.find_run(run_id))),
             Command::Runs(limit, reply) => drop(reply.send(Ok(self.list_runs(limit)))),
             Command::View(reply) => drop(reply.send(self.view())),
@@ -288,6 +298,15 @@ impl Chassis {
                     .into())
             }
         }
+    }
+
+    /// The last run, if this request has started it.
+    fn run_of(&self, request_id: &str) -> Result<Arc<RunLog>, String> {
+        let last = self.find_run(0)?;
+        if last.lock().run.request_id == request_id {
+            return Ok(last);
+        }
+        Err(format!("request {request_id} has not started the last run"))
     }
 
     fn find_run(&self, run_id: u64) -> Result<Arc<RunLog>, String> {

@@ -4,6 +4,7 @@ use holdfast_ipc::unix_ms;
 use holdfast_issu::{End, Outcome, Side};
 use holdfast_proto::v1;
 
+use crate::alarms::Cause;
 use crate::chassis::{Chassis, Slot};
 use crate::evidence;
 use crate::limits;
@@ -38,7 +39,7 @@ impl Chassis {
         let mut written = record;
         written.events.push(v1::RunEvent { sequence: written.events.len() as u64 + 1, ..event.clone() });
         if let Err(error) = self.journal.write(&written) {
-            self.alarm(format!("the report of run {} cannot be kept yet: {error}", end.run_id));
+            self.alarm_of(Cause::Disk, format!("the report of run {} cannot be kept yet: {error}", end.run_id));
             self.unkept.truncate(limits::RUNS_KEPT - 1);
             self.unkept.insert(0, written.clone());
         }
@@ -46,6 +47,9 @@ impl Chassis {
         self.journal.prune();
         if !end.success && (end.outcome != Outcome::Refused || run.scheduled) {
             self.alarm(format!("run {} ended: {} ({})", end.run_id, end.verdict, end.reason));
+        }
+        if end.switched && end.success {
+            self.alarms.end(Cause::Operation); // every process was replaced, every session proven
         }
         if end.switched {
             self.store.persistent.last_run_ended_unix_ms = unix_ms();
@@ -75,6 +79,9 @@ impl Chassis {
             }
             tracing::info!("the report of run {} is kept now", record.run.run_id);
             self.unkept.pop();
+            if self.unkept.is_empty() {
+                self.alarms.end(Cause::Disk);
+            }
         }
     }
 }

@@ -25,6 +25,7 @@
 //! be primary; call a run a success without evidence; do anything slow between freezing the old rpd and committing the
 //! new one.
 
+mod alarms;
 mod args;
 mod boot;
 mod calls;

@@ -58,6 +58,7 @@ impl CurrentRun {
             dry_run: request.dry_run,
             requested_by: request.requested_by.clone(),
             message: request.message.clone(),
+            request_id: request.request_id.clone(),
             ..v1::RunState::default()
         };
         let (from_slot, to_slot) = (from.into(), to.into());

@@ -88,9 +88,7 @@ impl Chassis {
     fn take_schedule(&mut self) -> Option<Schedule> {
         let schedule = self.store.persistent.schedule.take()?;
         // Whatever becomes of it, it must not come a second time.
-        if let Err(error) = self.store.save() {
-            self.alarm(format!("the chassis's state cannot be saved: {error}"));
-        }
+        self.save();
         Some(schedule)
     }
 

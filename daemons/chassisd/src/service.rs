@@ -117,8 +117,22 @@ impl Chassis for ChassisService {
         self.ask(|reply| Command::ClearSchedule(by, reply)).await.map(Response::new)
     }
 
+    async fn clear_alarms(&self, request: Request<v1::ClearAlarmsRequest>) -> Answer<v1::ClearAlarmsReply> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::ClearAlarms(who(request.into_inner().requested_by), reply)).await?;
+        let cleared = answer.await.map_err(|_| Status::unavailable("the router is being stopped"))?;
+        Ok(Response::new(v1::ClearAlarmsReply { cleared: u32::try_from(cleared).unwrap_or(u32::MAX) }))
+    }
+
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Answer<v1::RunState> {
-        let log = self.ask(|reply| Command::Run(request.into_inner().run_id, reply)).await?;
+        let request = request.into_inner();
+        let log = if request.request_id.is_empty() {
+            self.ask(|reply| Command::Run(request.run_id, reply)).await?
+        } else {
+            self.ask(|reply| Command::RunOf(request.request_id, reply))
+                .await
+                .map_err(|status| Status::not_found(status.message()))?
+        };
         let run = views::run(&log.lock());
         Ok(Response::new(run))
     }

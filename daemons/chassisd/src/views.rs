@@ -71,7 +71,8 @@ impl Chassis {
             runtime: self.runtime.name().into(),
             version: env!("CARGO_PKG_VERSION").into(),
             started_unix_ms: self.started_unix_ms,
-            alarms: self.alarms.clone(),
+            alarms: self.alarms.texts(),
+            active_alarms: self.alarms.told(),
             runtime_version: self.runtime.version(),
             containers: self.runtime.containers(),
         };

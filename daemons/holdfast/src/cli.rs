@@ -8,6 +8,7 @@ mod configure;
 mod error;
 mod follow;
 mod interactive;
+mod lost;
 mod pipe;
 mod pipe_words;
 mod script;

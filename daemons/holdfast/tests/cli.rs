@@ -149,3 +149,15 @@ fn lines_from_a_pipe_are_carried_out_in_turn() {
     assert!(text(&output.stdout).contains("Reboot cancelled"), "{}", text(&output.stdout));
     assert!(!output.status.success(), "the last command failed");
 }
+
+#[test]
+fn a_run_whose_answer_got_lost_is_found_and_nothing_else_is_guessed() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "request system reboot in-service no-confirm message lost"], "");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).ends_with("ISSU: line 3\nline 4\n"), "{}", text(&output.stdout));
+    let output = cli(&router, &["-c", "restart routing"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let message = "error: the answer got lost (mgd was killed): it is not known whether the command took effect";
+    assert!(text(&output.stderr).starts_with(message), "{}", text(&output.stderr));
+}

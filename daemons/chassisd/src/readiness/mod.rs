@@ -98,7 +98,7 @@ impl Chassis {
             epoch: self.epoch,
             processes: self.processes.iter().map(seen).collect(),
             vault: vault.list("", "").map(|(name, entry)| (name.clone(), entry.kind.clone())).collect(),
-            alarms: self.alarms.clone(),
+            alarms: self.alarms.texts(),
             run_dir: self.run_dir.clone(),
             state_dir: self.state_dir.clone(),
             software: self.runtime.software(),
@@ -167,7 +167,9 @@ impl Snapshot {
             Rule::refuses("run-in-progress", "No other run", "one in-service run at a time")
                 .remedy("show chassis in-service-upgrade; ask again when it has ended")
                 .observe(observed),
-            Rule::asks("alarms", "No alarms", "no alarm is active").remedy("show system alarms").observe(alarms),
+            Rule::asks("alarms", "No alarms", "no alarm is active")
+                .remedy("show system alarms; clear system alarms when they have been looked at")
+                .observe(alarms),
         ]
     }
 

@@ -26,6 +26,11 @@ pub enum CliError {
     /// mgd broke off in the middle of an answer.
     #[error("the answer was broken off: {0}; enter the command again")]
     BrokenOff(String),
+    /// mgd ended before it said what became of a command that changes something.
+    #[error(
+        "the answer got lost ({0}): it is not known whether the command took effect; look before you enter it again"
+    )]
+    Unanswered(String),
     /// The router said no.
     #[error("{0}")]
     Refused(String),

@@ -22,7 +22,7 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 use super::{
     configure::{Configure, read},
     error::CliError,
-    follow,
+    follow, lost,
     pipe::{Line, Pipeline},
     sink::Sink,
     watch,
@@ -238,6 +238,7 @@ impl Shell {
             text_given: extra.text.is_some(),
             text: extra.text.unwrap_or_default(),
             columns: how.columns,
+            request_id: lost::request_id(),
         };
         let repeatable = ["sh", "mo"].iter().any(|word| command.trim_start().starts_with(word));
         let started = Instant::now();
@@ -262,7 +263,12 @@ impl Shell {
                     tokio::time::sleep(RETRY).await;
                     drop(status);
                 }
-                Err(status) => return Err(CliError::BrokenOff(status.message().to_owned())),
+                Err(status) if repeatable => return Err(CliError::BrokenOff(status.message().to_owned())),
+                Err(status) => {
+                    let run = lost::run_of(&self.run_dir, &request.request_id).await;
+                    let unanswered = || CliError::Unanswered(status.message().to_owned());
+                    return run.map(|run_id| End::Follow { run_id, json_lines: false }).ok_or_else(unanswered);
+                }
             }
         }
     }

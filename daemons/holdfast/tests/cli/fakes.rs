@@ -3,7 +3,10 @@
 use std::{
     path::{Path, PathBuf},
     pin::Pin,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use holdfast_proto::v1::{execute_event::Event, *};
@@ -16,6 +19,9 @@ type Items<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 fn items<T: Send + 'static>(values: Vec<Result<T, Status>>) -> Answer<Items<T>> {
     Ok(Response::new(Box::pin(tokio_stream::iter(values))))
 }
+
+/// The name of a command whose answer got lost after it had started run 8.
+static LOST: Mutex<String> = Mutex::new(String::new());
 
 #[derive(Default)]
 struct Management {
@@ -95,6 +101,11 @@ impl management_server::Management for Management {
             ("request system reboot in-service force no-confirm", _) => {
                 vec![Event::Follow(ExecuteFollow { run_id: 9, ..Default::default() })]
             }
+            ("request system reboot in-service no-confirm message lost", _) => {
+                *LOST.lock().unwrap() = request.request_id;
+                return items(vec![Err(Status::unavailable("mgd was killed"))]);
+            }
+            ("restart routing", _) => return items(vec![Err(Status::unavailable("mgd was killed"))]),
             (line, _) if line.starts_with("request system reboot in-service") => {
                 vec![Event::Follow(ExecuteFollow { run_id: 8, ..Default::default() })]
             }
@@ -196,11 +207,20 @@ impl chassis_server::Chassis for Chassis {
     async fn get_schedule(&self, _: Request<GetScheduleRequest>) -> Answer<ScheduledRun> {
         Err(Status::unimplemented(""))
     }
+    async fn clear_alarms(&self, _: Request<ClearAlarmsRequest>) -> Answer<ClearAlarmsReply> {
+        Err(Status::unimplemented(""))
+    }
     async fn clear_schedule(&self, _: Request<ClearScheduleRequest>) -> Answer<ScheduledRun> {
         Err(Status::unimplemented(""))
     }
     async fn get_run(&self, request: Request<GetRunRequest>) -> Answer<RunState> {
-        let run_id = request.into_inner().run_id;
+        let GetRunRequest { run_id, request_id } = request.into_inner();
+        if !request_id.is_empty() {
+            return match *LOST.lock().unwrap() == request_id {
+                true => Ok(Response::new(RunState { run_id: 8, request_id, ..Default::default() })),
+                false => Err(Status::not_found("no such request")),
+            };
+        }
         let ended = run_id == 8;
         let phase =
             |name: &str| PhaseTime { name: name.into(), duration_ms: 90, forecast_ms: 100, ..Default::default() };

@@ -12,7 +12,7 @@ const HISTORY: u32 = 50;
 
 pub(super) async fn show_run(context: &Context) -> CommandResult {
     let mut chassis = context.state.clients.chassis();
-    let run = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_run(GetRunRequest { run_id: 0 })).await?;
+    let run = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_run(GetRunRequest::default())).await?;
     if context.watch && run.run_id != 0 && !run.ended {
         return Ok(Outcome::Watch(run.run_id));
     }
@@ -23,7 +23,7 @@ pub(super) async fn show_run(context: &Context) -> CommandResult {
 /// The events of the run in progress, or of the last one, from the first on.
 pub(super) async fn monitor_run(context: &Context) -> CommandResult {
     let mut chassis = context.state.clients.chassis();
-    let run = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_run(GetRunRequest { run_id: 0 })).await?;
+    let run = ask(CHASSISD, ANSWER_DEADLINE, chassis.get_run(GetRunRequest::default())).await?;
     Ok(Outcome::Stream(run.run_id))
 }
 

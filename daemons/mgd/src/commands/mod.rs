@@ -67,6 +67,8 @@ struct Context {
     /// Width of the terminal; 0: none.
     columns: usize,
     user: String,
+    /// The client's own name for the command.
+    request_id: String,
     /// What an earlier [`Outcome::Read`] asked for.
     text_given: Option<Vec<u8>>,
 }
@@ -153,6 +155,7 @@ async fn run(
         watch: request.watch,
         columns: request.columns as usize,
         user,
+        request_id: request.request_id,
         text_given,
     };
     match request.configure {
@@ -206,6 +209,7 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::ShowVersion => system::version(context).await,
         Action::ShowLog => log::show(context, invocation).await,
         Action::ShowAlarms => system::alarms(context).await,
+        Action::ClearAlarms => system::clear_alarms(context).await,
         Action::ShowBgpSummary => bgp::summary(context).await,
         Action::ShowBgpNeighbor => bgp::neighbor(context, invocation).await,
         Action::ShowBgpGroup => bgp::group(context).await,

@@ -42,6 +42,7 @@ fn request(context: &Context, invocation: &Invocation) -> Result<StartRunRequest
         dry_run,
         message: invocation.get("message").unwrap_or_default().to_owned(),
         requested_by: context.user.clone(),
+        request_id: context.request_id.clone(),
         confirm_s: minutes.checked_mul(60).ok_or_else(|| refused("confirm: that many minutes are too many"))?,
     })
 }

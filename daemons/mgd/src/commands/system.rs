@@ -1,8 +1,8 @@
 //! Processes, versions, alarms, and whether the backup could take over.
 
 use holdfast_proto::v1::{
-    ChassisState, GetChassisRequest, GetRunRequest, ProcessState, RestartProcessRequest, Role, SessionReadiness,
-    TableComparison,
+    Alarm, ChassisState, ClearAlarmsRequest, GetChassisRequest, GetRunRequest, ProcessState, RestartProcessRequest,
+    Role, SessionReadiness, TableComparison,
 };
 use serde::Serialize;
 
@@ -61,7 +61,7 @@ pub(super) async fn switchover(context: &Context) -> CommandResult {
     // The backup is compared while a run is in progress; what an earlier run found says nothing about now.
     if backup_present && state.run_id != 0 {
         let mut client = context.state.clients.chassis();
-        let request = GetRunRequest { run_id: state.run_id };
+        let request = GetRunRequest { run_id: state.run_id, ..Default::default() };
         let run = ask(CHASSISD, ANSWER_DEADLINE, client.get_run(request)).await?;
         let equal = !run.tables.is_empty() && run.tables.iter().all(|table| table.equal);
         view.ready = equal && run.readiness.iter().all(|session| session.ready);
@@ -152,9 +152,19 @@ pub(super) async fn alarms(context: &Context) -> CommandResult {
     #[derive(Serialize)]
     struct View {
         alarms: Vec<String>,
+        active_alarms: Vec<Alarm>,
     }
-    let view = View { alarms: chassis(context).await?.alarms };
-    context.print(&view, |view| render::alarms(&view.alarms)).await?;
+    let state = chassis(context).await?;
+    let view = View { alarms: state.alarms, active_alarms: state.active_alarms };
+    context.print(&view, |view| render::alarms(&view.active_alarms)).await?;
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn clear_alarms(context: &Context) -> CommandResult {
+    let mut client = context.state.clients.chassis();
+    let request = ClearAlarmsRequest { requested_by: context.user.clone() };
+    let reply = ask(CHASSISD, ANSWER_DEADLINE, client.clear_alarms(request)).await?;
+    context.print(&reply, |reply| format!("{} alarms cleared\n", reply.cleared)).await?;
     Ok(Outcome::Done)
 }
 

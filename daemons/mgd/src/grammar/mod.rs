@@ -55,6 +55,8 @@ pub enum Action {
     ShowLog,
     /// show system alarms
     ShowAlarms,
+    /// clear system alarms
+    ClearAlarms,
     /// show bgp summary
     ShowBgpSummary,
     /// show bgp neighbor

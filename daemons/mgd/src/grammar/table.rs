@@ -74,6 +74,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         "Reset sessions",
     ),
+    command(&["clear", "system", "alarms"], Action::ClearAlarms, &[], "Clear all active alarms"),
     command(&["clear", "system", "reboot"], Action::ClearReboot, &[], "Take a scheduled reboot back"),
     command(
         &["configure"],

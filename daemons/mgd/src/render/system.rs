@@ -1,6 +1,6 @@
 //! Processes, versions, times.
 
-use holdfast_proto::v1::ProcessState;
+use holdfast_proto::v1::{Alarm, ProcessState};
 
 use super::{
     bgp::{sessions, tables},
@@ -73,12 +73,12 @@ pub fn version(version: &Version) -> String {
 }
 
 /// `show system alarms`
-pub fn alarms(alarms: &[String]) -> String {
+pub fn alarms(alarms: &[Alarm]) -> String {
     match alarms.len() {
         0 => "No alarms currently active\n".to_owned(),
         count => format!(
-            "{count} alarms currently active\n{}",
-            alarms.iter().map(|alarm| format!("{alarm}\n")).collect::<String>()
+            "{count} alarms currently active\nAlarm time               Description\n{}",
+            alarms.iter().map(|alarm| format!("{}  {}\n", clock(alarm.raised_unix_ms), alarm.text)).collect::<String>()
         ),
     }
 }

@@ -51,6 +51,7 @@ impl chassis_server::Chassis for FakeChassis {
             runtime: "process".into(),
             started_unix_ms: 1_700_000_000_000,
             alarms: vec!["backup lost".into()],
+            active_alarms: vec![Alarm { text: "backup lost".into(), raised_unix_ms: 1_708_569_424_000 }],
             ..Default::default()
         })
     }
@@ -83,6 +84,10 @@ impl chassis_server::Chassis for FakeChassis {
     }
     async fn get_schedule(&self, _: Request<GetScheduleRequest>) -> Answer<ScheduledRun> {
         done(ScheduledRun::default())
+    }
+    async fn clear_alarms(&self, request: Request<ClearAlarmsRequest>) -> Answer<ClearAlarmsReply> {
+        self.0.lock().unwrap().push(format!("ClearAlarms {}", request.into_inner().requested_by));
+        done(ClearAlarmsReply { cleared: 2 })
     }
     async fn clear_schedule(&self, _: Request<ClearScheduleRequest>) -> Answer<ScheduledRun> {
         Err(Status::failed_precondition("no reboot is scheduled"))

@@ -114,6 +114,7 @@ async fn bring_state(run_dir: RunDir, run_id: u64, sender: watch::Sender<Option<
 
 async fn ask(run_dir: &RunDir, run_id: u64) -> Option<RunState> {
     let mut client = ChassisClient::new(holdfast_ipc::channel(&run_dir.chassis_socket()));
-    let reply = tokio::time::timeout(STATE_DEADLINE, client.get_run(GetRunRequest { run_id })).await;
+    let reply =
+        tokio::time::timeout(STATE_DEADLINE, client.get_run(GetRunRequest { run_id, ..Default::default() })).await;
     reply.ok()?.ok().map(tonic::Response::into_inner)
 }
