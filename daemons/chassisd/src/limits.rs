@@ -62,6 +62,9 @@ pub const LOG_TAIL_BYTES: u64 = 16 * 1024;
 pub const FREEZE_WAIT: Duration = Duration::from_millis(10);
 /// One command of a container runtime takes some 50 ms; on a starved machine a second.
 pub const OCI_COMMAND_DEADLINE: Duration = Duration::from_secs(15);
+/// The end of a process is heard of within milliseconds. A follower that says its stream has ended is believed to have lost a
+/// primary that lives only after this.
+pub const LOST_STREAM_WAIT: Duration = Duration::from_secs(1);
 /// The end of a child is told by a signal; this is for one that was told while nobody listened.
 pub const CHILD_POLL: Duration = Duration::from_millis(200);
 /// What else runs in a container (a login) gets this long to end after SIGHUP and SIGTERM. Its init waits for a second.

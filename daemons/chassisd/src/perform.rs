@@ -329,7 +329,11 @@ impl Chassis {
             }
             let mut client = link.daemon();
             let reply = answer(within, client.synchronization(v1::SynchronizationRequest {})).await?;
-            if reply.lost && side == Side::Old {
+            if reply.lost {
+                if side == Side::New {
+                    // A primary that has died ends its stream, too: its death is heard of first, and says more.
+                    tokio::time::sleep(limits::LOST_STREAM_WAIT).await;
+                }
                 return Err(reply.detail);
             }
             Ok(Learned::Synchronization(side, daemon, reply))

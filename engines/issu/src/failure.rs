@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::limits;
 use crate::machine::{Issu, Time};
-use crate::message::{Daemon, Outcome, Request, Side};
+use crate::message::{Action, Daemon, Outcome, Request, Side};
 use crate::run::{Run, Step, Way};
 use crate::state::{State, Trigger};
 use crate::wording;
@@ -163,6 +163,9 @@ impl Issu {
         }
         let what = format!("{}/{daemon}: the process is gone ({how})", run.slot(side));
         match (self.state, side) {
+            (state, Side::Old) if daemon == Daemon::Rpd && state.successor_stands_ready() && !run.start.dry_run => {
+                self.owner_lost(what, now);
+            }
             (state, _) if state.before_switch() => self.fail(what, now),
             // Frozen and fenced, or found dead by Freeze: only the way back has become harder.
             (State::Switching, Side::Old) => run.log(false, what),
@@ -178,6 +181,20 @@ impl Issu {
             (State::RollingBack, side) if side == run.goes_on() => run.mend_now(side, what),
             _ => {}
         }
+    }
+
+    /// The owner of the sessions is dead before it was to be frozen, and a successor stands ready. Going back would restart every
+    /// session; the switch goes on instead, with the dead engine as one that is frozen and fenced. Whether the successor
+    /// really holds what the kernel says was consumed and written is proven by its activation, which touches nothing: when
+    /// it does not, the run is undone as ever. A rehearsal changes no roles, whatever happens.
+    fn owner_lost(&mut self, what: String, now: Time) {
+        let Some(run) = self.run.as_mut() else { return };
+        run.log(false, format!("error: {what}"));
+        run.reason = what;
+        let line = wording::owner_lost(run);
+        run.log(false, line.clone());
+        run.outbox.push_back(Action::Alarm(line));
+        self.transition(Trigger::OwnerLost, now);
     }
 
     fn successor_died(&mut self, daemon: Daemon, what: String, now: Time) {

@@ -7,7 +7,7 @@
 //!         aborting  <------------------------- failed or aborted ---------------------------+
 //!            |                                                                              |
 //!            v      fru-warm-booting -> fru-warm-booted -> preparing-switchover -> ready-for-switchover
-//!          idle                                                                             |
+//!          idle                  (owner lost in daemons-ready or after it: at once)            |
 //!                                                          +--------- switching <-----------+
 //!              rolling-back <---- failed, engine lost -----+             | committed
 //!                |  ^  ^  ^------ engine lost, given back ---- verifying <
@@ -117,6 +117,12 @@ impl State {
         (State::Validating..=State::ReadyForSwitchover).contains(&self)
     }
 
+    /// The backup has been equal in every table, its pfed has found nothing to write, and every session has said which way it
+    /// goes: should the owner of the sessions die now, the new rpd can go on instead.
+    pub fn successor_stands_ready(self) -> bool {
+        (State::DaemonsReady..=State::ReadyForSwitchover).contains(&self)
+    }
+
     /// Step n of [`State::STEPS`] for the operator; the ways back count as the last.
     pub fn step(self) -> u32 {
         match self {
@@ -157,10 +163,12 @@ pub enum Trigger {
     GiveBack,
     /// Verified, and a confirmation is to come.
     Soak,
+    /// The rpd that owns the sessions died, and a backup that holds every fact stands ready.
+    OwnerLost,
 }
 
 impl Trigger {
-    const ALL: [Trigger; 8] = [
+    const ALL: [Trigger; 9] = [
         Trigger::Start,
         Trigger::Done,
         Trigger::Refused,
@@ -169,6 +177,7 @@ impl Trigger {
         Trigger::EngineLost,
         Trigger::GiveBack,
         Trigger::Soak,
+        Trigger::OwnerLost,
     ];
 }
 
@@ -190,6 +199,7 @@ pub fn next(state: State, trigger: Trigger) -> Option<State> {
         (ReadyForSwitchover, Done) => Switching,
         (ReadyForSwitchover, Rehearsed) => Aborting,
         (s, Failed) if s.before_switch() => Aborting,
+        (s, OwnerLost) if s.successor_stands_ready() => Switching,
         (Switching, Done) => Verifying,
         (Switching, Failed | EngineLost) => RollingBack,
         // Failed checks with no engine left to go back to: the new one is kept, the report says "failed".

@@ -71,6 +71,12 @@ pub(crate) fn way_closed(run: &Run, what: &str) -> String {
     format!("run {run_id}: the way back to {old} is closed: {what}")
 }
 
+/// A crash in the middle of a run that becomes its switchover.
+pub(crate) fn owner_lost(run: &Run) -> String {
+    let (run_id, old, new) = (run.start.run_id, run.slot(Side::Old), run.slot(Side::New));
+    format!("run {run_id}: {old}/rpd is gone and {new} stands ready with every fact: it takes over at once")
+}
+
 /// mgd or pfed of an engine that only stands by.
 pub(crate) fn mended_on_the_way_back(what: &str) -> String {
     format!("{what}; it is started anew should the roles go back")

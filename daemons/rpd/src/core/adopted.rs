@@ -3,7 +3,7 @@
 //! Facts say how many bytes were received and made; the kernel says how many of them were consumed and written. The
 //! difference is what a successor still has to discard and to write, exactly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use holdfast_kernel::tcp;
@@ -47,6 +47,8 @@ pub struct Resumed {
 #[derive(Default)]
 pub struct Adopted {
     thawed: bool,
+    /// Names in the vault of sessions that a dead owner told nobody of.
+    untold: Vec<String>,
     sessions: BTreeMap<String, Session>,
 }
 
@@ -70,6 +72,21 @@ impl Adopted {
     /// Notes whether they were.
     pub fn set_thawed(&mut self, thawed: bool) {
         self.thawed = thawed;
+    }
+
+    /// Notes the names in the vault of sessions that nobody was told of.
+    pub fn set_untold(&mut self, names: Vec<String>) {
+        self.untold = names;
+    }
+
+    /// Takes them.
+    pub fn take_untold(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// The vault's names of all that are known.
+    pub fn descriptor_names(&self) -> BTreeSet<String> {
+        self.sessions.values().map(|session| session.descriptor.clone()).collect()
     }
 
     /// A session is up.

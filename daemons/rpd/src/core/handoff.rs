@@ -19,6 +19,7 @@ use holdfast_replication::compare_tables;
 
 use super::adopted::Resumed;
 use super::connections::Connection;
+use super::replication::Follower;
 use super::roads::Roads;
 use super::{Core, now};
 use crate::limits::{BACKGROUND_FINISH_MAX, FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN, UNHEARD_MAX_DIVISOR};
@@ -193,6 +194,9 @@ impl Core {
         }
         let mut tables = Vec::new();
         if !request.expected_tables.is_empty() && !request.peer_lost {
+        if self.role == Role::Backup && !self.follower.as_ref().is_some_and(Follower::is_snapshot_done) {
+            return Err("the primary's tables had not come over as a whole".into());
+        }
             self.rib_turn();
             tables = compare_tables(&request.expected_tables, &self.tables());
             if let Some(unequal) = tables.iter().find(|table| !table.equal) {

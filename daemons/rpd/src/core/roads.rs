@@ -14,6 +14,7 @@ use holdfast_kernel::tcp;
 use holdfast_proto::v1;
 
 use super::Core;
+use super::sessions::VAULT_PREFIX;
 use crate::limits::{CLOSE_DISCARD_LEN, RESTART_VERIFY_MAX};
 
 /// What an activation found.
@@ -38,6 +39,11 @@ impl Core {
     /// Takes every session's descriptor and holds the kernel's counters against the facts. Nothing is read, written or closed.
     pub(super) fn take_descriptors(&mut self, peer_lost: bool) -> Result<Roads, String> {
         let mut roads = Roads::default();
+        let untold = if peer_lost { self.untold_sessions() } else { Ok(Vec::new()) };
+        if let Err(error) = &untold {
+            tracing::warn!("whether sessions were left that nobody was told of is not known: {error}");
+        }
+        self.adopted.set_untold(untold.unwrap_or_default());
         for neighbor in self.adopted.neighbors() {
             let id = neighbor.parse().ok().and_then(|address: IpAddr| self.protocols.bgp.find_neighbor(address));
             // A neighbour that the configuration has removed here meanwhile has no session to go on with.
@@ -48,6 +54,13 @@ impl Core {
             }
         }
         Ok(roads)
+    }
+
+    /// A session is put into the vault before it is told of. One whose owner died in between is known to nobody.
+    fn untold_sessions(&mut self) -> Result<Vec<String>, String> {
+        let known = self.adopted.descriptor_names();
+        let entries = self.vault()?.list(VAULT_PREFIX).map_err(|error| format!("the vault cannot be read: {error}"))?;
+        Ok(entries.into_iter().map(|entry| entry.name).filter(|name| !known.contains(name)).collect())
     }
 
     fn take_descriptor(&mut self, neighbor: &str, id: NeighborId) -> Result<v1::SessionPosition, String> {
@@ -98,6 +111,12 @@ impl Core {
     /// From here on this engine leads: connections that do not go over are closed, and their sessions begin anew with the
     /// protocols' activation.
     pub(super) fn interrupt_sessions(&mut self) {
+        for name in self.adopted.take_untold() {
+            tracing::warn!("{name}: its owner died before it told of this session; it is closed and begins anew");
+            if let Err(error) = self.vault().and_then(|vault| vault.remove(&name).map_err(|error| error.to_string())) {
+                tracing::warn!("{name} cannot be removed from the vault: {error}");
+            }
+        }
         for (neighbor, fd, reason) in self.adopted.take_interrupted() {
             let id = neighbor.parse().ok().and_then(|address: IpAddr| self.protocols.bgp.find_neighbor(address));
             let Some(id) = id else { continue };

@@ -20,7 +20,7 @@ use crate::limits::{CLOSE_DISCARD_LEN, READ_LEN, WRITES_PER_TURN};
 pub const SESSION_KIND: &str = "session";
 
 /// What the names of sessions in the vault begin with.
-const VAULT_PREFIX: &str = "bgp/session/";
+pub(super) const VAULT_PREFIX: &str = "bgp/session/";
 
 /// A session's name in the vault.
 pub fn vault_name(neighbor: std::net::IpAddr) -> String {

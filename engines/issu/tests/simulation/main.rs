@@ -111,6 +111,8 @@ fn check_single(at: usize, state: State, request: &Request, fault: Fault) {
     let freeze_performed_unknown = matches!(fault, Fault::Error) && matches!(request, Request::Freeze { .. });
     let stood_alone =
         (hits_old_rpd && (state.before_switch() || state == State::Switching)) || (hits_new_rpd && retiring);
+    let followed = matches!(fault, Fault::Kill(Side::Old, Daemon::Rpd)) && state.successor_stands_ready();
+    assert!(!followed || !rpd_restarted, "the successor stood ready: {:?}", outcome.log);
     if rpd_restarted && !stood_alone && !freeze_performed_unknown {
         let cancel = outcome.requests.iter().any(|(_, r)| matches!(r, Request::Cancel { daemon: Daemon::Rpd }));
         assert!(cancel && hits_old_rpd, "rpd was restarted: {:?}", outcome.log);
@@ -166,6 +168,42 @@ fn an_engine_that_dies_instead_of_freezing_is_followed_by_its_successor() {
         assert_eq!(outcome.end.primary, Side::New, "{:#?}", outcome.log);
         assert_eq!(outcome.end.verdict, "failed, evidence missing", "no gap can be known");
         assert!(outcome.world.respawned.is_empty());
+        assert_settled(&outcome);
+    }
+}
+
+/// Requests at which the new engine holds every fact and nothing has been frozen.
+fn while_the_successor_stands_ready() -> Vec<usize> {
+    let requests = simulate(false, &[]).requests;
+    let ready = requests.iter().enumerate().filter(|(_, (state, _))| state.successor_stands_ready());
+    ready.map(|(at, _)| at).collect()
+}
+
+#[test]
+fn an_owner_that_dies_once_its_successor_stands_ready_is_followed_by_it() {
+    let places = while_the_successor_stands_ready();
+    assert!(places.len() >= 10, "{places:?}");
+    for at in places {
+        let outcome = simulate(false, &[(at, Fault::Kill(Side::Old, Daemon::Rpd))]);
+        assert_eq!(outcome.end.primary, Side::New, "request {at}: {:#?}", outcome.log);
+        assert_eq!(outcome.end.verdict, "failed, evidence missing", "no gap can be known");
+        assert!(outcome.world.respawned.is_empty() && outcome.orphaned_max < Duration::from_secs(1));
+        assert!(outcome.alarms[0].contains("takes over at once"), "{:?}", outcome.alarms);
+        assert_settled(&outcome);
+    }
+}
+
+#[test]
+fn a_successor_that_does_not_hold_every_fact_is_not_followed_and_a_rehearsal_changes_no_roles() {
+    let at = while_the_successor_stands_ready()[0];
+    let fault = [(at, Fault::Kill(Side::Old, Daemon::Rpd))];
+    let refuses = Some((Side::New, Daemon::Rpd, model::Refuses::Activation));
+    let refused = model::Plan { refuses, ..Default::default() };
+    for plan in [refused, model::Plan { dry_run: true, ..Default::default() }] {
+        let outcome = model::simulate_plan(plan, &fault);
+        assert_eq!(outcome.end.primary, Side::Old, "{:#?}", outcome.log);
+        assert_eq!(outcome.world.respawned, [(Side::Old, Daemon::Rpd)]);
+        assert!(outcome.end.verdict.starts_with("undone, with losses"), "{}", outcome.end.verdict);
         assert_settled(&outcome);
     }
 }

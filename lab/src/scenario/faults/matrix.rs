@@ -2,8 +2,9 @@
 //!
 //! The declarations follow from what the router promises (ARCHITECTURE.md, "The ways back"):
 //! - before the switch, whatever is lost of the new engine undoes the run, and so does a process of the old one that dies or
-//!   does not answer;
-//! - a frozen old engine is dead weight: its successor takes over from the kernel's counters;
+//!   does not answer, its rpd only until the new one stands ready;
+//! - once the new engine stands ready, the old rpd may die: its successor takes over from the kernel's counters;
+//! - a frozen old engine is dead weight: likewise;
 //! - up to the commit point a lost new process undoes the run; after it mgd and pfed are replaced in place, and rpd's loss
 //!   thaws the old engine;
 //! - only where the rpd that owns the sessions at that moment is lost may they restart, once, and the report says so.
@@ -127,10 +128,9 @@ fn declared(phase: &str, how: &How, engine: Engine, daemon: &str) -> Expect {
             // more, only the kernel knows.
             ("switching", "rpd") => nothing_lost(Ending::FinishedUnproven),
             (phase, _) if position(phase) >= position("switching") => nothing_lost(Ending::Finished),
-            // Whoever hangs after it was asked for its readiness is found by Freeze.
-            (phase, "rpd") if !killed && position(phase) > position("preparing-daemons") => {
-                nothing_lost(Ending::FinishedUnproven)
-            }
+            // Once the new engine stands ready it takes over at once from an rpd that dies, and from one that hangs when Freeze
+            // finds it.
+            (phase, "rpd") if position(phase) > position("preparing-daemons") => nothing_lost(Ending::FinishedUnproven),
             (phase, _) if !killed && position(phase) > position("preparing-daemons") => nothing_lost(Ending::Finished),
             // Whoever is stopped is found by the pre-checks; an rpd is restarted by the watchdog when the run is over.
             ("validating", "pfed") if !killed => nothing_lost(Ending::Refused),

@@ -38,6 +38,7 @@ fn may_flap(scenario: &Scenario, outcome: &Outcome) -> bool {
         return true; // two faults may cost sessions, never more
     }
     let stands_alone = match outcome.struck_in {
+        Some(state) if state.successor_stands_ready() => scenario.dry_run,
         Some(state) => {
             state.before_switch()
                 || matches!(state, State::Idle | State::ShuttingDownOld | State::Aborting | State::RollingBack)
