@@ -115,6 +115,9 @@ impl Issu {
                 run.steps.push_front(Step::Ask(Request::Kill { side: Side::New, daemon: Some(daemon) }));
             }
             Request::Verify { daemon, .. } if error => run.verdicts[daemon.index()].reason = what,
+            // What it answers does not matter here, only that it does.
+            Request::Watch { .. } if error => {}
+            Request::Watch { .. } => self.lost_while_giving_back(what, now),
             Request::Activate { daemon: Daemon::Rpd, .. }
             | Request::Commit { daemon: Daemon::Rpd, .. }
             | Request::Follow { daemon: Daemon::Rpd, .. }

@@ -257,7 +257,7 @@ impl Issu {
             self.begin_give_back(reason, now);
             return true;
         }
-        if self.state == State::Soaking && run.soak.confirmed {
+        if self.state == State::Soaking && run.soak.confirmed && !run.collects_evidence() {
             self.transition(Trigger::Done, now);
             return true;
         }
@@ -269,7 +269,7 @@ impl Issu {
         let Some(run) = self.run.as_mut() else { return false };
         match run.steps.front() {
             None => return false,
-            Some(Step::Barrier) if !run.outstanding.is_empty() => return false,
+            Some(Step::Barrier) if run.waits_at_barrier(self.state) => return false,
             Some(Step::WaitUntil(time)) if *time > now => return false,
             Some(_) => {}
         }

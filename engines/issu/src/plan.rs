@@ -28,6 +28,10 @@ fn synchronization(side: Side, daemon: Daemon) -> Step {
     Step::Ask(Request::Synchronization { side, daemon })
 }
 
+fn watch(side: Side) -> [Step; 3] {
+    Daemon::ALL.map(|daemon| Step::Ask(Request::Watch { side, daemon }))
+}
+
 fn freeze(side: Side, daemon: Daemon) -> Step {
     Step::Ask(Request::Freeze { side, daemon })
 }
@@ -49,8 +53,7 @@ pub(crate) fn following_round(run: &Run) -> Vec<Step> {
 
 /// Watches the new engine and its follower once.
 pub(crate) fn soaking_round(run: &Run) -> Vec<Step> {
-    let mut steps: Vec<Step> =
-        Daemon::ALL.into_iter().map(|daemon| Step::Ask(Request::Watch { side: Side::New, daemon })).collect();
+    let mut steps: Vec<Step> = watch(Side::New).into();
     let follows = |daemon: &Daemon| run.way_closed.is_none() && !run.is_lost(Side::Old, *daemon);
     steps.extend(Daemon::ALL.into_iter().filter(follows).map(|daemon| synchronization(Side::Old, daemon)));
     steps.extend([Step::Barrier, Step::Decide(Decision::Soaking)]);
@@ -141,9 +144,15 @@ impl Run {
         let mut steps = vec![
             Step::Ask(Request::Record { state: State::Soaking, committed: true }),
             say(wording::confirm_within(self, self.start.confirm.unwrap_or_default())),
-            // What the switch lost is judged now, before neighbours go on living their own lives.
-            Step::Ask(Request::CollectEvidence { side: Side::New }),
         ];
+        // Who hangs is found first: nothing else that is asked of it may use up the neighbours' patience, and evidence is asked
+        // of processes that answer.
+        steps.extend(watch(Side::New));
+        steps.extend([
+            Step::Barrier,
+            // What the switch lost is judged now, before neighbours go on living their own lives. Nobody waits for it.
+            Step::Ask(Request::CollectEvidence { side: Side::New }),
+        ]);
         if self.can_go_back() {
             steps.extend(self.follow());
         }
@@ -197,7 +206,10 @@ impl Run {
             say(format!("reason: {}", self.reason)),
             Step::Ask(Request::Record { state: State::RollingBack, committed: true }),
         ];
-        steps.extend(self.soaked());
+        if let Some(baseline) = self.soaked() {
+            // A new engine that hangs is found while it is asked for its state.
+            steps.extend([baseline, Step::Ask(Request::Watch { side: Side::New, daemon: Daemon::Rpd })]);
+        }
         steps.extend(self.follow());
         steps.extend(following_round(self));
         steps.push(say(format!("Giving the primary role back from {new} to {old}")));
@@ -242,7 +254,7 @@ impl Run {
         let mut steps = vec![Step::Ask(Request::Record { state: State::ShuttingDownOld, committed: true })];
         steps.extend(self.soaked());
         // Once the old engine is gone nobody can take over from a new one that hangs.
-        steps.extend(Daemon::ALL.map(|daemon| Step::Ask(Request::Watch { side: Side::New, daemon })));
+        steps.extend(watch(Side::New));
         steps.extend([
             Step::Barrier, // up to here the run can be taken back
             say("Stopping primary dataplane and the old RE"),

@@ -217,6 +217,17 @@ impl Run {
         self.killed[side as usize] || self.is_lost(side, daemon)
     }
 
+    pub(crate) fn collects_evidence(&self) -> bool {
+        self.outstanding.iter().any(|outstanding| matches!(outstanding.request, Request::CollectEvidence { .. }))
+    }
+
+    /// Something is outstanding that has to be known first. While soaking the engines are watched whatever evidence takes:
+    /// a process that hangs in the middle of it would not be found in time.
+    pub(crate) fn waits_at_barrier(&self, state: State) -> bool {
+        let aside = |request: &Request| state == State::Soaking && matches!(request, Request::CollectEvidence { .. });
+        self.outstanding.iter().any(|outstanding| !aside(&outstanding.request))
+    }
+
     /// Fills in what is known only now.
     pub(crate) fn complete(&mut self, request: Request) -> Request {
         match request {

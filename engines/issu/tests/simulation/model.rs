@@ -8,6 +8,9 @@ use holdfast_issu::{
     State, limits,
 };
 
+/// As chassisd asks for evidence.
+const EVIDENCE_PATIENCE: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Backup,
@@ -172,6 +175,18 @@ impl World {
 
     /// `None`: no answer ever (the process hangs or is stopped).
     fn perform(&mut self, request: &Request, now: Duration) -> Option<Result<Answer, String>> {
+    /// Evidence is asked of every process of the primary slot; one that does not answer is waited for.
+    fn patience(&self, request: &Request) -> Duration {
+        let side = match request {
+            Request::CollectEvidence { side } => *side,
+            Request::CollectBaseline => self.link,
+            _ => return Duration::ZERO,
+        };
+        let silent = |process: &Process| process.hung || process.stopped;
+        let waits = self.processes[side as usize].iter().flatten().any(silent);
+        if waits { EVIDENCE_PATIENCE } else { Duration::ZERO }
+    }
+
         self.asked += 1;
         if let Some((side, daemon)) = request.target() {
             match *self.process(side, daemon) {
@@ -333,7 +348,7 @@ pub fn simulate_plan(plan: Plan, faults: &[(usize, Fault)]) -> Outcome {
                     requests.push((machine.state(), request.clone()));
                     let fault = faults.iter().find(|(position, _)| *position == at).map(|(_, fault)| *fault);
                     inject(&mut world, fault, now, |at, what| later(&mut due, at, what));
-                    let answer_at = now + latency(&request);
+                    let answer_at = now + latency(&request) + world.patience(&request);
                     let kill = matches!(request, Request::Kill { .. }); // SIGKILL cannot be refused
                     match fault {
                         Some(Fault::Error) if !kill => {

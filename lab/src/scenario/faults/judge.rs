@@ -63,7 +63,6 @@ pub fn ending(cell: &Disturbance, outcome: &RunOutcome) -> Vec<String> {
         Ending::UndoneUnproven => (verdict == "undone, evidence missing", false),
         Ending::Refused => (verdict.starts_with("refused"), false),
         Ending::UndoneWithRestart => (verdict.starts_with("undone, ") && names_restart(outcome), false),
-        Ending::FinishedWithRestart => (verdict == "failed, with losses" && names_restart(outcome), false),
         Ending::Either => (["nothing lost", "undone, nothing lost"].contains(&verdict), verdict == "nothing lost"),
         Ending::Any if ["nothing lost", "failed, ", "undone, "].iter().any(|words| verdict.starts_with(words)) => {
             return Vec::new();

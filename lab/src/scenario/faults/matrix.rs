@@ -140,9 +140,7 @@ fn declared(phase: &str, how: &How, engine: Engine, daemon: &str) -> Expect {
         },
         Engine::New => match (phase, daemon) {
             // Past the commit point the new rpd owns the sessions. While the old one stands by, that one goes on.
-            ("shutting-down-old", "rpd") if killed => nothing_lost(Ending::Undone),
-            ("shutting-down-old", "rpd") => restart(Ending::FinishedWithRestart),
-            ("shutting-down-old", "pfed") if !killed => nothing_lost(Ending::FinishedUnproven),
+            ("shutting-down-old", "rpd") => nothing_lost(Ending::Undone),
             ("commit-rpd", "mgd" | "pfed") if !killed => nothing_lost(Ending::Finished),
             ("commit-mgd" | "verifying" | SOAKING, "rpd") => nothing_lost(Ending::Undone),
             (phase, _) if position(phase) > position("commit-rpd") => nothing_lost(Ending::Finished),

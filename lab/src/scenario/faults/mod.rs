@@ -115,8 +115,6 @@ pub enum Ending {
     UndoneUnproven,
     /// It was taken back; the sessions restarted, and the report names them.
     UndoneWithRestart,
-    /// It went through; the sessions restarted, and the report names them.
-    FinishedWithRestart,
     /// It went through or was taken back, and nothing was lost.
     Either,
     /// It went through or was taken back: a neighbour's own fault, after which only what is not that neighbour's counts.
@@ -171,7 +169,6 @@ impl Ending {
             Self::FinishedUnproven => "finished, evidence missing",
             Self::UndoneUnproven => "undone, evidence missing",
             Self::UndoneWithRestart => "undone, sessions restart",
-            Self::FinishedWithRestart => "finished, sessions restart",
             Self::Either => "finished or undone, nothing lost",
             Self::Any => "finished or undone",
             Self::Mended => "mended at rest",
