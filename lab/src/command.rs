@@ -54,6 +54,9 @@ enum Command {
     Guardian { id: String },
 }
 
+/// Where none is given.
+const SEED_DEFAULT: u64 = 1;
+
 /// Arguments of `holdfast lab run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
@@ -77,9 +80,9 @@ pub struct RunArguments {
     /// How the routing engines run
     #[arg(long, value_enum, default_value = "process")]
     runtime: EngineRuntime,
-    /// Of everything random that matters
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Of everything random that matters; of a fault matrix also the order of its cells (without it: that of a run)
+    #[arg(long)]
+    seed: Option<u64>,
     /// Neighbours, for example frr,bird
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     neighbors: Option<Vec<String>>,
@@ -152,6 +155,12 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     if arguments.spread || !arguments.cells.is_empty() {
         scenario.select_cells(arguments.spread, &arguments.cells)?;
     }
+    if arguments.runtime == EngineRuntime::Oci {
+        scenario.drop_cells_of_processes();
+    }
+    if let Some(seed) = arguments.seed {
+        scenario.shuffle_cells(seed);
+    }
     within("--routes", scenario.routes as u64, 1_000, limits::ROUTES_MAX as u64)?;
     within("--rate", u64::from(scenario.rate), 1, u64::from(limits::RATE_MAX_PPS))?;
     within("--runs", u64::from(scenario.runs), 1, 10_000)?;
@@ -176,8 +185,11 @@ fn within(option: &str, value: u64, least: u64, most: u64) -> Result<()> {
 fn run_scenario(arguments: &RunArguments) -> Result<ExitCode> {
     let scenario = check(arguments)?;
     let progress = Progress::new(arguments.verbose);
-    let options =
-        Options { subject: arguments.subject, runtime: arguments.runtime, seed: arguments.seed, keep: arguments.keep };
+    let seed = arguments.seed.unwrap_or(SEED_DEFAULT);
+    let options = Options { subject: arguments.subject, runtime: arguments.runtime, seed, keep: arguments.keep };
+    if arguments.seed.is_some() && scenario.holds_runs() {
+        progress.step(&format!("{} cells in the order of seed {seed}", scenario.steps.len()));
+    }
     let mut kept = |lab: &Lab, result: &LabResult| {
         publish(result, arguments.json.as_deref())?;
         keep::announce(lab, exit_code_number(result));

@@ -159,6 +159,7 @@ mod tests {
             observed: "nothing lost".into(),
             flaps_allowed: 0,
             excused: None,
+            may_hold_up: false,
         });
         Measured { name: "run".into(), verdict: verdict.into(), cell, ..Measured::default() }
     }

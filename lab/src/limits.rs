@@ -33,6 +33,16 @@ pub const NEWS_TRAVELS: Duration = Duration::from_millis(20);
 pub const CHURN_SETTLES: Duration = Duration::from_secs(1);
 /// The share of the churn asked for that the feeders must really make: they share the machine with all else.
 pub const CHURN_RATE_LEAST: f64 = 0.9;
+/// Room in the stream of facts where a cell wants it used up: what the churn says in a second or two (FRR and BIRD put many changes
+/// into one UPDATE).
+pub const SHORT_STREAM_BYTES: usize = 64 << 10;
+/// It is used up after this, and its follower given up. Shorter than a held run stands ([`HOLD_AT_MOST`]).
+pub const STREAM_FULL_AFTER: Duration = Duration::from_secs(5);
+/// A backup that has been started follows its primary.
+pub const FOLLOWS_WITHIN: Duration = Duration::from_secs(2);
+/// A neighbour's change of a route may take this long to the other one while a follower does not read: some 50 ms without that,
+/// and the time after which a follower is given up; the machine is shared.
+pub const HELD_UP_MS_MAX: f64 = 1_500.0;
 /// A link that goes down and up: longer than a carrier takes to be noticed, shorter than a hold time.
 pub const LINK_DOWN_FOR: Duration = Duration::from_millis(500);
 /// What is requested while a run is held has to be refused in this time.

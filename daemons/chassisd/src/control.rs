@@ -147,7 +147,12 @@ impl Chassis {
                         run.say(stamped, line);
                     }
                 }
-                Action::Alarm(text) => self.alarm(text),
+                Action::Alarm(text) => {
+                    if let Some(run) = &mut self.run {
+                        run.alarms.push(text.clone());
+                    }
+                    self.alarm(text);
+                }
                 Action::Enter(state) => self.enter(state),
                 Action::End(end) => self.end_run(end),
             }

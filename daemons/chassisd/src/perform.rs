@@ -470,7 +470,11 @@ impl Chassis {
             }
             Learned::Verified(daemon, reply) => {
                 let answer = Answer::Verified { done: reply.done, ok: reply.ok, reason: reply.reason.clone() };
+                let follower_lost = reply.follower_lost.clone();
                 run.verified[daemon.index()] = Some(reply);
+                if !follower_lost.is_empty() {
+                    self.machine.note_follower_lost(&follower_lost);
+                }
                 answer
             }
         }

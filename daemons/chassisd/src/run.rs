@@ -39,6 +39,8 @@ pub struct CurrentRun {
     pub activated: [Option<v1::ActivateReply>; 3],
     /// From the daemons that are primary at the end.
     pub verified: [Option<v1::VerifyReply>; 3],
+    /// What it raised alarms about.
+    pub alarms: Vec<String>,
     /// The last synchronization, table by table.
     pub synchronization: [Vec<v1::TableComparison>; 3],
     started_mono_ns: u64,
@@ -77,6 +79,7 @@ impl CurrentRun {
             handed_over: Default::default(),
             activated: Default::default(),
             verified: Default::default(),
+            alarms: Vec::new(),
             synchronization: Default::default(),
             started_mono_ns: mono_ns(),
             phase_mono_ns: mono_ns(),

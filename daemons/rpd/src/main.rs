@@ -10,6 +10,7 @@
 
 mod core;
 mod error;
+mod fault_injection;
 mod input;
 mod ipc;
 mod limits;

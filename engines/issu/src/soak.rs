@@ -12,7 +12,7 @@ use crate::machine::{Issu, Time};
 use crate::message::{Action, Daemon, Outcome, Request, Side};
 use crate::plan;
 use crate::run::Run;
-use crate::state::Trigger;
+use crate::state::{State, Trigger};
 use crate::wording;
 
 /// What soaking remembers.
@@ -96,6 +96,17 @@ impl Run {
 }
 
 impl Issu {
+    /// The new rpd has given up its follower: the old engine, which stands by, misses facts from here on and cannot go on in its
+    /// place. The new one serves as it did; only the way back is closed.
+    pub fn note_follower_lost(&mut self, why: &str) {
+        if !matches!(self.state, State::Verifying | State::Soaking) {
+            return;
+        }
+        let Some(run) = self.run.as_mut() else { return };
+        let slot = run.slot(Side::Old).to_string();
+        run.close_way(format!("{slot}/rpd misses facts: {why}"));
+    }
+
     /// After each round: is it time, and what is next?
     pub(crate) fn decide_soaking(&mut self, now: Time) {
         let Some(run) = self.run.as_mut() else { return };

@@ -71,6 +71,16 @@ pub fn is_stopped(pid: u32) -> bool {
     stat_fields(pid).and_then(|f| f.first().cloned()).is_some_and(|state| state == "T") || containers::is_frozen(pid)
 }
 
+/// Whether somebody is connected to the stream of facts that the process serves: seen from its network namespace, where there is
+/// one such stream at a time.
+pub fn is_followed(pid: u32) -> bool {
+    const CONNECTED: &str = "03";
+    let Ok(table) = fs::read_to_string(file(pid, "net/unix")) else { return false };
+    // Num RefCount Protocol Flags Type St Inode Path
+    let connected = |line: &str| line.split_whitespace().nth(5) == Some(CONNECTED);
+    table.lines().any(|line| line.ends_with("/replication.sock") && connected(line))
+}
+
 /// Every process id of this machine.
 pub fn all_pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

@@ -98,7 +98,8 @@ pub fn measure(lab: &Lab, wires: &Wires, stretch: &Stretch, bars: &Bars, whole: 
         Err(error) => measured.missing_evidence.push(error.to_string()),
     }
     add_processes(&mut measured, &stretch.processes);
-    measured.judge(bars);
+    let may_hold_up = stretch.cell.as_ref().is_some_and(|cell| cell.may_hold_up);
+    measured.judge(&Bars { propagation_ms: if may_hold_up { bars.held_up_ms } else { bars.propagation_ms }, ..*bars });
     measured
 }
 

@@ -9,11 +9,13 @@ pub mod runner;
 
 use std::path::Path;
 
+use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use self::faults::Disturbance;
 use crate::{
     error::{Doing, LabError, Result},
+    limits,
     neighbor::Kind,
     subject::{Fault, SubjectKind},
     topology::Road,
@@ -56,6 +58,8 @@ pub struct Bars {
     pub gap_growth_ms: Option<f64>,
     /// Longest delay of a route change from one neighbour to the other.
     pub propagation_ms: Option<f64>,
+    /// The same, of a fault matrix, while somebody does not read what routing tells him.
+    pub held_up_ms: Option<f64>,
     /// Longest run.
     pub run_s: Option<f64>,
     /// Shorter without a control plane than every one of [`Scenario::peers`].
@@ -201,7 +205,7 @@ impl Scenario {
             Self {
                 routes: 20_000,
                 rate: 2_000,
-                bars: Bars { no_growth: true, ..Bars::default() },
+                bars: Bars { no_growth: true, held_up_ms: Some(limits::HELD_UP_MS_MAX), ..Bars::default() },
                 ..Self::base(
                     "issr-faults",
                     "every phase of a run x kill -9 and SIGSTOP x mgd, rpd and pfed of both engines: each ends as declared and loses nothing; after each the router is whole and reboots in service",
@@ -255,6 +259,18 @@ impl Scenario {
         Ok(())
     }
 
+    /// Puts the cells of a fault matrix into another order: what one leaves behind meets another one.
+    pub fn shuffle_cells(&mut self, seed: u64) {
+        if self.holds_runs() {
+            self.steps.shuffle(&mut SmallRng::seed_from_u64(seed));
+        }
+    }
+
+    /// Drops cells that need an aid which containers do not get.
+    pub fn drop_cells_of_processes(&mut self) {
+        self.steps.retain(|step| !matches!(step, Step::Disturb(cell) if cell.how.needs_short_stream()));
+    }
+
     /// A built-in scenario by name, or one from a file.
     pub fn load(name: &str) -> Result<Self> {
         let built_in = Self::built_in();
@@ -283,6 +299,20 @@ mod tests {
             assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
             assert_eq!(Scenario::load(&scenario.name).unwrap(), scenario);
         }
+    }
+
+    #[test]
+    fn a_seed_is_an_order_of_all_cells() {
+        let matrix = Scenario::load("issr-faults").unwrap();
+        let shuffled = |seed| {
+            let mut scenario = matrix.clone();
+            scenario.shuffle_cells(seed);
+            scenario.steps
+        };
+        assert_eq!(shuffled(7), shuffled(7), "a seed replays");
+        assert!(shuffled(7) != shuffled(8) && shuffled(7) != matrix.steps);
+        let same = |steps: Vec<Step>| matrix.steps.iter().all(|step| steps.contains(step));
+        assert!(shuffled(7).len() == matrix.steps.len() && same(shuffled(7)), "every cell is there");
     }
 
     #[test]

@@ -99,6 +99,19 @@ impl Holdfast {
         }
     }
 
+    /// From the next run on the stream of facts has this much room.
+    pub fn shorten_stream(&self, bytes: usize) -> Result<()> {
+        let file = stream_file(self.hold_file()?);
+        fs::write(&file, bytes.to_string()).doing(|| format!("write {}", file.display()))
+    }
+
+    /// It has what it always has.
+    pub fn restore_stream(&self) {
+        if let Ok(file) = self.hold_file() {
+            let _ = fs::remove_file(stream_file(file));
+        }
+    }
+
     fn hold_file(&self) -> Result<&Path> {
         self.hold.as_deref().ok_or_else(|| LabError::Subject("the router was started without its test aid".into()))
     }
@@ -239,6 +252,11 @@ fn link_program(program: &str, to: &Path) -> Result<()> {
     fs::hard_link(&from, to)
         .or_else(|_| fs::copy(&from, to).map(drop))
         .doing(|| format!("link {} to {}", to.display(), from.display()))
+}
+
+/// Where the router looks for the room that its stream of facts is to have.
+pub(super) fn stream_file(hold: &Path) -> PathBuf {
+    hold.with_extension("stream")
 }
 
 /// What chassisd appends to the file's name when the point has been reached.

@@ -80,6 +80,7 @@ impl Holdfast {
         let hold = plan.held.then(|| plan.folder.join("hold"));
         if let Some(file) = &hold {
             command.env("HOLDFAST_PAUSE_BEFORE", format!("@{}", file.display()));
+            command.env("HOLDFAST_STREAM_ROOM", format!("@{}", disturb::stream_file(file).display()));
         }
         let typed = process::typed(&command);
         let mut said = Vec::new();

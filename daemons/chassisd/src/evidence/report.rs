@@ -46,6 +46,12 @@ pub fn report(run: &mut CurrentRun, end: &End) -> v1::RunReport {
         report.forecast.clone_from(&record.run.forecast);
     }
     compare(run, end, &mut report);
+    report.differences.extend(run.alarms.iter().map(|alarm| v1::Difference {
+        what: "alarm raised by the run".into(),
+        before: "none".into(),
+        after: alarm.clone(),
+        loss: false,
+    }));
     if run.request.dry_run && end.outcome == Outcome::Rehearsed {
         rehearsed(run, &mut report);
     }

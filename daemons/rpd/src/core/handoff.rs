@@ -30,6 +30,8 @@ pub struct Verification {
     /// The Commit's time.
     since: Duration,
     expected: Vec<Watched>,
+    /// Why the engine that stands by does not hold every fact since then any more; empty as long as it does.
+    pub(super) follower_lost: String,
 }
 
 struct Watched {
@@ -192,11 +194,11 @@ impl Core {
         if !self.failure.is_empty() {
             return Err(self.failure.clone());
         }
-        let mut tables = Vec::new();
-        if !request.expected_tables.is_empty() && !request.peer_lost {
         if self.role == Role::Backup && !self.follower.as_ref().is_some_and(Follower::is_snapshot_done) {
             return Err("the primary's tables had not come over as a whole".into());
         }
+        let mut tables = Vec::new();
+        if !request.expected_tables.is_empty() && !request.peer_lost {
             self.rib_turn();
             tables = compare_tables(&request.expected_tables, &self.tables());
             if let Some(unequal) = tables.iter().find(|table| !table.equal) {
@@ -373,6 +375,7 @@ impl Core {
             sessions_expected: total,
             sessions_up: up,
             neighbors_heard: heard,
+            follower_lost: self.verification.follower_lost.clone(),
             ..v1::VerifyReply::default()
         }
     }
@@ -418,17 +421,20 @@ impl Core {
         self.protocols.notify(true);
         let sessions = self.protocols.readiness(now());
         let unready = sessions.iter().find(|session| !session.ready);
-        let following = match self.role {
-            Role::Primary => self.sender.as_ref().is_some_and(|sender| sender.is_snapshot_done()),
-            _ => self.follower.as_ref().is_some_and(|follower| follower.is_snapshot_done()),
+        let (following, lost) = match (self.role, &self.sender, &self.follower) {
+            (Role::Primary, Some(sender), _) => (sender.is_snapshot_done(), false),
+            (Role::Primary, None, _) => (false, true),
+            (_, _, follower) => (follower.as_ref().is_some_and(Follower::is_snapshot_done), false),
         };
         let reason = match unready {
+            _ if lost => "the backup does not follow any more".into(),
             Some(session) => format!("{} neighbor {}: {}", session.protocol, session.neighbor, session.reason),
             None if self.protocols.bgp.has_background() => "tables are being worked through".into(),
             None if !following => "the backup does not hold all facts yet".into(),
             None => String::new(),
         };
-        let wait_ms = if reason.is_empty() { 0 } else { 100 };
+        // A backup that was given up does not come back within the run: there is nothing to wait for.
+        let wait_ms = if reason.is_empty() || lost { 0 } else { 100 };
         v1::PrepareReply { ready: reason.is_empty(), reason, wait_ms, sessions }
     }
 }

@@ -18,10 +18,11 @@ use holdfast_proto::v1::replication_frame::Body;
 use holdfast_proto::v1::{
     DigestMark, Fact, HandoffMark, ReplicationHello, Role, SnapshotDone, TableComparison, TableDigest, fact::Kind,
 };
-use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSHOT_WATERMARK_LEN, STREAM_BUFFER_LEN};
+use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSHOT_WATERMARK_LEN};
 use holdfast_replication::{Inbound, Outbound, compare_tables};
 
 use super::{Core, REPLICATION_STREAM, now, register};
+use crate::fault_injection;
 use crate::limits::{FRAMES_PER_TURN, MARK_BACKLOG_MAX, SNAPSHOT_BATCH};
 
 /// Bytes read from a stream at once.
@@ -219,7 +220,7 @@ impl Core {
 
     fn attach_stream(&self, stream: &UnixStream) -> Result<(), String> {
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        set_unix_buffer(stream.as_fd(), STREAM_BUFFER_LEN).map_err(|error| error.to_string())?;
+        set_unix_buffer(stream.as_fd(), fault_injection::stream_room()).map_err(|error| error.to_string())?;
         register(&self.inputs, stream, REPLICATION_STREAM).map_err(|error| error.to_string())
     }
 
@@ -272,6 +273,7 @@ impl Core {
     fn follower_lost(&mut self, reason: &str) {
         if let Some(sender) = self.sender.take() {
             tracing::warn!("the backup is lost as a follower: {reason}; routing goes on without it");
+            self.verification.follower_lost = reason.to_owned();
             let raw = std::os::fd::AsRawFd::as_raw_fd(&sender.stream);
             let _ = self.inputs.poll.registry().deregister(&mut mio::unix::SourceFd(&raw));
         }

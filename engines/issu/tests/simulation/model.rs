@@ -72,6 +72,8 @@ pub enum Refuses {
 pub enum Operator {
     Abort,
     Confirm,
+    /// Nothing: the new rpd says that its follower is lost.
+    LosesFollower,
 }
 
 /// A run as it is to be, before anything goes wrong.
@@ -173,8 +175,6 @@ impl World {
             .any(|process| process.role == Role::Primary && !process.stopped && !process.hung)
     }
 
-    /// `None`: no answer ever (the process hangs or is stopped).
-    fn perform(&mut self, request: &Request, now: Duration) -> Option<Result<Answer, String>> {
     /// Evidence is asked of every process of the primary slot; one that does not answer is waited for.
     fn patience(&self, request: &Request) -> Duration {
         let side = match request {
@@ -187,6 +187,8 @@ impl World {
         if waits { EVIDENCE_PATIENCE } else { Duration::ZERO }
     }
 
+    /// `None`: no answer ever (the process hangs or is stopped).
+    fn perform(&mut self, request: &Request, now: Duration) -> Option<Result<Answer, String>> {
         self.asked += 1;
         if let Some((side, daemon)) = request.target() {
             match *self.process(side, daemon) {
@@ -373,6 +375,10 @@ pub fn simulate_plan(plan: Plan, faults: &[(usize, Fault)]) -> Outcome {
                         }
                         Some((position, Operator::Confirm)) if position == at => {
                             Some(Said::Confirm(machine.confirm("operator")))
+                        }
+                        Some((position, Operator::LosesFollower)) if position == at => {
+                            machine.note_follower_lost("its stream was full for 200 ms");
+                            Some(Said::Abort(machine.abort("operator", now)))
                         }
                         _ => None,
                     });

@@ -169,6 +169,23 @@ fn when_the_old_engine_refuses_the_new_one_goes_on() {
     }
 }
 
+/// The frozen engine does not read: what is said meanwhile has to find room in the stream.
+#[test]
+fn a_stream_that_is_full_while_the_checks_run_closes_the_way_back_and_the_run_goes_on() {
+    let operator = Some((first_in(Plan::default(), State::Verifying), Operator::LosesFollower));
+    let outcome = simulate_plan(Plan { operator, ..Plan::default() }, &[]);
+    assert_eq!((outcome.end.verdict.as_str(), outcome.end.primary), ("nothing lost", Side::New), "{:#?}", outcome.log);
+    assert_eq!(outcome.said, Some(Said::Abort(AbortOutcome::NoWayBack)));
+    let alarm = outcome.alarms.first().expect("an alarm");
+    assert!(alarm.contains("the way back to re0 is closed: re0/rpd misses facts: its stream was full"), "{alarm}");
+    assert_settled(&outcome);
+    // A check that fails then has nowhere to go back to.
+    let refuses = Some((Side::New, Daemon::Rpd, Refuses::Verification));
+    let outcome = simulate_plan(Plan { operator, refuses, ..Plan::default() }, &[]);
+    assert_eq!((outcome.end.verdict.as_str(), outcome.end.primary), ("failed, with losses", Side::New));
+    assert_settled(&outcome);
+}
+
 #[test]
 fn a_lost_follower_closes_the_way_back_and_says_so() {
     let refuses = Some((Side::Old, Daemon::Rpd, Refuses::Following));

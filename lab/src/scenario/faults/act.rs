@@ -17,6 +17,11 @@ use crate::{
     topology::TO_ROUTER,
 };
 
+/// A change that would be seen.
+const COMMIT: &str = "configure; set system host-name refused; commit";
+/// The candidate as it was.
+const ROLLBACK: &str = "configure; rollback 0";
+
 /// Does it. What must hold at once and does not is a complaint.
 pub fn act(lab: &mut Lab, how: &How, slot: &str, running: &Running) -> Result<Option<String>> {
     match how {
@@ -33,6 +38,9 @@ pub fn act(lab: &mut Lab, how: &How, slot: &str, running: &Running) -> Result<Op
         How::Abort => abort(router(lab)?.command("request system reboot in-service abort")?),
         How::SecondRun => return Ok(refused(router(lab)?.command(REBOOT)?)),
         How::RestartProcess(name) => return Ok(refused(router(lab)?.command(&format!("restart {name}"))?)),
+        How::Commit => return Ok(refused(router(lab)?.command(COMMIT)?)),
+        How::StallBackup(_) => stall(router(lab)?, slot)?,
+        How::FillWayBack(_) => interrupt::sleep(limits::STREAM_FULL_AFTER)?,
         // From before the run until after it; when the run goes on, or not at all.
         How::Churn(_) | How::Confirmation | How::NoConfirmation => {}
     }
@@ -68,8 +76,13 @@ pub fn take_back(lab: &mut Lab, how: &How) -> Result<()> {
     match how {
         How::FillDisk => lab.subject()?.disturbable()?.empty_disk(),
         How::Damage(program) | How::Remove(program) => lab.subject()?.disturbable()?.restore_program(program),
-        How::Churn(_) => {
+        How::Commit => {
+            let rollback = lab.subject()?.disturbable()?.command(ROLLBACK)?;
+            rollback.finish(limits::COMMAND_WITHIN, |_| {}).map(drop)
+        }
+        how if how.churn().is_some() => {
             lab.churn.set(0);
+            lab.subject()?.disturbable()?.restore_stream();
             // The last withdrawals cross the lab.
             interrupt::sleep(limits::CHURN_SETTLES)
         }
@@ -79,7 +92,10 @@ pub fn take_back(lab: &mut Lab, how: &How) -> Result<()> {
 
 /// What has to go on before the run is requested.
 pub fn prepare(lab: &mut Lab, how: &How) -> Result<()> {
-    let How::Churn(per_second) = how else { return Ok(()) };
+    let Some(per_second) = how.churn() else { return Ok(()) };
+    if how.needs_short_stream() {
+        lab.subject()?.disturbable()?.shorten_stream(limits::SHORT_STREAM_BYTES)?;
+    }
     let feeders = u32::try_from(lab.stations.len()).unwrap_or(1).max(1);
     lab.churn.set(per_second / feeders);
     interrupt::sleep(limits::CHURN_SETTLES)
@@ -87,9 +103,9 @@ pub fn prepare(lab: &mut Lab, how: &How) -> Result<()> {
 
 /// Whether the feeders kept up with the churn that was asked for, from the changes they made in a time.
 pub fn churn_complaint(how: &How, made: u64, took: Duration) -> Option<String> {
-    let How::Churn(per_second) = how else { return None };
+    let per_second = how.churn()?;
     let rate = made as f64 / took.as_secs_f64().max(0.001);
-    (rate < f64::from(*per_second) * limits::CHURN_RATE_LEAST)
+    (rate < f64::from(per_second) * limits::CHURN_RATE_LEAST)
         .then(|| format!("the feeders made {rate:.0} changes/s, required {per_second}"))
 }
 
@@ -100,6 +116,20 @@ fn kill(pid: u32) -> Result<()> {
         if procfs::exists(pid) { Err("it is there".into()) } else { Ok(()) }
     })?;
     interrupt::sleep(limits::NEWS_TRAVELS)
+}
+
+/// The new rpd hangs from when it follows for longer than its stream has room, and goes on.
+fn stall(router: &Holdfast, primary: &str) -> Result<()> {
+    let rpd = |engine| pid(router, primary, &Target { engine, daemon: "rpd".into() });
+    let owner = rpd(Engine::Old)?;
+    interrupt::wait_for("the backup to follow", limits::FOLLOWS_WITHIN, || {
+        if procfs::is_followed(owner) { Ok(()) } else { Err("nobody reads the stream of facts".into()) }
+    })?;
+    let pid = rpd(Engine::New)?;
+    process::signal(pid, Signal::SIGSTOP);
+    let slept = interrupt::sleep(limits::STREAM_FULL_AFTER);
+    process::signal(pid, Signal::SIGCONT);
+    slept
 }
 
 /// The process of a target.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Disturbance, Ending};
+use super::{Disturbance, Ending, How};
 use crate::{
     result::{AS_DECLARED, Measured, NOTHING_LOST},
     subject::RunOutcome,
@@ -27,6 +27,8 @@ pub struct Cell {
     /// The neighbour whose own doing it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excused: Option<String>,
+    /// Somebody could hold up routing.
+    pub may_hold_up: bool,
 }
 
 impl Cell {
@@ -39,6 +41,7 @@ impl Cell {
             observed: outcome.verdict.clone().unwrap_or_else(|| "no run".into()),
             flaps_allowed: cell.expect.flaps,
             excused: cell.expect.excused.clone(),
+            may_hold_up: cell.how.needs_short_stream(),
         }
     }
 
@@ -79,6 +82,9 @@ pub fn ending(cell: &Disturbance, outcome: &RunOutcome) -> Vec<String> {
             last.join(" | ")
         ));
     }
+    if matches!(cell.how, How::FillWayBack(_)) && !outcome.log.iter().any(|line| line.contains("the way back to")) {
+        complaints.push("the run did not say that the way back is closed".into());
+    }
     if outcome.success != success {
         complaints.push(format!("the command's exit code says {}", if success { "failure" } else { "success" }));
     }
@@ -114,7 +120,7 @@ fn names_restart(outcome: &RunOutcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::faults::{Expect, How};
+    use crate::scenario::faults::Expect;
 
     fn cell(ending: Ending) -> Disturbance {
         let target = "old-rpd".to_owned().try_into().unwrap();

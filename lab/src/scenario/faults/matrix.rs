@@ -76,7 +76,9 @@ fn others() -> Vec<Disturbance> {
         out.push(cell(phase, How::RestartProcess("routing".into()), Ending::Finished));
         out.push(cell(phase, How::CloseTerminal, Ending::Finished));
         out.push(cell(phase, How::KillCommand, Ending::Finished));
+        out.push(cell(phase, How::Commit, Ending::Finished));
     }
+    out.push(cell(SOAKING, How::Commit, Ending::Finished));
     for program in DAEMONS {
         for how in [How::Damage(program.into()), How::Remove(program.into())] {
             // Found by the check of the image, or, past it, by the program that does not start.
@@ -94,6 +96,12 @@ fn others() -> Vec<Disturbance> {
         out.push(cell(phase, How::FillDisk, Ending::FinishedUnproven));
     }
     out.push(cell("validating", How::Churn(CHURN_PER_S), Ending::Finished));
+    // A follower that does not read is given up before it holds anybody up: before the switch that ends the run, after it only
+    // the way back.
+    for phase in ["synchronizing", "preparing-daemons", "fru-warm-booting", "preparing-switchover"] {
+        out.push(cell(phase, How::StallBackup(CHURN_PER_S), Ending::Undone));
+    }
+    out.push(cell("verifying", How::FillWayBack(CHURN_PER_S), Ending::Finished));
     for (phase, neighbor) in ["synchronizing", "ready-for-switchover", "activate-pfed", "verifying"]
         .into_iter()
         .flat_map(|phase| [(phase, "frr"), (phase, "bird")])
@@ -211,5 +219,7 @@ mod tests {
             .collect();
         assert_eq!(targets.len(), 6, "every process is disturbed: {targets:?}");
         assert!((20..=40).contains(&spread.len()), "{} cells: it has to fit into the ordinary tests", spread.len());
+        let minutes = spread.iter().filter(|c| c.how == How::NoConfirmation).count();
+        assert_eq!(minutes, 1, "a confirmation that does not come takes a minute");
     }
 }

@@ -50,6 +50,10 @@ pub enum How {
     LinkFlap(String),
     /// The neighbours' tables change that often in a second, from before the run until after it.
     Churn(u32),
+    /// The same, with little room in the stream of facts, and a backup that reads nothing of it for a while.
+    StallBackup(u32),
+    /// The same, with an old engine that stands frozen until the stream's room is used up.
+    FillWayBack(u32),
     /// The terminal that the run was started from is closed: SIGHUP to the command.
     CloseTerminal,
     /// The command that started the run is killed.
@@ -64,6 +68,8 @@ pub enum How {
     SecondRun,
     /// A process is to be restarted: refused.
     RestartProcess(String),
+    /// A change of the configuration is to be committed: refused.
+    Commit,
 }
 
 /// A process of one of the two routing engines: `old-rpd`.
@@ -136,6 +142,21 @@ impl Disturbance {
 }
 
 impl How {
+    /// Changes per second of the neighbours' tables that go with it.
+    pub fn churn(&self) -> Option<u32> {
+        match self {
+            Self::Churn(per_second) | Self::StallBackup(per_second) | Self::FillWayBack(per_second) => {
+                Some(*per_second)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it needs a stream of facts with little room, which only plain processes can be given.
+    pub fn needs_short_stream(&self) -> bool {
+        matches!(self, Self::StallBackup(_) | Self::FillWayBack(_))
+    }
+
     /// In a few words.
     pub fn title(&self) -> String {
         match self {
@@ -148,6 +169,8 @@ impl How {
             Self::Reset(neighbor) => format!("{neighbor} resets its session"),
             Self::LinkFlap(neighbor) => format!("link to {neighbor} down and up"),
             Self::Churn(per_second) => format!("{per_second} updates/s"),
+            Self::StallBackup(per_second) => format!("backup reads nothing, {per_second} updates/s"),
+            Self::FillWayBack(per_second) => format!("way back full, {per_second} updates/s"),
             Self::CloseTerminal => "terminal closed".into(),
             Self::KillCommand => "kill -9 of the command".into(),
             Self::Abort => "abort".into(),
@@ -155,6 +178,7 @@ impl How {
             Self::Confirmation => "confirmation".into(),
             Self::SecondRun => "second run requested".into(),
             Self::RestartProcess(name) => format!("restart {name} requested"),
+            Self::Commit => "commit requested".into(),
         }
     }
 }
