@@ -68,6 +68,10 @@ impl Fake {
         Ok(())
     }
 
+    fn follower_lost(&self) -> String {
+        if self.has("lose-follower") { "its stream was full for 200 ms".into() } else { String::new() }
+    }
+
     fn tables() -> Vec<TableDigest> {
         vec![TableDigest { table: "t".into(), digest: 1, entries: 1 }]
     }
@@ -148,7 +152,8 @@ impl daemon_server::Daemon for Fake {
             shared.verifies
         };
         if asked <= 2 {
-            return ok(VerifyReply { reason: "not heard yet".into(), ..Default::default() });
+            let reason = "not heard yet".into();
+            return ok(VerifyReply { reason, follower_lost: self.follower_lost(), ..Default::default() });
         }
         let reason = if failed { "10.0.0.2 has not been heard".into() } else { String::new() };
         ok(VerifyReply { done: true, ok: !failed, reason, sessions_up: 1, ..Default::default() })
