@@ -163,8 +163,8 @@ impl Issu {
         }
         let what = format!("{}/{daemon}: the process is gone ({how})", run.slot(side));
         match (self.state, side) {
-            (state, Side::Old) if daemon == Daemon::Rpd && state.successor_stands_ready() && !run.start.dry_run => {
-                self.owner_lost(what, now);
+            (state, Side::Old) if state.successor_stands_ready() && !run.start.dry_run => {
+                self.owner_lost(daemon, what, now);
             }
             (state, _) if state.before_switch() => self.fail(what, now),
             // Frozen and fenced, or found dead by Freeze: only the way back has become harder.
@@ -187,11 +187,15 @@ impl Issu {
     /// session; the switch goes on instead, with the dead engine as one that is frozen and fenced. Whether the successor
     /// really holds what the kernel says was consumed and written is proven by its activation, which touches nothing: when
     /// it does not, the run is undone as ever. A rehearsal changes no roles, whatever happens.
-    fn owner_lost(&mut self, what: String, now: Time) {
+    ///
+    /// The same for its mgd and pfed: where a whole engine dies, nobody knows whose death is heard of first.
+    fn owner_lost(&mut self, daemon: Daemon, what: String, now: Time) {
         let Some(run) = self.run.as_mut() else { return };
         run.log(false, format!("error: {what}"));
-        run.reason = what;
-        let line = wording::owner_lost(run);
+        if daemon == Daemon::Rpd {
+            run.reason = what;
+        }
+        let line = wording::owner_lost(run, daemon);
         run.log(false, line.clone());
         run.outbox.push_back(Action::Alarm(line));
         self.transition(Trigger::OwnerLost, now);
@@ -234,10 +238,13 @@ impl Issu {
         }
     }
 
-    /// Restarts what is lost of `side`, one after the other, the table before the sessions.
+    /// Restarts what is lost of `side`, one after the other: the configuration before those who wait for it, the table before
+    /// the sessions.
     pub(crate) fn mend(&mut self, side: Side) {
         let Some(run) = self.run.as_mut() else { return };
-        let lost = Daemon::ACTIVATION.into_iter().filter(|daemon| run.lost[side as usize][daemon.index()]);
+        let lost = [Daemon::Mgd, Daemon::Pfed, Daemon::Rpd]
+            .into_iter()
+            .filter(|daemon| run.lost[side as usize][daemon.index()]);
         let lost: Vec<Daemon> = lost.collect();
         for daemon in lost.into_iter().rev() {
             if run.respawns >= limits::RESPAWNS_MAX {

@@ -163,7 +163,7 @@ pub enum Trigger {
     GiveBack,
     /// Verified, and a confirmation is to come.
     Soak,
-    /// The rpd that owns the sessions died, and a backup that holds every fact stands ready.
+    /// The engine that owns the sessions lost a process, and a backup that holds every fact stands ready.
     OwnerLost,
 }
 

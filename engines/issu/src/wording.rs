@@ -72,9 +72,9 @@ pub(crate) fn way_closed(run: &Run, what: &str) -> String {
 }
 
 /// A crash in the middle of a run that becomes its switchover.
-pub(crate) fn owner_lost(run: &Run) -> String {
+pub(crate) fn owner_lost(run: &Run, daemon: Daemon) -> String {
     let (run_id, old, new) = (run.start.run_id, run.slot(Side::Old), run.slot(Side::New));
-    format!("run {run_id}: {old}/rpd is gone and {new} stands ready with every fact: it takes over at once")
+    format!("run {run_id}: {old}/{daemon} is gone and {new} stands ready with every fact: it takes over at once")
 }
 
 /// mgd or pfed of an engine that only stands by.

@@ -348,8 +348,9 @@ pub fn simulate_plan(plan: Plan, faults: &[(usize, Fault)]) -> Outcome {
                 Action::Request(id, request) => {
                     let at = requests.len();
                     requests.push((machine.state(), request.clone()));
-                    let fault = faults.iter().find(|(position, _)| *position == at).map(|(_, fault)| *fault);
-                    inject(&mut world, fault, now, |at, what| later(&mut due, at, what));
+                    let here = faults.iter().filter(|(position, _)| *position == at).map(|(_, fault)| *fault);
+                    let fault = here.clone().next();
+                    here.for_each(|fault| inject(&mut world, Some(fault), now, |at, what| later(&mut due, at, what)));
                     let answer_at = now + latency(&request) + world.patience(&request);
                     let kill = matches!(request, Request::Kill { .. }); // SIGKILL cannot be refused
                     match fault {

@@ -7,7 +7,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::{Engine, How, Target};
+use super::{Engine, How, Target, matrix::DAEMONS};
 use crate::{
     error::{LabError, Result},
     host::{interrupt, process, procfs},
@@ -25,7 +25,13 @@ const ROLLBACK: &str = "configure; rollback 0";
 /// Does it. What must hold at once and does not is a complaint.
 pub fn act(lab: &mut Lab, how: &How, slot: &str, running: &Running) -> Result<Option<String>> {
     match how {
-        How::Kill(target) => kill(pid(router(lab)?, slot, target)?)?,
+        How::Kill(target) => kill(&[pid(router(lab)?, slot, target)?])?,
+        How::KillEngine(engine) => {
+            let target = |daemon: &str| Target { engine: *engine, daemon: daemon.into() };
+            let router = router(lab)?;
+            let pids: Result<Vec<u32>> = DAEMONS.iter().map(|daemon| pid(router, slot, &target(daemon))).collect();
+            kill(&pids?)?;
+        }
         How::Stop(target) => process::signal(pid(router(lab)?, slot, target)?, Signal::SIGSTOP),
         How::Starve(target) => process::starve(pid(router(lab)?, slot, target)?)?,
         How::FillDisk => router(lab)?.fill_disk()?,
@@ -110,10 +116,10 @@ pub fn churn_complaint(how: &How, made: u64, took: Duration) -> Option<String> {
 }
 
 /// The supervisor must know of it before the run goes on: what follows shall not depend on who was faster.
-fn kill(pid: u32) -> Result<()> {
-    process::signal(pid, Signal::SIGKILL);
-    interrupt::wait_for(&format!("process {pid} to be gone"), limits::KILLED_WITHIN, || {
-        if procfs::exists(pid) { Err("it is there".into()) } else { Ok(()) }
+fn kill(pids: &[u32]) -> Result<()> {
+    pids.iter().for_each(|pid| process::signal(*pid, Signal::SIGKILL));
+    interrupt::wait_for(&format!("processes {pids:?} to be gone"), limits::KILLED_WITHIN, || {
+        if pids.iter().any(|pid| procfs::exists(*pid)) { Err("they are there".into()) } else { Ok(()) }
     })?;
     interrupt::sleep(limits::NEWS_TRAVELS)
 }

@@ -2,8 +2,8 @@
 //!
 //! The declarations follow from what the router promises (ARCHITECTURE.md, "The ways back"):
 //! - before the switch, whatever is lost of the new engine undoes the run, and so does a process of the old one that dies or
-//!   does not answer, its rpd only until the new one stands ready;
-//! - once the new engine stands ready, the old rpd may die: its successor takes over from the kernel's counters;
+//!   does not answer;
+//! - once the new engine stands ready, the old one may die: its successor takes over at once, from the kernel's counters;
 //! - a frozen old engine is dead weight: likewise;
 //! - up to the commit point a lost new process undoes the run; after it mgd and pfed are replaced in place, and rpd's loss
 //!   thaws the old engine;
@@ -86,8 +86,8 @@ fn others() -> Vec<Disturbance> {
             out.push(cell("preparing-backup", how, Ending::Undone));
         }
     }
-    let new_rpd = Target { engine: Engine::New, daemon: "rpd".into() };
-    out.push(cell("spawn-pfed", How::Starve(new_rpd), Ending::Undone));
+    out.extend(whole_engines());
+    out.push(cell("spawn-pfed", How::Starve(rpd(Engine::New)), Ending::Undone));
     // The journal cannot be written: before the switch that ends the run, after it the report says so.
     for phase in ["preparing-backup", "synchronizing", "ready-for-switchover", "switching"] {
         out.push(cell(phase, How::FillDisk, Ending::UndoneUnproven));
@@ -114,6 +114,32 @@ fn others() -> Vec<Disturbance> {
     out
 }
 
+/// All three processes of an engine at once: what happens to its sessions decides.
+fn whole_engines() -> Vec<Disturbance> {
+    let of = |engine, phases: &[&str]| -> Vec<Disturbance> {
+        let cell = |phase: &&str| {
+            let how = How::KillEngine(engine);
+            Disturbance { phase: (*phase).into(), expect: declared(phase, &How::Kill(rpd(engine)), engine, "rpd"), how }
+        };
+        phases.iter().map(cell).collect()
+    };
+    let old = [
+        "synchronizing",
+        "daemons-ready",
+        "fru-warm-booting",
+        "ready-for-switchover",
+        "switching",
+        "commit-rpd",
+        "verifying",
+    ];
+    let new = ["synchronizing", "ready-for-switchover", "commit-rpd", "commit-mgd", "verifying", SOAKING];
+    [of(Engine::Old, &old), of(Engine::New, &new)].concat()
+}
+
+fn rpd(engine: Engine) -> Target {
+    Target { engine, daemon: "rpd".into() }
+}
+
 fn both_ways(phase: &str, engine: Engine, daemon: &str) -> [Disturbance; 2] {
     let target = Target { engine, daemon: daemon.into() };
     [How::Kill(target.clone()), How::Stop(target)].map(|how| Disturbance {
@@ -136,10 +162,10 @@ fn declared(phase: &str, how: &How, engine: Engine, daemon: &str) -> Expect {
             // more, only the kernel knows.
             ("switching", "rpd") => nothing_lost(Ending::FinishedUnproven),
             (phase, _) if position(phase) >= position("switching") => nothing_lost(Ending::Finished),
-            // Once the new engine stands ready it takes over at once from an rpd that dies, and from one that hangs when Freeze
-            // finds it.
+            // Once the new engine stands ready it takes over at once from one of which a process dies, and from one that hangs when
+            // Freeze finds it.
             (phase, "rpd") if position(phase) > position("preparing-daemons") => nothing_lost(Ending::FinishedUnproven),
-            (phase, _) if !killed && position(phase) > position("preparing-daemons") => nothing_lost(Ending::Finished),
+            (phase, _) if position(phase) > position("preparing-daemons") => nothing_lost(Ending::Finished),
             // Whoever is stopped is found by the pre-checks; an rpd is restarted by the watchdog when the run is over.
             ("validating", "pfed") if !killed => nothing_lost(Ending::Refused),
             ("validating", "rpd") if !killed => restart(Ending::Refused),
@@ -199,7 +225,8 @@ mod tests {
         let deaths = cells.iter().filter(|c| matches!(c.how, How::Kill(_) | How::Stop(_))).count();
         assert_eq!(deaths, 2 * (3 + 2 * 3 + 14 * 6), "3 at rest, 2 phases of 3, 14 of 6 processes; two faults each");
         for cell in cells.iter().filter(|c| c.expect.flaps > 0) {
-            assert!(cell.how.title().ends_with("-rpd"), "{}", cell.title());
+            let owner_dies = cell.how == How::KillEngine(Engine::Old);
+            assert!(cell.how.title().ends_with("-rpd") || owner_dies, "{}", cell.title());
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Disturbance {
 pub enum How {
     /// SIGKILL of a process.
     Kill(Target),
+    /// SIGKILL of all processes of a routing engine.
+    KillEngine(Engine),
     /// SIGSTOP of a process: it hangs.
     Stop(Target),
     /// A process gets no more memory than it has (RLIMIT_AS).
@@ -83,7 +85,8 @@ pub struct Target {
 }
 
 /// Which routing engine, as seen from the run's beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// The one that was primary when the run began.
     Old,
@@ -161,6 +164,7 @@ impl How {
     pub fn title(&self) -> String {
         match self {
             Self::Kill(target) => format!("kill -9 {target}"),
+            Self::KillEngine(engine) => format!("kill -9 of the {engine} engine"),
             Self::Stop(target) => format!("SIGSTOP {target}"),
             Self::Starve(target) => format!("no more memory for {target}"),
             Self::FillDisk => "disk full".into(),
@@ -202,11 +206,16 @@ impl Ending {
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let engine = match self.engine {
+        write!(f, "{}-{}", self.engine, self.daemon)
+    }
+}
+
+impl std::fmt::Display for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
             Engine::Old => "old",
             Engine::New => "new",
-        };
-        write!(f, "{engine}-{}", self.daemon)
+        })
     }
 }
 
