@@ -238,14 +238,16 @@ impl Issu {
         }
     }
 
-    /// Restarts what is lost of `side`, one after the other: the configuration before those who wait for it, the table before
-    /// the sessions.
+    /// Restarts what is lost of `side`, one after the other, the table before the sessions. With mgd all at once, as at a start:
+    /// mgd is ready when its configuration is in force in rpd and pfed, and they are when they have it.
     pub(crate) fn mend(&mut self, side: Side) {
         let Some(run) = self.run.as_mut() else { return };
         let lost = [Daemon::Mgd, Daemon::Pfed, Daemon::Rpd]
             .into_iter()
             .filter(|daemon| run.lost[side as usize][daemon.index()]);
         let lost: Vec<Daemon> = lost.collect();
+        let together = lost.contains(&Daemon::Mgd);
+        let last = lost.last().copied();
         for daemon in lost.into_iter().rev() {
             if run.respawns >= limits::RESPAWNS_MAX {
                 let slot = run.slot(side).to_string();
@@ -261,7 +263,9 @@ impl Issu {
                 continue;
             }
             run.respawns += 1;
-            run.steps.push_front(Step::Barrier);
+            if !together || Some(daemon) == last {
+                run.steps.push_front(Step::Barrier);
+            }
             run.steps.push_front(Step::Ask(Request::Respawn { side, daemon, epoch: 0 }));
         }
     }

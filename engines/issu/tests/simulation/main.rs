@@ -194,9 +194,9 @@ fn an_owner_that_dies_once_its_successor_stands_ready_is_followed_by_it() {
     }
 }
 
-/// rpd and pfed are not ready before they have their configuration.
+/// mgd is ready when rpd and pfed have its configuration in force, they are ready when they have it.
 #[test]
-fn of_an_engine_that_died_as_a_whole_management_is_restarted_first() {
+fn an_engine_that_died_as_a_whole_is_restarted_at_once() {
     let requests = simulate(false, &[]).requests;
     let at = requests.iter().position(|(state, _)| *state == State::Synchronizing).unwrap();
     for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
@@ -204,6 +204,11 @@ fn of_an_engine_that_died_as_a_whole_management_is_restarted_first() {
         let old = |daemon| (Side::Old, daemon);
         assert_eq!(outcome.end.primary, Side::Old);
         assert_eq!(outcome.world.respawned, [old(Daemon::Mgd), old(Daemon::Pfed), old(Daemon::Rpd)], "{order:?}");
+        let respawns = outcome.requests.iter().filter(|(_, request)| matches!(request, Request::Respawn { .. }));
+        assert_eq!(respawns.count(), 3);
+        let (_, aborting) = *outcome.states.iter().find(|(state, _)| *state == State::Aborting).unwrap();
+        let (_, idle) = *outcome.states.last().unwrap();
+        assert!(idle - aborting < Duration::from_millis(600), "one after the other: {:?}", idle - aborting);
         assert_settled(&outcome);
     }
 }
