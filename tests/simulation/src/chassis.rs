@@ -423,6 +423,9 @@ impl World {
 
     fn watch(&mut self) {
         self.after(WATCH_INTERVAL, Event::Chassis(Work::Watch));
+        if self.has_bug(Bug::NobodyWatches) {
+            return;
+        }
         let in_run = self.chassis.machine.run_id().is_some();
         for side in [Side::Old, Side::New] {
             for pid in self.alive(side) {

@@ -83,6 +83,9 @@ impl World {
         if let Some(id) = down {
             self.violate(format!("after the run the session of neighbor {id} is not up"));
         }
+        if self.real {
+            return self.check_routing();
+        }
         if self.flaps() > 0 {
             return; // who comes back begins anew: counts say nothing
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use holdfast_issu::{Daemon, Side};
 
+use crate::delay::Channel;
+
 /// What strikes a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strike {
@@ -57,6 +59,22 @@ pub enum Fault {
         /// What.
         trouble: Trouble,
     },
+    /// One message between two processes is late.
+    Message {
+        /// Where it goes.
+        channel: Channel,
+        /// Which, counted from 0 since the run began.
+        number: u64,
+        /// By how many milliseconds.
+        late_ms: u64,
+    },
+    /// chassisd stands still, with its vault.
+    Chassis {
+        /// Before which of the things that it does in the run, counted from 0.
+        step: u64,
+        /// For how many milliseconds.
+        pause_ms: u64,
+    },
     /// A neighbour's link carries nothing for a while.
     Link {
         /// Which neighbour.
@@ -89,6 +107,14 @@ pub enum Bug {
     PfedWritesOn,
     /// pfed writes without looking at what is there.
     BlindWrites,
+    /// A follower does not take over all that was received, and digests do not show it.
+    DigestsLie,
+    /// A session that could go over begins anew.
+    RestartsAnother,
+    /// The routes of a session that begins anew are given up at once.
+    ForgetStale,
+    /// chassisd does not look whether processes answer.
+    NobodyWatches,
 }
 
 fn place(side: Side, daemon: Daemon) -> String {
@@ -114,6 +140,8 @@ impl fmt::Display for Fault {
                 Trouble::Error => write!(f, "error:request@{request}"),
                 Trouble::Abort => write!(f, "abort:request@{request}"),
             },
+            Fault::Message { channel, number, late_ms } => write!(f, "late-{late_ms}:{channel}@{number}"),
+            Fault::Chassis { step, pause_ms } => write!(f, "pause-{pause_ms}:chassis@{step}"),
             Fault::Link { neighbor, at_ms, for_ms } => write!(f, "link-{for_ms}:{neighbor}@{at_ms}"),
         }
     }
@@ -135,6 +163,12 @@ impl FromStr for Fault {
         };
         if name == "link" {
             return Ok(Fault::Link { neighbor: number(target)? as usize, at_ms: at, for_ms: ms });
+        }
+        if let (Ok(channel), "late") = (target.parse::<Channel>(), name) {
+            return Ok(Fault::Message { channel, number: at, late_ms: ms });
+        }
+        if let ("chassis", "pause") = (target, name) {
+            return Ok(Fault::Chassis { step: at, pause_ms: ms });
         }
         if target == "request" {
             let trouble = match name {
@@ -196,12 +230,17 @@ mod tests {
             request(Trouble::AnswerLost),
             request(Trouble::Error),
             request(Trouble::Abort),
+            Fault::Message { channel: Channel::Batches, number: 3, late_ms: 800 },
+            Fault::Message { channel: Channel::Deaths, number: 0, late_ms: 800 },
+            Fault::Chassis { step: 17, pause_ms: 2500 },
             Fault::Link { neighbor: 2, at_ms: 100, for_ms: 900 },
         ];
         for fault in faults {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
-        for malformed in ["", "kill", "kill:re2/rpd.0@1", "kill:re0/rpd@1", "kill:re0/rpd.0@x", "burn:request@1"] {
+        for malformed in
+            ["", "kill", "kill:re2/rpd.0@1", "kill:re0/rpd@1", "kill:re0/rpd.0@x", "burn:request@1", "kill:chassis@1"]
+        {
             assert!(malformed.parse::<Fault>().is_err(), "{malformed}");
         }
     }

@@ -33,11 +33,14 @@ impl World {
         let before = self.fib.entries.insert(key, value);
         self.fib.writes += 1;
         self.note(|| format!("{name} writes {key:?} -> {value}"));
+        self.check_removal(key, value);
         match before {
             Some(before) if before == value => self.violate(format!("{name} writes {key:?} -> {value} needlessly")),
-            // Sessions that began anew count anew. And where a second fault keeps rpd from saying what its follower's table
-            // lacks, pfed writes what it has until rpd says more.
-            Some(before) if before > value && self.neighbors[key.0].flaps == 0 && self.faults.len() < 2 => {
+            // Sessions that began anew count anew. And where the fault is that rpd's word comes late, or a second fault keeps rpd
+            // from saying it, pfed writes what it has until rpd says more.
+            Some(before)
+                if before > value && self.neighbors[key.0].flaps == 0 && !self.word_may_be_late() && !self.real =>
+            {
                 self.violate(format!("{name} puts {key:?} back from {before} to {value}"));
             }
             _ => {}
@@ -78,16 +81,14 @@ impl World {
     pub(crate) fn send_batch(&mut self, rpd: Pid, batch: Batch) {
         let side = self.processes[rpd].side;
         if let Some(pfed) = self.pid(side, Daemon::Pfed).filter(|pfed| self.processes[*pfed].alive) {
-            self.processes[pfed].batches.push_back(batch);
-            self.wake(pfed);
+            self.batch_leaves(side as usize, pfed, batch);
         }
     }
 
     pub(crate) fn acknowledge_batch(&mut self, pfed: Pid, sequence: u64) {
         let side = self.processes[pfed].side;
         if let Some(rpd) = self.pid(side, Daemon::Rpd).filter(|rpd| self.processes[*rpd].alive) {
-            self.processes[rpd].acks.push_back(sequence);
-            self.wake(rpd);
+            self.ack_leaves(side as usize, rpd, sequence);
         }
     }
 }

@@ -22,20 +22,29 @@
 //!         neighbours: numbered messages, checked to the last byte; a hold timer; one of them is slow
 //! ```
 //!
+//! Messages between processes are late one by one (`delay`), and chassisd, with its vault, stands still before whatever it does.
+//!
+//! **The second level** (`bgp` in a scenario's line): the same loop with the real speaker and RIB (`holdfast_bgp`, `holdfast_rib`) behind rpd, and
+//! neighbours that speak BGP. Sessions may be planned to restart gracefully instead of going over.
+//!
 //! **What must hold**, at every event: nobody touches a session or the forwarding table outside its term; every message arrives once,
 //! whole and in order, in both directions; no entry is written needlessly or set back; every state ends within its deadline. At
-//! the end: one slot is whole, the other gone, all that was said has arrived, a success lost nothing.
+//! the end: one slot is whole, the other gone, all that was said has arrived, a success lost nothing. In the second level
+//! also: what neighbours know and what is forwarded is what a router without a reboot would have told and done; nothing is told twice; tables
+//! whose digests are equal at a switch are equal; planned sessions restart once, the others never, and stale routes stay meanwhile.
 //!
 //! **The parts.** `world`: time and what is due. `process`: coroutines and where faults strike. `tcp`, `replication`, `fib`: the
-//! kernel. `message`, `neighbor`: the other side. `chassis`: chassisd. `daemon` (with mgd), `rpd`, `pfed`: the daemons. `fault`:
-//! what goes wrong, and mistakes planted to see that they are found. `run`, `check`: one run and its judgement.
+//! kernel. `message`, `neighbor`: the other side. `chassis`: chassisd. `daemon` (with mgd), `rpd`, `pfed`: the daemons. `bgp`: the second
+//! level. `delay`: late messages, owners. `fault`: what goes wrong, and mistakes planted to see that they are found. `run`, `check`: one run and its judgement.
 //!
-//! **What is not modelled.** The contents of BGP and of the configuration; chassisd's own death; time that passes differently for
+//! **What is not modelled.** The configuration; chassisd's own death; time that passes differently for
 //! different processes.
 
+mod bgp;
 mod chassis;
 mod check;
 mod daemon;
+mod delay;
 mod fault;
 mod fib;
 mod message;
@@ -48,5 +57,6 @@ mod run;
 mod tcp;
 mod world;
 
+pub use delay::Channel;
 pub use fault::{Bug, Fault, Strike, Trouble};
 pub use run::{Outcome, Scenario, simulate};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use crate::bgp::{DESTINATIONS, Peer};
 use crate::message::Message;
 use crate::world::{Event, Time, World};
 
@@ -43,11 +44,13 @@ pub(crate) struct Neighbor {
     pub send_queue_max: usize,
     blocked_until: Time,
     pub silence_max: Duration,
+    /// Its BGP, in the second level.
+    pub peer: Option<Peer>,
 }
 
 impl Neighbor {
     /// The last of them is slow.
-    pub(crate) fn new(slow: bool) -> Self {
+    pub(crate) fn new(slow: bool, peer: Option<Peer>) -> Self {
         Neighbor {
             socket: None,
             outgoing: VecDeque::new(),
@@ -66,6 +69,7 @@ impl Neighbor {
             send_queue_max: if slow { 200 } else { 3000 },
             blocked_until: Duration::ZERO,
             silence_max: Duration::ZERO,
+            peer,
         }
     }
 
@@ -74,6 +78,11 @@ impl Neighbor {
         self.silence_max = self.silence_max.max(now - self.heard_at);
         self.heard_at = now;
         self.incoming.extend_from_slice(bytes);
+        if let Some(peer) = &mut self.peer {
+            peer.hear(&mut self.incoming)?;
+            self.outgoing.extend(peer.out.drain(..));
+            return Ok(());
+        }
         while let Some((message, length)) = Message::decode(&self.incoming)? {
             let expected = (self.heard, self.updates_heard);
             if (message.number, message.update) != expected {
@@ -117,6 +126,7 @@ impl World {
             };
             let pause = self.some_us(low, high);
             let burst = if busy { self.random.random_range(1..=5) } else { 1 };
+            let burst = if self.neighbors[id].peer.is_some() && !busy { burst.min(1) } else { burst };
             for _ in 0..burst {
                 self.say(id, true);
             }
@@ -132,6 +142,18 @@ impl World {
         let filler = self.random.random_range(0..220);
         let now = self.now;
         let neighbor = &mut self.neighbors[id];
+        if let Some(peer) = &mut neighbor.peer {
+            let (destination, length) = (self.random.random_range(0..DESTINATIONS), self.random.random_range(0..4));
+            match is_update {
+                _ if !peer.is_up => return,
+                true => peer.change(destination, length, now),
+                false => peer.keepalive(),
+            }
+            if !peer.out.is_empty() {
+                neighbor.said_at = now;
+            }
+            return neighbor.outgoing.extend(peer.out.drain(..));
+        }
         let message = Message { is_update, number: neighbor.said, update: neighbor.updates_said, maker, filler };
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
@@ -145,11 +167,16 @@ impl World {
         let send_queue_max = self.neighbors[id].send_queue_max;
         let Some(socket) = self.connect(id, send_queue_max) else { return };
         let now = self.now;
-        let old = std::mem::replace(&mut self.neighbors[id], Neighbor::new(false));
+        let old = std::mem::replace(&mut self.neighbors[id], Neighbor::new(false, None));
         let neighbor = &mut self.neighbors[id];
         (neighbor.appetite, neighbor.pace, neighbor.send_queue_max) = (old.appetite, old.pace, old.send_queue_max);
         (neighbor.flaps, neighbor.silence_max) = (old.flaps, old.silence_max);
         neighbor.blocked_until = old.blocked_until;
+        neighbor.peer = old.peer;
+        if let Some(peer) = &mut neighbor.peer {
+            peer.connected();
+            neighbor.outgoing.extend(peer.out.drain(..));
+        }
         neighbor.socket = Some(socket);
         (neighbor.heard_at, neighbor.said_at, neighbor.next_update) = (now, now, now);
         self.note(|| format!("neighbor {id} connects"));
@@ -158,7 +185,16 @@ impl World {
     fn end_session(&mut self, id: usize, why: &str) {
         let neighbor = &mut self.neighbors[id];
         let Some(socket) = neighbor.socket.take() else { return };
-        neighbor.flaps += 1;
+        let planned = self.restarting >> id & 1 == 1 && self.sockets[socket].shut;
+        match &mut neighbor.peer {
+            None => neighbor.flaps += 1,
+            Some(peer) => {
+                peer.restarts += u32::from(peer.is_up && planned);
+                peer.is_returning |= peer.is_up && planned;
+                neighbor.flaps += u32::from(peer.is_up && !planned);
+                peer.disconnected();
+            }
+        }
         neighbor.outgoing.clear();
         self.note(|| format!("neighbor {id} ends its session: {why}"));
         self.reset(socket);
@@ -204,7 +240,7 @@ impl World {
         }
         if self.waits_for_departure(socket) {
             self.after(pace, Event::ToNeighbor(socket));
-        } else if self.sockets[socket].closed {
+        } else if self.sockets[socket].closed || self.sockets[socket].shut {
             self.end_session(id, "the router closed it");
         }
     }

@@ -299,7 +299,8 @@ impl World {
             self.close_forwarding_stream(side);
         }
         let delay = self.some_us(200, 2500);
-        self.after(delay, Event::Exited(pid));
+        let late = self.lateness(crate::delay::Channel::Deaths);
+        self.after(delay + late, Event::Exited(pid));
         self.break_calls(pid);
     }
 }

@@ -73,7 +73,7 @@ impl World {
         if taken == 0 {
             return Written::Full;
         }
-        self.wake(reader);
+        self.wake_for_facts(reader);
         Written::Taken(taken)
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use holdfast_issu::{Daemon, End, Request, Side, Start as RunStart, State};
 
+use crate::bgp::{DESTINATIONS, Peer};
 use crate::daemon::main_of;
 use crate::fault::{Bug, Fault};
 use crate::neighbor::Neighbor;
@@ -43,6 +44,10 @@ pub struct Scenario {
     pub confirmed_ms: Option<u64>,
     /// The new rpd's checks after the switch fail.
     pub checks_fail: bool,
+    /// The second level: the real speaker and RIB.
+    pub real: bool,
+    /// Bits of the neighbours whose sessions restart gracefully instead of going over; in the second level only.
+    pub restarting: u32,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// Planted mistakes.
@@ -54,6 +59,12 @@ pub struct Scenario {
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed={}", self.seed)?;
+        if self.real {
+            write!(f, " bgp")?;
+        }
+        if self.restarting > 0 {
+            write!(f, " restarting={}", self.restarting)?;
+        }
         if self.dry_run {
             write!(f, " dry-run")?;
         }
@@ -80,8 +91,10 @@ impl std::str::FromStr for Scenario {
         for word in text.split_whitespace() {
             match word.split_once('=') {
                 Some(("seed", value)) => scenario.seed = number(value)?,
+                Some(("restarting", value)) => scenario.restarting = number(value)? as u32,
                 Some(("confirm", value)) => scenario.confirm_ms = Some(number(value)?),
                 Some(("confirmed", value)) => scenario.confirmed_ms = Some(number(value)?),
+                _ if word == "bgp" => scenario.real = true,
                 _ if word == "dry-run" => scenario.dry_run = true,
                 _ if word == "checks-fail" => scenario.checks_fail = true,
                 _ => scenario.faults.push(word.parse()?),
@@ -108,6 +121,12 @@ pub struct Outcome {
     pub actions: BTreeMap<(Side, Daemon), (u64, u64)>,
     /// The longest silence that a neighbour heard.
     pub silence_max: Duration,
+    /// The longest time that a session stood without anybody who led it.
+    pub unowned_max: Duration,
+    /// Messages of the run by channel.
+    pub messages: [u64; 4],
+    /// What chassisd did in the run.
+    pub chassis_steps: u64,
     /// Writes to the forwarding table.
     pub writes: u64,
     /// The machine's state when the first fault struck.
@@ -126,13 +145,18 @@ struct Simulation {
 /// Runs a scenario to its end.
 pub fn simulate(scenario: &Scenario) -> Outcome {
     let mut world = World::new(scenario.seed, &scenario.faults, &scenario.bugs, scenario.trace);
+    (world.real, world.restarting) = (scenario.real, scenario.restarting);
+    if world.real {
+        world.fib.entries = (0..DESTINATIONS).map(|destination| ((0, destination), 0)).collect();
+    }
     world.checks_fail = scenario.checks_fail;
     world.chassis.confirm_after = scenario.confirmed_ms.map(Duration::from_millis);
     for daemon in Daemon::ALL {
         world.start_process(Start { side: Side::Old, daemon, role: Role::Primary, epoch: 1 });
     }
     for id in 0..NEIGHBORS {
-        world.neighbors.push(Neighbor::new(id + 1 == NEIGHBORS));
+        let peer = scenario.real.then(|| Peer::new(id, scenario.restarting >> id & 1 == 1));
+        world.neighbors.push(Neighbor::new(id + 1 == NEIGHBORS, peer));
         world.after(Duration::from_millis(70), Event::Neighbor(id));
     }
     world.busy_until = WARM_UP + BUSY;
@@ -175,11 +199,16 @@ impl Simulation {
         loop {
             let event = {
                 let world = &mut *self.world.borrow_mut();
-                world.chassis_turn();
+                let turn_due = world.chassis_turn_due();
+                if world.now >= turn_due {
+                    world.chassis_turn();
+                }
+                world.look_for_owners();
                 if world.violation.is_some() || stop(world) {
                     return;
                 }
-                let deadline = world.chassis.machine.next_deadline().unwrap_or(limit).min(limit);
+                let deadline = world.chassis.machine.next_deadline().unwrap_or(limit);
+                let deadline = deadline.max(turn_due).min(limit);
                 let event = world.next_event(deadline);
                 if event.is_none() && world.now >= limit {
                     return;
@@ -195,6 +224,12 @@ impl Simulation {
 
     fn happen(&mut self, event: Event) {
         let world = &self.world;
+        if matches!(event, Event::Answer(..) | Event::Exited(_) | Event::Chassis(_)) {
+            let stands_until = world.borrow_mut().chassis_stands_until();
+            if let Some(until) = stands_until {
+                return world.borrow_mut().at(until, event);
+            }
+        }
         match event {
             Event::Run { pid, turn } => {
                 let may_run = world.borrow_mut().may_run(pid, turn);
@@ -210,6 +245,9 @@ impl Simulation {
             Event::FromNeighbor(id) => world.borrow_mut().neighbor_bytes_arrive(id),
             Event::ToNeighbor(socket) => world.borrow_mut().router_bytes_arrive(socket),
             Event::Neighbor(id) => world.borrow_mut().neighbor_tick(id),
+            Event::Batch { pfed, stream, batch } => world.borrow_mut().batch_arrives(pfed, stream, batch),
+            Event::Ack { rpd, stream, sequence } => world.borrow_mut().ack_arrives(rpd, stream, sequence),
+            Event::Wake(pid) => world.borrow_mut().wake(pid),
             Event::Link(id, until) => world.borrow_mut().block_link(id, until),
         }
     }
@@ -250,6 +288,9 @@ impl Simulation {
             requests: std::mem::take(&mut world.chassis.requests),
             actions: actions.collect(),
             silence_max: world.neighbors.iter().map(|neighbor| neighbor.silence_max).max().unwrap_or_default(),
+            unowned_max: world.delays.unowned_max,
+            messages: world.delays.sent,
+            chassis_steps: world.delays.chassis_steps,
             writes: world.fib.writes,
             struck_in: world.struck_in,
             trace: std::mem::take(&mut world.trace.lines),

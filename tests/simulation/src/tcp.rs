@@ -32,6 +32,15 @@ pub(crate) struct Socket {
     pub reset: bool,
     /// The router has no descriptor of it any more.
     pub closed: bool,
+    /// The router has said the end, whoever still has a descriptor.
+    pub shut: bool,
+}
+
+impl Socket {
+    /// Who has a descriptor.
+    pub(crate) fn holders(&self) -> &[Holder] {
+        &self.holders
+    }
 }
 
 /// Room for what a neighbour sends before anybody reads it.
@@ -67,6 +76,7 @@ impl World {
             holders: vec![Holder::Process(listener)],
             reset: false,
             closed: false,
+            shut: false,
         });
         self.backlog.push_back(socket);
         self.wake(listener);
@@ -77,14 +87,14 @@ impl World {
         let socket = &self.sockets[socket];
         match socket.receive_queue.is_empty() {
             false => Peek::Bytes(socket.receive_queue.iter().copied().take(length_max).collect()),
-            true if socket.reset => Peek::Ended,
+            true if socket.reset || socket.shut => Peek::Ended,
             true => Peek::Nothing,
         }
     }
 
     pub(crate) fn is_readable(&self, socket: usize) -> bool {
         let socket = &self.sockets[socket];
-        socket.reset || !socket.receive_queue.is_empty()
+        socket.reset || socket.shut || !socket.receive_queue.is_empty()
     }
 
     pub(crate) fn is_writable(&self, socket: usize) -> bool {
@@ -109,7 +119,7 @@ impl World {
     pub(crate) fn send(&mut self, pid: Pid, socket: usize, bytes: &[u8]) -> Sent {
         self.check_term(pid, "writes to a session");
         let target = &mut self.sockets[socket];
-        if target.reset || target.closed {
+        if target.reset || target.closed || target.shut {
             return Sent::Ended;
         }
         let room = target.send_queue_max - target.send_queue.len().min(target.send_queue_max);
@@ -128,7 +138,7 @@ impl World {
     /// `None`: the connection has ended.
     pub(crate) fn counters(&self, socket: usize) -> Option<KernelCounters> {
         let socket = &self.sockets[socket];
-        (!socket.reset && !socket.closed).then(|| KernelCounters {
+        (!socket.reset && !socket.closed && !socket.shut).then(|| KernelCounters {
             consumed: socket.bytes_received - socket.receive_queue.len() as u64,
             written: socket.bytes_acked + socket.send_queue.len() as u64,
         })
@@ -142,6 +152,9 @@ impl World {
     pub(crate) fn arrive(&mut self, socket: usize, bytes: &mut VecDeque<u8>) {
         let piece = self.random.random_range(1..=300);
         let target = &mut self.sockets[socket];
+        if target.shut {
+            return bytes.clear();
+        }
         let room = RECEIVE_QUEUE_MAX - target.receive_queue.len();
         let length = bytes.len().min(room).min(piece);
         target.receive_queue.extend(bytes.drain(..length));
@@ -188,6 +201,19 @@ impl World {
         if !holders.contains(&holder) {
             holders.push(holder);
         }
+    }
+
+    /// shutdown(2) of what a process took to end it, unread input discarded.
+    pub(crate) fn shut_down(&mut self, pid: Pid, socket: usize) {
+        self.check_term(pid, "ends a session");
+        let target = &mut self.sockets[socket];
+        target.receive_queue.clear();
+        target.shut = true;
+        let neighbor = target.neighbor;
+        self.note(|| format!("the connection of neighbor {neighbor} is shut down by process {pid}"));
+        self.release(socket, Holder::Process(pid));
+        self.wake_holders(socket);
+        self.after(std::time::Duration::from_micros(300), Event::ToNeighbor(socket));
     }
 
     /// close(2). The last one ends the connection.
@@ -262,12 +288,14 @@ impl World {
         Ok(socket)
     }
 
-    pub(crate) fn remove(&mut self, pid: Pid, epoch: u64, neighbor: usize) {
-        if self.vault_refuses(pid, epoch).is_none()
-            && let Some(socket) = self.chassis.vault.remove(&neighbor)
-        {
+    pub(crate) fn remove(&mut self, pid: Pid, epoch: u64, neighbor: usize) -> Result<(), String> {
+        if let Some(refusal) = self.vault_refuses(pid, epoch) {
+            return Err(refusal);
+        }
+        if let Some(socket) = self.chassis.vault.remove(&neighbor) {
             self.release(socket, Holder::Vault);
         }
+        Ok(())
     }
 }
 
@@ -285,7 +313,7 @@ mod tests {
     /// A router in epoch 2 whose rpd still lives in epoch 1, with one session.
     fn late_rpd(bugs: &[Bug]) -> (World, Pid, usize) {
         let mut world = World::new(1, &[], bugs, false);
-        world.neighbors.push(Neighbor::new(false));
+        world.neighbors.push(Neighbor::new(false, None));
         let start = Start { side: Side::Old, daemon: Daemon::Rpd, role: Role::Primary, epoch: 1 };
         let pid = world.start_process(start);
         world.processes[pid].role = Role::Primary;
@@ -301,7 +329,7 @@ mod tests {
         assert!(world.deposit(pid, 1, socket).is_err() && world.withdraw(pid, 1, 0).is_err());
         assert_eq!(world.violation, None);
         let (mut world, pid, _) = late_rpd(&[Bug::AnyEpoch]);
-        world.remove(pid, 1, 0);
+        let _ = world.remove(pid, 1, 0);
         assert!(world.violation.is_some_and(|violation| violation.contains("the vault takes a request")));
     }
 

@@ -25,7 +25,10 @@ pub(crate) type Pid = usize;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A process gets the processor, unless something else woke it up meanwhile (`turn` differs then).
-    Run { pid: Pid, turn: u64 },
+    Run {
+        pid: Pid,
+        turn: u64,
+    },
     /// SIGCONT after a pause.
     Continue(Pid),
     /// A call reaches its process.
@@ -42,6 +45,19 @@ pub(crate) enum Event {
     ToNeighbor(usize),
     /// A neighbour looks at its timers.
     Neighbor(usize),
+    /// A part of the wanted table reaches pfed, its acknowledgement rpd, of a stream with this number.
+    Batch {
+        pfed: Pid,
+        stream: u64,
+        batch: crate::fib::Batch,
+    },
+    Ack {
+        rpd: Pid,
+        stream: u64,
+        sequence: u64,
+    },
+    /// A process hears that one of its descriptors has something.
+    Wake(Pid),
     /// A neighbour's link carries nothing until then.
     Link(usize, Time),
 }
@@ -88,6 +104,13 @@ pub(crate) struct World {
     pub checks_fail: bool,
     /// The machine's state when the first fault struck.
     pub struck_in: Option<State>,
+    /// The real speaker and RIB are behind the rpds.
+    pub real: bool,
+    /// Bits of the neighbours whose sessions restart gracefully instead of going over.
+    pub restarting: u32,
+    /// What the engine that froze last had in its tables.
+    pub frozen_dump: Option<Vec<String>>,
+    pub delays: crate::delay::Delays,
 }
 
 impl World {
@@ -116,6 +139,10 @@ impl World {
             draining: false,
             checks_fail: false,
             struck_in: None,
+            real: false,
+            restarting: 0,
+            frozen_dump: None,
+            delays: Default::default(),
         }
     }
 

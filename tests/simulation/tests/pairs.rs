@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 /// Seeds in one round.
-const ROUND: u64 = 500;
+const ROUND: u64 = 250;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -13,7 +13,7 @@ fn variable(name: &str) -> Option<u64> {
 
 #[test]
 fn pairs_of_faults_lose_at_worst_sessions_never_bytes() {
-    let time = Duration::from_secs(variable("SIMULATION_SECONDS").unwrap_or(15));
+    let time = Duration::from_secs(variable("SIMULATION_SECONDS").unwrap_or(5));
     let first = variable("SIMULATION_SEED").unwrap_or(20_261_126);
     let began = Instant::now();
     let mut seed = first;

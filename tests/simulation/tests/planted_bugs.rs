@@ -18,6 +18,10 @@ fn scenarios(seed: u64) -> Vec<Scenario> {
     // The new engine serves for a while, and then the old one goes on.
     let verify = Request::Verify { side: Side::New, daemon: Daemon::Rpd };
     let verified = base.requests.iter().position(|(_, request)| *request == verify);
+    // The owner of the sessions hangs before anybody stands by.
+    let owner =
+        Fault::Process { side: Side::Old, daemon: Daemon::Rpd, incarnation: 0, action: 900, strike: Strike::Stop };
+    scenarios.push(Scenario { faults: vec![owner], ..plain.clone() });
     scenarios.extend(verified.map(|request| {
         let faults = vec![Fault::Request { request, trouble: Trouble::Lost }];
         Scenario { faults, ..plain.clone() }
@@ -50,9 +54,28 @@ fn found(bugs: &[Bug]) -> Option<String> {
     })
 }
 
+/// The second level, with one session that restarts gracefully.
+#[test]
+fn every_mistake_with_the_real_speaker_is_found() {
+    let mistakes = [
+        (Bug::DigestsLie, "digests are equal, tables are not"),
+        (Bug::RestartsAnother, "went down"),
+        (Bug::ForgetStale, "is removed while a neighbor that tells of it restarts"),
+    ];
+    for (bug, says) in mistakes {
+        let what = (1..=PLAIN_SEEDS).find_map(|seed| {
+            let scenario = Scenario { seed, real: true, restarting: 2, bugs: vec![bug], ..Scenario::default() };
+            common::problem(&scenario, &simulate(&scenario)).map(|what| format!("{scenario}: {what}"))
+        });
+        let what = what.unwrap_or_else(|| panic!("{bug:?} was not found within {PLAIN_SEEDS} seeds"));
+        println!("{bug:?}: {what}");
+        assert!(what.contains(says), "{bug:?} was found as something else: {what}");
+    }
+}
+
 #[test]
 fn every_planted_mistake_is_found() {
-    let mistakes: [(&[Bug], &str); 8] = [
+    let mistakes: [(&[Bug], &str); 9] = [
         (&[Bug::ConsumeBeforeTelling], ""),
         (&[Bug::WriteBeforeTelling], ""),
         (&[Bug::ForgetTail], ""),
@@ -61,6 +84,7 @@ fn every_planted_mistake_is_found() {
         (&[Bug::ThawWithoutCounters], ""),
         (&[Bug::PfedWritesOn], "writes to the forwarding table"),
         (&[Bug::BlindWrites], "needlessly"),
+        (&[Bug::NobodyWatches], "had no owner"),
     ];
     let mut missed = Vec::new();
     for (bugs, says) in mistakes {

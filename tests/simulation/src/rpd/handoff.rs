@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use holdfast_bgp::session::ConnectionSide;
 use holdfast_issu::{Answer, RequestId};
 use holdfast_proto::v1::fact::Kind;
-use holdfast_replication::compare_tables;
+use holdfast_replication::Switchover;
 use holdfast_replication::ledger::{FollowerLedger, KernelCounters, Remainder};
 
 use super::sessions::fact;
@@ -40,8 +41,16 @@ impl Rpd {
         };
         let until = self.os.now() + FREEZE_FLUSH_MAX;
         self.finish_stalled(until).await;
+        self.finish_background();
+        self.act().await;
         self.stand_still();
-        let tables = self.speaker.tables();
+        let tables = self.tables();
+        if let Some(engine) = &mut self.engine {
+            engine.speaker.stand_still();
+            let world = &mut *self.os.world.borrow_mut();
+            let dump = engine.dump(world.neighbors.len());
+            world.note_tables(dump);
+        }
         self.standing = next;
         self.os.is_now(next.role, next.epoch);
         self.hand_off(epoch, until).await;
@@ -63,12 +72,14 @@ impl Rpd {
     /// Turns every session into what a follower knows of it. What was made and not told is told now.
     fn stand_still(&mut self) {
         let now = self.os.now();
-        for (neighbor, connection) in std::mem::take(&mut self.connections) {
+        // Handshakes have nothing to hand over: they begin anew on the other side.
+        for (neighbor, connection) in std::mem::take(&mut self.connections).into_iter().filter(|(_, c)| c.established) {
             if let (Some(sender), Some(sent)) = (&mut self.sender, connection.ledger.untold(now)) {
                 sender.push(fact(neighbor, Kind::Sent(sent)));
             }
             let ledger = FollowerLedger::from_own(&connection.ledger);
-            self.adopted.insert(neighbor, Adopted { own: Some(connection.socket), ledger, ready: None });
+            self.adopted
+                .insert(neighbor, Adopted { own: Some(connection.socket), ledger, ready: None, interrupted: None });
         }
     }
 
@@ -80,13 +91,23 @@ impl Rpd {
         expected: Option<Tables>,
     ) -> Result<(), String> {
         let next = self.standing.activated(epoch)?;
-        self.drain_facts(peer_lost).await;
+        let planned = !peer_lost && (self.standing.role == Role::Backup || expected.is_some());
+        self.drain_facts(planned).await?;
         if !self.failure.is_empty() {
             return Err(self.failure.clone());
         }
-        let tables = expected.map(|expected| compare_tables(&expected, &self.speaker.tables())).unwrap_or_default();
+        if expected.is_some() {
+            self.rib_turn();
+        }
+        let compares = expected.is_some();
+        let tables = expected.map(|expected| self.compared(&expected)).unwrap_or_default();
         if let Some(unequal) = tables.iter().find(|table| !table.equal) {
             return Err(format!("table {} differs from the primary's", unequal.table));
+        }
+        if let Some(engine) = self.engine.as_ref().filter(|_| compares) {
+            let world = &mut *self.os.world.borrow_mut();
+            let dump = engine.dump(world.neighbors.len());
+            world.check_tables(&dump);
         }
         self.take_descriptors(epoch).await?;
         self.thawed = self.standing.role == Role::Frozen;
@@ -95,21 +116,22 @@ impl Rpd {
         Ok(())
     }
 
-    /// Takes over what the other engine still has to say.
-    async fn drain_facts(&mut self, peer_lost: bool) {
+    /// Takes over what the other engine still has to say. `planned`: it has said that it froze, so its last fact comes.
+    async fn drain_facts(&mut self, planned: bool) -> Result<(), String> {
         let until = self.os.now() + HANDOFF_MARK_MAX;
-        let planned = self.standing.role == Role::Backup && !peer_lost;
         loop {
             let taken = self.take_frames(usize::MAX).await;
-            let Some(follower) = &self.follower else { return };
-            if follower.handoff.is_some() || follower.ended || !self.failure.is_empty() {
-                return;
+            let Some(follower) = self.follower.as_ref().filter(|_| self.failure.is_empty()) else { return Ok(()) };
+            if follower.handoff.is_some() {
+                return Ok(());
             }
-            if taken == 0 && (!planned || self.os.now() >= until) {
-                return;
-            }
-            if taken == 0 {
-                self.os.work(Duration::from_micros(200)).await;
+            match (taken, planned) {
+                (_, true) if follower.ended => return Err("the stream has ended before the last fact".into()),
+                (_, false) if follower.ended => return Ok(()),
+                (0, false) => return Ok(()),
+                (0, true) if self.os.now() >= until => return Err("the last fact has not come".into()),
+                (0, true) => self.os.work(Duration::from_micros(200)).await,
+                _ => {}
             }
         }
     }
@@ -118,11 +140,19 @@ impl Rpd {
         let trusts_books = self.bug(Bug::ThawWithoutCounters);
         for neighbor in self.adopted.keys().copied().collect::<Vec<_>>() {
             let own = self.adopted[&neighbor].own;
+            if own.is_none()
+                && let Some(reason) = self.why_not_nonstop(neighbor)
+            {
+                let socket = self.os.vault(|world, pid| world.withdraw(pid, epoch, neighbor)).await.ok();
+                let session = self.adopted.get_mut(&neighbor);
+                session.into_iter().for_each(|session| session.interrupted = Some((socket, reason.to_owned())));
+                continue;
+            }
             let socket = match own {
                 Some(socket) => socket,
                 None => self
                     .os
-                    .call(|world, pid| world.withdraw(pid, epoch, neighbor))
+                    .vault(|world, pid| world.withdraw(pid, epoch, neighbor))
                     .await
                     .map_err(|error| format!("neighbor {neighbor}: {error}"))?,
             };
@@ -153,9 +183,13 @@ impl Rpd {
         self.standing = next;
         self.os.is_now(next.role, next.epoch);
         self.turn_stream();
+        let interrupted = |(neighbor, session): (&usize, &Adopted)| session.interrupted.as_ref().map(|_| *neighbor);
+        let restarting: Vec<usize> = self.adopted.iter().filter_map(interrupted).collect();
+        self.interrupt_sessions().await;
         for (neighbor, session) in std::mem::take(&mut self.adopted) {
             self.resume(neighbor, session).await;
         }
+        self.real_activate(&restarting).await;
         self.prove_sessions();
         self.primary_turn().await;
         let mono_ns = self.os.now().as_nanos() as u64;
@@ -171,8 +205,12 @@ impl Rpd {
             self.discard(socket, &remainder).await;
         }
         let ledger = session.ledger.resume(&remainder);
-        let keepalive_due = self.os.now() + KEEPALIVE_TIME;
-        self.connections.insert(neighbor, Connection { socket, ledger, keepalive_due });
+        let keepalive_due = match self.engine {
+            Some(_) => super::real::NEVER,
+            None => self.os.now() + KEEPALIVE_TIME,
+        };
+        let side = ConnectionSide::Opened;
+        self.connections.insert(neighbor, Connection { socket, ledger, keepalive_due, established: true, side });
     }
 
     async fn discard(&mut self, socket: usize, remainder: &Remainder) {
@@ -209,7 +247,8 @@ impl Rpd {
         }
         drop(world);
         let fails = self.fails_checks();
-        let done = lost > 0 || fails || (unheard == 0 && self.fib_is_settled());
+        let settled = self.fib_is_settled() && !self.restarts_under_way();
+        let done = lost > 0 || fails || (unheard == 0 && settled);
         let reason = match (lost, fails) {
             (0, true) => "the checks are made to fail".to_owned(),
             (0, false) => format!("{unheard} neighbors have not acknowledged since the switch"),

@@ -4,6 +4,7 @@
 //! modelled here, and both have to be changed together.
 
 mod handoff;
+mod real;
 mod replication;
 mod sessions;
 mod speaker;
@@ -11,9 +12,11 @@ mod speaker;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use holdfast_bgp::session::ConnectionSide;
 use holdfast_issu::{Answer, RequestId};
 use holdfast_replication::ledger::{FollowerLedger, Ledger, Remainder};
 
+use crate::bgp::{DESTINATIONS, Engine};
 use crate::daemon::{IDLE_WAIT, Standing, progress, readiness, take_standing};
 use crate::fault::Bug;
 use crate::fib::{Batch, Key};
@@ -34,6 +37,9 @@ struct Connection {
     socket: usize,
     ledger: Ledger,
     keepalive_due: Time,
+    /// The handshake is over. In the small protocol there is none.
+    established: bool,
+    side: ConnectionSide,
 }
 
 /// A session that another engine owns.
@@ -42,12 +48,16 @@ struct Adopted {
     own: Option<usize>,
     ledger: FollowerLedger,
     ready: Option<(usize, Remainder)>,
+    /// It does not go over: its connection, where that can be had, and why.
+    interrupted: Option<(Option<usize>, String)>,
 }
 
 struct Rpd {
     os: Os,
     standing: Standing,
     speaker: Speaker,
+    /// The real speaker; then the small one only keeps what pfed is told.
+    engine: Option<Engine>,
     connections: BTreeMap<usize, Connection>,
     adopted: BTreeMap<usize, Adopted>,
     thawed: bool,
@@ -75,7 +85,13 @@ pub(crate) async fn rpd(os: Os, start: Start) {
     os.work(startup).await;
     let standing = Standing { role: start.role, epoch: start.epoch };
     os.is_now(standing.role, standing.epoch);
+    let engine = {
+        let world = os.world.borrow();
+        let following = start.role != Role::Primary;
+        world.real.then(|| Engine::new(following, world.neighbors.len(), world.restarting, os.now()))
+    };
     let mut rpd = Rpd {
+        engine: engine.map(|engine| engine.expect("a configuration that holds")),
         os: os.clone(),
         standing,
         speaker: Speaker::default(),
@@ -89,6 +105,9 @@ pub(crate) async fn rpd(os: Os, start: Start) {
         failure: String::new(),
         fib: FibStream::default(),
     };
+    if rpd.engine.is_some() {
+        rpd.speaker.table = (0..DESTINATIONS).map(|destination| ((0, destination), 0)).collect();
+    }
     os.call(|world, pid| world.processes[pid].ready = true).await;
     loop {
         os.wait(rpd.next_deadline()).await;
@@ -116,7 +135,12 @@ impl Rpd {
         match self.standing.role {
             Role::Primary => {
                 let keepalive = self.connections.values().map(|connection| connection.keepalive_due).min();
-                [Some(idle), keepalive, self.replication_deadline()].into_iter().flatten().min().unwrap_or(idle)
+                let timer = self.engine.as_ref().and_then(|engine| engine.speaker.next_deadline());
+                [Some(idle), timer.map(|due| due.max(now)), keepalive, self.replication_deadline()]
+                    .into_iter()
+                    .flatten()
+                    .min()
+                    .unwrap_or(idle)
             }
             Role::Backup if self.follower.is_none() && self.failure.is_empty() => idle.min(self.follow_at.max(now)),
             _ => idle,
@@ -130,14 +154,22 @@ impl Rpd {
         let sessions = self.standing.role == Role::Primary
             && !stalled
             && self.connections.iter().any(|(neighbor, connection)| {
-                let output = !connection.ledger.pending().is_empty() || self.speaker.owes(*neighbor);
+                let made = self.engine.as_ref().is_some_and(|e| connection.established && e.has_output(*neighbor));
+                let output = !connection.ledger.pending().is_empty() || self.speaker.owes(*neighbor) || made;
                 self.may_read(&world, connection) || (output && world.is_writable(connection.socket))
             });
         let follows = matches!(self.standing.role, Role::Backup | Role::Frozen)
             && self.follower.as_ref().is_some_and(|follower| follower.has_work(&world));
         let snapshot = !stalled && self.sender.as_ref().is_some_and(|sender| sender.snapshot_may_go_on(&world));
         let accepts = self.standing.role == Role::Primary && !world.backlog.is_empty();
-        sessions || follows || snapshot || accepts || !process.calls.is_empty() || !process.acks.is_empty()
+        let background = self.engine.as_ref().is_some_and(|engine| engine.speaker.has_background());
+        background
+            || sessions
+            || follows
+            || snapshot
+            || accepts
+            || !process.calls.is_empty()
+            || !process.acks.is_empty()
     }
 
     async fn turn(&mut self) {
@@ -146,6 +178,7 @@ impl Rpd {
             Role::Backup | Role::Frozen => self.follower_turn().await,
             Role::Activated => {}
         }
+        self.rib_turn();
         if self.standing.role != Role::Frozen {
             self.fib_turn().await;
         }
@@ -157,7 +190,10 @@ impl Rpd {
         self.hear_follower().await;
         self.accept_connections().await;
         self.read_sessions().await;
-        self.keep_alive();
+        match self.engine {
+            Some(_) => self.real_tick().await,
+            None => self.keep_alive(),
+        }
         self.write_sessions().await;
         self.send_to_follower().await;
     }
@@ -227,7 +263,8 @@ impl Rpd {
             }
             Call::Prepare => {
                 let ready = self.sender.as_ref().is_some_and(Sender::is_snapshot_done);
-                let answer = readiness((!ready).then_some("the backup does not hold all facts yet"));
+                let unready = self.unready().or((!ready).then(|| "the backup does not hold all facts yet".into()));
+                let answer = readiness(unready.as_deref());
                 self.os.answer(id, Ok(answer)).await;
             }
             Call::Verify => {

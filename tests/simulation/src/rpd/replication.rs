@@ -7,10 +7,12 @@ use holdfast_proto::v1::{
     DigestMark, Fact, HandoffMark, ReplicationHello, SnapshotDone, SnapshotSlice, TableComparison, fact::Kind,
 };
 use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX};
-use holdfast_replication::{Inbound, Outbound, compare_tables};
+use holdfast_replication::{Inbound, Outbound, Switchover, compare_tables};
 
 use super::sessions::fact;
 use super::{FOLLOW_INTERVAL, Rpd};
+use crate::bgp::Engine;
+use crate::fault::Bug;
 use crate::fib::Key;
 use crate::replication::{EndOf, Read, Tables, Written};
 use crate::world::{Time, World};
@@ -136,7 +138,10 @@ impl Rpd {
             return self.follower_lost("it follows another epoch").await;
         }
         let neighbors: Vec<usize> = self.connections.keys().copied().collect();
-        let facts: Vec<Fact> = neighbors.into_iter().filter_map(|neighbor| self.describe(neighbor)).collect();
+        let facts: Vec<Fact> = match self.engine {
+            Some(_) => self.real_describe(),
+            None => neighbors.into_iter().filter_map(|neighbor| self.describe(neighbor)).collect(),
+        };
         let Some(sender) = &mut self.sender else { return };
         sender.greeted = true;
         facts.into_iter().for_each(|fact| sender.push(fact));
@@ -187,21 +192,28 @@ impl Rpd {
             return;
         }
         let now = self.os.now();
-        let tables = self.speaker.tables();
+        let marks = self.sender.as_ref().is_some_and(|sender| sender.snapshot_done && now >= sender.next_mark);
+        let tables = if marks { self.tables() } else { Tables::new() };
         let Some(sender) = &mut self.sender else { return };
         if let Some(cursor) = sender.cursor {
             if !sender.snapshot_may_go_on(&self.os.world.borrow()) {
                 return;
             }
-            let mut messages = Vec::new();
-            let mut slice = self.speaker.table.range(cursor..);
-            for ((neighbor, destination), value) in slice.by_ref().take(SNAPSHOT_BATCH) {
-                messages.extend((*neighbor as u32).to_be_bytes());
-                messages.extend(destination.to_be_bytes());
-                messages.extend(value.to_be_bytes());
+            if let Some(engine) = &mut self.engine {
+                let (facts, next) = engine.speaker.snapshot(&engine.rib, cursor.0 as u64, SNAPSHOT_BATCH);
+                facts.into_iter().for_each(|fact| sender.push(fact));
+                sender.cursor = next.map(|next| (next as usize, 0));
+            } else {
+                let mut messages = Vec::new();
+                let mut slice = self.speaker.table.range(cursor..);
+                for ((neighbor, destination), value) in slice.by_ref().take(SNAPSHOT_BATCH) {
+                    messages.extend((*neighbor as u32).to_be_bytes());
+                    messages.extend(destination.to_be_bytes());
+                    messages.extend(value.to_be_bytes());
+                }
+                sender.cursor = slice.next().map(|(key, _)| *key);
+                sender.push(fact(0, Kind::Slice(SnapshotSlice { messages, ..SnapshotSlice::default() })));
             }
-            sender.cursor = slice.next().map(|(key, _)| *key);
-            sender.push(fact(0, Kind::Slice(SnapshotSlice { messages, ..SnapshotSlice::default() })));
             if sender.cursor.is_none() {
                 sender.outbound.push(Body::SnapshotDone(SnapshotDone {}));
                 sender.snapshot_done = true;
@@ -231,6 +243,22 @@ impl Rpd {
             self.follow().await;
         }
         self.take_frames(FRAMES_PER_TURN).await;
+        if let Some(Engine { speaker, rib }) = &mut self.engine {
+            speaker.settle(rib);
+        }
+    }
+
+    /// The primary's digests against our own.
+    pub(super) fn compared(&self, primary: &Tables) -> Vec<TableComparison> {
+        match self.bug(Bug::DigestsLie) {
+            true => compare_tables(primary, primary),
+            false => compare_tables(primary, &self.tables()),
+        }
+    }
+
+    /// Digests of all tables.
+    pub(super) fn tables(&self) -> Tables {
+        self.engine.as_ref().map_or_else(|| self.speaker.tables(), Engine::tables)
     }
 
     async fn follow(&mut self) {
@@ -293,13 +321,14 @@ impl Rpd {
     }
 
     fn compare(&mut self, primary: &Tables) {
-        let comparisons = compare_tables(primary, &self.speaker.tables());
+        self.rib_turn();
+        let comparisons = self.compared(primary);
         self.follower.iter_mut().for_each(|follower| follower.comparisons.clone_from(&comparisons));
     }
 
     /// The frozen primary's last word; then its end of the stream becomes a follower's.
     pub(super) async fn hand_off(&mut self, epoch: u64, flush_until: Time) {
-        let tables = self.speaker.tables();
+        let tables = self.tables();
         let Some(mut sender) = self.sender.take() else { return };
         sender.outbound.push(Body::Handoff(HandoffMark { epoch, tables }));
         while !sender.outbound.is_drained() {

@@ -1,10 +1,12 @@
 //! Bytes between the kernel and the speaker: peek, tell, discard; tell, write. See `core/sessions.rs` of the daemon.
 
+use holdfast_bgp::session::ConnectionSide;
 use holdfast_proto::v1::{Fact, SessionDown, SessionUp, StreamBytes, fact::Kind};
 use rand::Rng;
 
 use super::speaker::Session;
 use super::{Connection, Rpd};
+use crate::bgp::Engine;
 use crate::fault::Bug;
 use crate::message;
 use crate::neighbor::KEEPALIVE_TIME;
@@ -18,7 +20,13 @@ const READ_LEN: usize = 700;
 const WRITES_PER_TURN: usize = 4;
 
 pub(super) fn fact(neighbor: usize, kind: Kind) -> Fact {
-    Fact { neighbor: neighbor.to_string(), kind: Some(kind), ..Fact::default() }
+    Fact { protocol: "bgp".into(), neighbor: crate::bgp::address(neighbor).to_string(), kind: Some(kind) }
+}
+
+/// The number of the neighbour that a fact is about.
+pub(super) fn neighbor_of(fact: &Fact) -> Option<usize> {
+    let address: std::net::Ipv4Addr = fact.neighbor.parse().ok()?;
+    usize::from(address.octets()[3]).checked_sub(1)
 }
 
 impl Rpd {
@@ -27,7 +35,14 @@ impl Rpd {
         match world.peek(connection.socket, READ_LEN) {
             Peek::Nothing => false,
             Peek::Ended => true,
-            Peek::Bytes(bytes) => message::whole(&bytes) != Ok(0),
+            Peek::Bytes(bytes) => self.whole(&bytes, connection.established) != Ok(0),
+        }
+    }
+
+    fn whole(&self, bytes: &[u8], established: bool) -> Result<usize, String> {
+        match self.engine {
+            Some(_) => crate::bgp::whole(bytes, established),
+            None => message::whole(bytes),
         }
     }
 
@@ -46,13 +61,18 @@ impl Rpd {
             if self.connections.contains_key(&neighbor) {
                 self.closed(neighbor, "the neighbor opened another one").await;
             }
-            let keepalive_due = self.os.now() + KEEPALIVE_TIME;
-            let mut connection = Connection { socket, ledger: Default::default(), keepalive_due };
+            if self.engine.is_some() {
+                self.real_accepted(neighbor, socket, counters).await;
+                continue;
+            }
+            let (keepalive_due, side) = (self.os.now() + KEEPALIVE_TIME, ConnectionSide::Accepted);
+            let mut connection =
+                Connection { socket, ledger: Default::default(), keepalive_due, established: true, side };
             connection.ledger.set_bases(counters);
             self.connections.insert(neighbor, connection);
             self.speaker.up(neighbor, Session::default());
             let epoch = self.standing.epoch;
-            let deposited = self.os.call(|world, pid| world.deposit(pid, epoch, socket)).await;
+            let deposited = self.os.vault(|world, pid| world.deposit(pid, epoch, socket)).await;
             if let Err(error) = deposited {
                 self.os.world.borrow_mut().note(|| format!("a session cannot be deposited: {error}"));
             }
@@ -89,7 +109,8 @@ impl Rpd {
             Peek::Nothing => return,
             Peek::Ended => return self.closed(neighbor, "the neighbor closed the connection").await,
         };
-        let length = match message::whole(&bytes) {
+        let established = connection.established;
+        let length = match self.whole(&bytes, established) {
             Ok(length) => length,
             Err(what) => {
                 let what = format!("neighbor {neighbor}: {what}");
@@ -107,7 +128,7 @@ impl Rpd {
         if consumes_first {
             self.os.call(|world, pid| world.discard(pid, socket, bytes.len())).await;
         }
-        let may_consume = self.tell_received(neighbor, bytes).await;
+        let may_consume = !established || self.tell_received(neighbor, bytes).await;
         if !may_consume && !consumes_first {
             return;
         }
@@ -116,6 +137,9 @@ impl Rpd {
         }
         let Some(connection) = self.connections.get_mut(&neighbor) else { return };
         connection.ledger.consume(bytes.len());
+        if self.engine.is_some() {
+            return self.real_receive(neighbor, bytes).await;
+        }
         if let Err(what) = self.speaker.receive(neighbor, bytes) {
             self.os.world.borrow_mut().violate(format!("rpd, neighbor {neighbor}: {what}"));
         }
@@ -142,6 +166,9 @@ impl Rpd {
     }
 
     pub(super) fn make_keepalive(&mut self, neighbor: usize) {
+        if self.engine.is_some() {
+            return self.real_keepalive(neighbor);
+        }
         let maker = self.os.world.borrow_mut().random.random();
         let now = self.os.now();
         let Some(connection) = self.connections.get_mut(&neighbor) else { return };
@@ -163,7 +190,13 @@ impl Rpd {
             if !self.os.world.borrow().is_writable(socket) {
                 return; // poll(2) has said so
             }
-            if connection.ledger.pending().is_empty() {
+            if let Some(engine) = self.engine.as_mut().filter(|_| connection.ledger.pending().is_empty()) {
+                if connection.established {
+                    let id = engine.id(neighbor);
+                    let Engine { speaker, rib } = engine;
+                    connection.ledger.fill(|output| speaker.fill_output(id, rib, output, now));
+                }
+            } else if connection.ledger.pending().is_empty() {
                 let world = &self.os.world;
                 let random = || world.borrow_mut().random.random();
                 connection.ledger.fill(|output| self.speaker.fill(neighbor, output, random));
@@ -199,7 +232,7 @@ impl Rpd {
     /// Tells the follower what is about to be written. False: its stream is full, nothing may be written yet.
     async fn tell_sent(&mut self, neighbor: usize) -> bool {
         let now = self.os.now();
-        let Some(connection) = self.connections.get_mut(&neighbor) else { return true };
+        let Some(connection) = self.connections.get_mut(&neighbor).filter(|c| c.established) else { return true };
         let Some(sender) = &mut self.sender else {
             connection.ledger.skip_telling_sent();
             return true;
@@ -212,15 +245,14 @@ impl Rpd {
 
     /// The neighbour has ended the session.
     pub(super) async fn closed(&mut self, neighbor: usize, reason: &str) {
+        if self.engine.is_some() {
+            return self.real_closed(neighbor, reason).await;
+        }
         let Some(connection) = self.connections.remove(&neighbor) else { return };
         self.speaker.down(neighbor);
         let epoch = self.standing.epoch;
-        self.os
-            .call(|world, pid| {
-                world.remove(pid, epoch, neighbor);
-                world.release(connection.socket, Holder::Process(pid));
-            })
-            .await;
+        let _ = self.os.vault(|world, pid| world.remove(pid, epoch, neighbor)).await;
+        self.os.call(|world, pid| world.release(connection.socket, Holder::Process(pid))).await;
         let down = SessionDown { reason: reason.into(), ..SessionDown::default() };
         self.replicate(fact(neighbor, Kind::Down(down))).await;
         debug_assert!(self.standing.role == Role::Primary || self.standing.role == Role::Frozen);
@@ -228,23 +260,38 @@ impl Rpd {
 
     /// A fact about a session, taken over by a follower.
     pub(super) fn adopt(&mut self, fact: &Fact) -> Result<(), String> {
-        let neighbor = fact.neighbor.parse().map_err(|_| format!("neighbor {} is unknown", fact.neighbor))?;
+        let neighbor = neighbor_of(fact).ok_or_else(|| format!("neighbor {} is unknown", fact.neighbor))?;
         let named = |error: holdfast_replication::ReplicationError| format!("neighbor {neighbor}: {error}");
         match &fact.kind {
+            Some(Kind::Up(up)) if self.engine.is_some() => {
+                self.real_adopt(fact)?;
+                let ledger = holdfast_replication::ledger::FollowerLedger::from_fact(up);
+                self.adopted.insert(neighbor, super::Adopted { own: None, ledger, ready: None, interrupted: None });
+            }
             Some(Kind::Up(up)) => self.adopt_up(neighbor, up)?,
             Some(Kind::Down(_)) => {
                 self.adopted.remove(&neighbor);
-                self.speaker.down(neighbor);
+                match self.engine {
+                    Some(_) => self.real_adopt(fact)?,
+                    None => self.speaker.down(neighbor),
+                }
             }
             Some(Kind::Received(StreamBytes { data, .. })) => {
                 let Some(Kind::Received(bytes)) = &fact.kind else { return Ok(()) };
                 self.known(neighbor)?.ledger.received(bytes).map_err(named)?;
-                self.speaker.receive(neighbor, data)?;
+                match self.engine {
+                    Some(_) => self.real_adopt(fact)?,
+                    None => self.speaker.receive(neighbor, data)?,
+                }
             }
             Some(Kind::Sent(bytes)) => {
                 self.known(neighbor)?.ledger.sent(bytes).map_err(named)?;
-                self.speaker.said(neighbor, &bytes.data)?;
+                match self.engine {
+                    Some(_) => self.real_adopt(fact)?,
+                    None => self.speaker.said(neighbor, &bytes.data)?,
+                }
             }
+            Some(Kind::Slice(_) | Kind::Event(_)) if self.engine.is_some() => self.real_adopt(fact)?,
             Some(Kind::Slice(slice)) => self.adopt_slice(&slice.messages),
             _ => {}
         }
@@ -259,7 +306,7 @@ impl Rpd {
         let session = Session::from_bytes(&up.state).ok_or("a session's state is malformed")?;
         self.speaker.up(neighbor, session);
         let ledger = holdfast_replication::ledger::FollowerLedger::from_fact(up);
-        self.adopted.insert(neighbor, super::Adopted { own: None, ledger, ready: None });
+        self.adopted.insert(neighbor, super::Adopted { own: None, ledger, ready: None, interrupted: None });
         Ok(())
     }
 }

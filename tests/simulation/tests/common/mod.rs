@@ -4,14 +4,35 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use holdfast_issu::{Daemon, Side, State};
-use holdfast_simulation::{Fault, Outcome, Scenario, Strike, Trouble, simulate};
+use holdfast_simulation::{Channel, Fault, Outcome, Scenario, Strike, Trouble, simulate};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+/// What neighbours negotiate in the simulation.
+const HOLD_TIME: Duration = Duration::from_secs(9);
+
 /// Shown at the end; the rest is counted.
 const FAILURES_SHOWN: usize = 12;
+
+/// Every kind of run: finished, rehearsed, failed and gone back, not confirmed, confirmed.
+pub fn kinds() -> Vec<Scenario> {
+    let plain = Scenario { seed: 1, ..Scenario::default() };
+    vec![
+        plain.clone(),
+        Scenario { dry_run: true, ..plain.clone() },
+        Scenario { checks_fail: true, ..plain.clone() },
+        Scenario { confirm_ms: Some(1500), ..plain.clone() },
+        Scenario { confirm_ms: Some(1500), confirmed_ms: Some(700), ..plain },
+    ]
+}
+
+/// The same with one fault.
+pub fn with(scenario: &Scenario, fault: Fault) -> Scenario {
+    Scenario { faults: vec![fault], ..scenario.clone() }
+}
 
 /// Runs a scenario; panics when a promise was broken, or when sessions went down that had no reason to.
 pub fn judge(scenario: &Scenario) -> Outcome {
@@ -27,7 +48,9 @@ pub fn problem(scenario: &Scenario, outcome: &Outcome) -> Option<String> {
     let unexcused = outcome.flaps > 0 && !may_flap(scenario, outcome);
     let flaps =
         || format!("{} sessions went down, struck in {:?}: {:?}", outcome.flaps, outcome.struck_in, outcome.log);
-    outcome.violation.clone().or_else(|| unexcused.then(flaps))
+    let unowned = scenario.faults.len() <= 1 && outcome.unowned_max >= HOLD_TIME;
+    let abandoned = || format!("a session had no owner for {:?}, its hold time is {HOLD_TIME:?}", outcome.unowned_max);
+    unowned.then(abandoned).or_else(|| outcome.violation.clone()).or_else(|| unexcused.then(flaps))
 }
 
 /// The one fault that costs sessions (a graceful restart, where it is configured): the rpd that owns them is struck while
@@ -100,7 +123,13 @@ pub fn by_seed(seed: u64) -> Scenario {
 
 fn random_fault(random: &mut SmallRng) -> Fault {
     let side = if random.random_bool(0.5) { Side::Old } else { Side::New };
-    match random.random_range(0..10) {
+    match random.random_range(0..12) {
+        10 => Fault::Message {
+            channel: Channel::ALL[random.random_range(0..4)],
+            number: random.random_range(0..150),
+            late_ms: random.random_range(1..5000),
+        },
+        11 => Fault::Chassis { step: random.random_range(0..120), pause_ms: random.random_range(1..5000) },
         0 => Fault::Link {
             neighbor: random.random_range(0..3),
             at_ms: random.random_range(0..2000),
