@@ -411,6 +411,7 @@ impl Switchover<Rib> for Speaker {
 
     fn stand_still(&mut self) {
         self.following = true;
+        self.recovery = None;
         self.actions.clear();
         self.departed.clear();
     }
@@ -493,6 +494,7 @@ impl Switchover<Rib> for Speaker {
         for id in self.neighbor_ids() {
             self.assign_group(id, rib);
             let Some(neighbor) = self.get_mut(id) else { continue };
+            neighbor.forwarded = true; // by the engine that led before
             if let Some(stale) = neighbor.stale.as_mut().filter(|stale| stale.until == Duration::MAX) {
                 stale.until = now + Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s));
             }

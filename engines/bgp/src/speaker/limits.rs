@@ -6,6 +6,10 @@ use std::time::Duration;
 /// UPDATEs of a full table.
 pub const QUIET_MIN: Duration = Duration::from_secs(2);
 
+/// The same for a neighbour that says it has restarted and has not said End-of-RIB: it may be waiting for ours. Long, because
+/// FRR says so of itself whenever it has not run for 120 s.
+pub const RESTARTING_QUIET_MIN: Duration = Duration::from_secs(10);
+
 /// Routes by which a table may grow, beside a thousandth of it, without counting as still growing.
 pub const GROWTH_NOISE: u64 = 16;
 

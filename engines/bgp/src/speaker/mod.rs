@@ -19,6 +19,7 @@
 //!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
 //!   the difference between what a neighbour should have and what it has is known exactly (and normally empty).
 //! - `restart`: graceful restart, the neighbour's and our own; which road each session would take through a switchover.
+//! - `recovery`: our restart as a whole, after a crash that nobody took over.
 //! - `settings`: configuration, by difference. `views`: for operators.
 
 mod action;
@@ -32,6 +33,7 @@ mod input;
 pub mod limits;
 mod neighbor;
 mod output;
+mod recovery;
 mod restart;
 mod settings;
 mod table;
@@ -59,6 +61,7 @@ pub use table::NeighborId;
 use attributes::{AttributeId, AttributeTable, Remembered};
 use group::ExportGroup;
 use neighbor::{Neighbor, Sweep, Up};
+use recovery::Recovery;
 use table::PathTable;
 
 /// One BGP speaker.
@@ -83,6 +86,8 @@ pub struct Speaker {
     /// Neighbours whose sessions stand still because another engine owns them.
     following: bool,
     preparing: bool,
+    /// The process before this one died, and this one does not know yet what that had chosen.
+    recovery: Option<Recovery>,
     /// Neighbours that a configuration has removed, until the daemon has done what is to be done for them.
     departed: HashMap<NeighborId, IpAddr>,
     /// Neighbours that a configuration has removed here while the primary may still tell facts about them.
@@ -121,6 +126,7 @@ impl Speaker {
             rescan: [None; 2],
             following,
             preparing: false,
+            recovery: None,
             departed: HashMap::new(),
             unfollowed: HashSet::new(),
             seed,
@@ -270,6 +276,7 @@ impl Speaker {
             self.note_restart(id, now);
             self.collect(id, rib, now);
         }
+        self.recovery_tick(now);
     }
 
     /// When [`Speaker::tick`] has to be called at the latest.
@@ -390,6 +397,8 @@ impl Speaker {
         let renamed = std::mem::replace(&mut neighbor.router_id, router_id) != router_id;
         let stale = neighbor.stale;
         neighbor.up = Some(up.clone());
+        neighbor.forwarded = true;
+        neighbor.is_back();
         if let Some(stale) = stale {
             if renamed {
                 // What waits was chosen, or not, under the old name.
@@ -397,6 +406,7 @@ impl Speaker {
             }
             self.came_back(id, stale, &up, now);
         }
+        self.renew_session_config(id);
         self.assign_group(id, rib);
     }
 
@@ -470,22 +480,8 @@ impl Speaker {
     }
 
     /// Every neighbour that can be up is, and has said everything it has: tables are complete.
-    ///
-    /// It has when it said End-of-RIB, where it says one, and its table has not grown for [`limits::QUIET_MIN`] (changes may go
-    /// on for ever). Neither is enough alone: a neighbour without the graceful restart capability says no End-of-RIB, and FRR
-    /// says it as soon as it has nothing to send for a moment, which on a busy machine is in the middle of its table.
     pub fn has_heard_everybody(&self, now: Duration) -> bool {
-        !self.has_background()
-            && self.neighbors.iter().flatten().filter(|neighbor| !neighbor.config.disable).all(|neighbor| {
-                neighbor.up.as_ref().is_some_and(|up| {
-                    let said = |family: Family| {
-                        !up.negotiated.peer_sends_end_of_rib
-                            || !neighbor.exchanges(family)
-                            || neighbor.families[family.index()].end_of_rib_received
-                    };
-                    now.saturating_sub(up.established_at.max(neighbor.growing_until)) >= limits::QUIET_MIN
-                        && Family::ALL.into_iter().all(said)
-                })
-            })
+        let mut expected = self.neighbors.iter().flatten().filter(|neighbor| !neighbor.config.disable);
+        !self.has_background() && expected.all(|neighbor| neighbor.has_told_everything(now))
     }
 }

@@ -132,6 +132,11 @@ pub struct Neighbor {
     pub stale: Option<Stale>,
     /// Our own last restart towards this neighbour, since this engine leads.
     pub restart: Option<Restart>,
+    /// A session with it was up in this router's present life, so what it may still have of us is forwarded: the Forwarding
+    /// State bits of our OPENs (RFC 4724 §3). A router that has just been switched on must not claim them.
+    pub forwarded: bool,
+    /// The routing process died: until then our OPENs say that we have restarted.
+    pub claims_restart_until: Option<Duration>,
     /// The established session's descriptor lies where a successor finds it.
     pub deposited: bool,
     /// The session cannot be carried over: why it is to begin anew when this engine begins to lead.
@@ -218,6 +223,27 @@ impl Neighbor {
             self.grown_to = entries;
             self.growing_until = now;
         }
+    }
+
+    /// The session is up and the neighbour has said everything it has.
+    ///
+    /// It has when it said End-of-RIB, where it says one, and its table has not grown for [`limits::QUIET_MIN`] (changes may go
+    /// on for ever). Neither is enough alone: a neighbour without the graceful restart capability says no End-of-RIB, and FRR
+    /// says it as soon as it has nothing to send for a moment, which on a busy machine is in the middle of its table.
+    ///
+    /// One that has restarted as well waits for our End-of-RIB before it says its own (RFC 4724 §4.1): for it standing still
+    /// for [`limits::RESTARTING_QUIET_MIN`] is enough, or both would wait for each other.
+    pub fn has_told_everything(&self, now: Duration) -> bool {
+        let Some(up) = &self.up else { return false };
+        let still = now.saturating_sub(up.established_at.max(self.growing_until));
+        let said = |family: Family| {
+            !up.negotiated.peer_sends_end_of_rib
+                || !self.exchanges(family)
+                || self.families[family.index()].end_of_rib_received
+        };
+        let restarts = up.negotiated.peer_graceful_restart.as_ref().is_some_and(|restart| restart.restarting);
+        still >= limits::QUIET_MIN && Family::ALL.into_iter().all(said)
+            || restarts && still >= limits::RESTARTING_QUIET_MIN
     }
 
     /// Something waits to be sent.

@@ -35,11 +35,14 @@ impl Speaker {
 
     /// Whether a neighbour is to be told anything.
     pub fn has_output(&self, id: NeighborId) -> bool {
-        !self.following && self.get(id).is_some_and(|neighbor| neighbor.has_output())
+        !self.following && !self.is_recovering() && self.get(id).is_some_and(|neighbor| neighbor.has_output())
     }
 
     /// Appends UPDATEs for a neighbour to `out`, up to some [`OUTPUT_AHEAD_LEN`] bytes. What is appended counts as sent.
     pub fn fill_output(&mut self, id: NeighborId, rib: &mut Rib, out: &mut Vec<u8>, now: Duration) {
+        if self.is_recovering() {
+            return; // RFC 4724 §4.1: nothing, End-of-RIB above all, before routes are chosen
+        }
         let before = out.len();
         for family in Family::ALL {
             while out.len() < OUTPUT_AHEAD_LEN && self.fill_family(id, family, rib, out) {}

@@ -53,6 +53,8 @@ pub struct Restart {
     pub swept: u64,
     /// How it ended; `None`: it has not.
     pub end: Option<RestartEnd>,
+    /// It is the whole router's: which routes were kept is known when they have been told again.
+    pub whole_router: bool,
 }
 
 /// How our own restart towards one neighbour ended.
@@ -143,7 +145,7 @@ impl Neighbor {
 
     /// We have restarted, and this neighbour has not told everything again: the Restart State bit of our OPEN (RFC 4724 §3).
     pub fn is_restarting(&self) -> bool {
-        self.stale.is_some_and(|stale| stale.cause == StaleCause::WeRestart)
+        self.claims_restart_until.is_some() || self.stale.is_some_and(|stale| stale.cause == StaleCause::WeRestart)
     }
 
     /// Families of the session whose End-of-RIB is still to come, from either side.
@@ -209,6 +211,7 @@ impl Speaker {
             // A session that is not up has nothing to lose; one that is just coming up is worth waiting for.
             Road::Down if connecting && !self.following => Some("it is just coming up".to_owned()),
             Road::Down => None,
+            _ if self.is_recovering() => Some("routes are not chosen yet since the routing process died".to_owned()),
             _ => neighbor.why_not_settled(now),
         };
         let tolerated_s = match (road, &neighbor.up) {
@@ -253,6 +256,7 @@ impl Speaker {
                 .sum(),
             swept: 0,
             end: None,
+            whole_router: false,
         });
         self.take_down(id, kept, rib);
         let kept = if graceful { Kept::WhileWeRestart } else { Kept::Nothing };
@@ -262,10 +266,9 @@ impl Speaker {
 
     /// A session from nothing.
     pub(super) fn begin_session(&mut self, id: NeighborId, seed: u64, now: Duration) {
-        let Some(config) = self.get(id).map(|neighbor| self.session_config(&neighbor.config)) else { return };
+        let Some(config) = self.get(id).map(|neighbor| self.session_config(neighbor)) else { return };
         if let Some(neighbor) = self.get_mut(id) {
-            let restarting = neighbor.is_restarting();
-            neighbor.session = Session::new(crate::session::SessionConfig { restarting, ..config }, seed);
+            neighbor.session = Session::new(config, seed);
             if !neighbor.config.disable {
                 neighbor.session.start(now);
             }
@@ -303,11 +306,9 @@ impl Speaker {
 
     /// No stale routes wait any more; "we have restarted" is no longer true.
     pub(super) fn nothing_waits(&mut self, id: NeighborId) {
-        let Some(config) = self.get(id).map(|neighbor| self.session_config(&neighbor.config)) else { return };
-        if let Some(neighbor) = self.get_mut(id)
-            && neighbor.stale.take().is_some_and(|stale| stale.cause == StaleCause::WeRestart)
-        {
-            neighbor.session.configure(config);
+        let stale = self.get_mut(id).and_then(|neighbor| neighbor.stale.take());
+        if stale.is_some_and(|stale| stale.cause == StaleCause::WeRestart) {
+            self.renew_session_config(id);
         }
     }
 
@@ -338,6 +339,9 @@ impl Speaker {
             && neighbor.unfinished().next().is_none();
         if let Some(restart) = neighbor.restart.as_mut().filter(|restart| settled && restart.end.is_none()) {
             restart.end = Some(RestartEnd::Complete(now));
+            if restart.whole_router {
+                restart.kept = neighbor.families.iter().map(|family| family.received.entries).sum();
+            }
         }
     }
 

@@ -90,6 +90,7 @@ impl Speaker {
             }
         }
         self.forget_freed();
+        self.recovery_configured();
         Ok(())
     }
 
@@ -120,7 +121,7 @@ impl Speaker {
         let id = NeighborId(free as u16);
         // Retries of different neighbours must not march in step.
         let seed = self.seed ^ ((free as u64 + 1) << 32);
-        let session = Session::new(self.session_config(&config), seed);
+        let session = Session::new(self.session_parameters(&config, false, false), seed);
         self.neighbors[free] = Some(Neighbor {
             id,
             address,
@@ -131,6 +132,8 @@ impl Speaker {
             generation: 0,
             stale: None,
             restart: None,
+            forwarded: false,
+            claims_restart_until: None,
             deposited: false,
             interrupted: None,
             import,
@@ -148,6 +151,8 @@ impl Speaker {
             config,
         });
         self.by_address.insert(address, id);
+        self.claim_recovery(id);
+        self.renew_session_config(id);
         self.start(id, rib, now);
     }
 
@@ -170,9 +175,9 @@ impl Speaker {
         rib: &mut Rib,
         now: Duration,
     ) {
-        let mut session_config = self.session_config(&config);
+        let Some(neighbor) = self.get(id) else { return };
+        let session_config = self.session_parameters(&config, neighbor.forwarded, neighbor.is_restarting());
         let Some(neighbor) = self.get_mut(id) else { return };
-        session_config.restarting = neighbor.is_restarting();
         let before = std::mem::replace(&mut neighbor.config, config);
         neighbor.scope = rib.interface_index(&neighbor.config.interface);
         let config = &neighbor.config;
@@ -268,7 +273,12 @@ impl Speaker {
         }
     }
 
-    pub(super) fn session_config(&self, config: &BgpNeighborConfig) -> SessionConfig {
+    /// What the neighbour's next session is to be like.
+    pub(super) fn session_config(&self, neighbor: &Neighbor) -> SessionConfig {
+        self.session_parameters(&neighbor.config, neighbor.forwarded, neighbor.is_restarting())
+    }
+
+    fn session_parameters(&self, config: &BgpNeighborConfig, forwarding_kept: bool, restarting: bool) -> SessionConfig {
         let mut families = [false; 2];
         for family in config.families() {
             match family {
@@ -286,11 +296,9 @@ impl Speaker {
             hold_time_s: config.hold_time_s.min(u32::from(u16::MAX)) as u16,
             passive: config.passive,
             families,
-            graceful_restart: config
-                .graceful_restart
-                .then_some(GracefulRestart { restart_time_s, forwarding_kept: true }),
+            graceful_restart: config.graceful_restart.then_some(GracefulRestart { restart_time_s, forwarding_kept }),
             helper: config.graceful_restart_helper,
-            restarting: false,
+            restarting,
         }
     }
 }

@@ -9,6 +9,7 @@ mod groups;
 mod import;
 mod own_restart;
 mod peer;
+mod recovery;
 mod restart;
 mod selection;
 mod sessions;

@@ -43,7 +43,7 @@ fn ends_of_rib(world: &mut World, peer: usize) {
 }
 
 /// What the router's last OPEN to a neighbour said of its restart: restarted, and forwarding kept for all families.
-fn announced(world: &World, peer: usize) -> (bool, bool) {
+pub(super) fn announced(world: &World, peer: usize) -> (bool, bool) {
     let open = world.peers[peer].heard_open.as_ref().expect("an OPEN was heard");
     let found = open.capabilities.iter().find_map(|capability| match capability {
         Capability::GracefulRestart { restarting, families, .. } => {
@@ -76,7 +76,11 @@ fn nothing_moves_until_the_neighbour_has_told_everything_again() {
     let others =
         |world: &World| (world.peers[1].sessions, world.peers[2].sessions, world.peers[2].updates, world.fib_changes);
     let before = others(&world);
-    assert_eq!(announced(&world, 0), (false, true), "the first session was no restart");
+    assert_eq!(
+        announced(&world, 0),
+        (false, false),
+        "the first session was no restart, nothing was forwarded before it"
+    );
     world.hand_over_without(&[0], "restart");
     world.establish();
     world.assert_equal("waiting");

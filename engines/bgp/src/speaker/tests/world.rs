@@ -453,6 +453,18 @@ impl World {
         self.act();
     }
 
+    /// The process that leads dies and is started again, told whose sessions were up. Nobody follows.
+    pub fn crash(&mut self, interrupted: &[usize]) {
+        assert_eq!(self.engines.len(), 1, "a follower would take over");
+        self.peers.iter_mut().for_each(Peer::disconnected);
+        self.connections.clear();
+        let mut engine = Engine { speaker: Speaker::new(false, 8), rib: self.links.clone() };
+        engine.speaker.recover(interrupted.iter().map(|peer| self.peers[*peer].address), self.now);
+        self.engines[0] = engine;
+        self.apply(0);
+        self.run();
+    }
+
     /// The neighbour ends the session with a NOTIFICATION.
     pub fn cease(&mut self, peer: usize) {
         let cease = crate::wire::NotificationMessage::cease(crate::wire::Cease::AdministrativeShutdown);

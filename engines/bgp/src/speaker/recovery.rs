@@ -1,0 +1,151 @@
+//! The whole routing process restarts because it died and nobody took over: the restarting speaker of RFC 4724 §4.1.
+//!
+//! The kernel still forwards by what the dead process had chosen, helpers still keep our routes, and this speaker knows
+//! nothing. So it defers: routes are learned and decided, but nobody is told of a choice, neither neighbours nor (the daemon's
+//! part, [`Speaker::is_recovering`]) the kernel, before every session that the crash has interrupted is back and has said
+//! everything. Then all is told at once: what is as before costs the kernel nothing, and our End-of-RIB follows a whole table.
+//!
+//! Time bounds it: who is not back within `restart-time` is not waited for, nor whoever does not finish within
+//! `stale-routes-time` after that.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hashbrown::HashSet;
+
+use super::Speaker;
+use super::neighbor::Neighbor;
+use super::restart::{Restart, RestartEnd};
+use super::table::NeighborId;
+
+/// A restart that is under way.
+pub(super) struct Recovery {
+    /// The new process's begin.
+    since: Duration,
+    /// Neighbours whose sessions were up when the old one died.
+    interrupted: HashSet<IpAddr>,
+    /// The configuration is in force: it is known who is there to be waited for.
+    configured: bool,
+}
+
+const REASON: &str = "the routing process died and was started again";
+
+impl Neighbor {
+    /// How long it was told that we may be away.
+    fn restart_time(&self) -> Duration {
+        Duration::from_secs(u64::from(self.config.restart_time_s))
+    }
+
+    /// What the router waits for on its account before it chooses routes; `None`: nothing, or no longer.
+    fn why_awaited(&self, recovery: &Recovery, now: Duration) -> Option<&'static str> {
+        if self.config.disable || !recovery.interrupted.contains(&self.address) {
+            return None;
+        }
+        let back_by = recovery.since + self.restart_time();
+        let told_by = back_by + Duration::from_secs(u64::from(self.config.stale_routes_time_s));
+        if self.up.is_none() {
+            (now < back_by).then_some("its session")
+        } else {
+            (!self.has_told_everything(now) && now < told_by).then_some("its routes")
+        }
+    }
+
+    /// Its first session since the crash is up: from now on an OPEN would be of another restart.
+    pub(super) fn is_back(&mut self) {
+        self.claims_restart_until = None;
+        // Without the capability it has given up our routes: its session flapped, and nothing restarted gracefully.
+        let helps = self.up.as_ref().is_some_and(|up| up.negotiated.peer_sends_end_of_rib);
+        if !helps && self.restart.as_ref().is_some_and(|restart| restart.whole_router) {
+            self.restart = None;
+        }
+    }
+}
+
+impl Speaker {
+    /// This speaker takes the place of one that died, in a router that went on forwarding. `interrupted`: neighbours whose
+    /// sessions were up until then. To be called before the first configuration.
+    pub fn recover(&mut self, interrupted: impl IntoIterator<Item = IpAddr>, now: Duration) {
+        let interrupted = interrupted.into_iter().map(|address| address.to_canonical()).collect();
+        self.recovery = Some(Recovery { since: now, interrupted, configured: false });
+    }
+
+    /// Choices are deferred (RFC 4724 §4.1): the kernel is to be left as the dead process left it.
+    pub fn is_recovering(&self) -> bool {
+        self.recovery.is_some()
+    }
+
+    /// Which neighbours the choice of routes waits for, and for what.
+    pub fn recovery_waits_for(&self, now: Duration) -> Vec<String> {
+        let Some(recovery) = &self.recovery else { return Vec::new() };
+        let waits = |n: &Neighbor| n.why_awaited(recovery, now).map(|what| format!("{}: {what}", n.address));
+        self.neighbors.iter().flatten().filter_map(waits).collect()
+    }
+
+    /// A neighbour of the new configuration: what its OPEN will say of the crash.
+    pub(super) fn claim_recovery(&mut self, id: NeighborId) {
+        let Some((since, known)) = self.get(id).and_then(|neighbor| {
+            let recovery = self.recovery.as_ref()?;
+            Some((recovery.since, recovery.interrupted.contains(&neighbor.address)))
+        }) else {
+            return;
+        };
+        let Some(neighbor) = self.get_mut(id) else { return };
+        neighbor.forwarded = true;
+        if !neighbor.config.graceful_restart {
+            return;
+        }
+        neighbor.claims_restart_until = Some(since + neighbor.restart_time());
+        neighbor.restart = known.then(|| Restart {
+            reason: REASON.into(),
+            since,
+            generation: neighbor.generation.wrapping_sub(1),
+            kept: 0,
+            swept: 0,
+            end: None,
+            whole_router: true,
+        });
+    }
+
+    /// A configuration is in force.
+    pub(super) fn recovery_configured(&mut self) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.configured = true;
+        }
+    }
+
+    /// Restart State bits and waiting end in time; deferring ends when everybody has said everything.
+    pub(super) fn recovery_tick(&mut self, now: Duration) {
+        for id in self.neighbor_ids() {
+            self.expire_claim(id, now);
+        }
+        let over = |recovery: &Recovery| {
+            recovery.configured
+                && !self.has_background()
+                && self.neighbors.iter().flatten().all(|neighbor| neighbor.why_awaited(recovery, now).is_none())
+        };
+        if self.recovery.as_ref().is_some_and(over) {
+            self.recovery = None;
+        }
+    }
+
+    /// It was told that we may be away for so long: whoever comes now has given up our routes.
+    fn expire_claim(&mut self, id: NeighborId, now: Duration) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        if neighbor.claims_restart_until.is_none_or(|until| until > now) {
+            return;
+        }
+        neighbor.claims_restart_until = None;
+        if let Some(restart) = neighbor.restart.as_mut().filter(|restart| restart.end.is_none()) {
+            restart.end = Some(RestartEnd::Expired);
+        }
+        self.renew_session_config(id);
+    }
+
+    /// Brings what the next OPEN will say up to date. The present session is not touched.
+    pub(super) fn renew_session_config(&mut self, id: NeighborId) {
+        let Some(config) = self.get(id).map(|neighbor| self.session_config(neighbor)) else { return };
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.configure(config);
+        }
+    }
+}
