@@ -418,11 +418,12 @@ impl Chassis {
                     after.silences = std::mem::take(&mut earlier.silences);
                 }
                 let (losses, missing) = evidence::judge(run, side, &after);
-                for session in evidence::sessions(run, side, &after).iter().filter(|s| !s.note.is_empty()) {
+                let sessions = evidence::sessions(run, side, &after);
+                for session in sessions.iter().filter(|s| !s.note.is_empty()) {
                     run.say(false, format!("{} session with {}: {}", session.protocol, session.neighbor, session.note));
                 }
                 run.evidence = Some((side, after));
-                Answer::Evidence { losses, missing }
+                Answer::Evidence { losses, missing, remark: restarts::remark(&sessions) }
             }
             Learned::Synchronization(side, daemon, reply) => {
                 let progress = progress_marker(&reply);

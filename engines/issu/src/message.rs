@@ -298,6 +298,8 @@ pub enum Answer {
         losses: Vec<String>,
         /// What could not be found out.
         missing: Vec<String>,
+        /// What a success is told with: planned interruptions that lost nothing. Begins with its separator; mostly empty.
+        remark: String,
     },
 }
 

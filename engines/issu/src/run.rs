@@ -139,6 +139,8 @@ pub(crate) struct Run {
     pub reason: String,
     pub losses: Vec<String>,
     pub missing: Vec<String>,
+    /// What the verdict of a success is followed by.
+    pub remark: String,
     pub evidence: bool,
 }
 
@@ -183,6 +185,7 @@ impl Run {
             reason: String::new(),
             losses: Vec::new(),
             missing: Vec::new(),
+            remark: String::new(),
             evidence: false,
         }
     }
@@ -292,8 +295,9 @@ impl Run {
             }
             (Request::Commit { side, daemon: Daemon::Rpd, .. }, answer) => self.note_commit(side, answer),
             (Request::Respawn { side, daemon, .. }, _) => self.note_respawn(side, daemon),
-            (Request::CollectEvidence { .. }, Answer::Evidence { losses, missing }) => {
+            (Request::CollectEvidence { .. }, Answer::Evidence { losses, missing, remark }) => {
                 self.evidence = true;
+                self.remark = remark;
                 // It is collected twice where a confirmation was waited for.
                 let fresh = |told: &Vec<String>, what: Vec<String>| -> Vec<String> {
                     what.into_iter().filter(|what| !told.contains(what)).collect()

@@ -135,7 +135,7 @@ pub(crate) fn verdict(run: &Run) -> (String, bool) {
     };
     match run.outcome {
         Outcome::Refused => ("refused, nothing changed".into(), false),
-        Outcome::Finished if clean && known => ("nothing lost".into(), true),
+        Outcome::Finished if clean && known => (format!("nothing lost{}", run.remark), true),
         Outcome::Finished => (format!("failed, {loss}"), false),
         Outcome::Undone => (format!("undone, {loss}"), false),
         Outcome::Kept => (format!("undo failed, {loss}"), false),
@@ -163,4 +163,24 @@ pub(crate) fn closing(run: &Run, verdict: &str) -> Vec<String> {
     }
     lines.push(format!("Verdict : {verdict}"));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Start;
+
+    #[test]
+    fn what_a_success_is_told_with_is_told_in_log_and_verdict_alike() {
+        let (from_slot, to_slot) = ("re0".into(), "re1".into());
+        let start = Start { run_id: 1, from_slot, to_slot, epoch: 1, force: false, dry_run: false, confirm: None };
+        let mut run = Run::new(start, Duration::ZERO);
+        (run.outcome, run.evidence) = (Outcome::Finished, true);
+        run.remark = "; 1 session restarted gracefully as planned".into();
+        let (text, success) = verdict(&run);
+        assert_eq!((text.as_str(), success), ("nothing lost; 1 session restarted gracefully as planned", true));
+        assert_eq!(closing(&run, &text).last(), Some(&format!("Verdict : {text}")));
+        run.losses.push("a session".into());
+        assert_eq!(verdict(&run), ("failed, with losses".into(), false), "no remark softens a loss");
+    }
 }

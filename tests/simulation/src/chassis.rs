@@ -188,7 +188,11 @@ impl World {
             Request::CollectEvidence { .. } => {
                 let flaps = self.flaps() - self.chassis.flaps_before;
                 let losses = (flaps > 0).then(|| format!("{flaps} sessions went down")).into_iter().collect();
-                self.answer_in(id, Ok(Answer::Evidence { losses, missing: Vec::new() }), Duration::from_millis(2));
+                self.answer_in(
+                    id,
+                    Ok(Answer::Evidence { losses, missing: Vec::new(), remark: String::new() }),
+                    Duration::from_millis(2),
+                );
             }
             Request::RaiseEpoch { epoch } => {
                 self.chassis.epoch = epoch;

@@ -10,7 +10,6 @@ use super::judge::{activated_tables, judge};
 use super::sessions::{sessions, silences};
 use crate::forecast::{self, Past};
 use crate::journal::Record;
-use crate::restarts;
 use crate::run::CurrentRun;
 
 /// The report.
@@ -67,9 +66,6 @@ fn compare(run: &CurrentRun, end: &End, report: &mut v1::RunReport) {
         return;
     };
     report.sessions = sessions(run, *side, after);
-    if end.success {
-        report.verdict.push_str(&restarts::remark(&report.sessions));
-    }
     report.silences = silences(&report.sessions);
     let established = |state: fn(&v1::SessionReport) -> &str| {
         report.sessions.iter().filter(|session| state(session).eq_ignore_ascii_case("established")).count() as u32

@@ -285,7 +285,7 @@ impl World {
             Request::Kill { side, daemon: Some(daemon) } => *self.process(side, daemon) = None,
             Request::Kill { side, daemon: None } => self.processes[side as usize] = [None; 3],
             Request::CollectEvidence { .. } => {
-                return Ok(Answer::Evidence { losses: Vec::new(), missing: Vec::new() });
+                return Ok(Answer::Evidence { losses: Vec::new(), missing: Vec::new(), remark: String::new() });
             }
             Request::Record { .. } | Request::CollectBaseline | Request::Cancel { .. } => {}
         }
