@@ -49,6 +49,11 @@ impl Alarms {
         self.active.retain(|alarm| alarm.cause != cause);
     }
 
+    /// The cause of those that were raised before a moment is gone.
+    pub fn end_earlier(&mut self, cause: Cause, than_unix_ms: u64) {
+        self.active.retain(|alarm| alarm.cause != cause || alarm.raised_unix_ms >= than_unix_ms);
+    }
+
     /// The operator has seen them. How many there were.
     pub fn clear(&mut self) -> usize {
         std::mem::take(&mut self.active).len()
@@ -80,7 +85,10 @@ mod tests {
         alarms.end(Cause::Disk);
         assert_eq!(alarms.texts(), ["re0/rpd ended"]);
         alarms.raise(Cause::Operation, "re0/rpd ended".into(), 4);
-        assert_eq!(alarms.clear(), 2, "a second crash is a second alarm");
+        assert_eq!(alarms.texts().len(), 2, "a second crash is a second alarm");
+        alarms.end_earlier(Cause::Operation, 4);
+        assert_eq!(alarms.told().iter().map(|alarm| alarm.raised_unix_ms).collect::<Vec<_>>(), [4]);
+        assert_eq!(alarms.clear(), 1);
         assert!(alarms.texts().is_empty());
     }
 

@@ -49,7 +49,8 @@ impl Chassis {
             self.alarm(format!("run {} ended: {} ({})", end.run_id, end.verdict, end.reason));
         }
         if end.switched && end.success {
-            self.alarms.end(Cause::Operation); // every process was replaced, every session proven
+            // Every process was replaced, every session proven; what came up on the way is still to be looked at.
+            self.alarms.end_earlier(Cause::Operation, written.run.started_unix_ms);
         }
         if end.switched {
             self.store.persistent.last_run_ended_unix_ms = unix_ms();

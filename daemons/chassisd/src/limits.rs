@@ -34,6 +34,10 @@ pub const RETIRE_GRACE: Duration = Duration::from_secs(3);
 pub const EXIT_DEADLINE: Duration = Duration::from_secs(5);
 /// One call for a report's evidence.
 pub const EVIDENCE_CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// A deadline that passed this much too late passed while chassisd itself stood still.
+pub const EVIDENCE_LATE_MIN: Duration = Duration::from_millis(100);
+/// How often evidence is asked for at most, where chassisd stood still meanwhile.
+pub const EVIDENCE_TRIES_MAX: u32 = 3;
 /// A status asked for an operator's view.
 pub const VIEW_CALL_DEADLINE: Duration = Duration::from_millis(500);
 /// One question of an inspection to a daemon.

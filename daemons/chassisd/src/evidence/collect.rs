@@ -1,11 +1,13 @@
 //! Asks for the state at one moment.
 
+use std::time::Instant;
+
 use holdfast_proto::v1;
 
 use super::{Baseline, Silence, SilenceWatch};
 use crate::calls::{Link, answer};
 use crate::journal::Journal;
-use crate::limits::EVIDENCE_CALL_DEADLINE;
+use crate::limits::{EVIDENCE_CALL_DEADLINE, EVIDENCE_LATE_MIN, EVIDENCE_TRIES_MAX};
 use crate::readiness;
 
 /// Who is asked; `None` where the process does not run.
@@ -25,50 +27,91 @@ pub struct Sources {
     pub journal: Option<Journal>,
 }
 
+/// What the daemons said, or why they did not.
+struct Answers {
+    sessions: Result<v1::BgpNeighbors, String>,
+    routes: Result<v1::RouteSummary, String>,
+    interfaces: Result<v1::Interfaces, String>,
+    forwarding: Result<v1::ForwardingSummary, String>,
+    configuration: Result<v1::GetConfigurationReply, String>,
+}
+
+impl Answers {
+    /// Asks all at once.
+    async fn ask(mgd: Option<&Link>, rpd: Option<&Link>, pfed: Option<&Link>) -> Self {
+        let gone = || "the process does not run".to_string();
+        let sessions = async {
+            let mut client = rpd.ok_or_else(gone)?.routing();
+            answer(EVIDENCE_CALL_DEADLINE, client.show_bgp_neighbors(v1::ShowBgpNeighborsRequest::default())).await
+        };
+        let routes = async {
+            let mut client = rpd.ok_or_else(gone)?.routing();
+            answer(EVIDENCE_CALL_DEADLINE, client.show_route_summary(v1::ShowRouteSummaryRequest {})).await
+        };
+        let interfaces = async {
+            let mut client = pfed.ok_or_else(gone)?.forwarding();
+            answer(EVIDENCE_CALL_DEADLINE, client.show_interfaces(v1::ShowInterfacesRequest::default())).await
+        };
+        let forwarding = async {
+            let mut client = pfed.ok_or_else(gone)?.forwarding();
+            answer(EVIDENCE_CALL_DEADLINE, client.show_forwarding_summary(v1::ShowForwardingSummaryRequest {})).await
+        };
+        let configuration = async {
+            let mut client = mgd.ok_or_else(gone)?.management();
+            answer(EVIDENCE_CALL_DEADLINE, client.get_configuration(v1::GetConfigurationRequest {})).await
+        };
+        let (sessions, routes, interfaces, forwarding, configuration) =
+            tokio::join!(sessions, routes, interfaces, forwarding, configuration);
+        Answers { sessions, routes, interfaces, forwarding, configuration }
+    }
+
+    /// The same, and again when it was chassisd that stood still for so long: then nobody's silence proves anything.
+    async fn gather(mgd: Option<&Link>, rpd: Option<&Link>, pfed: Option<&Link>) -> Self {
+        for _ in 1..EVIDENCE_TRIES_MAX {
+            let started = Instant::now();
+            let answers = Self::ask(mgd, rpd, pfed).await;
+            if answers.missing().is_empty() || started.elapsed() < EVIDENCE_CALL_DEADLINE + EVIDENCE_LATE_MIN {
+                return answers;
+            }
+            tracing::warn!("evidence is asked for again: {:?} passed meanwhile", started.elapsed());
+        }
+        Self::ask(mgd, rpd, pfed).await
+    }
+
+    /// What did not come.
+    fn missing(&self) -> Vec<String> {
+        [
+            ("sessions of rpd", self.sessions.as_ref().err()),
+            ("route counts of rpd", self.routes.as_ref().err()),
+            ("interface counters of pfed", self.interfaces.as_ref().err()),
+            ("forwarding counters of pfed", self.forwarding.as_ref().err()),
+            ("configuration of mgd", self.configuration.as_ref().err()),
+        ]
+        .into_iter()
+        .filter_map(|(what, error)| Some(format!("{what} ({})", error?)))
+        .collect()
+    }
+}
+
 /// Asks the daemons of one slot, all at once.
 pub async fn collect(sources: Sources) -> Baseline {
     let Sources { mgd, rpd, pfed, silence, silences: earlier, journal } = sources;
-    let gone = || "the process does not run".to_string();
-    let sessions = async {
-        let mut client = rpd.as_ref().ok_or_else(gone)?.routing();
-        answer(EVIDENCE_CALL_DEADLINE, client.show_bgp_neighbors(v1::ShowBgpNeighborsRequest::default())).await
-    };
-    let routes = async {
-        let mut client = rpd.as_ref().ok_or_else(gone)?.routing();
-        answer(EVIDENCE_CALL_DEADLINE, client.show_route_summary(v1::ShowRouteSummaryRequest {})).await
-    };
-    let interfaces = async {
-        let mut client = pfed.as_ref().ok_or_else(gone)?.forwarding();
-        answer(EVIDENCE_CALL_DEADLINE, client.show_interfaces(v1::ShowInterfacesRequest::default())).await
-    };
-    let forwarding = async {
-        let mut client = pfed.as_ref().ok_or_else(gone)?.forwarding();
-        answer(EVIDENCE_CALL_DEADLINE, client.show_forwarding_summary(v1::ShowForwardingSummaryRequest {})).await
-    };
-    let configuration = async {
-        let mut client = mgd.as_ref().ok_or_else(gone)?.management();
-        answer(EVIDENCE_CALL_DEADLINE, client.get_configuration(v1::GetConfigurationRequest {})).await
-    };
     let local = tokio::task::spawn_blocking(move || {
         let past = journal.map(|journal| readiness::past_runs(&journal)).unwrap_or_default();
         (silence.map(SilenceWatch::finish), past)
     });
-    let (sessions, routes, interfaces, forwarding, configuration, local) =
-        tokio::join!(sessions, routes, interfaces, forwarding, configuration, local);
-    let mut missing = Vec::new();
-    let mut note = |what: &str, error: &String| missing.push(format!("{what} ({error})"));
-    sessions.as_ref().err().inspect(|error| note("sessions of rpd", error));
-    routes.as_ref().err().inspect(|error| note("route counts of rpd", error));
-    interfaces.as_ref().err().inspect(|error| note("interface counters of pfed", error));
-    forwarding.as_ref().err().inspect(|error| note("forwarding counters of pfed", error));
-    configuration.as_ref().err().inspect(|error| note("configuration of mgd", error));
+    let (answers, local) = tokio::join!(Answers::gather(mgd.as_ref(), rpd.as_ref(), pfed.as_ref()), local);
+    let missing = answers.missing();
     let (silences, past) = local.unwrap_or_default();
     Baseline {
-        sessions: sessions.ok().map(|reply| reply.neighbors),
-        routes: routes.ok(),
-        interfaces: interfaces.ok().map(|reply| reply.interfaces),
-        forwarding: forwarding.ok(),
-        configuration: configuration.ok().map(|reply| v1::GetConfigurationReply { text: String::new(), ..reply }),
+        sessions: answers.sessions.ok().map(|reply| reply.neighbors),
+        routes: answers.routes.ok(),
+        interfaces: answers.interfaces.ok().map(|reply| reply.interfaces),
+        forwarding: answers.forwarding.ok(),
+        configuration: answers
+            .configuration
+            .ok()
+            .map(|reply| v1::GetConfigurationReply { text: String::new(), ..reply }),
         silences: longest(earlier, silences.unwrap_or_default()),
         past,
         missing,

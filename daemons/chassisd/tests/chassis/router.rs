@@ -132,7 +132,9 @@ impl Router {
 
     pub fn run(&self, run_id: u64) -> RunState {
         let mut client = self.client();
-        self.runtime.block_on(async { client.get_run(GetRunRequest { run_id, ..Default::default() }).await.unwrap().into_inner() })
+        self.runtime.block_on(async {
+            client.get_run(GetRunRequest { run_id, ..Default::default() }).await.unwrap().into_inner()
+        })
     }
 
     pub fn wait_for_state(&self, state: &str) {

@@ -142,7 +142,8 @@ fn a_chassisd_that_stood_still_calls_nobody_silent() {
     let later = holdfast_ipc::unix_ms() + 1500;
     router.wait_for("it goes on", || router.chassis().state == "soaking" && holdfast_ipc::unix_ms() > later);
     router.confirm().unwrap();
-    assert_eq!(router.follow(run_id).1.verdict, "nothing lost");
+    let (lines, end) = router.follow(run_id);
+    assert_eq!(end.verdict, "nothing lost", "{lines:#?}");
     router.stop();
 }
 
