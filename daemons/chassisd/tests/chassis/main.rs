@@ -265,3 +265,31 @@ fn what_a_run_took_teaches_the_next_forecast_and_a_run_knows_itself() {
     assert!(forecast.control_plane_gap_ms >= 1_400.0, "{forecast:?}");
     assert!(inspection.last_run_ended_unix_ms > 0);
 }
+
+#[test]
+fn a_run_is_found_by_the_request_that_started_it_and_alarms_end_with_a_good_run() {
+    let router = Router::start("");
+    signal(router.pid("re0", "mgd"), "KILL");
+    router.wait_for("an alarm", || {
+        router.chassis().active_alarms.iter().any(|alarm| alarm.text.contains("re0/mgd ended"))
+    });
+    router.wait_for("mgd is restarted", || router.pid("re0", "mgd") != 0);
+    let request = StartRunRequest { force: true, request_id: "of this test".into(), ..Default::default() };
+    let find = |request_id: &str| {
+        let request = GetRunRequest { request_id: request_id.into(), ..Default::default() };
+        let mut client = router.client();
+        router.runtime.block_on(async { client.get_run(request).await.map(|reply| reply.into_inner().run_id) })
+    };
+    let mut run_id = 0;
+    router.wait_for("the run begins", || {
+        let mut client = router.client();
+        let reply = router.runtime.block_on(async { client.start_run(request.clone()).await });
+        reply.map(|reply| run_id = reply.into_inner().run_id).is_ok()
+    });
+    assert_eq!(find("of this test").unwrap(), run_id);
+    assert_eq!(find("of another").unwrap_err().code(), tonic::Code::NotFound);
+    assert_eq!(router.follow(run_id).1.verdict, "nothing lost");
+    assert_eq!(find("of this test").unwrap(), run_id, "when it has ended, too");
+    assert!(router.chassis().active_alarms.is_empty(), "{:?}", router.chassis().active_alarms);
+    router.stop();
+}
