@@ -42,7 +42,7 @@ fn main() {
     let set = |rib: &mut Rib, shift: usize| {
         for (number, id) in ids.iter().enumerate() {
             let nexthop = nexthops[(number / 11 + shift) % nexthops.len()];
-            rib.set_bgp(FAMILY, *id, Some(BgpRoute { nexthop, preference: 170 }));
+            rib.set_bgp(FAMILY, *id, Some(BgpRoute { nexthop, preference: 170, installed: true }));
         }
     };
     step("set_bgp, new", || set(&mut rib, 0));

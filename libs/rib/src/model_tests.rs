@@ -62,6 +62,8 @@ struct Model {
     addresses: BTreeSet<(u32, IpNet)>,
     statics: BTreeMap<IpNet, (NexthopSpec, u8)>,
     bgp: BTreeMap<IpNet, (NexthopSpec, u8)>,
+    /// Those of BGP's that get no forwarding entry.
+    not_installed: BTreeSet<IpNet>,
 }
 
 type Ways = (BTreeSet<Gateway>, bool, bool, Option<u32>);
@@ -158,7 +160,12 @@ impl Model {
     }
 
     fn fib(&self) -> BTreeMap<IpNet, ForwardingNexthop> {
-        let routed = self.active().into_iter().filter(|(_, (protocol, ..))| *protocol != Protocol::Direct);
+        let installed = |prefix: &IpNet, protocol| match protocol {
+            Protocol::Direct => false,
+            Protocol::Static => true,
+            Protocol::Bgp => !self.not_installed.contains(prefix),
+        };
+        let routed = self.active().into_iter().filter(|(prefix, (protocol, ..))| installed(prefix, *protocol));
         routed.map(|(prefix, (_, _, spec))| (prefix, self.resolve(&spec).unwrap().1)).collect()
     }
 }
@@ -182,7 +189,7 @@ enum Operation {
     LinkGone(u32),
     Address(usize, bool),
     Statics(Vec<(usize, usize, u8)>),
-    Bgp(usize, Option<usize>, u8),
+    Bgp(usize, Option<usize>, u8, bool),
     TakeFib(usize),
     TakeChanged(usize),
 }
@@ -194,8 +201,8 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         1 => (1u32..4).prop_map(Operation::LinkGone),
         4 => (0..ADDRESSES.len(), prop::bool::weighted(0.7)).prop_map(|(which, add)| Operation::Address(which, add)),
         2 => statics.prop_map(Operation::Statics),
-        8 => (0..PREFIXES.len(), prop::option::weighted(0.7, 0..specs().len()), 1u8..200)
-            .prop_map(|(prefix, spec, preference)| Operation::Bgp(prefix, spec, preference)),
+        8 => (0..PREFIXES.len(), prop::option::weighted(0.7, 0..specs().len()), 1u8..200, prop::bool::weighted(0.8))
+            .prop_map(|(prefix, spec, preference, installed)| Operation::Bgp(prefix, spec, preference, installed)),
         2 => (1usize..6).prop_map(Operation::TakeFib),
         2 => (1usize..6).prop_map(Operation::TakeChanged),
     ];
@@ -242,21 +249,27 @@ impl Harness {
                 self.model.statics = list.iter().map(|r| (r.prefix, (r.spec.clone(), r.preference))).collect();
                 self.rib.set_static(list);
             }
-            Operation::Bgp(prefix, spec, preference) => self.bgp(net(PREFIXES[prefix]), spec, preference),
+            Operation::Bgp(prefix, spec, preference, installed) => {
+                self.bgp(net(PREFIXES[prefix]), spec, preference, installed);
+            }
             Operation::TakeFib(max) => assert!(self.take_fib(max) <= max),
             Operation::TakeChanged(max) => assert!(self.take_changed(max) <= max),
         }
     }
 
-    fn bgp(&mut self, prefix: IpNet, spec: Option<usize>, preference: u8) {
+    fn bgp(&mut self, prefix: IpNet, spec: Option<usize>, preference: u8, installed: bool) {
         let family = Family::of(&prefix);
         let held = self.bgp_ids.contains_key(&prefix);
         let id = self.bgp_ids.get(&prefix).copied().unwrap_or_else(|| self.rib.prefixes_mut(family).intern(prefix));
-        let route = spec.map(|spec| BgpRoute { nexthop: self.held[spec], preference });
+        let route = spec.map(|spec| BgpRoute { nexthop: self.held[spec], preference, installed });
+        self.model.not_installed.remove(&prefix);
         let active = self.rib.set_bgp(family, id, route);
         match spec {
             Some(spec) => {
                 self.model.bgp.insert(prefix, (specs()[spec].clone(), preference));
+                if !installed {
+                    self.model.not_installed.insert(prefix);
+                }
                 self.bgp_ids.insert(prefix, id);
             }
             None => {
@@ -395,7 +408,7 @@ impl Harness {
         let local = self.model.active().into_iter().filter(|(_, (protocol, ..))| *protocol != Protocol::Bgp);
         assert_eq!(self.redistributed, local.collect());
         for prefix in self.bgp_ids.keys().copied().collect::<Vec<_>>() {
-            self.bgp(prefix, None, 0);
+            self.bgp(prefix, None, 0, true);
         }
         self.apply(Operation::Statics(Vec::new()));
         (1..4).for_each(|index| self.apply(Operation::LinkGone(index)));

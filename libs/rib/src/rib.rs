@@ -20,6 +20,8 @@ pub struct BgpRoute {
     pub nexthop: NexthopSetId,
     /// Preference against other protocols, lower wins.
     pub preference: u8,
+    /// It gets a forwarding entry; without, it is active all the same.
+    pub installed: bool,
 }
 
 /// The route that a prefix is routed by.
@@ -31,6 +33,8 @@ pub struct ActiveRoute {
     pub preference: u8,
     /// Where it goes.
     pub nexthop: NexthopSetId,
+    /// It gets a forwarding entry; direct routes do not, the kernel makes them itself.
+    pub installed: bool,
 }
 
 /// One route that is offered for a prefix.

@@ -6,7 +6,7 @@
 use crate::digest::{Digest, entry_hash, prefix_bytes};
 use crate::dirty::DirtySet;
 use crate::forwarding::{ForwardingNexthopId, ForwardingNexthops};
-use crate::local::{LocalCandidates, LocalRoutes};
+use crate::local::{LocalCandidates, LocalRoute, LocalRoutes};
 use crate::nexthop::{NexthopSetId, NexthopSets};
 use crate::prefix_table::{PrefixId, PrefixTable};
 use crate::rib::{ActiveRoute, BgpRoute};
@@ -21,6 +21,8 @@ const FLAG_LOCAL: u8 = 1;
 const FLAG_HELD: u8 = 2;
 /// Counted among the destinations.
 const FLAG_COUNTED: u8 = 4;
+/// BGP's candidate gets no forwarding entry.
+const FLAG_BGP_NOT_INSTALLED: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
@@ -36,7 +38,8 @@ const EMPTY: Slot = Slot { bgp_nexthop: NO_NEXTHOP, bgp_preference: 0, flags: 0,
 impl Slot {
     fn bgp(&self) -> Option<BgpRoute> {
         let nexthop = NexthopSetId(self.bgp_nexthop);
-        (self.bgp_nexthop != NO_NEXTHOP).then_some(BgpRoute { nexthop, preference: self.bgp_preference })
+        let installed = self.flags & FLAG_BGP_NOT_INSTALLED == 0;
+        (self.bgp_nexthop != NO_NEXTHOP).then_some(BgpRoute { nexthop, preference: self.bgp_preference, installed })
     }
 
     fn flag(&mut self, flag: u8, on: bool) {
@@ -112,6 +115,7 @@ impl Table {
         let before = slot.bgp().is_some();
         slot.bgp_nexthop = route.map_or(NO_NEXTHOP, |route| route.nexthop.0);
         slot.bgp_preference = route.map_or(0, |route| route.preference);
+        slot.flag(FLAG_BGP_NOT_INSTALLED, route.is_some_and(|route| !route.installed));
         let count = &mut self.routes[Protocol::Bgp.index()];
         *count = *count + u64::from(route.is_some()) - u64::from(before);
     }
@@ -132,10 +136,11 @@ impl Table {
     fn candidate(&self, id: PrefixId, protocol: Protocol, locals: &LocalRoutes) -> Option<ActiveRoute> {
         if protocol == Protocol::Bgp {
             let route = self.slot(id).bgp()?;
-            return Some(ActiveRoute { protocol, preference: route.preference, nexthop: route.nexthop });
+            let BgpRoute { preference, nexthop, installed } = route;
+            return Some(ActiveRoute { protocol, preference, nexthop, installed });
         }
-        let route = self.locals(id, locals).get(protocol)?;
-        Some(ActiveRoute { protocol, preference: route.preference, nexthop: route.nexthop })
+        let LocalRoute { preference, nexthop } = self.locals(id, locals).get(protocol)?;
+        Some(ActiveRoute { protocol, preference, nexthop, installed: protocol != Protocol::Direct })
     }
 
     pub fn active_route(&self, id: PrefixId, locals: &LocalRoutes) -> Option<ActiveRoute> {
@@ -151,7 +156,7 @@ impl Table {
     /// The prefix's entries as they were settled last.
     pub fn settled(&self, id: PrefixId, context: &Context) -> Outcome {
         let active = self.active_route(id, context.locals);
-        let fib = active.filter(|route| route.protocol != Protocol::Direct);
+        let fib = active.filter(|route| route.installed);
         let fib = fib.and_then(|route| context.sets.get(route.nexthop)?.applied);
         Outcome { active, fib }
     }
@@ -161,7 +166,7 @@ impl Table {
         let resolution = |route: &ActiveRoute| context.sets.get(route.nexthop).and_then(|set| set.resolution);
         let reachable = self.candidates(id, context.locals).filter(|route| resolution(route).is_some());
         let active = reachable.min_by_key(|route| (route.preference, route.protocol));
-        let fib = active.filter(|route| route.protocol != Protocol::Direct);
+        let fib = active.filter(|route| route.installed);
         Outcome { active, fib: fib.and_then(|route| Some(resolution(&route)?.forwarding)) }
     }
 

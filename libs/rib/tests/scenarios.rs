@@ -35,7 +35,7 @@ fn bgp(rib: &mut Rib, prefix: &str, spec: NexthopSpec) -> PrefixId {
     let family = Family::of(&net(prefix));
     let id = rib.prefixes_mut(family).intern(net(prefix));
     let nexthop = rib.intern_nexthop(spec);
-    rib.set_bgp(family, id, Some(BgpRoute { nexthop, preference: 170 }));
+    rib.set_bgp(family, id, Some(BgpRoute { nexthop, preference: 170, installed: true }));
     rib.release_nexthop(nexthop);
     id
 }
@@ -224,7 +224,7 @@ fn released_ids_come_after_the_last_change_that_left_them() {
     let old = rib.take_fib_changes(1)[0].next_hop.unwrap();
     assert_eq!(rib.take_released_nexthops(), []);
     let nexthop = rib.intern_nexthop(gateways(&["10.0.2.2"]));
-    rib.set_bgp(family, id, Some(BgpRoute { nexthop, preference: 170 }));
+    rib.set_bgp(family, id, Some(BgpRoute { nexthop, preference: 170, installed: true }));
     assert_eq!(rib.take_released_nexthops(), [], "a reader still has routes through it");
     assert_ne!(rib.take_fib_changes(1)[0].next_hop, Some(old));
     assert_eq!(rib.take_released_nexthops(), [old]);
@@ -270,7 +270,7 @@ fn a_prefix_stays_small_with_many_of_them() {
     for number in 0..ROUTES {
         let address = std::net::Ipv4Addr::from_bits(0x2000_0000 + (number << 8));
         let id = rib.prefixes_mut(family).intern(IpNet::new(address.into(), 24).unwrap());
-        rib.set_bgp(family, id, Some(BgpRoute { nexthop, preference: 170 }));
+        rib.set_bgp(family, id, Some(BgpRoute { nexthop, preference: 170, installed: true }));
         rib.prefixes_mut(family).release(id);
     }
     // 8 for the prefix, 8 for its routes, up to 12 for the index, and what growing vectors keep in reserve.

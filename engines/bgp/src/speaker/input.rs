@@ -198,7 +198,8 @@ impl Speaker {
         });
         let route = best.as_ref().and_then(|(best, equal)| {
             let nexthop = self.nexthop_of(best, equal.iter().map(|handle| attributes[*handle as usize].1), rib)?;
-            Some(BgpRoute { nexthop, preference: RibProtocol::Bgp.default_preference() })
+            let installed = self.get(best.neighbor)?.installs(family);
+            Some(BgpRoute { nexthop, preference: RibProtocol::Bgp.default_preference(), installed })
         });
         let best = best.map(|(best, _)| best);
         let before = self.tables[family.index()].best(prefix);

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use holdfast_policy::Chain;
-use holdfast_proto::v1::BgpNeighborConfig;
+use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig};
 use holdfast_rib::{Digest, Family, PrefixId};
 
 use crate::session::{self, ConnectionSide, Session};
@@ -170,6 +170,15 @@ pub struct Neighbor {
 }
 
 impl Neighbor {
+    /// Whether its routes of this family get forwarding entries.
+    pub fn installs(&self, family: Family) -> bool {
+        let named = match family {
+            Family::Ipv4Unicast => AddressFamily::Ipv4Unicast,
+            Family::Ipv6Unicast => AddressFamily::Ipv6Unicast,
+        };
+        !self.config.not_installed().any(|not| not == named)
+    }
+
     /// Whether routes of this family are exchanged in the present session.
     pub fn exchanges(&self, family: Family) -> bool {
         self.up.as_ref().is_some_and(|up| up.negotiated.families[family.index()])

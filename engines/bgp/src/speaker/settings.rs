@@ -187,7 +187,7 @@ impl Speaker {
             || before.multihop_ttl != config.multihop_ttl
             || before.disable != config.disable;
         let export_changed = neighbor.export != export;
-        let mut judged_anew = before.multipath != config.multipath;
+        let mut judged_anew = before.multipath != config.multipath || before.not_installed != config.not_installed;
         neighbor.export = export;
         if neighbor.import != import {
             neighbor.import = import;

@@ -83,6 +83,7 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         passive: levels.nearest("passive").is_some(),
         multihop_ttl: multihop_ttl(levels, internal),
         families: families(levels),
+        not_installed: not_installed(levels),
         import_policies: levels.list("import"),
         export_policies: levels.list("export"),
         graceful_restart: restart.announced,
@@ -107,14 +108,24 @@ fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {
     }
 }
 
+/// Families of one level under whose `unicast` something is so.
+fn unicast_families(level: View<'_>, is_so: impl Fn(View<'_>) -> bool) -> Vec<i32> {
+    let known = [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
+    let those = known.into_iter().filter(|(name, _)| level.at(&["family", name, "unicast"]).is_some_and(&is_so));
+    those.map(|(_, family)| family.into()).collect()
+}
+
 fn families(levels: Levels<'_>) -> Vec<i32> {
-    let configured = |level: View<'_>| {
-        let known = [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
-        let active = known.into_iter().filter(|(name, _)| level.at(&["family", name, "unicast"]).is_some());
-        active.map(|(_, family)| i32::from(family)).collect::<Vec<_>>()
-    };
-    let nearest = levels.nearest_first().into_iter().map(configured).find(|families| !families.is_empty());
-    nearest.unwrap_or_else(|| vec![v1::AddressFamily::Ipv4Unicast.into()])
+    let nearest = levels.nearest_first().into_iter().map(|level| unicast_families(level, |_| true));
+    let stated = nearest.into_iter().find(|families| !families.is_empty());
+    stated.unwrap_or_else(|| vec![v1::AddressFamily::Ipv4Unicast.into()])
+}
+
+/// By the level that states the families, as these replace those of the level above.
+fn not_installed(levels: Levels<'_>) -> Vec<i32> {
+    let states = |level: &View<'_>| !unicast_families(*level, |_| true).is_empty();
+    let nearest = levels.nearest_first().into_iter().find(states);
+    nearest.map_or_else(Vec::new, |level| unicast_families(level, |unicast| unicast.has("no-install")))
 }
 
 struct Restart {

@@ -196,3 +196,25 @@ fn next_hop_self_towards_internal_neighbours() {
     assert_eq!(world.peers[2].route(P).unwrap().1.to_string(), super::world::LOCAL);
     assert_eq!(world.peers[2].route("2001:db8:1::/48").unwrap().1.to_string(), super::world::LOCAL_V6);
 }
+
+#[test]
+fn a_neighbor_whose_routes_are_not_installed_is_told_on_all_the_same() {
+    let mut world = world();
+    let (far, near) = (world.peers[0].attributes(&[65001, 65009]), world.peers[1].attributes(&[65002]));
+    world.configure_neighbor(0, |neighbor| neighbor.not_installed = vec![v1::AddressFamily::Ipv4Unicast.into()]);
+    world.peers[0].announce(&[P, Q], &far);
+    world.run();
+    let entries = |world: &World| world.primary().rib.fib_digest(Family::Ipv4Unicast).entries;
+    assert!(world.peers[1].has(P) && world.peers[2].has(Q));
+    assert_eq!((entries(&world), world.fib_changes), (0, 0));
+    // The best route decides, whoever else has one.
+    world.peers[1].announce(&[P], &near);
+    world.run();
+    assert_eq!(entries(&world), 1);
+    world.configure_neighbor(0, |neighbor| neighbor.not_installed.clear());
+    world.run();
+    assert_eq!(entries(&world), 2);
+    world.configure_neighbor(1, |neighbor| neighbor.not_installed = vec![v1::AddressFamily::Ipv4Unicast.into()]);
+    world.run();
+    assert_eq!(entries(&world), 1, "what was there is taken out");
+}
