@@ -9,6 +9,7 @@ use std::{
 use clap::{Args, Subcommand};
 
 use crate::{
+    bench,
     error::{Doing, LabError, Result},
     fault_table,
     host::{cleanup, guardian, programs},
@@ -50,6 +51,9 @@ enum Command {
         #[arg(value_name = "SCENARIO|LAB")]
         which: Option<String>,
     },
+    /// Measure this router and others, side by side; `cargo xtask bench` installs what that needs
+    #[command(hide = true)]
+    Bench(bench::command::Arguments),
     #[command(hide = true)]
     Guardian { id: String },
 }
@@ -126,6 +130,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Destroy { which } => destroy(which.as_deref()),
+        Command::Bench(arguments) => bench::command::run(&arguments),
         Command::Guardian { id } => guardian::run(&id).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,8 +1,9 @@
 //! `cargo xtask`: everything a person repeats. Each command says what it does while it does it.
 //!
 //! `demo` shows the router rebooting in service between FRR and BIRD; `test` is what CI runs; `soak` repeats a scenario
-//! for long. All of them install the Debian packages that are missing and build what is needed.
+//! for long; `bench` measures this router beside others. All of them install the Debian packages that are missing and build what is needed.
 
+mod bench;
 mod build;
 mod demo;
 mod packages;
@@ -37,6 +38,8 @@ enum Command {
         /// Only steps whose name contains this; if there is none, only tests whose name contains it
         filter: Option<String>,
     },
+    /// This router beside BIRD, FRR and GoBGP, in one run: processor time, time, memory and their ratios
+    Bench(bench::Arguments),
     /// A scenario for long: issr-repeat with 64 runs, the whole fault matrix (writes docs/faults.md), ...
     Soak {
         /// The scenario
@@ -56,6 +59,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { keep, json } => demo::run(keep, &json),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Soak { name, runs, runtime, json } => soak::run(&name, runs, &runtime, json.as_deref()),
     };

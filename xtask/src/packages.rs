@@ -19,12 +19,24 @@ const NEEDED: [(&str, &str); 9] = [
     ("runc", "routing engines in containers"),
 ];
 
+/// What benchmarks compare with, beyond those.
+const COMPARED: [(&str, &str); 1] = [("gobgpd", "a router to compare with")];
+
 /// While this file answers "no" (101), no package's service is started. Debian's own interface for that.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing.
 pub fn ensure() -> Result<()> {
-    let missing: Vec<_> = NEEDED.iter().filter(|(name, _)| !installed(name)).collect();
+    ensure_all(&NEEDED)
+}
+
+/// The same, with the routers that benchmarks compare with.
+pub fn ensure_for_benchmarks() -> Result<()> {
+    ensure_all(&[&NEEDED[..], &COMPARED[..]].concat())
+}
+
+fn ensure_all(packages: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = packages.iter().filter(|(name, _)| !installed(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }

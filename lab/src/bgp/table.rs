@@ -151,6 +151,12 @@ impl Table {
     }
 }
 
+/// Attribute sets by themselves, from a seed.
+pub fn attribute_sets(count: usize, seed: u64) -> Vec<Attributes> {
+    let mut random = SmallRng::seed_from_u64(seed);
+    (0..count).map(|_| attributes(&mut random)).collect()
+}
+
 fn is_routable(prefix: Prefix) -> bool {
     !EXCLUDED.iter().any(|e| e.contains(prefix.address) || prefix.contains(e.address))
 }

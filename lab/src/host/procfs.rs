@@ -43,6 +43,26 @@ pub fn usage(pid: u32) -> Option<Usage> {
     })
 }
 
+/// What one process used in all its life: with its children that have ended, and the most memory that was ever resident.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LifeUsage {
+    /// User and system time, its own and that of children it has waited for.
+    pub cpu_s: f64,
+    /// VmHWM.
+    pub peak_mib: f64,
+}
+
+/// That, with the program's name; nothing if the process is gone.
+pub fn life_usage(pid: u32) -> Option<(String, LifeUsage)> {
+    let status = fs::read_to_string(file(pid, "status")).ok()?;
+    let value = |key: &str| status.lines().find_map(|l| l.strip_prefix(key)).map(str::trim);
+    let peak_kib: f64 = value("VmHWM:")?.trim_end_matches(" kB").trim().parse().ok()?;
+    let stat = stat_fields(pid)?;
+    // utime, stime, cutime, cstime
+    let ticks: f64 = stat.get(11..15)?.iter().map(|ticks| ticks.parse().unwrap_or(0.0)).sum();
+    Some((value("Name:")?.to_owned(), LifeUsage { cpu_s: ticks / TICKS_PER_S, peak_mib: peak_kib / 1024.0 }))
+}
+
 /// What a process has of writable memory of its own: what RLIMIT_DATA limits.
 pub fn data_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(file(pid, "status")).ok()?;
@@ -113,6 +133,8 @@ mod tests {
         let me = std::process::id();
         let usage = usage(me).unwrap();
         assert!(usage.rss_mib > 0.5 && usage.descriptors >= 3, "{usage:?}");
+        let (_, life) = life_usage(me).unwrap();
+        assert!(life.peak_mib + 0.1 >= usage.rss_mib && life.cpu_s >= usage.cpu_s, "{life:?} {usage:?}");
         assert!(alive(me) && start_ticks(me).unwrap() > 0);
         assert_eq!(network_namespace(me), Some(fs::metadata("/proc/self/ns/net").unwrap().ino()));
         assert!(all_pids().contains(&me));

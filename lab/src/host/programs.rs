@@ -33,6 +33,9 @@ pub const BIRD: Program = Program { name: "bird", package: "bird2", also_in: SBI
 /// BIRD's shell.
 pub const BIRDC: Program = Program { name: "birdc", package: "bird2", also_in: SBIN };
 
+/// GoBGP.
+pub const GOBGPD: Program = Program { name: "gobgpd", package: "gobgpd", also_in: SBIN };
+
 const SBIN: &[&str] = &["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
 impl Program {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use self::{
     bird::BirdSubject,
-    cli::Running,
+    cli::{Cli, Running},
     frr::FrrSubject,
     holdfast::{Holdfast, REBOOT},
 };

@@ -1,0 +1,90 @@
+//! `holdfast lab bench`: what `cargo xtask bench` runs.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+
+use super::{case::Case, compare::Comparison, report, router::Make};
+use crate::{
+    error::{Doing, LabError, Result},
+    host::{interrupt, programs},
+    progress::Progress,
+};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// BGP: tables, sessions lost, policies, storms.
+    Bgp,
+}
+
+/// Arguments of `holdfast lab bench`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// What is measured
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Only this case; may be repeated
+    #[arg(long, value_name = "CASE")]
+    case: Vec<String>,
+    /// The routers
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    peers: Vec<Make>,
+    /// Measurements of each router in each case, in turns; medians are shown
+    #[arg(long, default_value_t = 3)]
+    runs: u32,
+    /// Routes in all, in the place of each case's own: for trying
+    #[arg(long)]
+    routes: Option<usize>,
+    /// Of the tables
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write the figures to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Kind::Bgp = arguments.kind;
+    let comparison = check(arguments)?;
+    interrupt::install()?;
+    let all = comparison.measure(&Progress::new(false))?;
+    let rows = report::rows(&all);
+    let _ = writeln!(std::io::stdout(), "{}", report::table(&rows));
+    if let Some(file) = &arguments.json {
+        let text = serde_json::to_vec_pretty(&rows).map_err(|e| LabError::Usage(e.to_string()))?;
+        std::fs::write(file, text).doing(|| format!("write {}", file.display()))?;
+        let _ = writeln!(std::io::stdout(), "the figures are in {}", file.display());
+    }
+    let good = rows.iter().all(|row| row.failure.is_none());
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Refuses what makes no sense before anything is made.
+fn check(arguments: &Arguments) -> Result<Comparison> {
+    programs::require_root()?;
+    programs::IP.find()?;
+    let mut makes = if arguments.peers.is_empty() { Make::ALL.to_vec() } else { arguments.peers.clone() };
+    // Ours is compared with the others, whoever they are.
+    makes.push(Make::Holdfast);
+    makes.sort_unstable();
+    makes.dedup();
+    makes.iter().try_for_each(|make| make.check_installed())?;
+    if arguments.runs == 0 {
+        return Err(LabError::Usage("--runs 0: required is 1 or more".into()));
+    }
+    if let Some(routes) = arguments.routes.filter(|routes| !(1_000..=2_000_000).contains(routes)) {
+        return Err(LabError::Usage(format!("--routes {routes}: required is a number from 1000 to 2000000")));
+    }
+    let folder = arguments.json.as_deref().and_then(Path::parent);
+    if let Some(folder) = folder.filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
+        return Err(LabError::Usage(format!("--json: the folder {} does not exist", folder.display())));
+    }
+    let cases = Case::select(&arguments.case)?.into_iter().map(|case| case.scaled(arguments.routes)).collect();
+    Ok(Comparison { cases, makes, runs: arguments.runs, seed: arguments.seed })
+}

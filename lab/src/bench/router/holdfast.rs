@@ -1,0 +1,110 @@
+//! This project's router, started and changed by its published command.
+
+use std::{fmt::Write as _, path::PathBuf, process::Command};
+
+use super::{COMMUNITIES, Plan, Router, no_policy};
+use crate::{
+    bench::{input::ROUTER_AS, limits},
+    error::{LabError, Result},
+    host::{interrupt, process, programs},
+    subject::{Cli, Running},
+};
+
+/// A running router.
+#[derive(Debug)]
+pub(super) struct Holdfast {
+    plan: Plan,
+    program: PathBuf,
+    run_dir: PathBuf,
+    cli: Cli,
+    version: String,
+}
+
+impl Holdfast {
+    pub(super) fn start(plan: Plan) -> Result<Self> {
+        let program = programs::own_binary("holdfast")?;
+        let configuration = plan.write("router.conf", &text(&plan))?;
+        let run_dir = plan.folder.join("run");
+        let said = process::run(Command::new(&program).arg("version"))?;
+        let version = said.split_whitespace().last().unwrap_or("unknown").to_owned();
+        let mut command = Command::new(&program);
+        command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
+        command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(plan.folder.join("state"));
+        let router = Self { cli: Cli::new(&program, &run_dir), plan, program, run_dir, version };
+        router.to_end(command)?;
+        Ok(router)
+    }
+
+    fn to_end(&self, command: Command) -> Result<()> {
+        let (typed, mut said) = (process::typed(&command), Vec::new());
+        let status = Running::start(command)?.finish(limits::UP_WITHIN, |line| said.push(line.to_owned()))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(LabError::Command { command: typed, status, output: said.join("\n") })
+    }
+}
+
+impl Router for Holdfast {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn check_running(&mut self) -> Result<()> {
+        // Its supervisor does that; a session that is lost by it ends the measurement.
+        Ok(())
+    }
+
+    fn change_policy(&mut self) -> Result<()> {
+        if !self.plan.policy {
+            return Err(no_policy());
+        }
+        let change = format!(
+            "configure; delete policy-options community TAG; set policy-options community TAG members {}; commit",
+            COMMUNITIES[1]
+        );
+        self.cli.text(&change).map(drop)
+    }
+}
+
+impl Drop for Holdfast {
+    fn drop(&mut self) {
+        if !interrupt::requested() && !std::thread::panicking() {
+            let mut command = Command::new(&self.program);
+            command.arg("stop").arg("--run-dir").arg(&self.run_dir);
+            // The setting's removal finds what this leaves.
+            let _ = self.to_end(command);
+        }
+    }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut neighbors = String::new();
+    for (index, session) in plan.sessions.iter().enumerate() {
+        let import = if plan.policy && index == 0 { "            import IN;\n" } else { "" };
+        let _ = write!(
+            neighbors,
+            "        group n{index} {{\n            type external;\n            peer-as {};\n            hold-time {};\n            passive;\n{import}            neighbor {};\n        }}\n",
+            session.autonomous_system,
+            limits::HOLD_TIME_S,
+            session.address,
+        );
+    }
+    let policy = if plan.policy {
+        format!(
+            "policy-options {{\n    community TAG members {};\n    policy-statement IN {{\n        term all {{\n            then {{\n                community add TAG;\n                accept;\n            }}\n        }}\n    }}\n}}\n",
+            COMMUNITIES[0]
+        )
+    } else {
+        String::new()
+    };
+    let forwarding = if plan.forwarding {
+        ""
+    } else {
+        "        family {\n            inet {\n                unicast {\n                    no-install;\n                }\n            }\n        }\n"
+    };
+    format!(
+        "system {{\n    host-name bench;\n}}\nrouting-options {{\n    router-id {};\n    autonomous-system {ROUTER_AS};\n}}\n{policy}protocols {{\n    bgp {{\n{forwarding}{neighbors}    }}\n}}\n",
+        plan.router_id(),
+    )
+}

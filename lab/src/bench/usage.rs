@@ -1,0 +1,69 @@
+//! What a router uses: all processes that live in its namespace, as the kernel accounts for them.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt};
+
+use crate::{
+    error::{Doing, Result},
+    host::{netns::Namespace, procfs},
+};
+
+/// Of one program, or of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Used {
+    /// User and system time, with that of children that have ended.
+    pub cpu_s: f64,
+    /// The most memory that was resident (VmHWM).
+    pub peak_mib: f64,
+}
+
+/// By the program's name.
+pub type Usage = BTreeMap<String, Used>;
+
+/// The usage up to now of all processes in a namespace.
+pub fn of(namespace: &Namespace) -> Result<Usage> {
+    let path = Namespace::path(namespace.name());
+    let inode = fs::metadata(&path).doing(|| format!("look at {}", path.display()))?.ino();
+    let mut usage = Usage::new();
+    for pid in procfs::all_pids().into_iter().filter(|pid| procfs::network_namespace(*pid) == Some(inode)) {
+        // Who ends at this moment is in its parent's account.
+        if let Some((name, peak)) = procfs::life_usage(pid) {
+            let program = usage.entry(name).or_default();
+            program.cpu_s += peak.cpu_s;
+            program.peak_mib += peak.peak_mib;
+        }
+    }
+    Ok(usage)
+}
+
+/// All programs together.
+pub fn sum(usage: &Usage) -> Used {
+    let add = |sum: Used, one: &Used| Used { cpu_s: sum.cpu_s + one.cpu_s, peak_mib: sum.peak_mib + one.peak_mib };
+    usage.values().fold(Used::default(), add)
+}
+
+/// What was used since an earlier look; peaks are peaks.
+pub fn since(now: &Usage, before: &Usage) -> Usage {
+    let less = |(name, used): (&String, &Used)| {
+        let earlier = before.get(name).map_or(0.0, |used| used.cpu_s);
+        (name.clone(), Used { cpu_s: (used.cpu_s - earlier).max(0.0), ..*used })
+    };
+    now.iter().map(less).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_and_sums() {
+        let usage = |cpu_s| {
+            Usage::from([
+                ("a".to_owned(), Used { cpu_s, peak_mib: 3.0 }),
+                ("b".to_owned(), Used { cpu_s: 1.0, peak_mib: 4.0 }),
+            ])
+        };
+        let used = since(&usage(5.0), &usage(2.0));
+        assert_eq!(sum(&used), Used { cpu_s: 3.0, peak_mib: 7.0 });
+        assert_eq!(sum(&since(&usage(5.0), &Usage::new())).cpu_s, 6.0);
+    }
+}
