@@ -14,8 +14,10 @@ use smallvec::SmallVec;
 use std::net::IpAddr;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Entries up to this size are hashed from the stack.
+/// Entries up to this size are hashed from the stack ...
 const ENTRY_INLINE: usize = 256;
+/// ... and those of routes, with a short one's worth of zeros less to write: there are several for each route.
+const ENTRY_SHORT: usize = 64;
 
 /// Canonical octets of something small.
 pub(crate) type Bytes = SmallVec<[u8; 64]>;
@@ -46,7 +48,11 @@ impl Digest {
 /// The hash of one table entry made of `parts`. The format is fixed for ever (see the module).
 pub fn entry_hash(parts: &[&[u8]]) -> u64 {
     let length: usize = parts.iter().map(|part| part.len() + 4).sum();
-    if length <= ENTRY_INLINE {
+    if length <= ENTRY_SHORT {
+        let mut octets = [0; ENTRY_SHORT];
+        lay_out(parts, &mut octets);
+        xxh3_64(&octets[..length])
+    } else if length <= ENTRY_INLINE {
         let mut octets = [0; ENTRY_INLINE];
         lay_out(parts, &mut octets);
         xxh3_64(&octets[..length])

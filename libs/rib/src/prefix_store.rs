@@ -6,6 +6,7 @@
 //! prefixes come from strangers; nothing observable depends on it.
 
 use crate::limits::PREFIX_USES_MAX;
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 
@@ -132,26 +133,30 @@ impl<A: Address> Store<A> {
 
     /// Finds or creates, with one more use.
     pub fn intern(&mut self, address: A, length: u8) -> u32 {
-        if let Some(slot) = self.get(address, length) {
-            self.retain(slot);
-            return slot;
-        }
-        let fresh = Slot::new(address, length, 1);
-        let number = if self.free == CHAIN_END {
-            self.slots.push(fresh);
-            self.slots.len() as u32 - 1
-        } else {
-            let number = self.free;
-            self.free = self.slots[number as usize].address.to_slot();
-            self.slots[number as usize] = fresh;
-            number
-        };
         let (slots, hasher) = (&self.slots, &self.hasher);
+        let same = |slot: &u32| slots[*slot as usize].address == address && slots[*slot as usize].length() == length;
         let rehash = |slot: &u32| {
             let slot = &slots[*slot as usize];
             slot.address.hash(slot.length(), hasher)
         };
-        self.index.insert_unique(address.hash(length, hasher), number, rehash);
+        let vacant = match self.index.entry(address.hash(length, hasher), same, rehash) {
+            Entry::Occupied(known) => {
+                let slot = *known.get();
+                self.retain(slot);
+                return slot;
+            }
+            Entry::Vacant(vacant) => vacant,
+        };
+        let fresh = Slot::new(address, length, 1);
+        // The index first: the slots lend their addresses to it until then.
+        let number = if self.free == CHAIN_END { self.slots.len() as u32 } else { self.free };
+        vacant.insert(number);
+        if self.free == CHAIN_END {
+            self.slots.push(fresh);
+        } else {
+            self.free = self.slots[number as usize].address.to_slot();
+            self.slots[number as usize] = fresh;
+        }
         self.lengths[length as usize] += 1;
         number
     }

@@ -1,4 +1,5 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use holdfast_rib::{NexthopSetId, NexthopSpec, Rib, entry_hash, prefix_bytes};
@@ -37,14 +38,11 @@ pub struct Remembered {
     serial: u32,
 }
 
-/// One distinct set of path attributes: the canonical bytes as received, and what was decoded from them, once.
+/// One distinct set of path attributes: its canonical bytes, and what every route needs of them. There are as many as
+/// a tenth of the routes, each with what it becomes on its way out, so it is kept small: all else is decoded when asked for.
 pub struct AttributeSet {
-    /// Canonical wire form ([`crate::wire::AttributeBlock`]).
-    pub block: Box<[u8]>,
-    /// The next hop, which travels outside the block.
-    pub next_hop: NextHop,
-    /// Decoded once.
-    pub attributes: PathAttributes,
+    /// Canonical wire form ([`crate::wire::AttributeBlock`]), behind it the next hop.
+    content: Box<[u8]>,
     /// What the decision process compares.
     pub rank: Rank,
     /// The next hop as the RIB resolves it; registered on first use by a received path.
@@ -54,9 +52,31 @@ pub struct AttributeSet {
     references: u32,
     /// Tells it from others that had the same number before.
     serial: u32,
+    /// Octets of the next hop.
+    next_hop_len: u8,
 }
 
 impl AttributeSet {
+    fn split(&self) -> (&[u8], &[u8]) {
+        self.content.split_at(self.content.len() - usize::from(self.next_hop_len))
+    }
+
+    /// The canonical wire form.
+    pub fn block(&self) -> &[u8] {
+        self.split().0
+    }
+
+    /// The next hop, which travels outside the block.
+    pub fn next_hop(&self) -> NextHop {
+        next_hop_of(self.split().1)
+    }
+
+    /// All of it as values.
+    pub fn decode(&self) -> PathAttributes {
+        // What the table took in was decodable.
+        PathAttributes::decode(self.block()).unwrap_or_default()
+    }
+
     /// Hash of one route for a table's digest.
     pub fn route_hash(&self, prefix: &IpNet) -> u64 {
         entry_hash(&[&prefix_bytes(prefix), &self.content_hash.to_be_bytes()])
@@ -72,6 +92,8 @@ pub struct AttributeTable {
     freed: Vec<AttributeId>,
     free: Vec<u32>,
     serial: u32,
+    /// What was decoded last: routes with equal attributes come in a row.
+    decoded: Option<(Remembered, Arc<PathAttributes>)>,
 }
 
 fn next_hop_bytes(next_hop: &NextHop) -> ([u8; 32], usize) {
@@ -94,15 +116,43 @@ fn next_hop_bytes(next_hop: &NextHop) -> ([u8; 32], usize) {
     }
 }
 
+/// The inverse.
+fn next_hop_of(bytes: &[u8]) -> NextHop {
+    if let Ok(address) = <[u8; 4]>::try_from(bytes) {
+        return NextHop::V4(address.into());
+    }
+    let v6 = |bytes: &[u8]| bytes.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets));
+    NextHop::V6 { global: v6(bytes).unwrap_or(Ipv6Addr::UNSPECIFIED), link_local: bytes.get(16..).and_then(v6) }
+}
+
 impl AttributeTable {
     /// The set with this content, with one use counted for the caller. `None`: the block is not decodable,
     /// which the codec excludes for blocks that it made.
     pub fn intern(&mut self, block: &[u8], next_hop: NextHop) -> Option<AttributeId> {
+        self.intern_ranked(block, next_hop, || {
+            PathAttributes::decode(block).ok().map(|attributes| Rank::of(&attributes))
+        })
+    }
+
+    /// The same for attributes that are at hand as values.
+    pub fn intern_values(&mut self, attributes: &PathAttributes, next_hop: NextHop) -> AttributeId {
+        let interned = self.intern_ranked(&attributes.encode(), next_hop, || Some(Rank::of(attributes)));
+        interned.unwrap_or_default()
+    }
+
+    fn intern_ranked(
+        &mut self,
+        block: &[u8],
+        next_hop: NextHop,
+        rank: impl FnOnce() -> Option<Rank>,
+    ) -> Option<AttributeId> {
         let (bytes, length) = next_hop_bytes(&next_hop);
-        let hash = entry_hash(&[block, &bytes[..length]]);
+        let next_hop = &bytes[..length];
+        let hash = entry_hash(&[block, next_hop]);
         let sets = &mut self.sets;
         let found = self.by_content.find(hash, |&index| {
-            sets[index as usize].as_ref().is_some_and(|set| *set.block == *block && set.next_hop == next_hop)
+            let same = |set: &AttributeSet| set.content_hash == hash && set.split() == (block, next_hop);
+            sets[index as usize].as_ref().is_some_and(same)
         });
         if let Some(&index) = found {
             if let Some(set) = &mut sets[index as usize] {
@@ -110,17 +160,16 @@ impl AttributeTable {
             }
             return Some(AttributeId(index));
         }
-        let attributes = PathAttributes::decode(block).ok()?;
+        let rank = rank()?;
         self.serial = self.serial.wrapping_add(1);
         let set = AttributeSet {
-            rank: Rank::of(&attributes),
-            block: block.into(),
-            next_hop,
-            attributes,
+            content: [block, next_hop].concat().into(),
+            rank,
             nexthop_set: None,
             content_hash: hash,
             references: 1,
             serial: self.serial,
+            next_hop_len: length as u8,
         };
         let index = self.place(set);
         self.by_content
@@ -147,6 +196,20 @@ impl AttributeTable {
     /// The set behind a number in use.
     pub fn get(&self, id: AttributeId) -> Option<&AttributeSet> {
         self.sets.get(id.index())?.as_ref()
+    }
+
+    /// All of a set as values.
+    pub fn decoded(&mut self, id: AttributeId) -> Option<Arc<PathAttributes>> {
+        let set = self.get(id)?;
+        let note = Remembered { id, serial: set.serial };
+        if let Some((of, attributes)) = &self.decoded
+            && *of == note
+        {
+            return Some(Arc::clone(attributes));
+        }
+        let attributes = Arc::new(set.decode());
+        self.decoded = Some((note, Arc::clone(&attributes)));
+        Some(attributes)
     }
 
     /// One more user. `NONE` has none.
@@ -204,7 +267,7 @@ impl AttributeTable {
     pub fn nexthop_set(&mut self, id: AttributeId, scope: Option<u32>, rib: &mut Rib) -> Option<NexthopSetId> {
         let set = self.sets.get_mut(id.index())?.as_mut()?;
         if set.nexthop_set.is_none() {
-            set.nexthop_set = Some(rib.intern_nexthop(nexthop_spec(&set.next_hop, scope)));
+            set.nexthop_set = Some(rib.intern_nexthop(nexthop_spec(&set.next_hop(), scope)));
         }
         set.nexthop_set
     }
@@ -230,5 +293,50 @@ fn nexthop_spec(next_hop: &NextHop, scope: Option<u32>) -> NexthopSpec {
             NexthopSpec::ScopedGateway { address: IpAddr::V6(*global), interface_index }
         }
         (NextHop::V6 { global, .. }, _) => NexthopSpec::gateway(IpAddr::V6(*global)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_small_and_come_back_as_they_were() {
+        assert!(size_of::<Option<AttributeSet>>() <= 72);
+        let mut table = AttributeTable::default();
+        let attributes = PathAttributes { med: Some(7), ..PathAttributes::default() };
+        let (global, local): (Ipv6Addr, Ipv6Addr) = ("2001:db8::1".parse().unwrap(), "fe80::1".parse().unwrap());
+        let next_hops = [
+            NextHop::V4([192, 0, 2, 1].into()),
+            NextHop::V6 { global, link_local: None },
+            NextHop::V6 { global: local, link_local: None },
+            NextHop::V6 { global: local, link_local: Some(local) },
+            NextHop::V6 { global, link_local: Some(local) },
+        ];
+        for next_hop in next_hops {
+            let id = table.intern_values(&attributes, next_hop);
+            assert_eq!(table.intern(&attributes.encode(), next_hop), Some(id));
+            let set = table.get(id).unwrap();
+            assert_eq!(
+                (set.next_hop(), set.block(), set.decode()),
+                (next_hop, &attributes.encode()[..], attributes.clone())
+            );
+            assert_eq!(*table.decoded(id).unwrap(), attributes);
+        }
+        assert_eq!(table.len(), next_hops.len());
+        assert_eq!(table.intern(&[1], next_hops[0]), None);
+    }
+
+    #[test]
+    fn what_was_decoded_is_not_taken_for_another_set_of_the_same_number() {
+        let (mut table, mut rib) = (AttributeTable::default(), Rib::new());
+        let next_hop = NextHop::V4([192, 0, 2, 1].into());
+        let with = |med| PathAttributes { med: Some(med), ..PathAttributes::default() };
+        let first = table.intern_values(&with(1), next_hop);
+        assert_eq!(table.decoded(first).unwrap().med, Some(1));
+        table.release(first, &mut rib);
+        table.take_freed();
+        let second = table.intern_values(&with(2), next_hop);
+        assert_eq!((second, table.decoded(second).unwrap().med), (first, Some(2)));
     }
 }

@@ -349,7 +349,7 @@ impl Speaker {
             let mut rest = prefixes.as_slice();
             while !rest.is_empty() {
                 // What came in one message fits into one; if it ever did not, the digests would say so.
-                let Ok(taken) = encode_announce(&mut messages, family, &set.block, set.next_hop, rest, true) else {
+                let Ok(taken) = encode_announce(&mut messages, family, set.block(), set.next_hop(), rest, true) else {
                     break;
                 };
                 rest = &rest[taken..];

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::wire::{NextHop, PathAttributes};
 
-use super::attributes::{AttributeId, AttributeTable, Remembered};
+use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
 use super::neighbor::OwnAddresses;
 
@@ -34,7 +34,7 @@ pub struct ExportGroup {
     pub key: GroupKey,
     /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
     memo: Vec<Memo>,
-    /// By attribute set; then by family, because "next hop self" is another address in each, and by what the policy asks for.
+    /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another address in each, and by what the policy asks for.
     changed: HashMap<AttributeId, Vec<(Family, Changes, Remembered)>>,
 }
 
@@ -116,14 +116,15 @@ impl ExportGroup {
                 _ => {}
             }
         }
-        let Some(set) = table.get(source) else { return AttributeId::NONE };
-        let route =
-            Outgoing { prefix, protocol, neighbor: from.map(|(address, _)| address), attributes: &set.attributes };
+        let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
+        let route = Outgoing { prefix, protocol, neighbor: from.map(|(address, _)| address), attributes: &attributes };
         let mut changes = Changes::default();
-        let result = if self.accepts(&route, &mut changes) {
-            self.transform(source, Family::of(&prefix), changes, table)
-        } else {
+        let result = if !self.accepts(&route, &mut changes) {
             AttributeId::NONE
+        } else if memorable {
+            self.transform(source, Family::of(&prefix), &changes, table)
+        } else {
+            self.transform_known(source, Family::of(&prefix), changes, table)
         };
         if memorable {
             if self.memo.len() <= source.index() {
@@ -148,7 +149,8 @@ impl ExportGroup {
         self.key.chain.evaluate(route, default, changes) == Disposition::Accept
     }
 
-    fn transform(
+    /// The same change of the same set is worked out once. (Where it follows from the set alone, the memo knows it.)
+    fn transform_known(
         &mut self,
         source: AttributeId,
         family: Family,
@@ -160,19 +162,32 @@ impl ExportGroup {
         if let Some(known) = known.and_then(|(.., note)| table.recall(*note)) {
             return known;
         }
-        let Some(set) = table.get(source) else { return AttributeId::NONE };
-        let mut attributes = set.attributes.clone();
-        let Some(next_hop) = self.next_hop(set.next_hop, family, &changes) else { return AttributeId::NONE };
+        let result = self.transform(source, family, &changes, table);
+        if !result.is_none() {
+            let results = self.changed.entry(source).or_default();
+            results.retain(|(of, asked, _)| (*of, asked) != (family, &changes));
+            results.push((family, changes, table.remember(result)));
+        }
+        result
+    }
+
+    fn transform(
+        &self,
+        source: AttributeId,
+        family: Family,
+        changes: &Changes,
+        table: &mut AttributeTable,
+    ) -> AttributeId {
+        let Some(received) = table.get(source).map(AttributeSet::next_hop) else { return AttributeId::NONE };
+        let Some(next_hop) = self.next_hop(received, family, changes) else { return AttributeId::NONE };
+        let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
+        let mut attributes = PathAttributes::clone(&attributes);
         self.prepare(&mut attributes);
-        apply_changes(&mut attributes, &changes);
+        apply_changes(&mut attributes, changes);
         if !self.key.internal {
             attributes.local_pref = None; // RFC 4271 §5.1.5: not even when a policy sets it
         }
-        let Some(result) = table.intern(&attributes.encode(), next_hop) else { return AttributeId::NONE };
-        let results = self.changed.entry(source).or_default();
-        results.retain(|(of, asked, _)| (*of, asked) != (family, &changes));
-        results.push((family, changes, table.remember(result)));
-        result
+        table.intern_values(&attributes, next_hop)
     }
 
     /// What the rules for leaving us change, before policy (RFC 4271 §5.1).

@@ -5,7 +5,7 @@ use holdfast_rib::{BgpRoute, Family, NexthopSetId, NexthopSpec, PrefixId, Protoc
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use crate::wire::{AttributeBlock, NextHop, NotificationMessage, PathAttributes, Update};
+use crate::wire::{self, NextHop, NotificationMessage, PathAttributes, Update};
 
 use super::Speaker;
 use super::attributes::{AttributeId, Remembered};
@@ -46,8 +46,19 @@ impl Speaker {
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
             let Some(received) = self.attributes.intern(block, next_hop) else { continue };
+            let imported = update.announced(family).next().and_then(|first| self.import_all(id, first, received));
             for prefix in update.announced(family) {
-                self.announce(id, family, prefix, received, generation, rib);
+                let (effective, refusal) = match imported {
+                    Some((effective, refusal)) => {
+                        self.attributes.retain(effective);
+                        (effective, refusal)
+                    }
+                    None => self.import(id, prefix, received),
+                };
+                self.announce(id, family, prefix, received, (effective, refusal), generation, rib);
+            }
+            if let Some((effective, _)) = imported {
+                self.attributes.release(effective, rib);
             }
             self.attributes.release(received, rib);
         }
@@ -59,10 +70,10 @@ impl Speaker {
         family: Family,
         prefix: IpNet,
         received: AttributeId,
+        (effective, refusal): (AttributeId, Refusal),
         generation: Option<u8>,
         rib: &mut Rib,
     ) {
-        let (effective, refusal) = self.import(id, prefix, received);
         let Some(neighbor) = self.get(id) else { return };
         let generation = generation.unwrap_or(neighbor.generation);
         let prefix_id = rib.prefixes_mut(family).intern(prefix);
@@ -126,6 +137,13 @@ impl Speaker {
         self.attributes.release(path.effective, rib);
     }
 
+    /// What import makes of all prefixes of an UPDATE, if it does not depend on them. One use of the result is counted for the
+    /// caller.
+    fn import_all(&mut self, id: NeighborId, first: IpNet, received: AttributeId) -> Option<(AttributeId, Refusal)> {
+        let depends = self.get(id)?.import.depends_on_prefix();
+        (!depends).then(|| self.import(id, first, received))
+    }
+
     /// What import makes of received attributes: checks that RFC 4271 §9.1.2 and RFC 4456 §8 demand, then policy.
     /// One use of the result is counted for the caller.
     pub(super) fn import(&mut self, id: NeighborId, prefix: IpNet, received: AttributeId) -> (AttributeId, Refusal) {
@@ -134,13 +152,13 @@ impl Speaker {
             return (AttributeId::NONE, Refusal::Policy);
         };
         let Some(set) = self.attributes.get(received) else { return (AttributeId::NONE, Refusal::Policy) };
-        let attributes = &set.attributes;
-        if attributes.as_path.contains(neighbor.config.local_as) || attributes.as_path.contains(self.local_as) {
+        if wire::as_path_contains(set.block(), &[neighbor.config.local_as, self.local_as]) {
             return (AttributeId::NONE, Refusal::AsLoop);
         }
-        if attributes.originator_id == Some(router_id) || attributes.cluster_list.contains(&router_id) {
+        if wire::was_reflected_by(set.block(), router_id) {
             return (AttributeId::NONE, Refusal::ReflectionLoop);
         }
+        let next_hop = set.next_hop();
         if neighbor.import.is_empty() {
             self.attributes.retain(received);
             return (received, Refusal::None);
@@ -152,8 +170,8 @@ impl Speaker {
         {
             return (known, Refusal::None);
         }
-        let Some(set) = self.attributes.get(received) else { return (AttributeId::NONE, Refusal::Policy) };
-        let attributes = &set.attributes;
+        let Some(attributes) = self.attributes.decoded(received) else { return (AttributeId::NONE, Refusal::Policy) };
+        let attributes = &*attributes;
         let route = Outgoing { prefix, protocol: Protocol::Bgp, neighbor: Some(neighbor.address), attributes };
         let mut changes = Changes::default();
         if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
@@ -163,10 +181,8 @@ impl Speaker {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let (block, next_hop) = imported(attributes, set.next_hop, Family::of(&prefix), &changes);
-        let Some(effective) = self.attributes.intern(&block, next_hop) else {
-            return (AttributeId::NONE, Refusal::Policy);
-        };
+        let (attributes, next_hop) = imported(attributes, next_hop, Family::of(&prefix), &changes);
+        let effective = self.attributes.intern_values(&attributes, next_hop);
         if memorable {
             if neighbor.import_memo.len() <= received.index() {
                 neighbor.import_memo.resize(self.attributes.capacity(), Remembered::default());
@@ -233,7 +249,7 @@ impl Speaker {
         }
         let mut gateways: SmallVec<[IpAddr; 1]> = SmallVec::new();
         for id in equal.take(self.maximum_paths as usize) {
-            gateways.push(self.attributes.get(id)?.next_hop.address());
+            gateways.push(self.attributes.get(id)?.next_hop().address());
         }
         gateways.sort_unstable();
         gateways.dedup();
@@ -259,7 +275,7 @@ fn imported(
     next_hop: NextHop,
     family: Family,
     changes: &Changes,
-) -> (AttributeBlock, NextHop) {
+) -> (PathAttributes, NextHop) {
     let mut attributes = attributes.clone();
     apply_changes(&mut attributes, changes);
     let next_hop = match changes.next_hop {
@@ -269,5 +285,5 @@ fn imported(
         }
         _ => next_hop,
     };
-    (attributes.encode(), next_hop)
+    (attributes, next_hop)
 }

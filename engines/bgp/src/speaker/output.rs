@@ -141,7 +141,7 @@ impl Speaker {
             let Some(set) = self.attributes.get(run[0].0) else { continue };
             let mut rest = prefixes.as_slice();
             while !rest.is_empty() {
-                match encode_announce(out, family, &set.block, set.next_hop, rest, four_octet_as) {
+                match encode_announce(out, family, set.block(), set.next_hop(), rest, four_octet_as) {
                     Ok(taken) => rest = &rest[taken..],
                     Err(_) => break,
                 }

@@ -98,7 +98,7 @@ impl Speaker {
         if self.local_origin.is_none() {
             let attributes = PathAttributes { origin: Origin::Igp, ..PathAttributes::default() };
             let next_hop = NextHop::V4(Ipv4Addr::UNSPECIFIED);
-            self.local_origin = self.attributes.intern(&attributes.encode(), next_hop).unwrap_or_default();
+            self.local_origin = self.attributes.intern_values(&attributes, next_hop);
         }
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use holdfast_proto::v1::{BgpNeighborDetail, BgpNeighborSummary, BgpSummary, FamilyCounters, Route, RouteNextHop};
 use holdfast_rib::{Family, ForwardingNexthop, NexthopSetId, NexthopSpec, PrefixId, Protocol, Rib};
 
-use crate::wire::{OpenMessage, PathAttributes};
+use crate::wire::OpenMessage;
 
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet};
@@ -253,7 +253,7 @@ fn community_text(value: u32) -> String {
 }
 
 fn attributes_view(set: &AttributeSet) -> Route {
-    let attributes: &PathAttributes = &set.attributes;
+    let attributes = set.decode();
     let standard = attributes.communities.iter().map(|value| community_text(*value));
     let large = attributes.large_communities.iter().map(|[a, b, c]| format!("large:{a}:{b}:{c}"));
     Route {
@@ -264,7 +264,7 @@ fn attributes_view(set: &AttributeSet) -> Route {
         local_preference: attributes.local_pref,
         med: attributes.med,
         communities: standard.chain(large).collect(),
-        bgp_next_hop: set.next_hop.address().to_string(),
+        bgp_next_hop: set.next_hop().address().to_string(),
         kind: "unicast".into(),
         ..Route::default()
     }

@@ -4,7 +4,9 @@
 //! numbers in four octets. NEXT_HOP, MP_REACH_NLRI and MP_UNREACH_NLRI are not part of it: they differ per family and
 //! per neighbour. So equal attributes are equal bytes, and a block can be interned, hashed and compared without being understood.
 
+use super::attributes::code;
 use smallvec::SmallVec;
+use std::net::Ipv4Addr;
 
 /// Path attributes in canonical form. On the stack up to 256 octets, which nearly all are.
 pub type AttributeBlock = SmallVec<[u8; 256]>;
@@ -92,4 +94,28 @@ pub(crate) fn position_for(block: &[u8], code: u8) -> usize {
         }
     }
     block.len() - rest.len()
+}
+
+/// The value of one attribute of a canonical block.
+fn value_of(block: &[u8], code: u8) -> Option<&[u8]> {
+    attributes(block).map_while(Result::ok).find(|attribute| attribute.code == code).map(|attribute| attribute.value)
+}
+
+/// Whether one of these AS numbers is in a canonical block's AS_PATH, in a segment of any kind.
+pub fn as_path_contains(block: &[u8], numbers: &[u32]) -> bool {
+    let mut rest = value_of(block, code::AS_PATH).unwrap_or_default();
+    while let [_kind, count, tail @ ..] = rest {
+        let Some((segment, behind)) = tail.split_at_checked(usize::from(*count) * 4) else { return false };
+        if segment.as_chunks::<4>().0.iter().any(|asn| numbers.contains(&u32::from_be_bytes(*asn))) {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
+/// Whether this router is a canonical block's ORIGINATOR_ID, or its cluster in the CLUSTER_LIST (RFC 4456 §8).
+pub fn was_reflected_by(block: &[u8], router_id: Ipv4Addr) -> bool {
+    let names = |code| value_of(block, code).unwrap_or_default().as_chunks::<4>().0;
+    [code::ORIGINATOR_ID, code::CLUSTER_LIST].into_iter().any(|code| names(code).contains(&router_id.octets()))
 }
