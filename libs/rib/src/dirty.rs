@@ -4,7 +4,7 @@ const WORD_BITS: usize = u64::BITS as usize;
 
 /// A bitmap with a summary bitmap above it, read round-robin so that no id starves.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DirtySet {
+pub struct DirtySet {
     words: Vec<u64>,
     summary: Vec<u64>,
     cursor: usize,
@@ -28,13 +28,20 @@ impl DirtySet {
         true
     }
 
+    /// Whether it is in the set.
     pub fn contains(&self, id: u32) -> bool {
         let word = self.words.get(id as usize / WORD_BITS).copied().unwrap_or(0);
         word & (1 << (id as usize % WORD_BITS)) != 0
     }
 
+    /// How many are in it.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Takes the next id at or after the place where the last one was taken.
@@ -90,7 +97,7 @@ mod tests {
             while let Some(taken) = dirty.pop() {
                 prop_assert!(model.remove(&taken));
             }
-            prop_assert!(model.is_empty() && dirty.len() == 0);
+            prop_assert!(model.is_empty() && dirty.is_empty());
         }
     }
 }

@@ -43,6 +43,7 @@ mod views;
 mod model_tests;
 
 pub use digest::{Digest, entry_hash, prefix_bytes};
+pub use dirty::DirtySet;
 pub use family::Family;
 pub use forwarding::{ForwardingNexthop, ForwardingNexthopId, Gateway, fib_entry_hash};
 pub use nexthop::{NexthopSetId, NexthopSpec};

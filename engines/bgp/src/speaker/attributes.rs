@@ -54,6 +54,7 @@ pub struct AttributeSet {
     serial: u32,
     /// Octets of the next hop.
     next_hop_len: u8,
+    ourselves: bool,
 }
 
 impl AttributeSet {
@@ -64,6 +65,11 @@ impl AttributeSet {
     /// The canonical wire form.
     pub fn block(&self) -> &[u8] {
         self.split().0
+    }
+
+    /// Whether the next hop is ourselves, whatever our address is where the route leaves ([`super::group::ourselves`]).
+    pub fn leads_to_ourselves(&self) -> bool {
+        self.ourselves
     }
 
     /// The next hop, which travels outside the block.
@@ -170,6 +176,7 @@ impl AttributeTable {
             references: 1,
             serial: self.serial,
             next_hop_len: length as u8,
+            ourselves: next_hop.iter().all(|octet| *octet == 0),
         };
         let index = self.place(set);
         self.by_content

@@ -203,7 +203,8 @@ impl Speaker {
                 }
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
-            let Some(attributes) = self.attributes.intern(block, next_hop) else { continue };
+            let own = self.get(id).map(|neighbor| neighbor.own).unwrap_or_default();
+            let Some(attributes) = self.attributes.intern(block, own.noted(family, next_hop)) else { continue };
             for prefix in update.announced(family) {
                 let prefix_id = rib.prefixes_mut(family).intern(prefix);
                 self.set_advertised(id, family, prefix_id, prefix, attributes, rib);
@@ -291,12 +292,13 @@ impl Speaker {
             for family in Family::ALL {
                 let Some(neighbor) = self.get_mut(id) else { continue };
                 let state = &mut neighbor.families[family.index()];
-                let batch: Vec<PrefixId> = std::iter::from_fn(|| state.dirty.pop()).take(OUTPUT_BATCH).collect();
+                let batch: Vec<PrefixId> =
+                    std::iter::from_fn(|| state.dirty.pop().map(PrefixId)).take(OUTPUT_BATCH).collect();
                 for prefix in batch {
                     let has = self.get(id).map(|neighbor| neighbor.families[family.index()].advertised(prefix));
                     let wanted = self.wanted(id, family, prefix, rib);
                     let waits = has != Some(wanted)
-                        && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix));
+                        && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix.0));
                     self.attributes.release(wanted, rib);
                     if !waits {
                         rib.prefixes_mut(family).release(prefix);
@@ -344,12 +346,14 @@ impl Speaker {
         routes: &HashMap<AttributeId, Vec<IpNet>>,
     ) -> Option<Fact> {
         let mut messages = Vec::new();
+        let own = self.get(id)?.own;
         for (attributes, prefixes) in routes {
             let set = self.attributes.get(*attributes)?;
+            let Some(next_hop) = own.told(family, set) else { continue };
             let mut rest = prefixes.as_slice();
             while !rest.is_empty() {
                 // What came in one message fits into one; if it ever did not, the digests would say so.
-                let Ok(taken) = encode_announce(&mut messages, family, set.block(), set.next_hop(), rest, true) else {
+                let Ok(taken) = encode_announce(&mut messages, family, set.block(), next_hop, rest, true) else {
                     break;
                 };
                 rest = &rest[taken..];

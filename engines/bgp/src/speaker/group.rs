@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashMap;
 use holdfast_policy::{Chain, Changes, Disposition, NextHopAction, Protocol, RouteView};
@@ -9,7 +9,6 @@ use crate::wire::{NextHop, PathAttributes};
 
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
-use super::neighbor::OwnAddresses;
 
 /// Names an export group inside one speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,8 +23,15 @@ pub struct GroupKey {
     pub internal: bool,
     /// The AS we show.
     pub local_as: u32,
-    /// What "next hop self" means.
-    pub own: OwnAddresses,
+}
+
+/// Stands for ourselves as next hop in attributes on their way out: our address is another one on each link, and all else is the
+/// same. No route is received with it ([`NextHop::fault`]).
+pub fn ourselves(family: Family) -> NextHop {
+    match family {
+        Family::Ipv4Unicast => NextHop::V4(Ipv4Addr::UNSPECIFIED),
+        Family::Ipv6Unicast => NextHop::V6 { global: Ipv6Addr::UNSPECIFIED, link_local: None },
+    }
 }
 
 /// Neighbours with equal export. What one distinct attribute set becomes on its way out is worked out once per group.
@@ -34,7 +40,7 @@ pub struct ExportGroup {
     pub key: GroupKey,
     /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
     memo: Vec<Memo>,
-    /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another address in each, and by what the policy asks for.
+    /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another one in each, and by what the policy asks for.
     changed: HashMap<AttributeId, Vec<(Family, Changes, Remembered)>>,
 }
 
@@ -209,27 +215,22 @@ impl ExportGroup {
 
     /// `None`: there is none that the neighbour could use, so the route is not told.
     fn next_hop(&self, received: NextHop, family: Family, changes: &Changes) -> Option<NextHop> {
-        let own = match family {
-            Family::Ipv4Unicast => self.key.own.v4.map(NextHop::V4),
-            Family::Ipv6Unicast => self.key.own.v6.map(|global| NextHop::V6 { global, link_local: None }),
-        };
+        let own = ourselves(family);
         let next_hop = match changes.next_hop {
-            Some(NextHopAction::SelfAddress) => own,
-            Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => {
-                Some(NextHop::V4(address))
-            }
+            Some(NextHopAction::SelfAddress) => return Some(own),
+            Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => NextHop::V4(address),
             Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
-                Some(NextHop::V6 { global, link_local: None })
+                NextHop::V6 { global, link_local: None }
             }
             // §5.1.3: ourselves to other ASes and for routes of our own, else as received.
-            _ if !self.key.internal || !is_portable(&received) => own,
+            _ if !self.key.internal || !is_portable(&received) => return Some(own),
             _ => match received {
                 // A link-local address means nothing beyond its link.
-                NextHop::V6 { global, .. } => Some(NextHop::V6 { global, link_local: None }),
-                NextHop::V4(_) => Some(received),
+                NextHop::V6 { global, .. } => NextHop::V6 { global, link_local: None },
+                NextHop::V4(_) => received,
             },
         };
-        next_hop.filter(|next_hop| next_hop.fault().is_none())
+        next_hop.fault().is_none().then_some(next_hop)
     }
 
     /// Forgets numbers that lost their meaning.

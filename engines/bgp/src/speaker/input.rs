@@ -13,6 +13,15 @@ use super::decision::{self, Candidate};
 use super::group::{Outgoing, apply_changes};
 use super::table::{Best, NeighborId, Path, Refusal};
 
+/// A route as it was received and as import left it.
+struct Judged {
+    received: AttributeId,
+    effective: AttributeId,
+    refusal: Refusal,
+    /// The session that it belongs to, if not the present one.
+    generation: Option<u8>,
+}
+
 impl Speaker {
     /// One UPDATE of an established session (RFC 4271 §9, errors by RFC 7606).
     pub(super) fn update(&mut self, id: NeighborId, body: &[u8], rib: &mut Rib) -> Result<(), NotificationMessage> {
@@ -55,7 +64,8 @@ impl Speaker {
                     }
                     None => self.import(id, prefix, received),
                 };
-                self.announce(id, family, prefix, received, (effective, refusal), generation, rib);
+                let route = Judged { received, effective, refusal, generation };
+                self.announce(id, family, prefix, route, rib);
             }
             if let Some((effective, _)) = imported {
                 self.attributes.release(effective, rib);
@@ -64,16 +74,8 @@ impl Speaker {
         }
     }
 
-    fn announce(
-        &mut self,
-        id: NeighborId,
-        family: Family,
-        prefix: IpNet,
-        received: AttributeId,
-        (effective, refusal): (AttributeId, Refusal),
-        generation: Option<u8>,
-        rib: &mut Rib,
-    ) {
+    fn announce(&mut self, id: NeighborId, family: Family, prefix: IpNet, route: Judged, rib: &mut Rib) {
+        let Judged { received, effective, refusal, generation } = route;
         let Some(neighbor) = self.get(id) else { return };
         let generation = generation.unwrap_or(neighbor.generation);
         let prefix_id = rib.prefixes_mut(family).intern(prefix);

@@ -26,7 +26,6 @@ mod action;
 mod attributes;
 mod background;
 mod decision;
-mod dirty;
 mod facts;
 mod group;
 mod input;

@@ -3,14 +3,13 @@ use std::time::Duration;
 
 use holdfast_policy::Chain;
 use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig};
-use holdfast_rib::{Digest, Family, PrefixId};
+use holdfast_rib::{Digest, DirtySet, Family, PrefixId};
 
 use crate::session::{self, ConnectionSide, Session};
-use crate::wire::{Negotiated, OpenMessage};
+use crate::wire::{Negotiated, NextHop, OpenMessage};
 
-use super::attributes::{AttributeId, Remembered};
-use super::dirty::DirtyPrefixes;
-use super::group::GroupId;
+use super::attributes::{AttributeId, AttributeSet, Remembered};
+use super::group::{GroupId, ourselves};
 use super::limits;
 use super::restart::{Restart, Stale};
 use super::table::NeighborId;
@@ -38,7 +37,7 @@ pub struct FamilyState {
     /// What the neighbour has from us, by prefix: the attributes as sent. Four bytes per prefix.
     pub advertised: Vec<AttributeId>,
     /// Prefixes whose advertisement has to be looked at again.
-    pub dirty: DirtyPrefixes,
+    pub dirty: DirtySet,
     /// The first advertisement of the whole table goes on from here; `None`: it is through.
     pub initial: Option<u32>,
     /// A repetition of the whole table that the neighbour asked for (RFC 2918) goes on from here.
@@ -147,6 +146,8 @@ pub struct Neighbor {
     pub export: Chain,
     /// Neighbours with the same export share a group.
     pub group: GroupId,
+    /// Our addresses as next hops, while its session is up.
+    pub own: OwnAddresses,
     /// Import results by received attribute set, as long as they do not depend on the prefix.
     pub import_memo: Vec<Remembered>,
     /// Per family, by [`Family::index`].
@@ -291,4 +292,25 @@ pub struct OwnAddresses {
     pub v4: Option<Ipv4Addr>,
     /// For IPv6 routes.
     pub v6: Option<Ipv6Addr>,
+}
+
+impl OwnAddresses {
+    /// As next hop of one family's routes.
+    pub fn next_hop(&self, family: Family) -> Option<NextHop> {
+        match family {
+            Family::Ipv4Unicast => self.v4.map(NextHop::V4),
+            Family::Ipv6Unicast => self.v6.map(|global| NextHop::V6 { global, link_local: None }),
+        }
+    }
+
+    /// A next hop as it is noted for this neighbour: our own address as what stands for it.
+    pub fn noted(&self, family: Family, next_hop: NextHop) -> NextHop {
+        let own = self.next_hop(family).map(|own| own.address());
+        if own == Some(next_hop.address()) { ourselves(family) } else { next_hop }
+    }
+
+    /// The next hop that this neighbour is told for attributes that are noted for it; none: we have no address there.
+    pub fn told(&self, family: Family, set: &AttributeSet) -> Option<NextHop> {
+        if set.leads_to_ourselves() { self.next_hop(family) } else { Some(set.next_hop()) }
+    }
 }

@@ -19,7 +19,7 @@ impl Speaker {
     /// Every neighbour looks at this prefix again when its socket has room.
     pub(super) fn mark_dirty(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
         for neighbor in self.neighbors.iter_mut().flatten() {
-            if neighbor.exchanges(family) && neighbor.families[family.index()].dirty.insert(prefix) {
+            if neighbor.exchanges(family) && neighbor.families[family.index()].dirty.insert(prefix.0) {
                 rib.prefixes_mut(family).retain(prefix);
             }
         }
@@ -64,7 +64,8 @@ impl Speaker {
         let Some(neighbor) = self.get_mut(id).filter(|neighbor| neighbor.exchanges(family)) else { return false };
         let state = &mut neighbor.families[family.index()];
         if !state.dirty.is_empty() {
-            let batch: Vec<PrefixId> = std::iter::from_fn(|| state.dirty.pop()).take(OUTPUT_BATCH).collect();
+            let batch: Vec<PrefixId> =
+                std::iter::from_fn(|| state.dirty.pop().map(PrefixId)).take(OUTPUT_BATCH).collect();
             self.advertise(id, family, &batch, rib, out);
             for prefix in batch {
                 rib.prefixes_mut(family).release(prefix);
@@ -132,16 +133,19 @@ impl Speaker {
         rib: &mut Rib,
         out: &mut Vec<u8>,
     ) {
-        let four_octet_as =
-            self.get(id).and_then(|neighbor| neighbor.up.as_ref()).is_some_and(|up| up.negotiated.four_octet_as);
+        let Some(neighbor) = self.get(id) else { return };
+        let own = neighbor.own;
+        let four_octet_as = neighbor.up.as_ref().is_some_and(|up| up.negotiated.four_octet_as);
         // Prefixes of one attribute set share messages. Stable: within a set the order of change stays.
         announced.sort_by_key(|(attributes, _)| *attributes);
         for run in announced.chunk_by(|one, other| one.0 == other.0) {
             let prefixes: Vec<IpNet> = run.iter().map(|(_, prefix)| *prefix).collect();
             let Some(set) = self.attributes.get(run[0].0) else { continue };
+            // Without an address of ours nothing is noted; one that went away has been noted, and is followed.
+            let Some(next_hop) = own.told(family, set) else { continue };
             let mut rest = prefixes.as_slice();
             while !rest.is_empty() {
-                match encode_announce(out, family, set.block(), set.next_hop(), rest, four_octet_as) {
+                match encode_announce(out, family, set.block(), next_hop, rest, four_octet_as) {
                     Ok(taken) => rest = &rest[taken..],
                     Err(_) => break,
                 }
@@ -197,10 +201,31 @@ impl Speaker {
             RibProtocol::Static => (self.local_origin, Protocol::Static, None),
             RibProtocol::Direct => (self.local_origin, Protocol::Direct, None),
         };
-        match self.groups.get_mut(group.0 as usize) {
+        let exported = match self.groups.get_mut(group.0 as usize) {
             Some(Some(group)) => group.export(source, prefix, protocol, from, &mut self.attributes),
             _ => AttributeId::NONE,
+        };
+        self.as_noted(id, family, exported, rib)
+    }
+
+    /// What a group exports as it is noted for one member: its own next hop is another one, or there is none.
+    fn as_noted(&mut self, id: NeighborId, family: Family, exported: AttributeId, rib: &mut Rib) -> AttributeId {
+        let (Some(set), Some(neighbor)) = (self.attributes.get(exported), self.get(id)) else { return exported };
+        if set.leads_to_ourselves() {
+            if neighbor.own.next_hop(family).is_some() {
+                return exported;
+            }
+            self.attributes.release(exported, rib);
+            return AttributeId::NONE;
         }
+        let (next_hop, noted) = (set.next_hop(), neighbor.own.noted(family, set.next_hop()));
+        if next_hop == noted {
+            return exported;
+        }
+        let block = set.block().to_vec();
+        let result = self.attributes.intern(&block, noted).unwrap_or_default();
+        self.attributes.release(exported, rib);
+        result
     }
 
     /// Notes what the neighbour has of us for a prefix; true when that is something else than before.
@@ -253,7 +278,7 @@ impl Speaker {
                 }
             }
             while let Some(prefix) = state.dirty.pop() {
-                rib.prefixes_mut(family).release(prefix);
+                rib.prefixes_mut(family).release(PrefixId(prefix));
             }
         }
     }
@@ -276,7 +301,6 @@ impl Speaker {
             chain: neighbor.export.clone(),
             internal: neighbor.config.internal,
             local_as: neighbor.config.local_as,
-            own,
         };
         let found = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| group.key == key));
         let index = found.unwrap_or_else(|| {
@@ -289,6 +313,7 @@ impl Speaker {
         });
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.group = GroupId(index as u16);
+            neighbor.own = own;
         }
         self.retire_groups();
     }
@@ -298,10 +323,15 @@ impl Speaker {
         for id in self.neighbor_ids() {
             let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_some()) else { continue };
             let own = neighbor.own_addresses(|family| other_family_address(rib, neighbor.address, family));
-            let group = self.groups.get(neighbor.group.0 as usize).and_then(Option::as_ref);
-            if group.is_some_and(|group| group.key.own != own) {
-                self.assign_group(id, rib);
-                self.advertise_anew(id);
+            let before = neighbor.own;
+            if before == own {
+                continue;
+            }
+            self.assign_group(id, rib);
+            self.advertise_anew(id);
+            // What is noted stays the same, but not what it means.
+            for family in Family::ALL.into_iter().filter(|family| before.next_hop(*family) != own.next_hop(*family)) {
+                self.refresh_requested(id, family);
             }
         }
     }

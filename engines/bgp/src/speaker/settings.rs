@@ -139,6 +139,7 @@ impl Speaker {
             import,
             export,
             group: GroupId(u16::MAX),
+            own: Default::default(),
             import_memo: Vec::new(),
             families: Default::default(),
             counters: Counters::default(),

@@ -147,3 +147,41 @@ fn a_next_hop_that_flaps_faster_than_the_scan() {
         assert_eq!(engine.rib.fib_digest(Family::Ipv4Unicast).entries, 6000);
     }
 }
+
+/// Neighbours share what a route becomes, but not the address that "ourselves" is on their link.
+#[test]
+fn our_address_on_the_link_moves() {
+    let mut world = redistributing(&["static", "bgp"]);
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&["198.51.100.0/24", "2001:db8:8::/48"], &attributes);
+    world.set_static(&[("2001:db8:9::/48", NexthopSpec::Discard)]);
+    world.join();
+    world.run();
+    let told = |world: &World, prefix: &str| world.peers[1].route(prefix).map(|(_, next_hop)| next_hop.to_string());
+    assert_eq!(told(&world, "2001:db8:9::/48").as_deref(), Some(LOCAL_V6));
+    // The session is over IPv4, so it stays; IPv6 routes are told under the address that is there now.
+    let renumber = |rib: &mut holdfast_rib::Rib, from: &str, to: &str| {
+        rib.address_added(1, to.parse().unwrap());
+        rib.address_removed(1, from.parse().unwrap());
+    };
+    world.interface(|rib| renumber(rib, &format!("{LOCAL_V6}/64"), "2001:db8:0:5::9/64"));
+    world.run();
+    assert_eq!(told(&world, "2001:db8:9::/48").as_deref(), Some("2001:db8:0:5::9"));
+    assert_eq!(told(&world, "198.51.100.0/24").as_deref(), Some(LOCAL));
+    world.assert_equal("renumbered");
+    world.interface(|rib| rib.address_removed(1, "2001:db8:0:5::9/64".parse().unwrap()));
+    world.run();
+    assert_eq!(
+        (told(&world, "2001:db8:9::/48"), told(&world, "2001:db8:8::/48")),
+        (None, None),
+        "there is none to tell"
+    );
+    world.assert_equal("without an address");
+    world.interface(|rib| rib.address_added(1, format!("{LOCAL_V6}/64").parse().unwrap()));
+    world.run();
+    assert_eq!(told(&world, "2001:db8:9::/48").as_deref(), Some(LOCAL_V6));
+    world.assert_equal("with it again");
+    world.hand_over("renumbered");
+    world.run();
+    assert_eq!(told(&world, "2001:db8:9::/48").as_deref(), Some(LOCAL_V6));
+}
