@@ -9,10 +9,11 @@
 //!                 attributes (interned)                export groups (memo)
 //! ```
 //!
-//! - `attributes`: distinct attribute sets, interned as received, decoded once, counted.
+//! - `attributes`: distinct attribute sets, interned as received, kept as bytes, counted.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
 //! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best.
-//! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours.
+//! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours, but for
+//!   our own address as next hop, which is filled in for each.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
 //! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
