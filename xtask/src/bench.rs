@@ -18,7 +18,7 @@ pub struct Arguments {
     /// Only this case (1x1000000, 10x100000-distinct, ..., each also with -fib at its end); may be repeated
     #[arg(long, value_name = "CASE")]
     case: Vec<String>,
-    /// The routers to compare with: bird,frr,gobgp; all when not stated
+    /// The routers to compare with: bird,frr,gobgp when not stated; standby: ours with a backup that follows
     #[arg(long, value_name = "LIST")]
     peers: Option<String>,
     /// Measurements of each router in each case, in turns; medians are shown

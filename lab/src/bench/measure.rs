@@ -81,6 +81,7 @@ impl<'a> Bench<'a> {
                 count => Err(format!("{count} of {} are up", input.parts.len()).into()),
             }
         })?;
+        router.prepare()?;
         let kernel_base = setting.kernel_routes()?;
         Ok(Self { case, input, setting, router, world, kernel_base })
     }
@@ -93,11 +94,12 @@ impl<'a> Bench<'a> {
                 self.world.forget()?;
             }
         }
-        let (before, lab_before) = (usage::of(&self.setting.router)?, self.world.cpu_s());
+        let (before, lab_before) = (self.usage()?, self.world.cpu_s());
         let began_ns = self.begin()?;
         let ended_ns = self.wait(&self.goal())?;
-        let usage = usage::since(&usage::of(&self.setting.router)?, &before);
+        let usage = usage::since(&self.usage()?, &before);
         self.router.check_running()?;
+        self.router.vouch()?;
         Ok(Measured {
             version: self.router.version().to_owned(),
             wall_s: Duration::from_nanos(ended_ns.saturating_sub(began_ns.unwrap_or(self.world.began_ns())))
@@ -107,6 +109,10 @@ impl<'a> Bench<'a> {
             heard: self.world.totals(self.input.receiver()),
             refreshes: self.world.refreshes(),
         })
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        usage::of(&self.setting.router, |command_line| self.router.is_backup(command_line))
     }
 
     fn send_tables(&self) {

@@ -157,7 +157,8 @@ pub fn table(rows: &[Row]) -> String {
         };
         let ratios = match &row.holdfast_to_this {
             Some(ratio) if row.subject != Make::Holdfast.name() => {
-                format!("{:.2}, {:.2}, {:.2}", ratio.cpu_s, ratio.wall_s, ratio.rss_mib)
+                let own = parts(row);
+                format!("{:.2}, {:.2}, {:.2} {own}", ratio.cpu_s, ratio.wall_s, ratio.rss_mib).trim_end().to_owned()
             }
             _ => parts(row),
         };
@@ -175,12 +176,13 @@ pub fn table(rows: &[Row]) -> String {
 
 /// Of our own router: which of its processes used what.
 fn parts(row: &Row) -> String {
-    if row.subject != Make::Holdfast.name() {
+    if ![Make::Holdfast, Make::Standby].iter().any(|make| make.name() == row.subject) {
         return String::new();
     }
     let part =
         |(name, used): (&String, &ProgramFigures)| format!("{name} {:.2} s, {:.0} MiB", used.cpu_s, used.rss_mib);
-    let list: Vec<_> = ["rpd", "pfed"].iter().filter_map(|name| row.programs.get_key_value(*name)).map(part).collect();
+    let list: Vec<_> =
+        ["rpd", "pfed", "rpd (backup)"].iter().filter_map(|name| row.programs.get_key_value(*name)).map(part).collect();
     format!("of which {}", list.join("; "))
 }
 

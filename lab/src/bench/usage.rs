@@ -19,14 +19,20 @@ pub struct Used {
 /// By the program's name.
 pub type Usage = BTreeMap<String, Used>;
 
+/// Behind the names of programs that work for a backup: they are shown, and not part of any sum.
+const OF_BACKUP: &str = " (backup)";
+
 /// The usage up to now of all processes in a namespace.
-pub fn of(namespace: &Namespace) -> Result<Usage> {
+pub fn of(namespace: &Namespace, is_backup: impl Fn(&str) -> bool) -> Result<Usage> {
     let path = Namespace::path(namespace.name());
     let inode = fs::metadata(&path).doing(|| format!("look at {}", path.display()))?.ino();
     let mut usage = Usage::new();
     for pid in procfs::all_pids().into_iter().filter(|pid| procfs::network_namespace(*pid) == Some(inode)) {
         // Who ends at this moment is in its parent's account.
-        if let Some((name, peak)) = procfs::life_usage(pid) {
+        if let Some((mut name, peak)) = procfs::life_usage(pid) {
+            if is_backup(&procfs::command_line(pid)) {
+                name.push_str(OF_BACKUP);
+            }
             let program = usage.entry(name).or_default();
             program.cpu_s += peak.cpu_s;
             program.peak_mib += peak.peak_mib;
@@ -35,10 +41,10 @@ pub fn of(namespace: &Namespace) -> Result<Usage> {
     Ok(usage)
 }
 
-/// All programs together.
+/// All programs together, but for a backup's.
 pub fn sum(usage: &Usage) -> Used {
-    let add = |sum: Used, one: &Used| Used { cpu_s: sum.cpu_s + one.cpu_s, peak_mib: sum.peak_mib + one.peak_mib };
-    usage.values().fold(Used::default(), add)
+    let add = |sum: Used, one: Used| Used { cpu_s: sum.cpu_s + one.cpu_s, peak_mib: sum.peak_mib + one.peak_mib };
+    usage.iter().filter(|(name, _)| !name.ends_with(OF_BACKUP)).map(|(_, used)| *used).fold(Used::default(), add)
 }
 
 /// What was used since an earlier look; peaks are peaks.
@@ -62,6 +68,9 @@ mod tests {
                 ("b".to_owned(), Used { cpu_s: 1.0, peak_mib: 4.0 }),
             ])
         };
+        let mut backup = usage(5.0);
+        backup.insert(format!("a{OF_BACKUP}"), Used { cpu_s: 9.0, peak_mib: 9.0 });
+        assert_eq!(sum(&backup), sum(&usage(5.0)));
         let used = since(&usage(5.0), &usage(2.0));
         assert_eq!(sum(&used), Used { cpu_s: 3.0, peak_mib: 7.0 });
         assert_eq!(sum(&since(&usage(5.0), &Usage::new())).cpu_s, 6.0);

@@ -1,7 +1,7 @@
 //! The router under test, seen from outside: started, asked, disturbed and ended as a user would.
 
 mod bird;
-mod cli;
+pub mod cli;
 mod disturb;
 mod frr;
 mod holdfast;

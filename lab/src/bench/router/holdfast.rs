@@ -1,13 +1,18 @@
 //! This project's router, started and changed by its published command.
+//!
+//! A backup that follows the primary exists while an in-service reboot waits for its confirmation: the engine before follows
+//! the new one. So the reboot is asked for, with no routes, before anything is measured, and is never confirmed.
 
 use std::{fmt::Write as _, path::PathBuf, process::Command};
+
+use serde_json::Value;
 
 use super::{COMMUNITIES, Plan, Router, no_policy};
 use crate::{
     bench::{input::ROUTER_AS, limits},
     error::{LabError, Result},
     host::{interrupt, process, programs},
-    subject::{Cli, Running},
+    subject::{Cli, REBOOT, Running, cli},
 };
 
 /// A running router.
@@ -18,19 +23,25 @@ pub(super) struct Holdfast {
     run_dir: PathBuf,
     cli: Cli,
     version: String,
+    standby: bool,
 }
 
+/// Longer than any case.
+const CONFIRM_MINUTES: u32 = 60;
+/// The first start is re0; the engine that a reboot moved to is re1.
+const BACKUP_SLOT: &str = "--slot re0";
+
 impl Holdfast {
-    pub(super) fn start(plan: Plan) -> Result<Self> {
+    pub(super) fn start(plan: Plan, standby: bool) -> Result<Self> {
         let program = programs::own_binary("holdfast")?;
-        let configuration = plan.write("router.conf", &text(&plan))?;
+        let configuration = plan.write("router.conf", &text(&plan, standby))?;
         let run_dir = plan.folder.join("run");
         let said = process::run(Command::new(&program).arg("version"))?;
         let version = said.split_whitespace().last().unwrap_or("unknown").to_owned();
         let mut command = Command::new(&program);
         command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(plan.folder.join("state"));
-        let router = Self { cli: Cli::new(&program, &run_dir), plan, program, run_dir, version };
+        let router = Self { cli: Cli::new(&program, &run_dir), plan, program, run_dir, version, standby };
         router.to_end(command)?;
         Ok(router)
     }
@@ -53,6 +64,41 @@ impl Router for Holdfast {
     fn check_running(&mut self) -> Result<()> {
         // Its supervisor does that; a session that is lost by it ends the measurement.
         Ok(())
+    }
+
+    fn prepare(&mut self) -> Result<()> {
+        if !self.standby {
+            return Ok(());
+        }
+        let reboot = format!("{REBOOT} confirm {CONFIRM_MINUTES}");
+        let mut watching = self.cli.start(&reboot)?;
+        let mut said = Vec::new();
+        interrupt::wait_for("the reboot to wait for its confirmation", limits::UP_WITHIN, || {
+            watching.drain(|line| said.push(line.to_owned()));
+            if watching.has_ended() {
+                return Err(LabError::Fatal(format!("the reboot has ended: {}", said.join("\n"))).into());
+            }
+            let state = self.cli.json("show chassis in-service-upgrade")?;
+            match cli::find(&state, "state").and_then(Value::as_str) {
+                Some(state) if state.ends_with("soaking") => self.vouch().map_err(Into::into),
+                other => Err(format!("its state is {other:?}").into()),
+            }
+        })
+    }
+
+    fn vouch(&self) -> Result<()> {
+        if !self.standby {
+            return Ok(());
+        }
+        let replication = self.cli.json("show task replication")?;
+        match cli::find(&replication, "peer_connected").and_then(Value::as_bool) {
+            Some(true) => Ok(()),
+            _ => Err(LabError::Subject(format!("no backup follows: {replication}"))),
+        }
+    }
+
+    fn is_backup(&self, command_line: &str) -> bool {
+        self.standby && command_line.contains(BACKUP_SLOT)
     }
 
     fn change_policy(&mut self) -> Result<()> {
@@ -78,7 +124,7 @@ impl Drop for Holdfast {
     }
 }
 
-fn text(plan: &Plan) -> String {
+fn text(plan: &Plan, standby: bool) -> String {
     let mut neighbors = String::new();
     for (index, session) in plan.sessions.iter().enumerate() {
         let import = if plan.policy && index == 0 { "            import IN;\n" } else { "" };
@@ -103,8 +149,16 @@ fn text(plan: &Plan) -> String {
     } else {
         "        family {\n            inet {\n                unicast {\n                    no-install;\n                }\n            }\n        }\n"
     };
+    let (chassis, nonstop) = if standby {
+        (
+            "chassis {\n    redundancy {\n        graceful-switchover;\n    }\n    in-service {\n        minimum-spacing 0;\n    }\n}\n",
+            "    nonstop-routing;\n",
+        )
+    } else {
+        ("", "")
+    };
     format!(
-        "system {{\n    host-name bench;\n}}\nrouting-options {{\n    router-id {};\n    autonomous-system {ROUTER_AS};\n}}\n{policy}protocols {{\n    bgp {{\n{forwarding}{neighbors}    }}\n}}\n",
+        "system {{\n    host-name bench;\n}}\n{chassis}routing-options {{\n    router-id {};\n    autonomous-system {ROUTER_AS};\n{nonstop}}}\n{policy}protocols {{\n    bgp {{\n{forwarding}{neighbors}    }}\n}}\n",
         plan.router_id(),
     )
 }

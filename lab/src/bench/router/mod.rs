@@ -29,6 +29,8 @@ use crate::{
 pub enum Make {
     /// This project's.
     Holdfast,
+    /// This project's with a backup that follows it.
+    Standby,
     /// BIRD 2.
     Bird,
     /// FRRouting: zebra and bgpd.
@@ -38,13 +40,14 @@ pub enum Make {
 }
 
 impl Make {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Holdfast, Self::Bird, Self::Frr, Self::Gobgp];
+    /// Those that are compared unless told otherwise.
+    pub const USUAL: [Self; 4] = [Self::Holdfast, Self::Bird, Self::Frr, Self::Gobgp];
 
     /// Its name in results.
     pub fn name(self) -> &'static str {
         match self {
             Self::Holdfast => "holdfast",
+            Self::Standby => "holdfast+standby",
             Self::Bird => "bird",
             Self::Frr => "frr",
             Self::Gobgp => "gobgp",
@@ -59,7 +62,7 @@ impl Make {
     /// Fails, with the package to install, unless it is there.
     pub fn check_installed(self) -> Result<()> {
         let programs: &[Program] = match self {
-            Self::Holdfast => return programs::own_binary("holdfast").map(drop),
+            Self::Holdfast | Self::Standby => return programs::own_binary("holdfast").map(drop),
             Self::Bird => &[programs::BIRD, programs::BIRDC],
             Self::Frr => &[programs::ZEBRA, programs::BGPD, programs::VTYSH],
             Self::Gobgp => &[programs::GOBGPD],
@@ -71,7 +74,8 @@ impl Make {
     pub fn start(self, plan: Plan) -> Result<Box<dyn Router>> {
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
         Ok(match self {
-            Self::Holdfast => Box::new(holdfast::Holdfast::start(plan)?),
+            Self::Holdfast => Box::new(holdfast::Holdfast::start(plan, false)?),
+            Self::Standby => Box::new(holdfast::Holdfast::start(plan, true)?),
             Self::Bird => Box::new(bird::Bird::start(plan)?),
             Self::Frr => Box::new(frr::Frr::start(plan)?),
             Self::Gobgp => Box::new(gobgp::Gobgp::start(plan)?),
@@ -103,6 +107,18 @@ pub trait Router {
     fn version(&self) -> &str;
     /// Fails if one of its processes has ended.
     fn check_running(&mut self) -> Result<()>;
+    /// All sessions are up: whatever is to be done before anything is measured.
+    fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// Everything is measured: fails if the router did not do it in the way that was asked for.
+    fn vouch(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Whether a process, by its command line, works for the router's backup and is accounted for apart.
+    fn is_backup(&self, _command_line: &str) -> bool {
+        false
+    }
     /// Has the import policy add the other community, as an operator would, to all routes that are there.
     fn change_policy(&mut self) -> Result<()>;
 }
