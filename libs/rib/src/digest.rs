@@ -63,6 +63,20 @@ pub fn entry_hash(parts: &[&[u8]]) -> u64 {
     }
 }
 
+/// The hash of a route with what is known of its attributes: [`entry_hash`] of the prefix and the number, big endian. There are
+/// two for each route and neighbour, so the common case is laid out by hand.
+pub fn route_hash(prefix: &IpNet, attributes: u64) -> u64 {
+    let IpNet::V4(net) = prefix else { return entry_hash(&[&prefix_bytes(prefix), &attributes.to_be_bytes()]) };
+    let mut octets = [0; 22];
+    octets[0] = 6;
+    octets[4] = 1;
+    octets[5] = net.prefix_len();
+    octets[6..10].copy_from_slice(&net.network().octets());
+    octets[10] = 8;
+    octets[14..].copy_from_slice(&attributes.to_be_bytes());
+    xxh3_64(&octets)
+}
+
 /// Writes each part behind its length; there is room for all.
 fn lay_out(parts: &[&[u8]], octets: &mut [u8]) {
     let mut rest = octets;
@@ -129,6 +143,14 @@ mod tests {
     fn parts_do_not_run_into_each_other() {
         assert_ne!(entry_hash(&[b"ab", b"c"]), entry_hash(&[b"a", b"bc"]));
         assert_ne!(entry_hash(&[b"ab"]), entry_hash(&[b"ab", b""]));
+    }
+
+    #[test]
+    fn a_routes_hash_is_that_of_its_parts() {
+        for prefix in ["0.0.0.0/0", "10.1.2.3/8", "192.0.2.255/32", "2001:db8::1/32"].map(net) {
+            let parts = entry_hash(&[&prefix_bytes(&prefix), &0x0102_0304_0506_0708_u64.to_be_bytes()]);
+            assert_eq!(route_hash(&prefix, 0x0102_0304_0506_0708), parts, "{prefix}");
+        }
     }
 
     #[test]

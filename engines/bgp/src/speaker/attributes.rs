@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use holdfast_rib::{NexthopSetId, NexthopSpec, Rib, entry_hash, prefix_bytes};
+use holdfast_rib::{NexthopSetId, NexthopSpec, Rib, entry_hash, route_hash};
 use ipnet::IpNet;
 
 use crate::wire::{NextHop, PathAttributes};
@@ -85,7 +85,7 @@ impl AttributeSet {
 
     /// Hash of one route for a table's digest.
     pub fn route_hash(&self, prefix: &IpNet) -> u64 {
-        entry_hash(&[&prefix_bytes(prefix), &self.content_hash.to_be_bytes()])
+        route_hash(prefix, self.content_hash)
     }
 }
 

@@ -16,10 +16,19 @@ use super::table::NeighborId;
 use super::{Speaker, facts};
 
 impl Speaker {
-    /// Every neighbour looks at this prefix again when its socket has room.
+    /// Every neighbour looks at this prefix again when its socket has room. Who has told us the best route is told none: if it has
+    /// none of us, there is nothing to look at.
     pub(super) fn mark_dirty(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
+        let teller = self.tables[family.index()].best(prefix).map(|best| best.neighbor);
         for neighbor in self.neighbors.iter_mut().flatten() {
-            if neighbor.exchanges(family) && neighbor.families[family.index()].dirty.insert(prefix.0) {
+            if !neighbor.exchanges(family) {
+                continue;
+            }
+            let state = &mut neighbor.families[family.index()];
+            let concerned = teller != Some(neighbor.id)
+                || !state.advertised(prefix).is_none()
+                || rib.active(family, prefix).is_none_or(|active| active.protocol != RibProtocol::Bgp);
+            if concerned && state.dirty.insert(prefix.0) {
                 rib.prefixes_mut(family).retain(prefix);
             }
         }
@@ -102,7 +111,7 @@ impl Speaker {
     /// Compares what the neighbour should have with what it has, and writes the difference.
     fn advertise(&mut self, id: NeighborId, family: Family, batch: &[PrefixId], rib: &mut Rib, out: &mut Vec<u8>) {
         let mut withdrawn: Vec<IpNet> = Vec::new();
-        let mut announced: Vec<(AttributeId, IpNet)> = Vec::new();
+        let mut announced: Vec<(AttributeId, PrefixId)> = Vec::new();
         for prefix_id in batch {
             if rib.prefixes(family).try_prefix(*prefix_id).is_none() {
                 continue;
@@ -113,7 +122,7 @@ impl Speaker {
                 if wanted.is_none() {
                     withdrawn.push(prefix);
                 } else {
-                    announced.push((wanted, prefix));
+                    announced.push((wanted, *prefix_id));
                 }
             }
             self.attributes.release(wanted, rib);
@@ -129,17 +138,19 @@ impl Speaker {
         &mut self,
         id: NeighborId,
         family: Family,
-        mut announced: Vec<(AttributeId, IpNet)>,
+        mut announced: Vec<(AttributeId, PrefixId)>,
         rib: &mut Rib,
         out: &mut Vec<u8>,
     ) {
         let Some(neighbor) = self.get(id) else { return };
         let own = neighbor.own;
         let four_octet_as = neighbor.up.as_ref().is_some_and(|up| up.negotiated.four_octet_as);
-        // Prefixes of one attribute set share messages. Stable: within a set the order of change stays.
-        announced.sort_by_key(|(attributes, _)| *attributes);
+        // Prefixes of one attribute set share messages.
+        announced.sort_unstable();
+        let mut prefixes: Vec<IpNet> = Vec::new();
         for run in announced.chunk_by(|one, other| one.0 == other.0) {
-            let prefixes: Vec<IpNet> = run.iter().map(|(_, prefix)| *prefix).collect();
+            prefixes.clear();
+            prefixes.extend(run.iter().map(|(_, prefix)| rib.prefixes(family).prefix(*prefix)));
             let Some(set) = self.attributes.get(run[0].0) else { continue };
             // Without an address of ours nothing is noted; one that went away has been noted, and is followed.
             let Some(next_hop) = own.told(family, set) else { continue };
@@ -172,10 +183,9 @@ impl Speaker {
         let to = capacity.min(from.saturating_add(OUTPUT_BATCH as u32));
         state.refresh = (to < capacity).then_some(to);
         let finished = state.refresh.is_none();
-        let again: Vec<(AttributeId, IpNet)> = (from..to)
+        let again: Vec<(AttributeId, PrefixId)> = (from..to)
             .map(|index| (state.advertised[index as usize], PrefixId(index)))
             .filter(|(attributes, _)| !attributes.is_none())
-            .map(|(attributes, prefix)| (attributes, rib.prefixes(family).prefix(prefix)))
             .collect();
         self.write_announcements(id, family, again, rib, out);
         if finished {
