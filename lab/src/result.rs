@@ -31,6 +31,8 @@ pub struct SessionResult {
     pub road: Road,
     /// How often it was to restart gracefully: so often it may end and begin anew.
     pub restarts: u64,
+    /// How often the neighbour's own log says that it kept the router's routes meanwhile.
+    pub helped: u64,
     /// `FRR`, `BIRD`.
     pub implementation: String,
     /// Its version.
@@ -272,6 +274,10 @@ impl Measured {
                     u64::from(session.restarts > 0 && session.opens_on_wire < 2 * session.restarts),
                     &format!("session was to restart gracefully and did not: {of}"),
                 );
+                say(
+                    session.restarts.saturating_sub(session.helped),
+                    &format!("restarts over which {of} does not say that it kept our routes"),
+                );
                 continue;
             }
             let allowed = self.cell.as_ref().map_or(0, |cell| cell.flaps_allowed(&session.name));
@@ -371,6 +377,7 @@ fn merge_sessions(total: &mut [SessionResult], part: &[SessionResult]) {
     for (sum, session) in total.iter_mut().zip(part) {
         sum.flaps += session.flaps;
         sum.restarts += session.restarts;
+        sum.helped += session.helped;
         sum.opens_on_wire += session.opens_on_wire;
         sum.syns_on_wire += session.syns_on_wire;
         sum.resets_on_wire += session.resets_on_wire;
@@ -425,7 +432,7 @@ mod tests {
         let restarting = |restarts| {
             let mut m = measured();
             let session = &mut m.sessions[0];
-            (session.road, session.restarts) = (Road::Graceful, restarts);
+            (session.road, session.restarts, session.helped) = (Road::Graceful, restarts, 1);
             (session.flaps, session.opens_on_wire, session.syns_on_wire, session.fins_on_wire) = (1, 2, 2, 2);
             m.judge(&Bars::default());
             m.verdict
@@ -433,6 +440,7 @@ mod tests {
         assert_eq!(restarting(1), NOTHING_LOST);
         assert!(restarting(0).contains("1 session flaps"), "{}", restarting(0));
         assert!(restarting(2).contains("did not"), "{}", restarting(2));
+        assert!(restarting(2).contains("1 restarts over which"), "{}", restarting(2));
     }
 
     #[test]

@@ -122,6 +122,7 @@ pub fn assemble(
         journal,
         unkept: Vec::new(),
         vault: Arc::new(Mutex::new(Vault::new(epoch))),
+        interrupted: BTreeMap::new(),
         processes: BTreeMap::new(),
         places: BTreeMap::new(),
         run: None,

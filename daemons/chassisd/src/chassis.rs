@@ -1,6 +1,7 @@
 //! The chassis: one value that owns the processes, the epoch, the vault and the run, and one loop that changes it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -133,6 +134,8 @@ pub struct Chassis {
     pub unkept: Vec<Record>,
     /// Descriptors.
     pub vault: Arc<Mutex<Vault>>,
+    /// Neighbours whose sessions ended with an rpd that died, and when.
+    pub interrupted: BTreeMap<IpAddr, Instant>,
     /// The processes that run.
     pub processes: BTreeMap<(Slot, Daemon), Process>,
     /// Memory of each place.
@@ -182,6 +185,9 @@ impl Chassis {
         let mut arguments: Vec<String> = vec!["--slot".into(), slot.into()];
         arguments.extend(["--run-dir".into(), path(self.run_dir.path()), "--state-dir".into(), path(&self.state_dir)]);
         arguments.extend(["--role".into(), role.into(), "--epoch".into(), epoch.to_string()]);
+        if daemon == Daemon::Rpd && role == "primary" {
+            arguments.extend(self.what_a_crash_left(slot));
+        }
         let load = if daemon == Daemon::Mgd { self.load.take() } else { None };
         let spec = ProcessSpec { slot, daemon, arguments, load, log: self.log(slot, daemon) };
         let running = self.runtime.spawn(&spec)?;
@@ -203,6 +209,16 @@ impl Chassis {
         self.processes.insert((slot, daemon), process);
         self.remember_processes();
         Ok(())
+    }
+
+    /// What the rpd is to know that takes a dead one's place (RFC 4724 §4.1): that the router went on forwarding, and whose sessions
+    /// were up. Nothing for the first one of a router that was just started.
+    fn what_a_crash_left(&self, slot: Slot) -> Vec<String> {
+        if self.places.get(&(slot, Daemon::Rpd)).is_none_or(|place| place.restarts == 0) {
+            return Vec::new();
+        }
+        let neighbors = self.interrupted.keys().flat_map(|neighbor| ["--interrupted".to_owned(), neighbor.to_string()]);
+        std::iter::once("--respawned".to_owned()).chain(neighbors).collect()
     }
 
     fn report_exit(&self, slot: Slot, daemon: Daemon, generation: u64, running: Running) {

@@ -24,6 +24,9 @@ pub const RESTART_DELAY_MIN: Duration = Duration::from_millis(100);
 pub const RESTART_DELAY_MAX: Duration = Duration::from_secs(10);
 /// A process that lived this long died for a new reason: restarted at once.
 pub const RESTART_FORGIVEN: Duration = Duration::from_secs(30);
+/// How long after its end a session is one that a crash has interrupted: the longest that a neighbour is told to wait, unless
+/// configured otherwise.
+pub const INTERRUPTED_KEPT: Duration = Duration::from_secs(120);
 /// A daemon asked to end politely.
 pub const TERMINATE_DEADLINE: Duration = Duration::from_secs(5);
 /// The same for pfed with a flush: a million routes take some four seconds.

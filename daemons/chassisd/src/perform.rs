@@ -1,7 +1,7 @@
 //! Performs what the in-service machine asks: local things at once, calls in tasks whose answers come back as news.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_issu::limits::{self as run_limits, request_deadline};
 use holdfast_issu::{Answer, Check, Daemon, Request, RequestId, Side, State};
@@ -14,6 +14,9 @@ use crate::forecast;
 use crate::limits;
 use crate::restarts;
 use crate::runtime::Running;
+
+/// Under this the vault keeps the descriptors of BGP's sessions, each by its neighbour's address.
+const SESSIONS: &str = "bgp/session/";
 
 /// A prompt answer, or `None`: it comes as news.
 type Prompt = Option<Result<Answer, String>>;
@@ -260,6 +263,10 @@ impl Chassis {
     /// After the death of the rpd that owned them the sessions' other halves must learn of it; listeners stay.
     pub fn close_sessions(&mut self) {
         let closed = self.vault().remove_kind("bgp/", "session");
+        let now = Instant::now();
+        self.interrupted.retain(|_, since| now.duration_since(*since) < limits::INTERRUPTED_KEPT);
+        let address = |name: &String| name.strip_prefix(SESSIONS)?.parse().ok();
+        self.interrupted.extend(closed.iter().filter_map(address).map(|address| (address, now)));
         if !closed.is_empty() {
             tracing::warn!("{} sessions of a lost rpd were closed: {}", closed.len(), closed.join(", "));
         }

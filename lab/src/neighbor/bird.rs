@@ -143,6 +143,10 @@ impl Neighbor for Bird {
         count_lines(&self.log, |line| line.contains("to_router: ") && line.contains("BGP session closed"))
     }
 
+    fn times_helped(&self) -> Result<u64> {
+        count_lines(&self.log, |line| line.contains("to_router: ") && line.contains("graceful restart detected"))
+    }
+
     fn reset(&self) -> Result<()> {
         control(&self.socket, "restart to_router").map(drop)
     }

@@ -70,7 +70,7 @@ fn configuration_text(plan: &NeighborPlan, log: &std::path::Path) -> String {
     let (router, feeder) = (plan.router, plan.feeder);
     format!(
         "hostname {name}
-log file {log} informational
+log file {log} {level}
 log timestamp precision 6
 !
 router bgp {own_as}
@@ -100,6 +100,11 @@ router bgp {own_as}
             Road::Graceful => "bgp graceful-restart stalepath-time 360",
         },
         log = log.display(),
+        // That it keeps routes is among what it says of neighbours' events.
+        level = match plan.road {
+            Road::Nonstop => "informational",
+            Road::Graceful => "debugging\ndebug bgp neighbor-events",
+        },
         own_as = plan.autonomous_system,
         address = plan.address,
         router = router.address,
@@ -133,6 +138,12 @@ impl Neighbor for Frr {
     fn times_down(&self) -> Result<u64> {
         let neighbor = format!("neighbor {}(", self.plan.router.address);
         count_lines(&self.log, |line| line.contains("%ADJCHANGE") && line.contains(&neighbor) && line.contains(" Down"))
+    }
+
+    fn times_helped(&self) -> Result<u64> {
+        // The router's host name may stand behind its address.
+        let address = self.plan.router.address.to_string();
+        count_lines(&self.log, |line| line.contains(&address) && line.contains("graceful restart timer started"))
     }
 
     fn reset(&self) -> Result<()> {

@@ -122,6 +122,8 @@ pub trait Neighbor: Send {
     fn session(&self) -> Result<SessionView>;
     /// How often its own log says that the session with the router went down, since it was started.
     fn times_down(&self) -> Result<u64>;
+    /// How often its own log says that it keeps the router's routes because that seems to restart. 0 where it does not help.
+    fn times_helped(&self) -> Result<u64>;
     /// Resets the session with the router, at its own console.
     fn reset(&self) -> Result<()>;
     /// Fails if one of its processes has ended.

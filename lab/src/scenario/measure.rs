@@ -25,6 +25,8 @@ pub struct Stretch {
     pub marks: (Vec<u64>, Vec<u64>),
     /// How often each neighbour's log said "down", at its ends.
     pub downs: (Vec<u64>, Vec<u64>),
+    /// How often each neighbour's log says that it keeps the router's routes over a restart, at its ends.
+    pub helped: (Vec<u64>, Vec<u64>),
     /// Whether each session was up at its end.
     pub up: Vec<bool>,
     /// The run, if it was one.
@@ -35,7 +37,7 @@ pub struct Stretch {
     pub kernel: KernelTables,
     /// Files in the folder of the router's sockets at its end.
     pub run_files: u64,
-    /// In-service reboots in it: so often sessions without nonstop routing restart.
+    /// In-service reboots and crashes of rpd in it: so often sessions without nonstop routing restart.
     pub restarts: u64,
     /// What was not as required.
     pub complaints: Vec<String>,
@@ -136,6 +138,7 @@ fn sessions(lab: &Lab, wires: &Wires, stretch: &Stretch, missing: &mut Vec<Strin
             implementation: station.neighbor.implementation().to_owned(),
             version: station.neighbor.version().to_owned(),
             flaps: at(&stretch.downs.1).saturating_sub(at(&stretch.downs.0)),
+            helped: at(&stretch.helped.1).saturating_sub(at(&stretch.helped.0)),
             up_at_end: stretch.up.get(index).copied().unwrap_or(false),
             ..SessionResult::default()
         };

@@ -42,6 +42,8 @@ pub enum Step {
         /// Its name.
         process: String,
     },
+    /// The routing process of the primary is killed while a run is being prepared: the run is undone, and the process restarted.
+    CrashInRun,
     /// A cell of the fault matrix; then, once the router is whole again, an in-service reboot that must succeed.
     Disturb(Disturbance),
 }
@@ -210,6 +212,15 @@ impl Scenario {
                     "issr-faults",
                     "every phase of a run x kill -9 and SIGSTOP x mgd, rpd and pfed of both engines: each ends as declared and loses nothing; after each the router is whole and reboots in service",
                     faults::matrix::cells().into_iter().map(Step::Disturb).collect(),
+                )
+            },
+            Self {
+                routes: 20_000,
+                roads: vec![Road::Graceful],
+                ..Self::base(
+                    "crash-gr",
+                    "kill -9 of rpd at rest, then while a run is prepared, between helpers: it restarts gracefully as RFC 4724 says, no packet is lost and no unchanged route is written",
+                    vec![process("rpd"), Step::CrashInRun],
                 )
             },
             Self::base(

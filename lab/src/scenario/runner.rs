@@ -199,6 +199,7 @@ struct Notes {
     at: Moment,
     marks: Vec<u64>,
     downs: Vec<u64>,
+    helped: Vec<u64>,
 }
 
 impl Notes {
@@ -206,6 +207,7 @@ impl Notes {
         Ok(Self {
             marks: lab.traffic.as_ref().map(|t| t.mark()).unwrap_or_default(),
             downs: lab.stations.iter().map(|s| s.neighbor.times_down()).collect::<Result<_>>()?,
+            helped: lab.stations.iter().map(|s| s.neighbor.times_helped()).collect::<Result<_>>()?,
             at: Moment::now(),
         })
     }
@@ -269,16 +271,26 @@ fn take_step(
         window: Window { from: before.at, to: after.at },
         marks: (before.marks, after.marks),
         downs: (before.downs, after.downs),
+        helped: (before.helped, after.helped),
         up,
         outcome,
         processes,
         kernel: KernelTables::count(&lab.router)?,
         run_files: lab.subject()?.run_files(),
-        restarts: u64::from(*step == Step::Reboot),
+        restarts: u64::from(restarts_sessions(step)),
         complaints,
         cell,
         broken,
     })
+}
+
+/// Whether sessions without nonstop routing restart once in it.
+fn restarts_sessions(step: &Step) -> bool {
+    match step {
+        Step::Reboot | Step::CrashInRun => true,
+        Step::Kill { process } => process == "rpd",
+        Step::Observe { .. } | Step::FailingReboot { .. } | Step::Disturb(_) => false,
+    }
 }
 
 /// Waits until every beacon's changes reach the other side again: routes are exchanged.
@@ -309,6 +321,7 @@ fn title(step: &Step) -> String {
         Step::Reboot => "in-service reboot".into(),
         Step::FailingReboot { fault } => format!("in-service reboot, {fault:?} of the new engine").to_lowercase(),
         Step::Kill { process } => format!("kill -9 of {process}"),
+        Step::CrashInRun => "kill -9 of rpd while a run is prepared".into(),
         Step::Disturb(cell) => cell.title(),
     }
 }
@@ -325,6 +338,7 @@ fn perform(lab: &mut Lab, step: &Step, print: &mut dyn FnMut(&str)) -> Result<(R
         Step::Reboot => subject.reboot(print),
         Step::FailingReboot { fault } => subject.reboot_with_fault(*fault, print),
         Step::Disturb(_) => Ok(RunOutcome::default()),
+        Step::CrashInRun => subject.crash_in_run(print),
         Step::Kill { process } => subject.kill_and_wait(process).map(|()| RunOutcome::default()),
     };
     let mut outcome = match outcome {
@@ -350,10 +364,10 @@ fn required(step: &Step, outcome: &RunOutcome) -> Option<String> {
         Step::Reboot if outcome.control_plane_ms.is_none() => {
             Some("the router's report has no control-plane gap".into())
         }
-        Step::FailingReboot { .. } if outcome.success => {
-            Some("the run succeeded although its new engine was disturbed".into())
+        Step::FailingReboot { .. } | Step::CrashInRun if outcome.success => {
+            Some("the run succeeded although one of its engines was disturbed".into())
         }
-        Step::FailingReboot { .. } if !says_undone(outcome) => {
+        Step::FailingReboot { .. } | Step::CrashInRun if !says_undone(outcome) => {
             Some(format!("the run's log does not say that it was undone; the router's last word: {last}"))
         }
         _ => None,
@@ -390,6 +404,7 @@ fn whole_stretch(lab: &mut Lab, start: &Notes, stretches: &[Stretch]) -> Result<
         window: Window { from: start.at, to: end.at },
         marks: (start.marks.clone(), end.marks),
         downs: (start.downs.clone(), end.downs),
+        helped: (start.helped.clone(), end.helped),
         up: sessions_up(lab),
         outcome: RunOutcome { control_plane_ms: gap, log: Vec::new(), ..slowest },
         processes,

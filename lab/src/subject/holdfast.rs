@@ -322,9 +322,35 @@ impl Subject for Holdfast {
         Ok(self.outcome(status.success(), log, took))
     }
 
+    fn crash_in_run(&mut self, lines: LineSink<'_>) -> Result<RunOutcome> {
+        let old = self.primary_pid("rpd")?;
+        let (start, mut log) = (Instant::now(), Vec::new());
+        let mut note = |line: &str| {
+            lines(line);
+            log.push(line.to_owned());
+        };
+        let mut running = self.cli.start(REBOOT)?;
+        interrupt::wait_for("the new rpd of the run", limits::RESTART_WITHIN, || {
+            running.drain(&mut note);
+            if self.pids_of("rpd").iter().any(|pid| *pid != old) { Ok(()) } else { Err("there is none yet".into()) }
+        })?;
+        process::signal(old, Signal::SIGKILL);
+        note(&format!("-- the lab: Kill of the old rpd (process {old}) while the new one is prepared"));
+        let status = running.finish(limits::RUN_WITHIN, &mut note)?;
+        let took = start.elapsed();
+        self.wait_for_another("rpd", old)?;
+        Ok(self.outcome(status.success(), log, took))
+    }
+
     fn kill_and_wait(&mut self, name: &str) -> Result<()> {
         let old = self.primary_pid(name)?;
         process::signal(old, Signal::SIGKILL);
+        self.wait_for_another(name, old)
+    }
+}
+
+impl Holdfast {
+    fn wait_for_another(&self, name: &str, old: u32) -> Result<()> {
         interrupt::wait_for(&format!("another {name} in place of the killed one"), limits::RESTART_WITHIN, || {
             let pids = self.pids_of(name);
             match pids.as_slice() {

@@ -31,6 +31,12 @@ pub struct DaemonArgs {
     /// The primary term that is in force
     #[arg(long)]
     pub epoch: u64,
+    /// Takes the place of a process that died without a successor, in a router that went on forwarding
+    #[arg(long)]
+    pub respawned: bool,
+    /// With --respawned: a neighbour whose session was up when that process died; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub interrupted: Vec<std::net::IpAddr>,
 }
 
 impl DaemonArgs {

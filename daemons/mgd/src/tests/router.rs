@@ -74,6 +74,8 @@ impl Router {
     /// Starts an mgd and waits until it listens.
     pub async fn mgd(&self, slot: &str, role: RoleArg, load: bool) -> (Arc<State>, Channel) {
         let args = DaemonArgs {
+            respawned: false,
+            interrupted: Vec::new(),
             slot: slot.into(),
             run_dir: self.directory.path().join("run"),
             state_dir: self.directory.path().join("state"),

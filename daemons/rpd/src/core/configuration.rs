@@ -159,7 +159,7 @@ impl Core {
 
     /// From when on pfed may remove what nobody announces: every neighbour has said everything, or the wait is over.
     pub(super) fn note_convergence(&mut self, now: Duration) {
-        if self.converged || !self.configuration.applied {
+        if self.converged || !self.configuration.applied || self.protocols.bgp.is_recovering() {
             return;
         }
         let waited = now.saturating_sub(self.started) >= STALE_FIB_MAX;
@@ -167,6 +167,24 @@ impl Core {
         if self.converged {
             tracing::info!("tables are complete: routes left in the kernel by an earlier life may go");
         }
+    }
+
+    /// Sessions' time passes. When the router has recovered from a crash of its routing process, what was chosen is told to
+    /// everybody at once, and nobody is left to be waited for.
+    pub(super) fn let_time_pass(&mut self, now: Duration) {
+        let recovering = self.protocols.bgp.is_recovering();
+        self.protocols.bgp.tick(&mut self.rib, now);
+        if recovering && !self.protocols.bgp.is_recovering() {
+            let milliseconds = now.saturating_sub(self.started).as_millis();
+            tracing::info!("routes are chosen again {milliseconds} ms after the start: kernel and neighbors are told");
+            self.converged = true;
+            self.connections.mark_output_all();
+        }
+    }
+
+    /// Whether pfed is to hear of routes: not while this engine stands still, nor before it knows again what a crash made it forget.
+    pub(super) fn may_program(&self) -> bool {
+        self.role != v1::Role::Frozen && !self.protocols.bgp.is_recovering()
     }
 
     /// Start-up is finished.

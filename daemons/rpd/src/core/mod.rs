@@ -101,13 +101,18 @@ impl Core {
             replication::listen(&path).map_err(|source| RpdError::ReplicationSocket { path, source })?;
         register(&inputs, &replication_listener, REPLICATION_LISTENER)?;
         let seed = mono_ns() ^ u64::from(std::process::id());
+        let mut protocols = Protocols::new(role != v1::Role::Primary, seed);
+        if arguments.respawned {
+            tracing::warn!("started after a crash: what the kernel has stays until routes are chosen again");
+            protocols.bgp.recover(arguments.interrupted.iter().copied(), now());
+        }
         Ok(Self {
             slot: arguments.slot.clone(),
             peer_slot: arguments.peer_slot(),
             role,
             epoch: arguments.epoch,
             started: now(),
-            protocols: Protocols::new(role != v1::Role::Primary, seed),
+            protocols,
             rib: Rib::new(),
             connections: Connections::new(CONNECTIONS_FROM),
             listeners: Listeners::default(),
@@ -163,7 +168,7 @@ impl Core {
             || self.inputs_waiting
             || follower_works
             || self.protocols.bgp.has_background()
-            || self.fib.has_work(&self.rib)
+            || (self.may_program() && self.fib.has_work(&self.rib))
             || (!stalled && self.sender.as_ref().is_some_and(Sender::snapshot_may_go_on))
     }
 
@@ -185,7 +190,7 @@ impl Core {
             _ => {}
         }
         self.rib_turn();
-        if self.role != v1::Role::Frozen {
+        if self.may_program() {
             self.fib_turn();
         }
     }
@@ -215,7 +220,7 @@ impl Core {
         self.flush_replication(now);
         self.accept_connections(now);
         self.read_sessions(now);
-        self.protocols.bgp.tick(&mut self.rib, now);
+        self.let_time_pass(now);
         self.act();
         self.write_sessions(now);
         self.act();

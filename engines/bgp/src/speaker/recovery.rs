@@ -38,7 +38,9 @@ impl Neighbor {
 
     /// What the router waits for on its account before it chooses routes; `None`: nothing, or no longer.
     fn why_awaited(&self, recovery: &Recovery, now: Duration) -> Option<&'static str> {
-        if self.config.disable || !recovery.interrupted.contains(&self.address) {
+        // Who was not told that we can restart has given our routes up already; nothing is gained by waiting for it.
+        let restarts = self.config.graceful_restart && !self.config.disable;
+        if !restarts || !recovery.interrupted.contains(&self.address) {
             return None;
         }
         let back_by = recovery.since + self.restart_time();
