@@ -106,7 +106,9 @@ impl Speaker {
             }
             _ => Err("the fact's OPEN message is not one".to_owned()),
         };
-        let negotiated = Negotiated::from_opens(&open(&session.local_open)?, &open(&session.remote_open)?);
+        let local_open = open(&session.local_open)?;
+        let negotiated = Negotiated::from_opens(&local_open, &open(&session.remote_open)?);
+        self.adopt_router_id(local_open.router_id);
         let address = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a socket address"));
         let up = Up {
             negotiated,

@@ -73,6 +73,8 @@ pub struct Speaker {
     groups: Vec<Option<ExportGroup>>,
     policies: PolicySet,
     router_id: std::net::Ipv4Addr,
+    /// Whether the configuration names it.
+    router_id_configured: bool,
     local_as: u32,
     maximum_paths: u32,
     listen_port: u16,
@@ -116,6 +118,7 @@ impl Speaker {
             groups: Vec::new(),
             policies: PolicySet::default(),
             router_id: std::net::Ipv4Addr::UNSPECIFIED,
+            router_id_configured: false,
             local_as: 0,
             maximum_paths: 1,
             listen_port: 0,

@@ -50,17 +50,15 @@ impl Speaker {
             let export = policies.chain(&neighbor.export_policies)?;
             wanted.push((address.to_canonical(), neighbor.clone(), import, export));
         }
-        let router_id = match routing.router_id.parse::<Ipv4Addr>() {
-            Ok(router_id) => Some(router_id),
-            // A new router id ends every session: while the address it was taken from is there, it stays.
-            Err(_) => {
-                Some(self.router_id).filter(|known| rib.is_local((*known).into())).or_else(|| rib.highest_address())
-            }
-        };
+        let configured = routing.router_id.parse::<Ipv4Addr>().ok();
+        // A new router id ends every session: while the address it was taken from is there, it stays.
+        let known = || Some(self.router_id).filter(|known| rib.is_local((*known).into()));
+        let router_id = configured.or_else(known).or_else(|| rib.highest_address());
         if router_id.is_none() && !wanted.is_empty() {
             return Err(SettingsError::NoRouterId);
         }
         self.policies = policies;
+        self.router_id_configured = configured.is_some();
         let router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
         let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1));
         let decides_anew = decides_by != (self.router_id, self.local_as, self.maximum_paths);
@@ -92,6 +90,24 @@ impl Speaker {
         self.forget_freed();
         self.recovery_configured();
         Ok(())
+    }
+
+    /// A follower whose configuration names no router id goes by the one in the primary's OPENs: addresses that have come
+    /// or gone since the primary chose would give it another one, and with it every neighbour another router.
+    pub(super) fn adopt_router_id(&mut self, primary: Ipv4Addr) {
+        if self.router_id_configured || self.router_id == primary {
+            return;
+        }
+        self.router_id = primary;
+        for id in self.neighbor_ids() {
+            let Some(neighbor) = self.get(id) else { continue };
+            let mut session_config = self.session_config(&neighbor.config);
+            session_config.restarting = neighbor.is_restarting();
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.session.configure(session_config);
+            }
+            self.import_anew(id); // what bears our own name is a loop (RFC 4456 §8)
+        }
     }
 
     fn prepare_local_origin(&mut self) {

@@ -182,3 +182,25 @@ fn a_router_id_that_nobody_configured_stays_while_its_address_does() {
     world.configure(|config| config.routing.as_mut().unwrap().maximum_paths = 1);
     assert_eq!(world.primary().speaker.router_id().to_string(), "223.255.255.2");
 }
+
+/// Nor does a second engine that begins later, when the highest address is another one, bring another router id.
+#[test]
+fn a_follower_takes_the_router_id_of_its_primary() {
+    let mut world = world();
+    world.configure(|config| config.routing.as_mut().unwrap().router_id.clear());
+    world.establish();
+    let (before, known) = (sessions(&world), world.primary().speaker.router_id());
+    world.interface(|rib| rib.address_added(1, "223.255.255.1/24".parse().unwrap()));
+    world.join();
+    world.run();
+    world.hand_over("with an address more");
+    world.configure(|config| config.routing.as_mut().unwrap().maximum_paths = 2);
+    assert_eq!((sessions(&world), world.primary().speaker.router_id()), (before, known));
+    world.cut(0);
+    world.establish();
+    assert_eq!(
+        world.peers[0].heard_open.as_ref().map(|open| open.router_id),
+        Some(known),
+        "a new session bears it too"
+    );
+}
