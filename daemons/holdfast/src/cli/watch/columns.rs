@@ -14,6 +14,22 @@ fn is_undone(state: &str) -> bool {
     matches!(state, "aborting" | "rolling-back")
 }
 
+/// A rehearsal that came to its end takes everything back as planned: that is no failure.
+fn is_rehearsed(run: &RunState) -> bool {
+    let complete = run.phases.iter().any(|phase| phase.name == "ready-for-switchover");
+    run.dry_run && complete && (!run.ended || run.success)
+}
+
+/// The phase that did not come to its end: the one before the way back, or the last of a run that was refused.
+fn stopped_in(run: &RunState) -> Option<usize> {
+    let back = run.phases.iter().position(|phase| is_undone(&phase.name));
+    match back {
+        _ if is_rehearsed(run) => None,
+        Some(back) => back.checked_sub(1),
+        None => (run.ended && run.verdict.starts_with("refused")).then(|| run.phases.len().saturating_sub(1)),
+    }
+}
+
 /// Phases gone through, the one under way, and those to come, each beside what was expected of it.
 pub fn phases(run: &RunState, columns: usize) -> Vec<Line> {
     let name_columns = columns.saturating_sub(22);
@@ -28,8 +44,10 @@ pub fn phases(run: &RunState, columns: usize) -> Vec<Line> {
     let mut lines = vec![row(" ", "Phase", "Spent".into(), "Forecast".into(), Style::Title)];
     let expected = |ms: u64| if ms > 0 { short(ms) } else { "-".to_owned() };
     let last = run.phases.len().saturating_sub(1);
+    let (rehearsed, stopped) = (is_rehearsed(run), stopped_in(run));
     for (index, phase) in run.phases.iter().enumerate() {
-        let (mark, style) = match (is_undone(&phase.name), index == last && !run.ended) {
+        let failed = stopped == Some(index) || is_undone(&phase.name) && !rehearsed;
+        let (mark, style) = match (failed, index == last && !run.ended) {
             (true, _) => ("!", Style::Bad),
             (false, true) => (">", Style::Busy),
             (false, false) => ("+", Style::Good),

@@ -4,7 +4,7 @@ use holdfast_proto::v1::RunState;
 
 use super::{
     columns::{beside, cards, neighbors, phases, short, tables},
-    span::{Line, Style, cut, line, span},
+    span::{Line, Style, cut, line, span, wrapped},
 };
 
 /// From this width on tables and cards have a column of their own.
@@ -56,24 +56,30 @@ pub fn live(view: &View, columns: usize, rows: usize) -> Vec<Line> {
 
 /// What stays on the screen when the run has ended.
 pub fn last(view: &View, columns: usize) -> Vec<Line> {
-    let Some(run) = &view.state else { return view.log.iter().map(|text| log_line(text)).collect() };
+    // Nobody scrolls sideways: what a line of the log says at the end of a run is broken, not cut.
+    let whole = |text: &String| wrapped(&format!("  {text}"), columns, log_style(text));
+    let Some(run) = &view.state else { return view.log.iter().flat_map(whole).collect() };
     let mut lines = heading(run);
     lines.push(Vec::new());
     lines.extend(body(run, columns));
     lines.push(Vec::new());
+    let mut lines: Vec<Line> = lines.into_iter().map(|line| cut(line, columns)).collect();
     // From the end of the procedure on: gap, losses, reason, verdict.
     let from = view.log.iter().rposition(|text| text.ends_with(": IDLE")).map_or(0, |idle| idle + 1);
-    lines.extend(view.log[from..].iter().map(|text| log_line(text)));
-    lines.into_iter().map(|line| cut(line, columns)).collect()
+    lines.extend(view.log[from..].iter().flat_map(whole));
+    lines
 }
 
 fn log_line(text: &str) -> Line {
-    let style = match text {
+    line(format!("  {text}"), log_style(text))
+}
+
+fn log_style(text: &str) -> Style {
+    match text {
         _ if text.contains("error: ") || text.starts_with("Lost : ") => Style::Bad,
         _ if text.starts_with("warning: ") => Style::Busy,
         _ => Style::Plain,
-    };
-    line(format!("  {text}"), style)
+    }
 }
 
 fn heading(run: &RunState) -> Vec<Line> {
@@ -96,13 +102,25 @@ fn heading(run: &RunState) -> Vec<Line> {
     if let Some(forecast) = run.forecast.as_ref().filter(|forecast| forecast.duration_ms > 0) {
         let expected = short(forecast.duration_ms);
         second.push(span(format!(" of {expected} expected   "), Style::Plain));
-        let permille = if run.ended { 1000 } else { progress_permille(run) };
+        // A run that was refused or taken back stays where it stopped.
+        let permille = if run.ended && run.success { 1000 } else { progress_permille(run) };
         let full = BAR_COLUMNS * permille as usize / 1000;
         second.push(span("#".repeat(full), Style::Good));
         second.push(span(".".repeat(BAR_COLUMNS - full), Style::Faint));
         second.push(span(format!(" {} %", permille / 10), Style::Plain));
     }
-    vec![first, second]
+    let mut lines = vec![first, second];
+    lines.extend(confirmation(run));
+    lines
+}
+
+/// How long the operator still has to say that he is content.
+fn confirmation(run: &RunState) -> Option<Line> {
+    let now_unix_ms = run.started_unix_ms + run.elapsed_ms;
+    let left_s = run.confirm_until_unix_ms.checked_sub(now_unix_ms)? / 1000;
+    let left = format!("Confirm within {} m {:02} s: ", left_s / 60, left_s % 60);
+    (!run.ended && left_s > 0)
+        .then(|| vec![span(left, Style::Busy), span("request system reboot in-service confirm", Style::Plain)])
 }
 
 /// By what was expected of the phases gone through; within a phase by time, but not beyond its end.
@@ -273,6 +291,44 @@ mod tests {
         let all = text(&last(&view, 80)).join("\n");
         assert!(all.contains("! aborting") && all.contains("Verdict : undone"), "{all}");
         assert!(!all.contains("switching") && !all.contains("line 39") && !all.contains("leaves"), "{all}");
+        assert!(all.contains("! daemons-ready"), "where it stopped: {all}");
+        assert!(!all.contains("100 %"), "it did not come to its end: {all}");
         assert!(text(&live(&View::new(3), 80, 24))[0].contains("Run 3"));
+    }
+
+    #[test]
+    fn the_last_picture_cuts_no_reason() {
+        let mut view = view(1);
+        let state = view.state.as_mut().unwrap();
+        (state.ended, state.verdict) = (true, "refused, nothing changed".into());
+        view.log = vec![format!("error: Sessions settled: {} in their handshake", "10.0.0.1 and ".repeat(12))];
+        let lines = text(&last(&view, 80));
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
+        assert!(lines.concat().contains("in their handshake"), "{lines:?}");
+        assert!(lines.iter().any(|line| line.starts_with("! validating")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_rehearsal_that_comes_to_its_end_has_not_failed() {
+        let mut view = view(9);
+        let state = view.state.as_mut().unwrap();
+        state.dry_run = true;
+        state.phases.push(PhaseTime { name: "aborting".into(), duration_ms: 30, ..Default::default() });
+        assert!(text(&live(&view, 80, 24)).join("\n").contains("> aborting"));
+        let state = view.state.as_mut().unwrap();
+        (state.ended, state.success, state.verdict) = (true, true, "rehearsed, nothing lost".into());
+        let all = text(&last(&view, 80)).join("\n");
+        assert!(all.contains("+ aborting") && all.contains("100 %") && !all.contains('!'), "{all}");
+    }
+
+    #[test]
+    fn the_time_left_to_confirm_is_counted_down() {
+        let mut view = view(11);
+        let state = view.state.as_mut().unwrap();
+        (state.started_unix_ms, state.elapsed_ms, state.confirm_until_unix_ms) = (1_000, 5_000, 131_000);
+        let all = text(&live(&view, 80, 24)).join("\n");
+        assert!(all.contains("Confirm within 2 m 05 s: request system reboot in-service confirm"), "{all}");
+        view.state.as_mut().unwrap().ended = true;
+        assert!(!text(&last(&view, 80)).join("\n").contains("Confirm within"));
     }
 }

@@ -66,6 +66,24 @@ pub fn cut(line: Line, columns: usize) -> Line {
     if columns == 0 { Vec::new() } else { cut }
 }
 
+/// A text in lines of a width, broken between words and going on a little further in; for what must not be cut.
+pub fn wrapped(text: &str, columns: usize, style: Style) -> Vec<Line> {
+    const INDENT: &str = "    ";
+    let words = text.trim_start_matches(' ');
+    let mut lines = Vec::new();
+    let mut current = " ".repeat(text.len() - words.len());
+    for (index, word) in words.split(' ').enumerate() {
+        if index > 0 && current.chars().count() + 1 + word.chars().count() > columns {
+            lines.push(std::mem::replace(&mut current, INDENT.to_owned()));
+        } else if index > 0 {
+            current.push(' ');
+        }
+        current.push_str(word);
+    }
+    lines.push(current);
+    lines.into_iter().map(|text| line(text, style)).collect()
+}
+
 /// The line filled with spaces to a width.
 pub fn pad(line: Line, columns: usize) -> Line {
     let mut line = cut(line, columns);
@@ -91,6 +109,17 @@ mod tests {
         assert_eq!(text(&cut(line(), 0)), "");
         assert_eq!(text(&pad(line(), 8)), "abcd\u{e9}f  ");
         assert_eq!(width(&pad(line(), 4)), 4);
+    }
+
+    #[test]
+    fn what_must_not_be_cut_goes_on_below() {
+        let texts = |text_in: &str, columns| -> Vec<String> {
+            wrapped(text_in, columns, Style::Plain).iter().map(text).collect()
+        };
+        assert_eq!(texts("  Reason : one two three four", 16), ["  Reason : one", "    two three", "    four"]);
+        assert_eq!(texts("  short", 16), ["  short"]);
+        assert_eq!(texts("  one-that-is-longer b", 10), ["  one-that-is-longer", "    b"]);
+        assert_eq!(texts("", 10), [""]);
     }
 
     #[test]
