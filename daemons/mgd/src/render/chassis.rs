@@ -4,7 +4,7 @@ use holdfast_proto::v1::{ChassisState, Check, ContainerState, ListRunsReply, Pha
 
 use super::{
     bgp::{sessions, tables},
-    readiness::checks,
+    readiness::{checks, titled},
     table::Table,
     time::{clock, short, span},
 };
@@ -99,6 +99,7 @@ pub fn run(run: &RunState) -> String {
         clock(run.started_unix_ms),
         short(run.elapsed_ms)
     ));
+    out.extend(confirmation(run));
     if !run.phases.is_empty() {
         out.push_str(&phases(&run.phases));
     }
@@ -125,6 +126,15 @@ pub fn run(run: &RunState) -> String {
     out
 }
 
+/// How long the operator still has to say that he is content.
+fn confirmation(run: &RunState) -> Option<String> {
+    let now_unix_ms = run.started_unix_ms + run.elapsed_ms;
+    let left_s = run.confirm_until_unix_ms.checked_sub(now_unix_ms)? / 1000;
+    let (minutes, seconds) = (left_s / 60, left_s % 60);
+    let left = format!("Confirm within {minutes} m {seconds:02} s: request system reboot in-service confirm\n");
+    (!run.ended && left_s > 0).then_some(left)
+}
+
 /// Phases with their durations, beside what was expected of them.
 pub fn phases(phases: &[PhaseTime]) -> String {
     let mut table = Table::new(&["Phase", ">Duration", ">Forecast"]);
@@ -140,7 +150,7 @@ pub fn history(runs: &ListRunsReply, columns: usize) -> String {
     if runs.runs.is_empty() {
         return "No in-service reboot has been requested yet\n".to_owned();
     }
-    let mut table = Table::new(&[">Run", "Started", ">Duration", ">Forecast", ">Gap", "Verdict", "Reason"]);
+    let mut table = Table::new(&[">Run", "Started", ">Duration", ">Forecast", ">Gap", "Verdict"]);
     for run in &runs.runs {
         let forecast = if run.forecast_ms > 0 { short(run.forecast_ms) } else { "-".to_owned() };
         let gap =
@@ -152,8 +162,63 @@ pub fn history(runs: &ListRunsReply, columns: usize) -> String {
             forecast,
             gap,
             run.verdict.clone(),
-            run.reason.clone(),
         ]);
     }
-    table.print_within(columns)
+    let text = table.print();
+    let mut lines = text.lines();
+    let mut out = lines.next().map_or_else(String::new, |heading| format!("{heading}\n"));
+    // A reason is a sentence: beside the columns it would have no room at 80.
+    for (run, line) in runs.runs.iter().zip(lines) {
+        out.push_str(&format!("{line}\n"));
+        if !run.reason.is_empty() {
+            out.push_str(&titled("reason:", &run.reason, columns));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::v1::RunSummary;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_in_the_history_stands_below_its_run() {
+        let summary = |run_id: u64, verdict: &str, reason: String| RunSummary {
+            run_id,
+            verdict: verdict.into(),
+            reason,
+            ..Default::default()
+        };
+        let long = "re1/rpd: activation was not confirmed within 2 s; ".repeat(3);
+        let runs = vec![
+            summary(2, "undone, nothing lost", long.trim_end().to_owned()),
+            summary(1, "nothing lost", String::new()),
+        ];
+        let text = history(&ListRunsReply { runs }, 80);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(
+            lines[1].ends_with("undone, nothing lost") && lines[2].starts_with("    reason:   re1/rpd: "),
+            "{text}"
+        );
+        assert!(lines.last().is_some_and(|line| line.ends_with("  nothing lost")), "{text}");
+    }
+
+    #[test]
+    fn the_time_left_to_confirm_is_told_while_it_is_waited_for() {
+        let soaking = RunState {
+            run_id: 4,
+            state: "soaking".into(),
+            started_unix_ms: 1_000,
+            elapsed_ms: 5_000,
+            confirm_until_unix_ms: 131_000,
+            ..Default::default()
+        };
+        let expected = "Confirm within 2 m 05 s: request system reboot in-service confirm\n";
+        assert!(run(&soaking).contains(expected));
+        assert!(!run(&RunState { ended: true, ..soaking.clone() }).contains("Confirm"));
+        assert!(!run(&RunState { confirm_until_unix_ms: 0, ..soaking }).contains("Confirm"));
+    }
 }
