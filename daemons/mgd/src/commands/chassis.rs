@@ -16,7 +16,7 @@ pub(super) async fn show_run(context: &Context) -> CommandResult {
     if context.watch && run.run_id != 0 && !run.ended {
         return Ok(Outcome::Watch(run.run_id));
     }
-    context.print(&run, render::run).await?;
+    context.print(&run, |run| render::run(run, context.columns)).await?;
     Ok(Outcome::Done)
 }
 

@@ -80,7 +80,7 @@ fn container(container: &ContainerState) -> String {
 }
 
 /// `show chassis in-service-upgrade`
-pub fn run(run: &RunState) -> String {
+pub fn run(run: &RunState, columns: usize) -> String {
     if run.run_id == 0 {
         return "No in-service reboot has been requested yet\n".to_owned();
     }
@@ -106,7 +106,7 @@ pub fn run(run: &RunState) -> String {
     let failed: Vec<Check> = run.checks.iter().filter(|check| !check.passed).cloned().collect();
     if !failed.is_empty() {
         out.push_str("Checks that did not pass:\n");
-        out.push_str(&checks(&failed, 0));
+        out.push_str(&checks(&failed, columns));
     }
     if !run.readiness.is_empty() {
         out.push_str(&sessions(&run.readiness));
@@ -217,8 +217,8 @@ mod tests {
             ..Default::default()
         };
         let expected = "Confirm within 2 m 05 s: request system reboot in-service confirm\n";
-        assert!(run(&soaking).contains(expected));
-        assert!(!run(&RunState { ended: true, ..soaking.clone() }).contains("Confirm"));
-        assert!(!run(&RunState { confirm_until_unix_ms: 0, ..soaking }).contains("Confirm"));
+        assert!(run(&soaking, 0).contains(expected));
+        assert!(!run(&RunState { ended: true, ..soaking.clone() }, 0).contains("Confirm"));
+        assert!(!run(&RunState { confirm_until_unix_ms: 0, ..soaking }, 0).contains("Confirm"));
     }
 }

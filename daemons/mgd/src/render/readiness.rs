@@ -24,14 +24,28 @@ pub fn readiness(reply: &CheckReadinessReply, columns: usize) -> String {
     section("Neighbors", neighbors(&reply.neighbors, columns));
     section("Configured features", features(&reply.features, columns));
     section("Forecast", reply.forecast.as_ref().map(forecast).unwrap_or_default());
-    let warnings = reply.checks.iter().filter(|check| !check.passed && check.warning).count();
-    out.push_str(&match (reply.ready, warnings) {
-        (true, 0) => "\nReady: an in-service reboot would be accepted\n".to_owned(),
-        (true, 1) => "\nReady: an in-service reboot would be accepted, with one warning\n".to_owned(),
-        (true, count) => format!("\nReady: an in-service reboot would be accepted, with {count} warnings\n"),
-        (false, _) => "\nNot ready: an in-service reboot would be refused\n".to_owned(),
-    });
+    let last = conclusion(reply);
+    out.push_str(&format!("\n{}\n", wrap(&last, columns).join("\n    ")));
     out
+}
+
+/// Whether it may be done, and the names of what stands in the way: the checks themselves have left the screen by then.
+fn conclusion(reply: &CheckReadinessReply) -> String {
+    let named = |warning: bool| -> Vec<&str> {
+        let failed = reply.checks.iter().filter(|check| !check.passed && check.id != LAST_OF_DOCUMENT);
+        failed.filter(|check| check.warning == warning).map(|check| check.title.as_str()).collect()
+    };
+    let (errors, warnings) = (named(false), named(true));
+    match (reply.ready, warnings.len()) {
+        (false, _) => format!("Not ready: an in-service reboot would be refused: {}", errors.join(", ")),
+        (true, 0) => "Ready: an in-service reboot would be accepted".to_owned(),
+        (true, 1) => {
+            format!("Ready: an in-service reboot would be accepted, with one warning: {}", warnings.join(", "))
+        }
+        (true, count) => {
+            format!("Ready: an in-service reboot would be accepted, with {count} warnings: {}", warnings.join(", "))
+        }
+    }
 }
 
 /// Checks in the founding document's layout, with what mends those that failed.
@@ -188,9 +202,9 @@ mod tests {
         assert!(text.contains("    remedy:   show system alarms\n"), "{text}");
         assert!(text.contains("10.0.0.3") && text.contains("-20 ms") && text.contains("5980 ms"), "{text}");
         assert!(text.contains("Whole run: 2000 ms") && text.contains("From run 7 of this router"), "{text}");
-        assert!(text.ends_with("accepted, with one warning\n"), "{text}");
+        assert!(text.ends_with("accepted, with one warning: No alarms\n"), "{text}");
         assert!(readiness(&reply(false), 0).contains("remedy:   set it (disturbs traffic)\n"));
-        assert!(readiness(&reply(false), 0).ends_with("would be refused\n"));
+        assert!(readiness(&reply(false), 0).ends_with("would be refused: GRES enabled\n"));
     }
 
     #[test]
