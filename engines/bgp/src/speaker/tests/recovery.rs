@@ -135,7 +135,7 @@ fn who_was_down_before_is_not_waited_for() {
 }
 
 #[test]
-fn without_graceful_restart_nothing_is_claimed_but_the_kernel_is_spared_all_the_same() {
+fn without_graceful_restart_nothing_is_claimed_and_nobody_waits() {
     let mut world = world();
     for peer in 0..3 {
         world.configure_neighbor(peer, |neighbor| neighbor.graceful_restart = false);
@@ -147,7 +147,8 @@ fn without_graceful_restart_nothing_is_claimed_but_the_kernel_is_spared_all_the_
         capability,
         Capability::GracefulRestart { restarting: false, families, .. } if families.is_empty()
     )));
-    assert!(is_recovering(&world), "what the kernel has is better than half of a choice");
+    world.advance(Duration::from_millis(1));
+    assert!(!is_recovering(&world), "neighbours that have given our routes up are told what is known at once");
     assert_eq!(state(&world, 0), None, "its session flapped");
 }
 
