@@ -100,12 +100,7 @@ impl Speaker {
         }
         self.router_id = primary;
         for id in self.neighbor_ids() {
-            let Some(neighbor) = self.get(id) else { continue };
-            let mut session_config = self.session_config(&neighbor.config);
-            session_config.restarting = neighbor.is_restarting();
-            if let Some(neighbor) = self.get_mut(id) {
-                neighbor.session.configure(session_config);
-            }
+            self.renew_session_config(id);
             self.import_anew(id); // what bears our own name is a loop (RFC 4456 §8)
         }
     }
