@@ -170,14 +170,14 @@ impl Core {
     }
 
     /// Sessions' time passes. When the router has recovered from a crash of its routing process, what was chosen is told to
-    /// everybody at once, and nobody is left to be waited for.
+    /// everybody at once. Whether what is left in the kernel may go is another question ([`Self::note_convergence`]): where nobody
+    /// restarts gracefully, choosing begins at once, and next to nothing is known then.
     pub(super) fn let_time_pass(&mut self, now: Duration) {
         let recovering = self.protocols.bgp.is_recovering();
         self.protocols.bgp.tick(&mut self.rib, now);
         if recovering && !self.protocols.bgp.is_recovering() {
             let milliseconds = now.saturating_sub(self.started).as_millis();
             tracing::info!("routes are chosen again {milliseconds} ms after the start: kernel and neighbors are told");
-            self.converged = true;
             self.connections.mark_output_all();
         }
     }
