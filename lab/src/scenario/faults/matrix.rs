@@ -188,8 +188,8 @@ fn position(phase: &str) -> Option<usize> {
     WITH_THE_NEW.iter().position(|p| *p == phase)
 }
 
-/// A deterministic spread of the matrix for every day: each phase once, with a fault that had not come up before, and each
-/// kind of fault.
+/// A deterministic spread of the matrix for every day: each phase once, with a fault that had not come up before, each process
+/// and each kind of fault.
 pub fn spread(cells: &[Disturbance]) -> Vec<Disturbance> {
     let mut out: Vec<Disturbance> = Vec::new();
     for (turn, cell) in cells.iter().enumerate() {
@@ -201,6 +201,14 @@ pub fn spread(cells: &[Disturbance]) -> Vec<Disturbance> {
         let mut turned = of_phase[from..].iter().chain(&of_phase[..from]);
         let new = turned.find(|cell| out.iter().all(|chosen| chosen.how != cell.how));
         out.extend(new.or(of_phase.first()).copied().cloned());
+    }
+    // Every process, and every kind of fault.
+    for cell in cells {
+        if let How::Kill(target) | How::Stop(target) = &cell.how
+            && !out.iter().any(|chosen| matches!(&chosen.how, How::Kill(t) | How::Stop(t) if t == target))
+        {
+            out.push(cell.clone());
+        }
     }
     for cell in cells {
         let kind = std::mem::discriminant(&cell.how);
