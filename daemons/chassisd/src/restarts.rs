@@ -38,7 +38,8 @@ pub fn loss(session: &SessionReport) -> Option<String> {
     }
     let of = format!("{} session with {}", session.protocol, session.neighbor);
     Some(match (planned, taken) {
-        (SwitchoverMode::Gr, SwitchoverMode::Gr) => format!("{of}: {}", session.note),
+        // Planned, or before there was a plan: its rpd died early in the run.
+        (SwitchoverMode::Gr | SwitchoverMode::Unspecified, SwitchoverMode::Gr) => format!("{of}: {}", session.note),
         (_, SwitchoverMode::Gr) => format!("{of} was to be carried over and was not: {}", session.note),
         (SwitchoverMode::Lost, _) => format!("{of} was interrupted, as announced ({} now)", session.state_after),
         _ => format!("{of} was interrupted ({} before, {} now)", session.state_before, session.state_after),
@@ -109,6 +110,8 @@ mod tests {
 
     #[test]
     fn everything_else_that_interrupts_a_session_is_a_loss() {
+        let early = loss(&session(SwitchoverMode::Unspecified, false, restart("waiting"))).unwrap();
+        assert!(!early.contains("was to be carried over"), "nobody had said so: {early}");
         let unplanned = session(SwitchoverMode::Nsr, false, restart("complete"));
         assert!(loss(&unplanned).unwrap().contains("was to be carried over"));
         assert!(
