@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use holdfast_issu::limits::{self as run_limits, request_deadline};
 use holdfast_issu::{Answer, Check, Daemon, Request, RequestId, Side, State};
 use holdfast_proto::v1;
+use holdfast_vault::BGP_SESSION_PREFIX;
 
 use crate::calls::{Link, answer};
 use crate::chassis::{Chassis, Learned, News, Slot, Waiter};
@@ -14,9 +15,6 @@ use crate::forecast;
 use crate::limits;
 use crate::restarts;
 use crate::runtime::Running;
-
-/// Under this the vault keeps the descriptors of BGP's sessions, each by its neighbour's address.
-const SESSIONS: &str = "bgp/session/";
 
 /// A prompt answer, or `None`: it comes as news.
 type Prompt = Option<Result<Answer, String>>;
@@ -265,7 +263,7 @@ impl Chassis {
         let closed = self.vault().remove_kind("bgp/", "session");
         let now = Instant::now();
         self.interrupted.retain(|_, since| now.duration_since(*since) < limits::INTERRUPTED_KEPT);
-        let address = |name: &String| name.strip_prefix(SESSIONS)?.parse().ok();
+        let address = |name: &String| name.strip_prefix(BGP_SESSION_PREFIX)?.parse().ok();
         self.interrupted.extend(closed.iter().filter_map(address).map(|address| (address, now)));
         if !closed.is_empty() {
             tracing::warn!("{} sessions of a lost rpd were closed: {}", closed.len(), closed.join(", "));

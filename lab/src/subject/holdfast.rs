@@ -167,6 +167,14 @@ impl Holdfast {
     }
 }
 
+/// Passes each line on and keeps it.
+fn kept<'a>(lines: LineSink<'a>, log: &'a mut Vec<String>) -> impl FnMut(&str) + 'a {
+    |line| {
+        lines(line);
+        log.push(line.to_owned());
+    }
+}
+
 fn phases(report: &Value) -> Vec<Phase> {
     let Some(list) = cli::find(report, "phases").and_then(Value::as_array) else { return Vec::new() };
     list.iter()
@@ -231,10 +239,7 @@ impl Subject for Holdfast {
 
     fn reboot(&mut self, lines: LineSink<'_>) -> Result<RunOutcome> {
         let (start, mut log) = (Instant::now(), Vec::new());
-        let status = self.cli.start(REBOOT)?.finish(limits::RUN_WITHIN, |line| {
-            lines(line);
-            log.push(line.to_owned());
-        })?;
+        let status = self.cli.start(REBOOT)?.finish(limits::RUN_WITHIN, kept(lines, &mut log))?;
         let took = start.elapsed();
         Ok(self.outcome(status.success(), log, took))
     }
@@ -296,10 +301,7 @@ impl Subject for Holdfast {
     fn reboot_with_fault(&mut self, fault: Fault, lines: LineSink<'_>) -> Result<RunOutcome> {
         let old = self.primary_pid("rpd")?;
         let (start, mut log) = (Instant::now(), Vec::new());
-        let mut note = |line: &str| {
-            lines(line);
-            log.push(line.to_owned());
-        };
+        let mut note = kept(lines, &mut log);
         let mut running = self.cli.start(REBOOT)?;
         let new = self.wait_for_handoff(old, &mut running, &mut note)?;
         process::signal(
@@ -312,7 +314,7 @@ impl Subject for Holdfast {
         note(&format!(
             "-- the lab: {fault:?} of the new rpd (process {new}) while the old one (process {old}) is frozen"
         ));
-        let status = running.finish(limits::RUN_WITHIN, &mut note)?;
+        let status = running.finish(limits::RUN_WITHIN, note)?;
         let took = start.elapsed();
         if procfs::is_stopped(old) || !procfs::alive(old) {
             return Err(LabError::Subject(format!(
@@ -325,10 +327,7 @@ impl Subject for Holdfast {
     fn crash_in_run(&mut self, lines: LineSink<'_>) -> Result<RunOutcome> {
         let old = self.primary_pid("rpd")?;
         let (start, mut log) = (Instant::now(), Vec::new());
-        let mut note = |line: &str| {
-            lines(line);
-            log.push(line.to_owned());
-        };
+        let mut note = kept(lines, &mut log);
         let mut running = self.cli.start(REBOOT)?;
         interrupt::wait_for("the new rpd of the run", limits::RESTART_WITHIN, || {
             running.drain(&mut note);
@@ -336,7 +335,7 @@ impl Subject for Holdfast {
         })?;
         process::signal(old, Signal::SIGKILL);
         note(&format!("-- the lab: Kill of the old rpd (process {old}) while the new one is prepared"));
-        let status = running.finish(limits::RUN_WITHIN, &mut note)?;
+        let status = running.finish(limits::RUN_WITHIN, note)?;
         let took = start.elapsed();
         self.wait_for_another("rpd", old)?;
         Ok(self.outcome(status.success(), log, took))

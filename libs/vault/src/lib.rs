@@ -20,6 +20,10 @@
 //! **What it must never do.** `shutdown()` a descriptor (that would reach the neighbour; closing the last duplicate
 //! of one is the only end it makes), lose one while replying, or block for one client because of another.
 
+/// What the names of BGP's sessions begin with; the neighbour's address follows. chassisd reads from it whose sessions an rpd that
+/// died has left.
+pub const BGP_SESSION_PREFIX: &str = "bgp/session/";
+
 mod client;
 mod error;
 pub mod limits;

@@ -28,7 +28,7 @@ pub enum CliError {
     BrokenOff(String),
     /// mgd ended before it said what became of a command that changes something.
     #[error(
-        "the answer got lost ({0}): it is not known whether the command took effect; look before you enter it again"
+        "the answer got lost ({0}): it is not known whether the command took effect; see what it would have changed (show ...) before you enter it again"
     )]
     Unanswered(String),
     /// The router said no.

@@ -3,6 +3,7 @@
 //! Nothing is guessed and nothing is asked for twice. Every command bears a name of its own, a run that it started bears
 //! it too, and chassisd, which runs on, knows its last run.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast_ipc::{RunDir, unix_ms};
@@ -15,7 +16,6 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// A name that no other command of this host has.
 pub fn request_id() -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
     static COMMANDS: AtomicU64 = AtomicU64::new(0);
     let number = COMMANDS.fetch_add(1, Ordering::Relaxed);
     format!("{}-{}-{number}", unix_ms(), std::process::id())

@@ -12,9 +12,9 @@ use std::time::Duration;
 use holdfast_bgp::speaker::NeighborId;
 use holdfast_kernel::tcp;
 use holdfast_proto::v1;
+use holdfast_vault::BGP_SESSION_PREFIX;
 
 use super::Core;
-use super::sessions::VAULT_PREFIX;
 use crate::limits::{CLOSE_DISCARD_LEN, RESTART_VERIFY_MAX};
 
 /// What an activation found.
@@ -59,7 +59,8 @@ impl Core {
     /// A session is put into the vault before it is told of. One whose owner died in between is known to nobody.
     fn untold_sessions(&mut self) -> Result<Vec<String>, String> {
         let known = self.adopted.descriptor_names();
-        let entries = self.vault()?.list(VAULT_PREFIX).map_err(|error| format!("the vault cannot be read: {error}"))?;
+        let entries =
+            self.vault()?.list(BGP_SESSION_PREFIX).map_err(|error| format!("the vault cannot be read: {error}"))?;
         Ok(entries.into_iter().map(|entry| entry.name).filter(|name| !known.contains(name)).collect())
     }
 

@@ -10,6 +10,7 @@ use holdfast_ipc::unix_ms;
 use holdfast_kernel::tcp;
 use holdfast_proto::v1::fact::Kind;
 use holdfast_replication::ledger::KernelCounters;
+use holdfast_vault::BGP_SESSION_PREFIX;
 use mio::Token;
 
 use super::Core;
@@ -19,12 +20,9 @@ use crate::limits::{CLOSE_DISCARD_LEN, READ_LEN, WRITES_PER_TURN};
 /// What the vault calls sessions.
 pub const SESSION_KIND: &str = "session";
 
-/// What the names of sessions in the vault begin with.
-pub(super) const VAULT_PREFIX: &str = "bgp/session/";
-
 /// A session's name in the vault.
 pub fn vault_name(neighbor: std::net::IpAddr) -> String {
-    format!("{VAULT_PREFIX}{neighbor}")
+    format!("{BGP_SESSION_PREFIX}{neighbor}")
 }
 
 /// What ledgers need of the kernel's counters.
@@ -298,7 +296,7 @@ impl Core {
     fn place(&mut self, fact: &mut holdfast_proto::v1::Fact, neighbor: NeighborId, token: Token) {
         let (Some(Kind::Up(up)), Some(connection)) = (&mut fact.kind, self.connections.get_mut(token)) else { return };
         if self.protocols.bgp.is_deposited(neighbor) {
-            up.descriptor = format!("{VAULT_PREFIX}{}", fact.neighbor);
+            up.descriptor = format!("{BGP_SESSION_PREFIX}{}", fact.neighbor);
         }
         connection.ledger.describe(up);
     }

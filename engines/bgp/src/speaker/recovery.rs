@@ -2,8 +2,9 @@
 //!
 //! The kernel still forwards by what the dead process had chosen, helpers still keep our routes, and this speaker knows
 //! nothing. So it defers: routes are learned and decided, but nobody is told of a choice, neither neighbours nor (the daemon's
-//! part, [`Speaker::is_recovering`]) the kernel, before every session that the crash has interrupted is back and has said
-//! everything. Then all is told at once: what is as before costs the kernel nothing, and our End-of-RIB follows a whole table.
+//! part, [`Speaker::is_recovering`]) the kernel, before every session that the crash has interrupted and that restarts gracefully is
+//! back and has said everything. Then all is told at once: what is as before costs the kernel nothing, and our End-of-RIB follows
+//! a whole table. Who does not restart gracefully has given our routes up already and is not waited for.
 //!
 //! Time bounds it: who is not back within `restart-time` is not waited for, nor whoever does not finish within
 //! `stale-routes-time` after that.
@@ -117,8 +118,11 @@ impl Speaker {
 
     /// Restart State bits and waiting end in time; deferring ends when everybody has said everything.
     pub(super) fn recovery_tick(&mut self, now: Duration) {
-        for id in self.neighbor_ids() {
-            self.expire_claim(id, now);
+        let expired = |neighbor: &&Neighbor| neighbor.claims_restart_until.is_some_and(|until| until <= now);
+        let expired: Vec<NeighborId> =
+            self.neighbors.iter().flatten().filter(expired).map(|neighbor| neighbor.id).collect();
+        for id in expired {
+            self.expire_claim(id);
         }
         let over = |recovery: &Recovery| {
             recovery.configured
@@ -131,23 +135,12 @@ impl Speaker {
     }
 
     /// It was told that we may be away for so long: whoever comes now has given up our routes.
-    fn expire_claim(&mut self, id: NeighborId, now: Duration) {
+    fn expire_claim(&mut self, id: NeighborId) {
         let Some(neighbor) = self.get_mut(id) else { return };
-        if neighbor.claims_restart_until.is_none_or(|until| until > now) {
-            return;
-        }
         neighbor.claims_restart_until = None;
         if let Some(restart) = neighbor.restart.as_mut().filter(|restart| restart.end.is_none()) {
             restart.end = Some(RestartEnd::Expired);
         }
         self.renew_session_config(id);
-    }
-
-    /// Brings what the next OPEN will say up to date. The present session is not touched.
-    pub(super) fn renew_session_config(&mut self, id: NeighborId) {
-        let Some(config) = self.get(id).map(|neighbor| self.session_config(neighbor)) else { return };
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.configure(config);
-        }
     }
 }

@@ -290,6 +290,14 @@ impl Speaker {
         self.session_parameters(&neighbor.config, neighbor.forwarded, neighbor.is_restarting())
     }
 
+    /// Brings what the next OPEN will say up to date. The present session is not touched.
+    pub(super) fn renew_session_config(&mut self, id: NeighborId) {
+        let Some(config) = self.get(id).map(|neighbor| self.session_config(neighbor)) else { return };
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.configure(config);
+        }
+    }
+
     fn session_parameters(&self, config: &BgpNeighborConfig, forwarding_kept: bool, restarting: bool) -> SessionConfig {
         let mut families = [false; 2];
         for family in config.families() {

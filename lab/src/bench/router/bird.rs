@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use super::{COMMUNITIES, Plan, Router, no_policy};
+use super::{COMMUNITIES, Plan, Router};
 use crate::{
     bench::{input::ROUTER_AS, limits},
     error::Result,
@@ -44,9 +44,6 @@ impl Router for Bird {
     }
 
     fn change_policy(&mut self) -> Result<()> {
-        if !self.plan.policy {
-            return Err(no_policy());
-        }
         let file = self.plan.write("bird.conf", &text(&self.plan, COMMUNITIES[1]))?;
         tools::control(&self.socket, &format!("configure \"{}\"", file.display())).map(drop)
     }

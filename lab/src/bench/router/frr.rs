@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, process::Command};
 
-use super::{COMMUNITIES, Plan, Router, no_policy};
+use super::{COMMUNITIES, Plan, Router};
 use crate::{
     bench::{input::ROUTER_AS, limits},
     error::{LabError, Result},
@@ -82,7 +82,7 @@ impl Router for Frr {
     }
 
     fn change_policy(&mut self) -> Result<()> {
-        let Some(session) = self.plan.sessions.first().filter(|_| self.plan.policy) else { return Err(no_policy()) };
+        let Some(session) = self.plan.sessions.first() else { return Ok(()) };
         let community = format!("set community {} additive", COMMUNITIES[1]);
         let clear = format!("clear bgp ipv4 unicast {} soft in", session.address);
         self.vtysh(&["configure terminal", "route-map IN permit 10", &community, "end", &clear])

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, process::Command};
 
 use nix::sys::signal::Signal;
 
-use super::{COMMUNITIES, Plan, Router, no_policy};
+use super::{COMMUNITIES, Plan, Router};
 use crate::{
     bench::{input::ROUTER_AS, limits},
     error::Result,
@@ -46,9 +46,6 @@ impl Router for Gobgp {
     }
 
     fn change_policy(&mut self) -> Result<()> {
-        if !self.plan.policy {
-            return Err(no_policy());
-        }
         self.plan.write("gobgpd.toml", &text(&self.plan, COMMUNITIES[1]))?;
         // It reads its file again, and applies what differs to the routes that it holds.
         process::signal(self.child.pid(), Signal::SIGHUP);

@@ -7,7 +7,7 @@ use std::{fmt::Write as _, path::PathBuf, process::Command};
 
 use serde_json::Value;
 
-use super::{COMMUNITIES, Plan, Router, no_policy};
+use super::{COMMUNITIES, Plan, Router};
 use crate::{
     bench::{input::ROUTER_AS, limits},
     error::{LabError, Result},
@@ -18,7 +18,6 @@ use crate::{
 /// A running router.
 #[derive(Debug)]
 pub(super) struct Holdfast {
-    plan: Plan,
     program: PathBuf,
     run_dir: PathBuf,
     cli: Cli,
@@ -32,16 +31,16 @@ const CONFIRM_MINUTES: u32 = 60;
 const BACKUP_SLOT: &str = "--slot re0";
 
 impl Holdfast {
-    pub(super) fn start(plan: Plan, standby: bool) -> Result<Self> {
+    pub(super) fn start(plan: &Plan, standby: bool) -> Result<Self> {
         let program = programs::own_binary("holdfast")?;
-        let configuration = plan.write("router.conf", &text(&plan, standby))?;
+        let configuration = plan.write("router.conf", &text(plan, standby))?;
         let run_dir = plan.folder.join("run");
         let said = process::run(Command::new(&program).arg("version"))?;
         let version = said.split_whitespace().last().unwrap_or("unknown").to_owned();
         let mut command = Command::new(&program);
         command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(plan.folder.join("state"));
-        let router = Self { cli: Cli::new(&program, &run_dir), plan, program, run_dir, version, standby };
+        let router = Self { cli: Cli::new(&program, &run_dir), program, run_dir, version, standby };
         router.to_end(command)?;
         Ok(router)
     }
@@ -102,9 +101,6 @@ impl Router for Holdfast {
     }
 
     fn change_policy(&mut self) -> Result<()> {
-        if !self.plan.policy {
-            return Err(no_policy());
-        }
         let change = format!(
             "configure; delete policy-options community TAG; set policy-options community TAG members {}; commit",
             COMMUNITIES[1]

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 
 use super::input::Session;
 use crate::{
-    error::{Doing, LabError, Result},
+    error::{Doing, Result},
     host::{
         netns::Namespace,
         process::Guarded,
@@ -74,8 +74,8 @@ impl Make {
     pub fn start(self, plan: Plan) -> Result<Box<dyn Router>> {
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
         Ok(match self {
-            Self::Holdfast => Box::new(holdfast::Holdfast::start(plan, false)?),
-            Self::Standby => Box::new(holdfast::Holdfast::start(plan, true)?),
+            Self::Holdfast => Box::new(holdfast::Holdfast::start(&plan, false)?),
+            Self::Standby => Box::new(holdfast::Holdfast::start(&plan, true)?),
             Self::Bird => Box::new(bird::Bird::start(plan)?),
             Self::Frr => Box::new(frr::Frr::start(plan)?),
             Self::Gobgp => Box::new(gobgp::Gobgp::start(plan)?),
@@ -119,7 +119,8 @@ pub trait Router {
     fn is_backup(&self, _command_line: &str) -> bool {
         false
     }
-    /// Has the import policy add the other community, as an operator would, to all routes that are there.
+    /// Has the import policy add the other community, as an operator would, to all routes that are there. Only asked of a router whose
+    /// plan has that policy.
     fn change_policy(&mut self) -> Result<()>;
 }
 
@@ -143,8 +144,4 @@ impl Plan {
         command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
         Ok(Guarded::new(program.name, self.namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(words))
     }
-}
-
-fn no_policy() -> LabError {
-    LabError::Usage("this case has no import policy".into())
 }
