@@ -43,6 +43,10 @@ pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
 /// Least time between two complete readings of the kernel's table.
 pub const RESYNC_SPACING: Duration = Duration::from_secs(1);
+/// A pfed that has just become primary waits for its rpd's word no longer than this after the last thing it heard from it...
+pub const HOLD_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// ... and no longer than this in all, for an rpd that talks without ever saying the word: less than a run's checks may take (45 s).
+pub const HOLD_MAX: Duration = Duration::from_secs(20);
 /// A nexthop object without use is kept for one to two of these: the next route may want it.
 pub const IDLE_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the end of the process waits for what is under way.

@@ -64,6 +64,8 @@ fn the_backup_follows_and_takes_over_without_a_write() {
         new_rpd.must(change(routes(&[("192.0.77.0/24", 1)]))).await;
         assert_eq!(kernel_routes(), before);
         assert!(commit(&new, 2).await.live_mono_ns >= frozen.frozen_mono_ns);
+        new_rpd.epoch = 2;
+        new_rpd.must(caught_up()).await;
         until("verified", || async { new.verify().await.done }).await;
         let verified = new.verify().await;
         assert_eq!(
@@ -72,7 +74,6 @@ fn the_backup_follows_and_takes_over_without_a_write() {
             "{verified:?}"
         );
         assert!(kernel_routes().contains("192.0.77.0/24"));
-        new_rpd.epoch = 2;
         new_rpd.must(change(routes(&[("192.0.78.0/24", 1)]))).await;
         new_rpd.epoch = 1;
         new_rpd.post(change(routes(&[("192.0.79.0/24", 1)]))).await;
@@ -115,11 +116,83 @@ fn a_frozen_instance_writes_nothing_and_goes_on_where_it_stopped() {
         assert_eq!(status.code(), tonic::Code::FailedPrecondition, "Activate comes first");
         assert!(activate(&old, 3, Vec::new()).await.ok);
         commit(&old, 3).await;
+        old_rpd.epoch = 3;
+        old_rpd.must(caught_up()).await;
         until("verified", || async { old.verify().await.done }).await;
         assert_eq!((old.verify().await.kernel_writes, old.summary().await.writes), (2, writes + 2));
         let status = old.daemon().freeze(v1::FreezeRequest { epoch: 2 }).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::FailedPrecondition, "an older epoch");
         assert_eq!(new.summary().await.writes, 0);
+    });
+}
+
+/// Old and new side by side; the new one is committed in epoch 2 while its rpd's word is two changes of a route behind.
+async fn behind_its_rpd(world: &World) -> (Pfed, Rpd) {
+    let old = world.start("re0", "primary", 1).await;
+    let mut old_rpd = old.program(1).await;
+    old_rpd.must(whole(nexthops(), table())).await;
+    let new = world.start("re1", "backup", 1).await;
+    let mut new_rpd = new.program(1).await;
+    new_rpd.must(whole(nexthops(), table())).await;
+    follows(&new).await;
+    for next_hop in [2, 3] {
+        old_rpd.must(change(routes(&[("192.0.2.0/24", next_hop)]))).await;
+    }
+    until("the kernel's news have come", || async { new.synchronization().await.pending_writes == 1 }).await;
+    let frozen = freeze(&old, 1).await;
+    assert!(activate(&new, 2, frozen.tables).await.ok);
+    commit(&new, 2).await;
+    new_rpd.epoch = 2;
+    (new, new_rpd)
+}
+
+#[test]
+fn a_new_primary_puts_nothing_back_while_its_rpd_has_more_to_say() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let (new, mut rpd) = behind_its_rpd(&world).await;
+        let before = kernel_routes();
+        // What was under way comes late, and in the epoch of the switch. All of it is acknowledged: rpd's window has an end.
+        rpd.must(change(routes(&[("192.0.2.0/24", 2)]))).await;
+        let verified = new.verify().await;
+        assert_eq!((verified.done, verified.kernel_writes), (false, 0), "{verified:?}");
+        assert!(verified.reason.contains("rpd has not told everything"), "{verified:?}");
+        rpd.must(change(routes(&[("192.0.2.0/24", 3)]))).await;
+        assert_eq!(kernel_routes(), before);
+        // What somebody else destroys meanwhile is mended with the rest.
+        sh("ip route del 100.64.0.0/10 proto 72");
+        until("the kernel's news have come", || async { new.summary().await.pending_writes == 1 }).await;
+        assert_eq!(new.summary().await.writes, 0);
+        rpd.must(caught_up()).await;
+        until("verified", || async { new.verify().await.done }).await;
+        assert_eq!(kernel_routes(), before);
+        let summary = new.summary().await;
+        assert_eq!((summary.writes, summary.writes_needless, summary.pending_writes), (1, 0, 0), "{summary:?}");
+    });
+}
+
+#[test]
+fn the_end_of_a_new_table_is_a_word_too_and_silence_is_not_waited_out_for_ever() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let (new, mut rpd) = behind_its_rpd(&world).await;
+        // An rpd of a version without the word. It has come as far as the change before the last: wrong, but better than nothing for ever.
+        rpd.must(change(routes(&[("192.0.99.0/24", 1)]))).await;
+        let since = std::time::Instant::now();
+        until("the wait is over", || async { kernel_routes().contains("192.0.99.0/24") }).await;
+        assert!(since.elapsed() >= std::time::Duration::from_secs(4), "{:?}", since.elapsed());
+        // Back and forth once more, with a new stream that ends its whole table.
+        drop(rpd);
+        let frozen = freeze(&new, 2).await;
+        assert!(activate(&new, 3, frozen.tables).await.ok);
+        commit(&new, 3).await;
+        let mut rpd = new.program(3).await;
+        rpd.must(v1::FibBatch { nexthops: nexthops(), routes: routes(&[("192.0.98.0/24", 1)]), ..Default::default() })
+            .await;
+        assert!(!kernel_routes().contains("192.0.98.0/24"));
+        rpd.must(v1::FibBatch { end_of_sync: true, ..Default::default() }).await;
+        assert_eq!(kernel_routes().lines().count(), 1, "{}", kernel_routes());
+        until("verified", || async { new.verify().await.done }).await;
     });
 }
 

@@ -99,12 +99,6 @@ impl World {
         Duration::from_millis(late_ms)
     }
 
-    /// What rpd says to its pfed may be late beyond a switch.
-    pub(crate) fn word_may_be_late(&self) -> bool {
-        let late = |fault: &Fault| matches!(fault, Fault::Message { channel: Channel::Batches | Channel::Acks, .. });
-        self.faults.len() > 1 || self.faults.iter().any(late)
-    }
-
     /// When a message of an ordered stream arrives; `None`: at once.
     fn arrival(&mut self, channel: Channel, side: usize) -> Option<Time> {
         let due = self.now + self.lateness(channel);

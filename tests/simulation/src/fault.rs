@@ -107,6 +107,8 @@ pub enum Bug {
     PfedWritesOn,
     /// pfed writes without looking at what is there.
     BlindWrites,
+    /// A pfed that becomes primary writes what it was told so far, whatever of rpd's word is still under way.
+    PfedDoesNotWait,
     /// A follower does not take over all that was received, and digests do not show it.
     DigestsLie,
     /// A session that could go over begins anew.

@@ -20,9 +20,12 @@ pub(crate) struct ForwardingTable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
     pub sequence: u64,
+    pub epoch: u64,
     pub routes: Vec<(Key, u32)>,
     /// The whole table has been said.
     pub is_last: bool,
+    /// Its sender leads, and has said all that it knew when it took over.
+    pub caught_up: bool,
 }
 
 impl World {
@@ -36,11 +39,8 @@ impl World {
         self.check_removal(key, value);
         match before {
             Some(before) if before == value => self.violate(format!("{name} writes {key:?} -> {value} needlessly")),
-            // Sessions that began anew count anew. And where the fault is that rpd's word comes late, or a second fault keeps rpd
-            // from saying it, pfed writes what it has until rpd says more.
-            Some(before)
-                if before > value && self.neighbors[key.0].flaps == 0 && !self.word_may_be_late() && !self.real =>
-            {
+            // Sessions that began anew count anew.
+            Some(before) if before > value && self.neighbors[key.0].flaps == 0 && !self.real => {
                 self.violate(format!("{name} puts {key:?} back from {before} to {value}"));
             }
             _ => {}

@@ -75,7 +75,7 @@ fn every_mistake_with_the_real_speaker_is_found() {
 
 #[test]
 fn every_planted_mistake_is_found() {
-    let mistakes: [(&[Bug], &str); 9] = [
+    let mistakes: [(&[Bug], &str); 10] = [
         (&[Bug::ConsumeBeforeTelling], ""),
         (&[Bug::WriteBeforeTelling], ""),
         (&[Bug::ForgetTail], ""),
@@ -85,6 +85,7 @@ fn every_planted_mistake_is_found() {
         (&[Bug::PfedWritesOn], "writes to the forwarding table"),
         (&[Bug::BlindWrites], "needlessly"),
         (&[Bug::NobodyWatches], "had no owner"),
+        (&[Bug::PfedDoesNotWait], "puts"),
     ];
     let mut missed = Vec::new();
     for (bugs, says) in mistakes {

@@ -4,6 +4,7 @@ mod common;
 
 use common::judge;
 use holdfast_issu::Side;
+use holdfast_simulation::{Bug, Scenario, simulate};
 
 fn run(scenario: &str) -> holdfast_simulation::Outcome {
     judge(&scenario.parse().expect("a scenario as it was printed"))
@@ -39,4 +40,17 @@ fn the_old_engine_is_not_ended_before_the_new_one_has_answered() {
         let outcome = run(&format!("seed=1 confirm=1500 confirmed=700 stop:re1/rpd.0@{action}"));
         assert_eq!((outcome.flaps, outcome.end.expect("an end").primary), (0, Side::Old), "at {action}");
     }
+}
+
+/// An acknowledgement that was late held up what the new rpd had to say to its pfed beyond the switch: pfed, just primary, put entries back to
+/// what it had been told before.
+#[test]
+fn a_new_primary_does_not_put_entries_back_while_its_rpd_has_more_to_say() {
+    for scenario in ["seed=1 late-150:ack@72", "seed=1 late-4000:ack@72", "seed=1 late-150:batch@72"] {
+        assert_eq!(run(scenario).flaps, 0, "{scenario}");
+    }
+    let mut impatient: Scenario = "seed=1 late-150:ack@72".parse().expect("a scenario as it was printed");
+    impatient.bugs = vec![Bug::PfedDoesNotWait];
+    let found = simulate(&impatient).violation.expect("that this is the moment");
+    assert!(found.contains("puts"), "{found}");
 }

@@ -7,8 +7,9 @@
 //!
 //! - [`state`]: what it holds.  [`kernel`]: what the kernel tells.  [`load`]: reading the kernel's table as a whole.
 //! - [`program`]: the stream from rpd.  [`mod@write`]: batches to the kernel, their outcome, repairs, retries.
-//! - [`roles`]: freeze, activate, commit, terminate.  [`interfaces`]: configuration.  [`views`]: answers to operators.
+//! - [`roles`]: freeze, activate, commit, terminate.  [`hold`]: what a new primary waits for.  [`interfaces`]: configuration.  [`views`]: answers to operators.
 
+mod hold;
 mod interfaces;
 mod kernel;
 mod load;

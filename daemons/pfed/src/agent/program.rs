@@ -52,7 +52,8 @@ impl Agent {
 
     /// Whether the next batch may be taken: there is room for its writes and its acknowledgement.
     pub(super) fn can_program(&self) -> bool {
-        let may_note = self.role != Role::Primary || (self.is_writing() && self.reconcile.is_none());
+        let only_notes = self.role != Role::Primary || self.hold.is_some();
+        let may_note = only_notes || (self.is_writing() && self.reconcile.is_none());
         let stream = self.stream.as_ref();
         let has_room = stream.is_some_and(|stream| stream.pending.len() < ACK_QUEUE / 2 && stream.acks.capacity() > 0);
         may_note && has_room && self.outgoing.len() < PLANNED_BATCHES_MAX && self.ending.is_none()
@@ -75,8 +76,11 @@ impl Agent {
         let mut ack = v1::FibAck { sequence: batch.sequence, ..Default::default() };
         let plan = self.note(&batch, &mut ack);
         self.push_plan(plan);
+        let hold_is_over = self.hold_hears(&batch);
         if batch.end_of_sync {
             self.end_of_sync();
+        } else if hold_is_over {
+            self.begin_reconcile(Reason::Committed);
         }
         let waits_for_reconcile = self.reconcile.is_some();
         let serial = self.planned_serial;

@@ -64,6 +64,7 @@ impl Agent {
                 // Whoever is primary next compares the tables; here nothing more is planned.
                 self.reconcile = None;
                 self.reconciled();
+                self.hold = None;
                 (self.repair.due, self.retry.due) = (None, None);
                 self.freezing.push(reply);
             }
@@ -117,6 +118,7 @@ impl Agent {
         }
         self.role = Role::Activated;
         self.epoch = request.epoch;
+        self.begin_hold();
         tracing::info!("activated for epoch {}; {} routes to write", self.epoch, self.fib.pending_writes());
         Ok(v1::ActivateReply { ok: true, tables, ..Default::default() })
     }
@@ -148,7 +150,7 @@ impl Agent {
         ))
     }
 
-    /// From here on this process writes.
+    /// From here on this process writes, once its rpd has told it everything ([`super::hold`]).
     pub(super) fn commit(&mut self, request: &v1::CommitRequest) -> Result<v1::CommitReply, Status> {
         self.refuse_old("Commit", request.epoch)?;
         match self.role {
@@ -156,6 +158,7 @@ impl Agent {
             Role::Activated if request.epoch == self.epoch => {
                 self.catch_up();
                 self.role = Role::Primary;
+                self.count_hold();
                 self.writes_at_commit = (self.counters.writes, self.counters.writes_needless);
                 // What is idle may be what the next route wants; left-overs can wait for their ordinary turn.
                 self.swept = true;
@@ -217,6 +220,7 @@ impl Agent {
     fn flush(&mut self) {
         tracing::info!("ending; our routes, nexthop objects and addresses are removed");
         self.stream = None;
+        self.hold = None;
         self.flushing = true;
         self.fib.want_nothing();
         self.begin_reconcile(Reason::Flush);

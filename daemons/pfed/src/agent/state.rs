@@ -10,6 +10,7 @@ use holdfast_proto::v1::{self, Role};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
+use super::hold::Hold;
 use super::load::Load;
 use super::program::Stream;
 use super::write::{Backoff, Reconcile};
@@ -84,6 +85,8 @@ pub struct Agent {
     pub(super) recheck_objects: bool,
     pub(super) stream: Option<Stream>,
     pub(super) reconcile: Option<Reconcile>,
+    /// Nothing is written to the tables before rpd has said that it has told everything.
+    pub(super) hold: Option<Hold>,
     pub(super) repair: Backoff,
     pub(super) retry: Backoff,
     /// Idle objects of earlier processes are removed once, after the first complete table.
@@ -132,6 +135,7 @@ impl Agent {
             recheck_objects: false,
             stream: None,
             reconcile: None,
+            hold: None,
             repair: Backoff::new(REPAIR_DELAY, REPAIR_DELAY_MAX),
             retry: Backoff::new(RETRY_DELAY, RETRY_DELAY_MAX),
             swept: false,
@@ -149,9 +153,14 @@ impl Agent {
         })
     }
 
-    /// Whether differences may be written now.
-    pub(super) fn is_writing(&self) -> bool {
+    /// Whether this process may write, and knows what is there.
+    pub(super) fn leads(&self) -> bool {
         self.role == Role::Primary && self.loaded && matches!(self.load, Load::Idle)
+    }
+
+    /// Whether differences between the tables may be written now.
+    pub(super) fn is_writing(&self) -> bool {
+        self.leads() && self.hold.is_none()
     }
 
     /// Batches planned and not answered.
@@ -161,9 +170,10 @@ impl Agent {
 
     /// The earliest time at which something is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let writing = self.is_writing().then_some([self.repair.due, self.retry.due, self.configuration.due]);
-        let sweep = self.is_writing().then_some(self.sweep_at);
+        let writing = self.is_writing().then_some([self.repair.due, self.retry.due, Some(self.sweep_at)]);
         let timers = writing.into_iter().flatten().flatten();
-        timers.chain(sweep).chain(self.load_deadline()).chain(self.ending).min()
+        let interfaces = self.configuration.due.filter(|_| self.leads());
+        let others = [interfaces, self.hold_deadline(), self.load_deadline(), self.ending];
+        timers.chain(others.into_iter().flatten()).min()
     }
 }

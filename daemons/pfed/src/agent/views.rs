@@ -113,6 +113,7 @@ impl Agent {
         let pending = self.fib.pending_writes();
         let busy = self.has_writes_under_way() || self.reconcile.is_some() || self.configuration.under_way.is_some();
         let missing = match self.role {
+            Role::Primary if self.hold.is_some() => Some("rpd has not told everything since the switch".to_owned()),
             Role::Primary if busy => Some("writes are under way".to_owned()),
             Role::Primary => self.not_synchronized(pending),
             role => Some(format!("{} is {}, not primary", self.slot, role.as_str_name())),

@@ -133,6 +133,11 @@ impl Agent {
 
     /// Repairs, retries, sweeps, comparisons of the interfaces.
     pub(super) fn do_what_is_due(&mut self, now: Instant) {
+        self.give_up_hold(now);
+        if self.leads() && self.configuration.due.is_some_and(|at| now >= at) {
+            self.configuration.due = None;
+            self.apply_configuration();
+        }
         if !self.is_writing() {
             return;
         }
@@ -147,10 +152,6 @@ impl Agent {
             if self.fib.is_complete() && self.stream_is_complete() {
                 self.sweep(false);
             }
-        }
-        if self.configuration.due.is_some_and(|at| now >= at) {
-            self.configuration.due = None;
-            self.apply_configuration();
         }
     }
 

@@ -301,6 +301,11 @@ pub fn change(routes: Vec<v1::FibRoute>) -> v1::FibBatch {
     v1::FibBatch { routes, ..Default::default() }
 }
 
+/// rpd's word that it has told everything.
+pub fn caught_up() -> v1::FibBatch {
+    v1::FibBatch { caught_up: true, ..Default::default() }
+}
+
 /// What the kernel has of ours, as text.
 pub fn kernel_routes() -> String {
     sh("ip -4 route show proto 72; ip -6 route show proto 72")

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, FibRoute, fib_nexthop};
+use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, FibRoute, Role, fib_nexthop};
 use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Rib};
 use ipnet::IpNet;
 use tokio::sync::mpsc;
@@ -29,6 +29,9 @@ pub struct FibStream {
     no_leftovers: bool,
     /// pfed has been told so.
     end_of_sync: bool,
+    /// The term in which pfed was told, in this stream, that it has heard everything. Another term is another switch, and another stream
+    /// begins anew.
+    caught_up_in: Option<u64>,
     /// Errors that pfed reported.
     pub failed: u64,
     /// The first of them.
@@ -83,9 +86,10 @@ impl FibStream {
         self.sender.is_some() && self.sequence - self.acknowledged < FIB_WINDOW
     }
 
-    /// A turn would send something.
-    pub fn has_work(&self, rib: &Rib) -> bool {
-        self.has_room() && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0)
+    /// A turn would send something. `leads_in`: the term of an engine that leads.
+    pub fn has_work(&self, rib: &Rib, leads_in: Option<u64>) -> bool {
+        let word_is_due = self.complete && leads_in.is_some() && self.caught_up_in != leads_in;
+        self.has_room() && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0 || word_is_due)
     }
 
     fn route(&mut self, batch: &mut FibBatch, rib: &Rib, prefix: IpNet, next_hop: Option<ForwardingNexthopId>) {
@@ -135,6 +139,11 @@ fn definition(id: ForwardingNexthopId, next_hop: &ForwardingNexthop) -> FibNexth
 }
 
 impl Core {
+    /// The term that this engine leads in, if it does.
+    pub(super) fn leads_in(&self) -> Option<u64> {
+        (self.role == Role::Primary).then_some(self.epoch)
+    }
+
     /// Sends what pfed has room for.
     pub(super) fn fib_turn(&mut self) {
         while self.fib.has_room() {
@@ -164,9 +173,15 @@ impl Core {
                     batch.end_of_sync = true;
                     self.fib.end_of_sync = true;
                 }
+                let leads_in = self.leads_in();
+                if self.fib.complete && self.rib.fib_changes_waiting() == 0 && leads_in != self.fib.caught_up_in {
+                    batch.caught_up = leads_in.is_some();
+                    self.fib.caught_up_in = leads_in;
+                }
             }
             let ask = self.fib.complete && !self.fib.asked;
-            if batch.routes.is_empty() && batch.nexthops_released.is_empty() && !batch.end_of_sync && !ask {
+            let has_a_word = batch.end_of_sync || batch.caught_up || ask;
+            if batch.routes.is_empty() && batch.nexthops_released.is_empty() && !has_a_word {
                 if self.fib.scan.is_some() {
                     continue;
                 }

@@ -198,7 +198,11 @@ impl Core {
             return Err("the primary's tables had not come over as a whole".into());
         }
         let mut tables = Vec::new();
-        if !request.expected_tables.is_empty() && !request.peer_lost {
+        if request.peer_lost {
+            // Nobody says what the tables have to be. What the other engine made of its last facts is in the kernel: the same has to follow
+            // from them here before pfed is told that it has heard everything.
+            self.finish_background();
+        } else if !request.expected_tables.is_empty() {
             self.rib_turn();
             tables = compare_tables(&request.expected_tables, &self.tables());
             if let Some(unequal) = tables.iter().find(|table| !table.equal) {

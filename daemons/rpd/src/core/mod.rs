@@ -168,7 +168,7 @@ impl Core {
             || self.inputs_waiting
             || follower_works
             || self.protocols.bgp.has_background()
-            || (self.may_program() && self.fib.has_work(&self.rib))
+            || (self.may_program() && self.fib.has_work(&self.rib, self.leads_in()))
             || (!stalled && self.sender.as_ref().is_some_and(Sender::snapshot_may_go_on))
     }
 

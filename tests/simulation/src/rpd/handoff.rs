@@ -96,7 +96,9 @@ impl Rpd {
         if !self.failure.is_empty() {
             return Err(self.failure.clone());
         }
-        if expected.is_some() {
+        if peer_lost {
+            self.finish_background();
+        } else if expected.is_some() {
             self.rib_turn();
         }
         let compares = expected.is_some();

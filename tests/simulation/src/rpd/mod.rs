@@ -78,6 +78,8 @@ struct FibStream {
     acknowledged: u64,
     /// The whole table has been said.
     complete: bool,
+    /// The term in which pfed was told that it has heard everything.
+    caught_up_in: Option<u64>,
 }
 
 pub(crate) async fn rpd(os: Os, start: Start) {
@@ -217,8 +219,13 @@ impl Rpd {
                 self.speaker.changed.remove(&key);
                 batch.routes.push((key, self.speaker.table[&key]));
             }
+            batch.epoch = self.standing.epoch;
             batch.is_last = self.speaker.changed.is_empty() && self.converged();
             self.fib.complete |= batch.is_last;
+            if self.speaker.changed.is_empty() {
+                batch.caught_up = self.leads_in().is_some();
+                self.fib.caught_up_in = self.leads_in();
+            }
             self.fib.sequence += 1;
             batch.sequence = self.fib.sequence;
             self.os
@@ -233,7 +240,13 @@ impl Rpd {
     }
 
     fn fib_has_news(&self) -> bool {
-        !self.speaker.changed.is_empty() || (!self.fib.complete && self.converged())
+        let word_is_due = self.leads_in().is_some() && self.fib.caught_up_in != self.leads_in();
+        !self.speaker.changed.is_empty() || (!self.fib.complete && self.converged()) || word_is_due
+    }
+
+    /// The term that this engine leads in, if it does.
+    fn leads_in(&self) -> Option<u64> {
+        (self.standing.role == Role::Primary).then_some(self.standing.epoch)
     }
 
     /// What it holds is a whole: it is primary, or has all that its primary had.
