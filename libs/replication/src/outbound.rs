@@ -1,5 +1,14 @@
-use holdfast_proto::v1::{Fact, ReplicationFrame, replication_frame::Body};
+use holdfast_proto::v1::{Fact, ReplicationFrame, fact::Kind, replication_frame::Body};
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+/// Field numbers of the messages around a session's bytes (`proto/holdfast/v1/replication.proto`).
+mod field {
+    pub const FRAME_FACT: u32 = 2;
+    pub const FACT_RECEIVED: u32 = 5;
+    pub const FACT_SENT: u32 = 6;
+    pub const STREAM_DATA: u32 = 2;
+}
 
 /// Bytes of a frame's length field.
 pub(crate) const LENGTH_LEN: usize = 4;
@@ -29,6 +38,33 @@ impl Outbound {
         self.push(Body::Fact(fact));
     }
 
+    /// Puts a fact of a session's bytes at the end of the stream, which lie elsewhere: they are copied once, to here. A full
+    /// table passes through this. `fact` is all of it but them; any other fact goes as it is.
+    pub fn push_stream(&mut self, fact: Fact, data: &[u8]) {
+        let (number, head) = match &fact.kind {
+            Some(Kind::Received(head)) => (field::FACT_RECEIVED, head),
+            Some(Kind::Sent(head)) => (field::FACT_SENT, head),
+            _ => return self.push_fact(fact),
+        };
+        let envelope_len = field_len(1, fact.protocol.len()) + field_len(2, fact.neighbor.len());
+        let stream_len = head.encoded_len() + field_len(field::STREAM_DATA, data.len());
+        let fact_len = envelope_len + field_len(number, stream_len);
+        let frame_len = field_len(field::FRAME_FACT, fact_len);
+        let buffer = &mut self.buffer;
+        buffer.reserve(LENGTH_LEN + frame_len);
+        buffer.extend_from_slice(&(frame_len as u32).to_be_bytes());
+        begin_field(buffer, field::FRAME_FACT, fact_len);
+        for (number, text) in [(1, &fact.protocol), (2, &fact.neighbor)] {
+            begin_field(buffer, number, text.len());
+            buffer.extend_from_slice(text.as_bytes());
+        }
+        begin_field(buffer, number, stream_len);
+        head.encode_raw(buffer);
+        begin_field(buffer, field::STREAM_DATA, data.len());
+        buffer.extend_from_slice(data);
+        self.frames += 1;
+    }
+
     /// What the socket has not taken yet.
     pub fn pending(&self) -> &[u8] {
         &self.buffer[self.start..]
@@ -51,5 +87,47 @@ impl Outbound {
     /// Frames pushed since the stream began.
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+}
+
+/// Octets of a field that holds `length` octets.
+fn field_len(number: u32, length: usize) -> usize {
+    key_len(number) + encoded_len_varint(length as u64) + length
+}
+
+fn begin_field(buffer: &mut Vec<u8>, number: u32, length: usize) {
+    encode_key(number, WireType::LengthDelimited, buffer);
+    encode_varint(length as u64, buffer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Inbound;
+    use holdfast_proto::v1::StreamBytes;
+    use proptest::prelude::*;
+
+    fn fact(neighbor: String, sent: bool, bytes: StreamBytes) -> Fact {
+        let kind = if sent { Kind::Sent(bytes) } else { Kind::Received(bytes) };
+        Fact { protocol: "bgp".into(), neighbor, kind: Some(kind) }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_lie_elsewhere_arrive_as_if_they_had_been_in_the_fact(
+            neighbor in "[0-9a-f:.]{0,40}",
+            sent: bool,
+            data in prop::collection::vec(any::<u8>(), 0..70_000),
+            (offset, mono_ns, unwritten) in (any::<u64>(), any::<u64>(), any::<u32>()),
+        ) {
+            let head = StreamBytes { offset, mono_ns, unwritten, data: Vec::new() };
+            let mut outbound = Outbound::default();
+            outbound.push_stream(fact(neighbor.clone(), sent, head.clone()), &data);
+            let mut inbound = Inbound::default();
+            inbound.extend(outbound.pending());
+            let whole = fact(neighbor, sent, StreamBytes { data, ..head });
+            prop_assert_eq!(inbound.next_frame().expect("well formed"), Some(Body::Fact(whole)));
+            prop_assert_eq!((inbound.lag_bytes(), outbound.frames()), (0, 1));
+        }
     }
 }

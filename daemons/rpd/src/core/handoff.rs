@@ -146,8 +146,8 @@ impl Core {
     /// Output that was made but not yet told to the follower is told now: our tables count it as sent.
     fn tell_rest(&mut self, connection: &Connection) {
         let (Some(sender), Some(sent)) = (&mut self.sender, connection.ledger.untold(now())) else { return };
-        if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent) {
-            sender.push(fact);
+        if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent.head) {
+            sender.push_stream(fact, sent.data);
         }
     }
 

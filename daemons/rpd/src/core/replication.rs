@@ -82,6 +82,13 @@ impl Sender {
         }
     }
 
+    /// The same, of a fact whose bytes lie elsewhere.
+    pub fn push_stream(&mut self, fact: Fact, data: &[u8]) {
+        if self.greeted {
+            self.outbound.push_stream(fact, data);
+        }
+    }
+
     /// The kernel has everything.
     pub fn is_drained(&self) -> bool {
         self.outbound.is_drained()

@@ -161,9 +161,9 @@ impl Core {
     fn replicate_received(&mut self, token: Token, bytes: &[u8], now: Duration) -> bool {
         let (Some(connection), Some(sender)) = (self.connections.get_mut(token), &mut self.sender) else { return true };
         if let Some(received) = connection.ledger.tell_received(bytes, now)
-            && let Some(fact) = self.protocols.bgp.received_fact(connection.neighbor, received)
+            && let Some(fact) = self.protocols.bgp.received_fact(connection.neighbor, received.head)
         {
-            sender.push(fact);
+            sender.push_stream(fact, received.data);
         }
         self.flush_replication(now)
     }
@@ -239,10 +239,11 @@ impl Core {
             connection.ledger.skip_telling_sent();
             return true;
         };
+        let neighbor = connection.neighbor;
         if let Some(sent) = connection.ledger.tell_sent(now)
-            && let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent)
+            && let Some(fact) = self.protocols.bgp.sent_fact(neighbor, sent.head)
         {
-            sender.push(fact);
+            sender.push_stream(fact, sent.data);
         }
         self.flush_replication(now)
     }

@@ -21,7 +21,7 @@ mod owner;
 
 pub use follower::{FollowerLedger, Remainder};
 pub use output::OutputBuffer;
-pub use owner::Ledger;
+pub use owner::{Ledger, Told};
 
 /// The kernel's count of what processes have done to a socket since it exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

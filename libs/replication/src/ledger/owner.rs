@@ -60,12 +60,12 @@ impl Ledger {
 
     /// `bytes`, which lie at the front of the kernel's queue, are about to be consumed: what followers have to be told
     /// first. They may be discarded once the kernel has that in the replication stream.
-    pub fn tell_received(&mut self, bytes: &[u8], now: Duration) -> Option<StreamBytes> {
+    pub fn tell_received<'b>(&mut self, bytes: &'b [u8], now: Duration) -> Option<Told<'b>> {
         let known = self.told_in.saturating_sub(self.consumed) as usize;
-        let data = bytes.get(known..).filter(|fresh| !fresh.is_empty())?.to_vec();
+        let data = bytes.get(known..).filter(|fresh| !fresh.is_empty())?;
         let offset = self.consumed + known as u64;
         self.told_in = offset + data.len() as u64;
-        Some(StreamBytes { offset, data, mono_ns: now.as_nanos() as u64, unwritten: 0 })
+        Some(Told::new(offset, data, 0, now))
     }
 
     /// So many bytes were discarded from the kernel.
@@ -88,23 +88,21 @@ impl Ledger {
 
     /// Output that was made and not yet told to followers, as the fact that tells it. It may be written once the kernel has
     /// that in the replication stream.
-    pub fn tell_sent(&mut self, now: Duration) -> Option<StreamBytes> {
-        let sent = self.untold(now);
-        self.told_out = self.made;
-        sent
+    pub fn tell_sent(&mut self, now: Duration) -> Option<Told<'_>> {
+        let from = std::mem::replace(&mut self.told_out, self.made);
+        self.made_since(from, now)
     }
 
     /// The same, of books that are about to be closed.
-    pub fn untold(&self, now: Duration) -> Option<StreamBytes> {
-        let fresh = (self.made - self.told_out) as usize;
+    pub fn untold(&self, now: Duration) -> Option<Told<'_>> {
+        self.made_since(self.told_out, now)
+    }
+
+    fn made_since(&self, offset: u64, now: Duration) -> Option<Told<'_>> {
+        let fresh = (self.made - offset) as usize;
         let pending = self.output.pending();
         let older = pending.len().checked_sub(fresh).filter(|_| fresh > 0)?;
-        Some(StreamBytes {
-            offset: self.told_out,
-            data: pending[older..].to_vec(),
-            mono_ns: now.as_nanos() as u64,
-            unwritten: older as u32,
-        })
+        Some(Told::new(offset, &pending[older..], older as u32, now))
     }
 
     /// Nobody follows: what was made need not be told, nor copied for it.
@@ -134,6 +132,23 @@ impl Ledger {
     }
 }
 
+/// What followers are to be told of a session's bytes, while these stay where they are: a full table is copied once only, into the
+/// stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// The fact without its `data`.
+    pub head: StreamBytes,
+    /// Its data.
+    pub data: &'a [u8],
+}
+
+impl<'a> Told<'a> {
+    fn new(offset: u64, data: &'a [u8], unwritten: u32, now: Duration) -> Self {
+        let mono_ns = now.as_nanos() as u64;
+        Self { head: StreamBytes { offset, data: Vec::new(), mono_ns, unwritten }, data }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +161,7 @@ mod tests {
         assert_eq!(ledger.tell_received(b"12345", NOW).expect("all of it").data, b"12345");
         assert!(ledger.is_told_ahead(), "the follower's stream was full: nothing was discarded");
         let more = ledger.tell_received(b"1234567", NOW).expect("what has come meanwhile");
-        assert_eq!((more.offset, more.data.as_slice()), (5, b"67".as_slice()));
+        assert_eq!((more.head.offset, more.data), (5, b"67".as_slice()));
         assert_eq!(ledger.tell_received(b"123", NOW), None);
         ledger.consume(7);
         assert!(!ledger.is_told_ahead());
@@ -156,11 +171,11 @@ mod tests {
     fn output_is_told_once_and_with_what_was_still_waiting_before_it() {
         let mut ledger = Ledger::default();
         ledger.make(b"first");
-        assert_eq!(ledger.tell_sent(NOW).expect("fresh").unwritten, 0);
+        assert_eq!(ledger.tell_sent(NOW).expect("fresh").head.unwritten, 0);
         ledger.write(3);
         ledger.make(b"second");
         let sent = ledger.tell_sent(NOW).expect("fresh");
-        assert_eq!((sent.offset, sent.data.as_slice(), sent.unwritten), (5, b"second".as_slice(), 2));
+        assert_eq!((sent.head.offset, sent.data, sent.head.unwritten), (5, b"second".as_slice(), 2));
         assert_eq!(ledger.tell_sent(NOW), None);
         assert_eq!((ledger.made(), ledger.written(), ledger.pending()), (11, 3, b"stsecond".as_slice()));
     }
@@ -177,6 +192,6 @@ mod tests {
         assert_eq!((up.consumed, up.sent, up.unwritten.as_slice()), (0, 3, b"yz".as_slice()));
         assert_eq!((up.kernel_received_base, up.kernel_written_base), (1, 2));
         assert_eq!(ledger.tell_sent(NOW), None, "the description holds it");
-        assert_eq!(ledger.tell_received(b"abc", NOW).expect("not described").offset, 0);
+        assert_eq!(ledger.tell_received(b"abc", NOW).expect("not described").head.offset, 0);
     }
 }

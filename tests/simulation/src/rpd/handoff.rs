@@ -75,7 +75,7 @@ impl Rpd {
         // Handshakes have nothing to hand over: they begin anew on the other side.
         for (neighbor, connection) in std::mem::take(&mut self.connections).into_iter().filter(|(_, c)| c.established) {
             if let (Some(sender), Some(sent)) = (&mut self.sender, connection.ledger.untold(now)) {
-                sender.push(fact(neighbor, Kind::Sent(sent)));
+                sender.push_stream(fact(neighbor, Kind::Sent(sent.head)), sent.data);
             }
             let ledger = FollowerLedger::from_own(&connection.ledger);
             self.adopted

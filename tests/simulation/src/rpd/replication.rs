@@ -59,6 +59,12 @@ impl Sender {
         }
     }
 
+    pub(super) fn push_stream(&mut self, fact: Fact, data: &[u8]) {
+        if self.greeted {
+            self.outbound.push_stream(fact, data);
+        }
+    }
+
     pub(super) fn is_drained(&self) -> bool {
         self.outbound.is_drained()
     }

@@ -152,7 +152,7 @@ impl Rpd {
             return true;
         };
         if let Some(received) = connection.ledger.tell_received(bytes, now) {
-            sender.push(fact(neighbor, Kind::Received(received)));
+            sender.push_stream(fact(neighbor, Kind::Received(received.head)), received.data);
         }
         self.flush_replication().await
     }
@@ -238,7 +238,7 @@ impl Rpd {
             return true;
         };
         if let Some(sent) = connection.ledger.tell_sent(now) {
-            sender.push(fact(neighbor, Kind::Sent(sent)));
+            sender.push_stream(fact(neighbor, Kind::Sent(sent.head)), sent.data);
         }
         self.flush_replication().await
     }
