@@ -191,3 +191,14 @@ fn the_number_of_mistakes_is_bounded() {
     let text = "nonsense; ".repeat(5_000);
     assert_eq!(errors(&text).len(), holdfast_config::limits::ERRORS_MAX);
 }
+
+#[test]
+fn what_becomes_of_routes() {
+    one(
+        &bgp("group G { peer-as 2; cluster 1.1.1.1; neighbor 10.0.0.2; }"),
+        "3:22",
+        "10.0.0.2 is an external neighbor, only internal ones are clients; allowed: cluster in groups of type internal",
+    );
+    one(&bgp("group G { type internal; cluster 0.0.0.0; neighbor 10.0.0.2; }"), "3:26", "no cluster identifier");
+    assert_eq!(errors(&bgp("cluster 1.1.1.1; group G { peer-as 2; neighbor 10.0.0.2; }")), [""; 0]);
+}

@@ -99,6 +99,7 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
     for (title, values) in [
         ("Import", &detail.import_policies),
         ("Export", &detail.export_policies),
+        ("Routes", &detail.route_rules),
         ("Capabilities sent", &detail.capabilities_sent),
         ("Capabilities received", &detail.capabilities_received),
     ] {

@@ -63,6 +63,8 @@ impl Routes {
             for (title, value) in [
                 ("BGP next hop", &route.bgp_next_hop),
                 ("Communities", &route.communities.join(" ")),
+                ("Originator", &route.originator_id),
+                ("Cluster list", &route.cluster_list.join(" ")),
                 ("Inactive reason", &route.inactive_reason),
             ] {
                 if !value.is_empty() {

@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use crate::wire::{NextHop, PathAttributes};
 
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
-use super::decision::LOCAL_PREFERENCE_DEFAULT;
+use super::export_rules::{ExportRules, Passage, Reflected, Teller};
+use super::limits::REFLECTIONS_MAX;
 
 /// Names an export group inside one speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,10 +20,8 @@ pub struct GroupId(pub u16);
 pub struct GroupKey {
     /// Export policy.
     pub chain: Chain,
-    /// Within our AS.
-    pub internal: bool,
-    /// The AS we show.
-    pub local_as: u32,
+    /// What holds before it.
+    pub rules: ExportRules,
 }
 
 /// Stands for ourselves as next hop in attributes on their way out: our address is another one on each link, and all else is the
@@ -39,9 +38,23 @@ pub struct ExportGroup {
     /// What the members share.
     pub key: GroupKey,
     /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
-    memo: Vec<Memo>,
-    /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another one in each, and by what the policy asks for.
-    changed: HashMap<AttributeId, Vec<(Family, Changes, Remembered)>>,
+    memo: Vec<(Memo, Way)>,
+    /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another one in each, by
+    /// the way it came, and by what the policy asks for.
+    changed: HashMap<AttributeId, Vec<(Case, Remembered)>>,
+    /// By [`Way`], from 1 on: what reflection writes.
+    reflections: Vec<Reflected>,
+}
+
+/// Which reflection a result belongs to; zero: none.
+type Way = u16;
+
+/// What a result depends on beside the attribute set.
+#[derive(PartialEq, Eq)]
+struct Case {
+    family: Family,
+    way: Way,
+    asked: Changes,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +104,7 @@ const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
 impl ExportGroup {
     /// A group that knows nothing yet.
     pub fn new(key: GroupKey) -> Self {
-        Self { key, memo: Vec::new(), changed: HashMap::new() }
+        Self { key, memo: Vec::new(), changed: HashMap::new(), reflections: Vec::new() }
     }
 
     /// What the members are to be told about a route with these attributes; `NONE`: nothing.
@@ -101,50 +114,67 @@ impl ExportGroup {
         source: AttributeId,
         prefix: IpNet,
         protocol: Protocol,
-        from: Option<(IpAddr, bool)>,
+        from: Option<Teller>,
         table: &mut AttributeTable,
     ) -> AttributeId {
-        let external = from.is_none_or(|(_, external)| external);
-        // RFC 4271 §9.2: what an internal neighbour told us is not told to another.
-        if self.key.internal && protocol == Protocol::Bgp && !external {
-            return AttributeId::NONE;
-        }
+        let way = match self.key.rules.passage(from.as_ref()) {
+            Passage::Withheld => return AttributeId::NONE,
+            Passage::Open => 0,
+            Passage::Reflected(reflected) => self.way(reflected),
+        };
         let memorable =
             protocol == Protocol::Bgp && !self.key.chain.depends_on_prefix() && !self.key.chain.depends_on_neighbor();
         if memorable {
             match self.memo.get(source.index()) {
-                Some(Memo::Becomes(note)) => {
+                Some((Memo::Becomes(note), of)) if *of == way => {
                     if let Some(known) = table.recall(*note) {
                         return known;
                     }
                 }
-                Some(Memo::Withheld) => return AttributeId::NONE,
+                Some((Memo::Withheld, of)) if *of == way => return AttributeId::NONE,
                 _ => {}
             }
         }
         let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
-        let route = Outgoing { prefix, protocol, neighbor: from.map(|(address, _)| address), attributes: &attributes };
-        let mut changes = Changes::default();
-        let result = if !self.accepts(&route, &mut changes) {
+        let route = Outgoing { prefix, protocol, neighbor: from.map(|from| from.address), attributes: &attributes };
+        let mut asked = Changes::default();
+        let accepted = self.accepts(&route, &mut asked);
+        let case = Case { family: Family::of(&prefix), way, asked };
+        let result = if !accepted {
             AttributeId::NONE
         } else if memorable {
-            self.transform(source, Family::of(&prefix), &changes, table)
+            self.transform(source, &case, table)
         } else {
-            self.transform_known(source, Family::of(&prefix), changes, table)
+            self.transform_known(source, case, table)
         };
         if memorable {
             if self.memo.len() <= source.index() {
-                self.memo.resize(table.capacity().max(source.index() + 1), Memo::Unknown);
+                self.memo.resize(table.capacity().max(source.index() + 1), (Memo::Unknown, 0));
             }
-            self.memo[source.index()] =
-                if result.is_none() { Memo::Withheld } else { Memo::Becomes(table.remember(result)) };
+            let memo = if result.is_none() { Memo::Withheld } else { Memo::Becomes(table.remember(result)) };
+            self.memo[source.index()] = (memo, way);
         }
         result
     }
 
+    /// The number of a reflection.
+    fn way(&mut self, reflected: Reflected) -> Way {
+        let known = self.reflections.iter().position(|known| *known == reflected);
+        let index = known.unwrap_or_else(|| {
+            if self.reflections.len() >= REFLECTIONS_MAX {
+                self.reflections.clear();
+                self.memo.clear();
+                self.changed.clear();
+            }
+            self.reflections.push(reflected);
+            self.reflections.len() - 1
+        });
+        (index + 1) as Way
+    }
+
     fn accepts(&self, route: &Outgoing<'_>, changes: &mut Changes) -> bool {
         let has = |value| route.attributes.communities.contains(&value);
-        if has(NO_ADVERTISE) || (!self.key.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED))) {
+        if has(NO_ADVERTISE) || (!self.key.rules.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED))) {
             return false;
         }
         // As in Junos: BGP routes are advertised unless a policy objects, all others only if one asks for it.
@@ -156,61 +186,30 @@ impl ExportGroup {
     }
 
     /// The same change of the same set is worked out once. (Where it follows from the set alone, the memo knows it.)
-    fn transform_known(
-        &mut self,
-        source: AttributeId,
-        family: Family,
-        changes: Changes,
-        table: &mut AttributeTable,
-    ) -> AttributeId {
-        let same = |(of, asked, _): &&(Family, Changes, Remembered)| *of == family && *asked == changes;
-        let known = self.changed.get(&source).and_then(|results| results.iter().find(same));
-        if let Some(known) = known.and_then(|(.., note)| table.recall(*note)) {
+    fn transform_known(&mut self, source: AttributeId, case: Case, table: &mut AttributeTable) -> AttributeId {
+        let known = self.changed.get(&source).and_then(|results| results.iter().find(|(of, _)| *of == case));
+        if let Some(known) = known.and_then(|(_, note)| table.recall(*note)) {
             return known;
         }
-        let result = self.transform(source, family, &changes, table);
+        let result = self.transform(source, &case, table);
         if !result.is_none() {
             let results = self.changed.entry(source).or_default();
-            results.retain(|(of, asked, _)| (*of, asked) != (family, &changes));
-            results.push((family, changes, table.remember(result)));
+            results.retain(|(of, _)| *of != case);
+            results.push((case, table.remember(result)));
         }
         result
     }
 
-    fn transform(
-        &self,
-        source: AttributeId,
-        family: Family,
-        changes: &Changes,
-        table: &mut AttributeTable,
-    ) -> AttributeId {
+    fn transform(&self, source: AttributeId, case: &Case, table: &mut AttributeTable) -> AttributeId {
         let Some(received) = table.get(source).map(AttributeSet::next_hop) else { return AttributeId::NONE };
-        let Some(next_hop) = self.next_hop(received, family, changes) else { return AttributeId::NONE };
+        let Some(next_hop) = self.next_hop(received, case.family, &case.asked) else { return AttributeId::NONE };
         let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
         let mut attributes = PathAttributes::clone(&attributes);
-        self.prepare(&mut attributes);
-        apply_changes(&mut attributes, changes);
-        if !self.key.internal {
-            attributes.local_pref = None; // RFC 4271 §5.1.5: not even when a policy sets it
-        }
+        let reflected = usize::from(case.way).checked_sub(1).and_then(|index| self.reflections.get(index).copied());
+        self.key.rules.prepare(&mut attributes, reflected);
+        apply_changes(&mut attributes, &case.asked);
+        self.key.rules.finish(&mut attributes);
         table.intern_values(&attributes, next_hop)
-    }
-
-    /// What the rules for leaving us change, before policy (RFC 4271 §5.1).
-    fn prepare(&self, attributes: &mut PathAttributes) {
-        if self.key.internal {
-            // §5.1.5: LOCAL_PREF is sent to internal neighbours, always.
-            attributes.local_pref.get_or_insert(LOCAL_PREFERENCE_DEFAULT);
-        } else {
-            // §5.1.4: a MED received from one AS is not told to another.
-            attributes.med = None;
-            // RFC 4456 §8: reflection stays within the AS.
-            attributes.originator_id = None;
-            attributes.cluster_list.clear();
-            // RFC 5065 §4: confederation segments do not leave the confederation.
-            attributes.as_path = std::mem::take(&mut attributes.as_path).without_confederations();
-            attributes.as_path.prepend(self.key.local_as, 1);
-        }
     }
 
     /// `None`: there is none that the neighbour could use, so the route is not told.
@@ -223,7 +222,7 @@ impl ExportGroup {
                 NextHop::V6 { global, link_local: None }
             }
             // §5.1.3: ourselves to other ASes and for routes of our own, else as received.
-            _ if !self.key.internal || !is_portable(&received) => return Some(own),
+            _ if !self.key.rules.internal || !is_portable(&received) => return Some(own),
             _ => match received {
                 // A link-local address means nothing beyond its link.
                 NextHop::V6 { global, .. } => NextHop::V6 { global, link_local: None },
@@ -237,7 +236,7 @@ impl ExportGroup {
     pub fn forget(&mut self, freed: &[AttributeId]) {
         for id in freed {
             if let Some(memo) = self.memo.get_mut(id.index()) {
-                *memo = Memo::Unknown;
+                *memo = (Memo::Unknown, 0);
             }
             self.changed.remove(id);
         }

@@ -157,7 +157,7 @@ impl Speaker {
         if wire::as_path_contains(set.block(), &[neighbor.config.local_as, self.local_as]) {
             return (AttributeId::NONE, Refusal::AsLoop);
         }
-        if wire::was_reflected_by(set.block(), router_id) {
+        if wire::was_reflected_by(set.block(), router_id, &self.clusters) {
             return (AttributeId::NONE, Refusal::ReflectionLoop);
         }
         let next_hop = set.next_hop();

@@ -12,6 +12,7 @@
 //! - `attributes`: distinct attribute sets, interned as received, kept as bytes, counted.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
 //! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best.
+//! - `export_rules`: to whom a route may go and what changes on the way, before policy; reflection.
 //! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours, but for
 //!   our own address as next hop, which is filled in for each.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
@@ -21,12 +22,13 @@
 //!   the difference between what a neighbour should have and what it has is known exactly (and normally empty).
 //! - `restart`: graceful restart, the neighbour's and our own; which road each session would take through a switchover.
 //! - `recovery`: our restart as a whole, after a crash that nobody took over.
-//! - `settings`: configuration, by difference. `views`: for operators.
+//! - `settings`: configuration, by difference. `views`, `rules_view`: for operators.
 
 mod action;
 mod attributes;
 mod background;
 mod decision;
+mod export_rules;
 mod facts;
 mod group;
 mod input;
@@ -35,6 +37,7 @@ mod neighbor;
 mod output;
 mod recovery;
 mod restart;
+mod rules_view;
 mod settings;
 mod table;
 mod views;
@@ -76,6 +79,8 @@ pub struct Speaker {
     /// Whether the configuration names it.
     router_id_configured: bool,
     local_as: u32,
+    /// Clusters that we are the reflector of (RFC 4456 §7).
+    clusters: Vec<std::net::Ipv4Addr>,
     maximum_paths: u32,
     listen_port: u16,
     /// Attributes under which static and direct routes leave us.
@@ -120,6 +125,7 @@ impl Speaker {
             router_id: std::net::Ipv4Addr::UNSPECIFIED,
             router_id_configured: false,
             local_as: 0,
+            clusters: Vec::new(),
             maximum_paths: 1,
             listen_port: 0,
             local_origin: AttributeId::NONE,
@@ -404,8 +410,9 @@ impl Speaker {
         neighbor.is_back();
         if let Some(stale) = stale {
             if renamed {
-                // What waits was chosen, or not, under the old name.
+                // What waits was chosen, or not, under the old name, and reflected under it.
                 self.import_anew(id);
+                self.advertise_all_anew();
             }
             self.came_back(id, stale, &up, now);
         }

@@ -9,6 +9,7 @@ use crate::session::{self, ConnectionSide, Session};
 use crate::wire::{Negotiated, NextHop, OpenMessage};
 
 use super::attributes::{AttributeId, AttributeSet, Remembered};
+use super::export_rules::{ExportRules, Teller};
 use super::group::{GroupId, ourselves};
 use super::limits;
 use super::restart::{Restart, Stale};
@@ -178,6 +179,27 @@ impl Neighbor {
             Family::Ipv6Unicast => AddressFamily::Ipv6Unicast,
         };
         !self.config.not_installed().any(|not| not == named)
+    }
+
+    /// The cluster whose client it is (RFC 4456 §6).
+    pub fn cluster(&self) -> Option<Ipv4Addr> {
+        (self.config.internal && self.config.cluster != 0).then(|| self.config.cluster.into())
+    }
+
+    /// As the origin of a route that goes out to others.
+    pub fn as_teller(&self) -> Teller {
+        let external = !self.config.internal;
+        Teller { address: self.address, external, router_id: self.router_id, cluster: self.cluster() }
+    }
+
+    /// What holds for routes on their way to it.
+    pub fn export_rules(&self) -> ExportRules {
+        ExportRules {
+            internal: self.config.internal,
+            local_as: self.config.local_as,
+            cluster: self.cluster(),
+            no_client_reflect: self.config.no_client_reflect,
+        }
     }
 
     /// Whether routes of this family are exchanged in the present session.

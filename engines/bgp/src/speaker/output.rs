@@ -12,6 +12,7 @@ use super::action::Action;
 use super::attributes::AttributeId;
 use super::group::{ExportGroup, GroupId, GroupKey};
 use super::limits::{OUTPUT_AHEAD_LEN, OUTPUT_BATCH};
+use super::neighbor::Neighbor;
 use super::table::NeighborId;
 use super::{Speaker, facts};
 
@@ -205,7 +206,7 @@ impl Speaker {
                 if best.neighbor == id {
                     return AttributeId::NONE; // it told us
                 }
-                let from = self.get(best.neighbor).map(|from| (from.address, !from.config.internal));
+                let from = self.get(best.neighbor).map(Neighbor::as_teller);
                 (best.attributes, Protocol::Bgp, from)
             }
             RibProtocol::Static => (self.local_origin, Protocol::Static, None),
@@ -307,11 +308,7 @@ impl Speaker {
         let Some(neighbor) = self.get(id) else { return };
         let address = neighbor.address;
         let own = neighbor.own_addresses(|family| other_family_address(rib, address, family));
-        let key = GroupKey {
-            chain: neighbor.export.clone(),
-            internal: neighbor.config.internal,
-            local_as: neighbor.config.local_as,
-        };
+        let key = GroupKey { chain: neighbor.export.clone(), rules: neighbor.export_rules() };
         let found = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| group.key == key));
         let index = found.unwrap_or_else(|| {
             let free = self.groups.iter().position(Option::is_none).unwrap_or_else(|| {

@@ -9,6 +9,7 @@ use crate::session::{GracefulRestart, Session, SessionConfig};
 use crate::wire::{Cease, NextHop, Origin, PathAttributes};
 
 use super::Speaker;
+use super::export_rules::Teller;
 use super::group::GroupId;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
 use super::neighbor::{Counters, Neighbor};
@@ -61,8 +62,10 @@ impl Speaker {
         self.router_id_configured = configured.is_some();
         let router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
         let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1));
-        let decides_anew = decides_by != (self.router_id, self.local_as, self.maximum_paths);
+        let clusters = clusters(&bgp.neighbors);
+        let decides_anew = decides_by != (self.router_id, self.local_as, self.maximum_paths) || clusters != self.clusters;
         (self.router_id, self.local_as, self.maximum_paths) = decides_by;
+        self.clusters = clusters;
         self.listen_port = u16::try_from(bgp.listen_port).ok().filter(|port| *port != 0).unwrap_or(BGP_PORT);
         self.prepare_local_origin();
         let gone: Vec<NeighborId> = self
@@ -76,6 +79,7 @@ impl Speaker {
             self.remove_neighbor(id, rib, now);
         }
         self.retire_groups();
+        let tellers = self.tellers();
         for (address, neighbor, import, export) in wanted {
             match self.find_neighbor(address) {
                 Some(id) => {
@@ -87,9 +91,23 @@ impl Speaker {
                 None => self.add_neighbor(address, neighbor, import, export, rib, now),
             }
         }
+        if tellers.iter().any(|(id, teller)| self.get(*id).is_some_and(|neighbor| neighbor.as_teller() != *teller)) {
+            self.advertise_all_anew();
+        }
         self.forget_freed();
         self.recovery_configured();
         Ok(())
+    }
+
+    fn tellers(&self) -> Vec<(NeighborId, Teller)> {
+        self.neighbors.iter().flatten().map(|neighbor| (neighbor.id, neighbor.as_teller())).collect()
+    }
+
+    /// What holds for routes of some neighbour on their way to all others has changed.
+    pub(super) fn advertise_all_anew(&mut self) {
+        for id in self.neighbor_ids() {
+            self.advertise_anew(id);
+        }
     }
 
     /// A follower whose configuration names no router id goes by the one in the primary's OPENs: addresses that have come
@@ -189,6 +207,7 @@ impl Speaker {
     ) {
         let Some(neighbor) = self.get(id) else { return };
         let session_config = self.session_parameters(&config, neighbor.forwarded, neighbor.is_restarting());
+        let rules = neighbor.export_rules();
         let Some(neighbor) = self.get_mut(id) else { return };
         let before = std::mem::replace(&mut neighbor.config, config);
         neighbor.scope = rib.interface_index(&neighbor.config.interface);
@@ -198,7 +217,7 @@ impl Speaker {
             || before.port != config.port
             || before.multihop_ttl != config.multihop_ttl
             || before.disable != config.disable;
-        let export_changed = neighbor.export != export;
+        let export_changed = neighbor.export != export || neighbor.export_rules() != rules;
         let mut judged_anew = before.multipath != config.multipath || before.not_installed != config.not_installed;
         neighbor.export = export;
         if neighbor.import != import {
@@ -321,4 +340,13 @@ impl Speaker {
             restarting,
         }
     }
+}
+
+/// Clusters whose clients are among the neighbours, each once.
+fn clusters(neighbors: &[BgpNeighborConfig]) -> Vec<Ipv4Addr> {
+    let named = neighbors.iter().filter(|neighbor| neighbor.internal && neighbor.cluster != 0);
+    let mut clusters: Vec<Ipv4Addr> = named.map(|neighbor| neighbor.cluster.into()).collect();
+    clusters.sort_unstable();
+    clusters.dedup();
+    clusters
 }

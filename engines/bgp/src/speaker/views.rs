@@ -108,6 +108,7 @@ impl Speaker {
             switchover_mode: neighbor.road().name().into(),
             established_unix_ms: up.map_or(0, |up| up.established_unix_ms),
             graceful_restart: self.restart_view(neighbor, now),
+            route_rules: neighbor.route_rules(),
             ..BgpNeighborDetail::default()
         })
     }
@@ -265,6 +266,8 @@ fn attributes_view(set: &AttributeSet) -> Route {
         origin: attributes.origin.to_string(),
         local_preference: attributes.local_pref,
         med: attributes.med,
+        originator_id: attributes.originator_id.map(|router_id| router_id.to_string()).unwrap_or_default(),
+        cluster_list: attributes.cluster_list.iter().map(ToString::to_string).collect(),
         communities: standard.chain(large).collect(),
         bgp_next_hop: set.next_hop().address().to_string(),
         kind: "unicast".into(),

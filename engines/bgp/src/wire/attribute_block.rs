@@ -114,8 +114,11 @@ pub fn as_path_contains(block: &[u8], numbers: &[u32]) -> bool {
     false
 }
 
-/// Whether this router is a canonical block's ORIGINATOR_ID, or its cluster in the CLUSTER_LIST (RFC 4456 §8).
-pub fn was_reflected_by(block: &[u8], router_id: Ipv4Addr) -> bool {
+/// Whether this router is a canonical block's ORIGINATOR_ID, or one of its clusters in the CLUSTER_LIST (RFC 4456 §8). A router
+/// without a cluster of its own goes by its identifier there (§7).
+pub fn was_reflected_by(block: &[u8], router_id: Ipv4Addr, clusters: &[Ipv4Addr]) -> bool {
     let names = |code| value_of(block, code).unwrap_or_default().as_chunks::<4>().0;
-    [code::ORIGINATOR_ID, code::CLUSTER_LIST].into_iter().any(|code| names(code).contains(&router_id.octets()))
+    let is_ours = |name: &[u8; 4]| clusters.iter().any(|cluster| cluster.octets() == *name);
+    names(code::ORIGINATOR_ID).contains(&router_id.octets())
+        || names(code::CLUSTER_LIST).iter().any(|name| *name == router_id.octets() || is_ours(name))
 }

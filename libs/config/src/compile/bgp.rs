@@ -1,6 +1,8 @@
 //! `protocols bgp`: every neighbour with what it inherits. The nearest statement wins; a list of policies or families
 //! replaces the list of the level above, as in Junos.
 
+use std::net::Ipv4Addr;
+
 use holdfast_proto::v1;
 
 use crate::tree::View;
@@ -41,6 +43,13 @@ impl<'c> Levels<'c> {
         self.nearest(name).map_or_else(String::new, |view| view.value().to_owned())
     }
 
+    /// Whether the neighbour is of our own AS: as the group says, else as the AS numbers do.
+    pub(crate) fn is_internal(self, router_as: Option<u32>) -> bool {
+        let local_as = self.number("local-as").or(router_as).unwrap_or(0);
+        let peer_as = self.number("peer-as").unwrap_or(local_as);
+        self.group.text("type").map_or(peer_as == local_as, |kind| kind == "internal")
+    }
+
     fn list(self, name: &'c str) -> Vec<String> {
         let level = self.nearest_first().into_iter().find(|level| level.has(name));
         level.map_or_else(Vec::new, |level| level.strings(name))
@@ -66,10 +75,10 @@ pub(super) fn bgp(top: View<'_>) -> v1::BgpConfig {
 }
 
 fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborConfig {
-    let router_as = options.and_then(|options| options.number("autonomous-system")).unwrap_or(0);
-    let local_as = levels.number("local-as").unwrap_or(router_as);
+    let router_as = options.and_then(|options| options.number("autonomous-system"));
+    let local_as = levels.number("local-as").or(router_as).unwrap_or(0);
     let peer_as = levels.number("peer-as").unwrap_or(local_as);
-    let internal = levels.group.text("type").map_or(peer_as == local_as, |kind| kind == "internal");
+    let internal = levels.is_internal(router_as);
     let restart = restart(options, levels);
     v1::BgpNeighborConfig {
         address: levels.neighbor.value().to_owned(),
@@ -97,7 +106,14 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         disable: false,
         nonstop_routing: options.is_some_and(|options| options.has("nonstop-routing"))
             && levels.nearest("no-nonstop-routing").is_none(),
+        cluster: cluster(levels).filter(|_| internal).map_or(0, Into::into),
+        no_client_reflect: levels.nearest("no-client-reflect").is_some(),
     }
+}
+
+/// Of external neighbours it means nothing: a statement of the whole protocol reaches them, too.
+fn cluster(levels: Levels<'_>) -> Option<Ipv4Addr> {
+    levels.nearest("cluster").and_then(|cluster| cluster.value().parse().ok())
 }
 
 fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {

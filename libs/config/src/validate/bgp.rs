@@ -5,6 +5,8 @@ use std::{collections::HashMap, net::IpAddr};
 use super::{at, lacks, reference};
 use crate::{compile::Levels, error::Problem, tree::View};
 
+mod routes;
+
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     let Some(bgp) = top.at(&["protocols", "bgp"]) else { return };
     policies(top, bgp, problems);
@@ -53,6 +55,7 @@ fn local_address(place: View<'_>, problems: &mut Vec<Problem>) {
 fn check(local_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
     let neighbor = levels.neighbor;
     as_numbers(local_as, levels, problems);
+    routes::validate(local_as, levels, problems);
     let Ok(address) = neighbor.value().parse::<IpAddr>() else { return };
     if address.is_unspecified() || address.is_multicast() || address.to_string() == "255.255.255.255" {
         problems.push(at(neighbor, format!("{address} is no address of one router")).allowed("a unicast address"));

@@ -10,6 +10,7 @@ mod import;
 mod own_restart;
 mod peer;
 mod recovery;
+mod reflection;
 mod restart;
 mod selection;
 mod sessions;

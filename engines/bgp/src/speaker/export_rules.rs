@@ -1,0 +1,104 @@
+//! What the rules of BGP, before any policy, make of a route on its way out: to whom it may go at all, and how its
+//! attributes change (RFC 4271 §5.1, §9.2; RFC 4456 for route reflection).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::wire::PathAttributes;
+
+use super::decision::LOCAL_PREFERENCE_DEFAULT;
+
+/// The rules that neighbours of one export group share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExportRules {
+    /// Within our AS.
+    pub internal: bool,
+    /// The AS we show.
+    pub local_as: u32,
+    /// They are clients of ours: the cluster.
+    pub cluster: Option<Ipv4Addr>,
+    /// Clients of one cluster tell each other; we need not (RFC 4456 §10).
+    pub no_client_reflect: bool,
+}
+
+/// Who told us a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Teller {
+    /// Its address.
+    pub address: IpAddr,
+    /// It is of another AS.
+    pub external: bool,
+    /// Its BGP identifier.
+    pub router_id: Ipv4Addr,
+    /// It is a client of ours: the cluster.
+    pub cluster: Option<Ipv4Addr>,
+}
+
+/// What reflection writes into a route (RFC 4456 §8). The same for all that one neighbour tells us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reflected {
+    /// ORIGINATOR_ID, where none is there yet.
+    originator: Ipv4Addr,
+    /// The cluster it comes from.
+    cluster: Option<Ipv4Addr>,
+}
+
+/// Whether a route may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It may not.
+    Withheld,
+    /// It may.
+    Open,
+    /// It may, reflected.
+    Reflected(Reflected),
+}
+
+impl ExportRules {
+    /// Whether what this neighbour told us (none: it is a route of our own) may go to the members.
+    pub fn passage(&self, from: Option<&Teller>) -> Passage {
+        let Some(from) = from.filter(|from| self.internal && !from.external) else { return Passage::Open };
+        match (from.cluster, self.cluster) {
+            // RFC 4271 §9.2: what an internal neighbour told us is not told to another.
+            (None, None) => Passage::Withheld,
+            (Some(one), Some(other)) if one == other && self.no_client_reflect => Passage::Withheld,
+            // RFC 4456 §6: from a client to everybody, from anybody else to clients.
+            (cluster, _) => Passage::Reflected(Reflected { originator: from.router_id, cluster }),
+        }
+    }
+
+    /// What changes before policy has its say.
+    pub fn prepare(&self, attributes: &mut PathAttributes, reflected: Option<Reflected>) {
+        if self.internal {
+            // RFC 4271 §5.1.5: LOCAL_PREF is sent to internal neighbours, always.
+            attributes.local_pref.get_or_insert(LOCAL_PREFERENCE_DEFAULT);
+            if let Some(reflected) = reflected {
+                self.reflect(attributes, reflected);
+            }
+        } else {
+            // §5.1.4: a MED received from one AS is not told to another.
+            attributes.med = None;
+            // RFC 4456 §8: reflection stays within the AS.
+            attributes.originator_id = None;
+            attributes.cluster_list.clear();
+            // RFC 5065 §4: confederation segments do not leave the confederation.
+            attributes.as_path = std::mem::take(&mut attributes.as_path).without_confederations();
+            attributes.as_path.prepend(self.local_as, 1);
+        }
+    }
+
+    /// RFC 4456 §8. A route that goes from one cluster of ours into another has passed both.
+    fn reflect(&self, attributes: &mut PathAttributes, reflected: Reflected) {
+        attributes.originator_id.get_or_insert(reflected.originator);
+        let into = self.cluster.filter(|into| reflected.cluster != Some(*into));
+        for cluster in reflected.cluster.into_iter().chain(into) {
+            attributes.cluster_list.insert(0, cluster);
+        }
+    }
+
+    /// What no policy changes.
+    pub fn finish(&self, attributes: &mut PathAttributes) {
+        if !self.internal {
+            attributes.local_pref = None; // RFC 4271 §5.1.5
+        }
+    }
+}
