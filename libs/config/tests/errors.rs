@@ -200,5 +200,16 @@ fn what_becomes_of_routes() {
         "10.0.0.2 is an external neighbor, only internal ones are clients; allowed: cluster in groups of type internal",
     );
     one(&bgp("group G { type internal; cluster 0.0.0.0; neighbor 10.0.0.2; }"), "3:26", "no cluster identifier");
+    one(&bgp("group G { peer-as 2; loops 11; neighbor 10.0.0.2; }"), "3:22", "loops is 1 to 10");
+    one(
+        &bgp("group G { peer-as 2; local-as 7; local-as 8 private; neighbor 10.0.0.2; }"),
+        "3:34",
+        "local-as 8 beside local-as 7; allowed: one local-as: delete the other",
+    );
+    one(
+        &bgp("group G { type internal; as-override; neighbor 10.0.0.2; }"),
+        "3:26",
+        "as-override for the internal neighbor 10.0.0.2 does nothing; allowed: as-override in groups of type external",
+    );
     assert_eq!(errors(&bgp("cluster 1.1.1.1; group G { peer-as 2; neighbor 10.0.0.2; }")), [""; 0]);
 }

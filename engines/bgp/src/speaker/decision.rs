@@ -1,5 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 
+use holdfast_proto::v1::PathSelection;
 use smallvec::SmallVec;
 
 use crate::wire::{PathAttributes, SegmentKind};
@@ -64,25 +65,76 @@ pub struct Candidate {
 /// best comes first.
 pub type EqualPaths = SmallVec<[u32; 4]>;
 
+/// How MEDs are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MedRules {
+    /// Between all paths, not only those through the same neighbouring AS.
+    always: bool,
+    /// Path by path, so that a MED can decide which of two paths meets a third.
+    pairwise: bool,
+    /// The metric of the way to the next hop counts in.
+    plus_igp: bool,
+}
+
+impl MedRules {
+    /// As configured.
+    pub fn of(config: Option<&PathSelection>) -> Self {
+        config.map_or_else(Self::default, |config| Self {
+            always: config.always_compare_med,
+            pairwise: config.cisco_non_deterministic,
+            plus_igp: config.med_plus_igp,
+        })
+    }
+
+    fn med(self, path: &Candidate) -> u64 {
+        u64::from(path.rank.med) + if self.plus_igp { u64::from(path.metric) } else { 0 }
+    }
+
+    /// Whether `other` strikes `path` out.
+    fn prefers(self, other: &Candidate, path: &Candidate) -> bool {
+        (self.always || other.rank.neighbor_as == path.rank.neighbor_as) && self.med(other) < self.med(path)
+    }
+}
+
 /// RFC 4271 §9.1.2.2 with RFC 4456 §9: the best of the candidates, and those equal to it for multipath.
 ///
 /// Each rule strikes out candidates from the whole set, as the RFC has it, and no rule looks at
 /// age. So the result depends on routes and configuration alone, never on the order of arrival: two engines
-/// that hold the same facts choose alike.
-pub fn best(candidates: &mut SmallVec<[Candidate; 8]>) -> Option<(Candidate, EqualPaths)> {
-    if candidates.len() > 1 {
-        keep_lowest(candidates, |path| u32::MAX - path.rank.local_preference);
-        keep_lowest(candidates, |path| path.rank.as_path_length);
-        keep_lowest(candidates, |path| u32::from(path.rank.origin));
-        strike_out_by_med(candidates);
-        keep_lowest(candidates, |path| u32::from(!path.external));
-        keep_lowest(candidates, |path| path.metric);
+/// that hold the same facts choose alike. Where paths are to be compared one after the other, they are in the order of
+/// their neighbours' addresses.
+pub fn best(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> Option<(Candidate, EqualPaths)> {
+    if rules.pairwise {
+        one_after_the_other(candidates, rules);
+    } else {
+        strike_out(candidates, rules);
     }
     candidates.sort_unstable_by_key(|path| {
         let router_id = path.rank.originator_id.unwrap_or(path.router_id);
         (router_id, path.rank.cluster_list_length, path.address)
     });
     candidates.first().map(|best| (*best, candidates.iter().map(|path| path.handle).collect()))
+}
+
+fn strike_out(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
+    if candidates.len() > 1 {
+        keep_lowest(candidates, |path| u32::MAX - path.rank.local_preference);
+        keep_lowest(candidates, |path| path.rank.as_path_length);
+        keep_lowest(candidates, |path| u32::from(path.rank.origin));
+        strike_out_by_med(candidates, rules);
+        keep_lowest(candidates, |path| u32::from(!path.external));
+        keep_lowest(candidates, |path| path.metric);
+    }
+}
+
+/// What is left has met one path after the other: all those that were as good as the one they met.
+fn one_after_the_other(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
+    candidates.sort_unstable_by_key(|path| path.address);
+    let mut left: SmallVec<[Candidate; 8]> = SmallVec::new();
+    for path in candidates.drain(..) {
+        left.push(path);
+        strike_out(&mut left, rules);
+    }
+    *candidates = left;
 }
 
 fn keep_lowest(candidates: &mut SmallVec<[Candidate; 8]>, key: impl Fn(&Candidate) -> u32) {
@@ -92,11 +144,9 @@ fn keep_lowest(candidates: &mut SmallVec<[Candidate; 8]>, key: impl Fn(&Candidat
 }
 
 /// Rule c: a path goes if another one from the same neighbouring AS has a lower MED.
-fn strike_out_by_med(candidates: &mut SmallVec<[Candidate; 8]>) {
+fn strike_out_by_med(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
     let all = candidates.clone();
-    candidates.retain(|path| {
-        !all.iter().any(|other| other.rank.neighbor_as == path.rank.neighbor_as && other.rank.med < path.rank.med)
-    });
+    candidates.retain(|path| !all.iter().any(|other| rules.prefers(other, path)));
 }
 
 #[cfg(test)]
@@ -128,7 +178,11 @@ mod tests {
     }
 
     fn winner(candidates: impl IntoIterator<Item = Candidate>) -> Option<u32> {
-        best(&mut candidates.into_iter().collect()).map(|(path, _)| path.handle)
+        winner_by(MedRules::default(), candidates)
+    }
+
+    fn winner_by(rules: MedRules, candidates: impl IntoIterator<Item = Candidate>) -> Option<u32> {
+        best(&mut candidates.into_iter().collect(), rules).map(|(path, _)| path.handle)
     }
 
     #[test]
@@ -158,6 +212,34 @@ mod tests {
         assert_eq!(winner([one, other]), Some(1), "by router id, not by MED");
     }
 
+    #[test]
+    fn other_ways_to_compare_med() {
+        let rules = MedRules::default();
+        let one = candidate(2, Rank { med: 1, neighbor_as: 1, ..rank() });
+        let other = candidate(1, Rank { med: 9, neighbor_as: 2, ..rank() });
+        assert_eq!(winner_by(MedRules { always: true, ..rules }, [one, other]), Some(2));
+        let near = Candidate { metric: 5, ..candidate(1, Rank { med: 10, ..rank() }) };
+        let far = Candidate { metric: 20, ..candidate(2, Rank { med: 1, ..rank() }) };
+        assert_eq!(winner_by(rules, [near, far]), Some(2));
+        assert_eq!(winner_by(MedRules { plus_igp: true, ..rules }, [near, far]), Some(1));
+    }
+
+    /// The third one's MED would strike out the first, but it has met the second by then.
+    #[test]
+    fn one_path_after_the_other() {
+        let first = Candidate { metric: 1, ..candidate(1, Rank { med: 9, neighbor_as: 1, ..rank() }) };
+        let second = Candidate { metric: 2, ..candidate(2, Rank { neighbor_as: 2, ..rank() }) };
+        let third = Candidate { metric: 3, ..candidate(3, Rank { med: 1, neighbor_as: 1, ..rank() }) };
+        let rules = MedRules { pairwise: true, ..MedRules::default() };
+        assert_eq!(winner([first, second, third]), Some(2), "the first is out before metrics are looked at");
+        assert_eq!(
+            winner_by(rules, [first, second, third]),
+            Some(3),
+            "the first strikes out the second, the third the first"
+        );
+        assert_eq!(winner_by(rules, [third, first, second]), Some(3), "whatever the order of arrival");
+    }
+
     proptest! {
         /// The classical MED trap: pairwise comparison is not transitive, so the order of arrival must not matter.
         #[test]
@@ -169,12 +251,14 @@ mod tests {
                 let rank = Rank { med, neighbor_as: asn, as_path_length: length, ..rank() };
                 Candidate { external, metric, ..candidate(i as u32, rank) }
             }).collect();
-            let first = winner(paths.iter().copied());
-            let by = rotation % paths.len();
-            paths.rotate_left(by);
-            prop_assert_eq!(winner(paths.iter().copied()), first);
-            paths.reverse();
-            prop_assert_eq!(winner(paths), first);
+            for rules in [MedRules::default(), MedRules { pairwise: true, ..MedRules::default() }] {
+                let first = winner_by(rules, paths.iter().copied());
+                let by = rotation % paths.len();
+                paths.rotate_left(by);
+                prop_assert_eq!(winner_by(rules, paths.iter().copied()), first);
+                paths.reverse();
+                prop_assert_eq!(winner_by(rules, paths.iter().copied()), first);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::wire::PathAttributes;
 
+use super::as_path_rules::AsPathRules;
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
 
 /// The rules that neighbours of one export group share.
@@ -12,8 +13,8 @@ use super::decision::LOCAL_PREFERENCE_DEFAULT;
 pub struct ExportRules {
     /// Within our AS.
     pub internal: bool,
-    /// The AS we show.
-    pub local_as: u32,
+    /// What becomes of AS paths.
+    pub as_path: AsPathRules,
     /// They are clients of ours: the cluster.
     pub cluster: Option<Ipv4Addr>,
     /// Clients of one cluster tell each other; we need not (RFC 4456 §10).
@@ -80,9 +81,7 @@ impl ExportRules {
             // RFC 4456 §8: reflection stays within the AS.
             attributes.originator_id = None;
             attributes.cluster_list.clear();
-            // RFC 5065 §4: confederation segments do not leave the confederation.
-            attributes.as_path = std::mem::take(&mut attributes.as_path).without_confederations();
-            attributes.as_path.prepend(self.local_as, 1);
+            self.as_path.apply(&mut attributes.as_path);
         }
     }
 

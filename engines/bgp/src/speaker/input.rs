@@ -11,6 +11,7 @@ use super::Speaker;
 use super::attributes::{AttributeId, Remembered};
 use super::decision::{self, Candidate};
 use super::group::{Outgoing, apply_changes};
+use super::import_rules::ImportRules;
 use super::table::{Best, NeighborId, Path, Refusal};
 
 /// A route as it was received and as import left it.
@@ -149,19 +150,20 @@ impl Speaker {
     /// What import makes of received attributes: checks that RFC 4271 §9.1.2 and RFC 4456 §8 demand, then policy.
     /// One use of the result is counted for the caller.
     pub(super) fn import(&mut self, id: NeighborId, prefix: IpNet, received: AttributeId) -> (AttributeId, Refusal) {
-        let router_id = self.router_id;
+        let (router_id, router_as) = (self.router_id, self.local_as);
         let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return (AttributeId::NONE, Refusal::Policy);
         };
         let Some(set) = self.attributes.get(received) else { return (AttributeId::NONE, Refusal::Policy) };
-        if wire::as_path_contains(set.block(), &[neighbor.config.local_as, self.local_as]) {
-            return (AttributeId::NONE, Refusal::AsLoop);
+        let rules = ImportRules::of(&neighbor.config, router_as);
+        if let Some(refusal) = rules.refusal(set.block()) {
+            return (AttributeId::NONE, refusal);
         }
         if wire::was_reflected_by(set.block(), router_id, &self.clusters) {
             return (AttributeId::NONE, Refusal::ReflectionLoop);
         }
         let next_hop = set.next_hop();
-        if neighbor.import.is_empty() {
+        if neighbor.import.is_empty() && rules.leave_as_is() {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
@@ -179,11 +181,11 @@ impl Speaker {
         if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
             return (AttributeId::NONE, Refusal::Policy);
         }
-        if changes == Changes::default() {
+        if changes == Changes::default() && rules.leave_as_is() {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let (attributes, next_hop) = imported(attributes, next_hop, Family::of(&prefix), &changes);
+        let (attributes, next_hop) = imported(attributes, next_hop, Family::of(&prefix), &rules, &changes);
         let effective = self.attributes.intern_values(&attributes, next_hop);
         if memorable {
             if neighbor.import_memo.len() <= received.index() {
@@ -210,7 +212,7 @@ impl Speaker {
             attributes.push((path.neighbor, path.effective));
             candidates.push(Candidate { handle, rank: set.rank, external, metric, router_id, address });
         }
-        let best = decision::best(&mut candidates).map(|(best, equal)| {
+        let best = decision::best(&mut candidates, self.med_rules).map(|(best, equal)| {
             let (neighbor, chosen) = attributes[best.handle as usize];
             (Best { neighbor, attributes: chosen }, equal)
         });
@@ -276,9 +278,11 @@ fn imported(
     attributes: &PathAttributes,
     next_hop: NextHop,
     family: Family,
+    rules: &ImportRules,
     changes: &Changes,
 ) -> (PathAttributes, NextHop) {
     let mut attributes = attributes.clone();
+    rules.prepare(&mut attributes);
     apply_changes(&mut attributes, changes);
     let next_hop = match changes.next_hop {
         Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => NextHop::V4(address),

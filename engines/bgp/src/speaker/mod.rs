@@ -12,7 +12,8 @@
 //! - `attributes`: distinct attribute sets, interned as received, kept as bytes, counted.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
 //! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best.
-//! - `export_rules`: to whom a route may go and what changes on the way, before policy; reflection.
+//! - `import_rules`, `export_rules`, `as_path_rules`: what holds before any policy: loops, first AS; to whom a route may go and
+//!   what changes on the way, reflection, AS numbers shown and hidden.
 //! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours, but for
 //!   our own address as next hop, which is filled in for each.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
@@ -25,12 +26,14 @@
 //! - `settings`: configuration, by difference. `views`, `rules_view`: for operators.
 
 mod action;
+mod as_path_rules;
 mod attributes;
 mod background;
 mod decision;
 mod export_rules;
 mod facts;
 mod group;
+mod import_rules;
 mod input;
 pub mod limits;
 mod neighbor;
@@ -62,6 +65,7 @@ pub use settings::SettingsError;
 pub use table::NeighborId;
 
 use attributes::{AttributeId, AttributeTable, Remembered};
+use decision::MedRules;
 use group::ExportGroup;
 use neighbor::{Neighbor, Sweep, Up};
 use recovery::Recovery;
@@ -82,6 +86,7 @@ pub struct Speaker {
     /// Clusters that we are the reflector of (RFC 4456 §7).
     clusters: Vec<std::net::Ipv4Addr>,
     maximum_paths: u32,
+    med_rules: MedRules,
     listen_port: u16,
     /// Attributes under which static and direct routes leave us.
     local_origin: AttributeId,
@@ -127,6 +132,7 @@ impl Speaker {
             local_as: 0,
             clusters: Vec::new(),
             maximum_paths: 1,
+            med_rules: MedRules::default(),
             listen_port: 0,
             local_origin: AttributeId::NONE,
             actions: VecDeque::new(),

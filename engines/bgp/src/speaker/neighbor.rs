@@ -8,6 +8,7 @@ use holdfast_rib::{Digest, DirtySet, Family, PrefixId};
 use crate::session::{self, ConnectionSide, Session};
 use crate::wire::{Negotiated, NextHop, OpenMessage};
 
+use super::as_path_rules::AsPathRules;
 use super::attributes::{AttributeId, AttributeSet, Remembered};
 use super::export_rules::{ExportRules, Teller};
 use super::group::{GroupId, ourselves};
@@ -196,7 +197,7 @@ impl Neighbor {
     pub fn export_rules(&self) -> ExportRules {
         ExportRules {
             internal: self.config.internal,
-            local_as: self.config.local_as,
+            as_path: AsPathRules::of(&self.config),
             cluster: self.cluster(),
             no_client_reflect: self.config.no_client_reflect,
         }

@@ -1,3 +1,5 @@
+use holdfast_proto::v1::bgp_neighbor_config::RemovePrivate;
+
 use super::neighbor::Neighbor;
 
 impl Neighbor {
@@ -8,6 +10,32 @@ impl Neighbor {
             let among_clients = if self.config.no_client_reflect { ", no reflection between clients" } else { "" };
             rules.push(format!("client of cluster {cluster}{among_clients}"));
         }
+        self.as_path_rules_in_words(&mut rules);
         rules
+    }
+
+    fn as_path_rules_in_words(&self, rules: &mut Vec<String>) {
+        let config = &self.config;
+        if config.shown_as != 0 {
+            rules.push(format!("AS {} shown behind {}", config.shown_as, config.local_as));
+        }
+        if config.received_behind_as != 0 {
+            rules.push(format!("received behind AS {}", config.received_behind_as));
+        }
+        if config.own_as_loops != 0 {
+            rules.push(format!("own AS allowed {} times", config.own_as_loops));
+        }
+        if config.no_enforce_first_as {
+            rules.push("first AS not checked".into());
+        }
+        let done = if config.replace_private { "replaced" } else { "removed" };
+        match config.remove_private() {
+            RemovePrivate::No => {}
+            RemovePrivate::Leading => rules.push(format!("leading private AS numbers {done}")),
+            RemovePrivate::All => rules.push(format!("private AS numbers {done}")),
+        }
+        if config.as_override {
+            rules.push(format!("AS {} replaced by {}", config.peer_as, config.local_as));
+        }
     }
 }

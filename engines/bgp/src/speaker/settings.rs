@@ -9,8 +9,10 @@ use crate::session::{GracefulRestart, Session, SessionConfig};
 use crate::wire::{Cease, NextHop, Origin, PathAttributes};
 
 use super::Speaker;
+use super::decision::MedRules;
 use super::export_rules::Teller;
 use super::group::GroupId;
+use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
 use super::neighbor::{Counters, Neighbor};
 use super::table::NeighborId;
@@ -61,10 +63,12 @@ impl Speaker {
         self.policies = policies;
         self.router_id_configured = configured.is_some();
         let router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
-        let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1));
+        let med_rules = MedRules::of(bgp.path_selection.as_ref());
+        let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1), med_rules);
         let clusters = clusters(&bgp.neighbors);
-        let decides_anew = decides_by != (self.router_id, self.local_as, self.maximum_paths) || clusters != self.clusters;
-        (self.router_id, self.local_as, self.maximum_paths) = decides_by;
+        let decided_by = (self.router_id, self.local_as, self.maximum_paths, self.med_rules);
+        let decides_anew = decides_by != decided_by || clusters != self.clusters;
+        (self.router_id, self.local_as, self.maximum_paths, self.med_rules) = decides_by;
         self.clusters = clusters;
         self.listen_port = u16::try_from(bgp.listen_port).ok().filter(|port| *port != 0).unwrap_or(BGP_PORT);
         self.prepare_local_origin();
@@ -207,7 +211,7 @@ impl Speaker {
     ) {
         let Some(neighbor) = self.get(id) else { return };
         let session_config = self.session_parameters(&config, neighbor.forwarded, neighbor.is_restarting());
-        let rules = neighbor.export_rules();
+        let (rules, router_as) = (neighbor.export_rules(), self.local_as);
         let Some(neighbor) = self.get_mut(id) else { return };
         let before = std::mem::replace(&mut neighbor.config, config);
         neighbor.scope = rib.interface_index(&neighbor.config.interface);
@@ -218,9 +222,12 @@ impl Speaker {
             || before.multihop_ttl != config.multihop_ttl
             || before.disable != config.disable;
         let export_changed = neighbor.export != export || neighbor.export_rules() != rules;
-        let mut judged_anew = before.multipath != config.multipath || before.not_installed != config.not_installed;
+        let rules = |config: &BgpNeighborConfig| ImportRules::of(config, router_as);
+        let rules_changed = rules(&before) != rules(config);
+        let mut judged_anew =
+            rules_changed || before.multipath != config.multipath || before.not_installed != config.not_installed;
         neighbor.export = export;
-        if neighbor.import != import {
+        if neighbor.import != import || rules_changed {
             neighbor.import = import;
             neighbor.import_memo.clear();
             judged_anew = true;

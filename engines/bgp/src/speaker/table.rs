@@ -17,6 +17,8 @@ pub enum Refusal {
     Policy,
     /// Our own AS is in its path (RFC 4271 §9.1.2).
     AsLoop,
+    /// Its AS path does not begin with the neighbour's AS (RFC 4271 §6.3).
+    FirstAs,
     /// We are its originator, or our cluster is in its list (RFC 4456 §8).
     ReflectionLoop,
 }

@@ -159,6 +159,7 @@ impl Speaker {
         let inactive_reason = match path.refusal {
             Refusal::Policy => "rejected by import policy",
             Refusal::AsLoop => "our own AS is in its path",
+            Refusal::FirstAs => "its AS path does not begin with the neighbor's AS",
             Refusal::ReflectionLoop => "we are its originator, or our cluster is in its list",
             Refusal::None if !reachable => "next hop unreachable",
             Refusal::None if !chosen => "another BGP path is better",

@@ -95,6 +95,14 @@ impl AsPath {
         }
     }
 
+    /// Puts another number in the place of each, nearest first, or none. Segments that become empty go.
+    pub fn edit(&mut self, mut becomes: impl FnMut(u32) -> Option<u32>) {
+        for segment in &mut self.segments {
+            segment.asns = segment.asns.iter().filter_map(|asn| becomes(*asn)).collect();
+        }
+        self.segments.retain(|segment| !segment.asns.is_empty());
+    }
+
     /// The AS that the route was received from, by which MEDs are compared (RFC 4271 §9.1.2.2 c): the first of a
     /// leading sequence, confederation segments passed over. `None`: the path is empty or begins with a set.
     pub fn neighbor_as(&self) -> Option<u32> {
@@ -147,8 +155,8 @@ impl AsPath {
         merged
     }
 
-    /// What AS4_PATH carries (RFC 6793 §3).
-    pub(crate) fn without_confederations(mut self) -> AsPath {
+    /// What leaves a confederation, and what AS4_PATH carries (RFC 6793 §3).
+    pub fn without_confederations(mut self) -> AsPath {
         self.segments.retain(|segment| !segment.kind.is_confederation());
         self
     }

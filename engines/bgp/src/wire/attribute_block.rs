@@ -4,6 +4,7 @@
 //! numbers in four octets. NEXT_HOP, MP_REACH_NLRI and MP_UNREACH_NLRI are not part of it: they differ per family and
 //! per neighbour. So equal attributes are equal bytes, and a block can be interned, hashed and compared without being understood.
 
+use super::as_path::SegmentKind;
 use super::attributes::code;
 use smallvec::SmallVec;
 use std::net::Ipv4Addr;
@@ -101,17 +102,30 @@ fn value_of(block: &[u8], code: u8) -> Option<&[u8]> {
     attributes(block).map_while(Result::ok).find(|attribute| attribute.code == code).map(|attribute| attribute.value)
 }
 
-/// Whether one of these AS numbers is in a canonical block's AS_PATH, in a segment of any kind.
-pub fn as_path_contains(block: &[u8], numbers: &[u32]) -> bool {
+/// The segments of a canonical block's AS_PATH: kind, and the numbers as they lie there.
+fn as_path_segments(block: &[u8]) -> impl Iterator<Item = (u8, &[[u8; 4]])> {
     let mut rest = value_of(block, code::AS_PATH).unwrap_or_default();
-    while let [_kind, count, tail @ ..] = rest {
-        let Some((segment, behind)) = tail.split_at_checked(usize::from(*count) * 4) else { return false };
-        if segment.as_chunks::<4>().0.iter().any(|asn| numbers.contains(&u32::from_be_bytes(*asn))) {
-            return true;
-        }
+    std::iter::from_fn(move || {
+        let [kind, count, tail @ ..] = rest else { return None };
+        let (segment, behind) = tail.split_at_checked(usize::from(*count) * 4)?;
         rest = behind;
-    }
-    false
+        Some((*kind, segment.as_chunks::<4>().0))
+    })
+}
+
+/// How often one of these AS numbers is in a canonical block's AS_PATH, in segments of any kind.
+pub fn as_path_count(block: &[u8], numbers: &[u32]) -> usize {
+    let in_segment = |(_, segment): (u8, &[[u8; 4]])| {
+        segment.iter().filter(|asn| numbers.contains(&u32::from_be_bytes(**asn))).count()
+    };
+    as_path_segments(block).map(in_segment).sum()
+}
+
+/// The AS that a canonical block's AS_PATH begins with. `None`: it is empty, or begins with a set or inside a confederation.
+pub fn as_path_first(block: &[u8]) -> Option<u32> {
+    let (kind, segment) = as_path_segments(block).next()?;
+    let first = segment.first().filter(|_| kind == SegmentKind::Sequence as u8)?;
+    Some(u32::from_be_bytes(*first))
 }
 
 /// Whether this router is a canonical block's ORIGINATOR_ID, or one of its clusters in the CLUSTER_LIST (RFC 4456 §8). A router

@@ -32,7 +32,7 @@ mod properties;
 mod tests;
 
 pub use as_path::{AsPath, Segment, SegmentKind};
-pub use attribute_block::{AttributeBlock, MalformedBlock, as_path_contains, was_reflected_by};
+pub use attribute_block::{AttributeBlock, MalformedBlock, as_path_count, as_path_first, was_reflected_by};
 pub use attributes::{Origin, PartialBits, PathAttributes, RawAttribute, code};
 pub use capability::{Capability, ExtendedNextHopEntry};
 pub use encode::{AttributesTooLarge, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw};

@@ -1,11 +1,14 @@
 //! `protocols bgp`: every neighbour with what it inherits. The nearest statement wins; a list of policies or families
 //! replaces the list of the level above, as in Junos.
 
+mod as_path;
+
 use std::net::Ipv4Addr;
 
 use holdfast_proto::v1;
 
 use crate::tree::View;
+use as_path::AsPathRules;
 
 /// Junos' default; RFC 4271 §10 suggests 90 as well.
 const HOLD_TIME_DEFAULT_S: u32 = 90;
@@ -71,7 +74,12 @@ pub(super) fn bgp(top: View<'_>) -> v1::BgpConfig {
         .flat_map(|group| group.all("neighbor").map(move |neighbor| Levels { bgp, group, neighbor }))
         .map(|levels| neighbor(options, levels))
         .collect();
-    v1::BgpConfig { enabled: !neighbors.is_empty(), neighbors, listen_port: BGP_PORT }
+    let path_selection = bgp.get("path-selection").map(|how| v1::PathSelection {
+        always_compare_med: how.has("always-compare-med"),
+        cisco_non_deterministic: how.has("cisco-non-deterministic"),
+        med_plus_igp: how.has("med-plus-igp"),
+    });
+    v1::BgpConfig { enabled: !neighbors.is_empty(), neighbors, listen_port: BGP_PORT, path_selection }
 }
 
 fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborConfig {
@@ -80,6 +88,7 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
     let peer_as = levels.number("peer-as").unwrap_or(local_as);
     let internal = levels.is_internal(router_as);
     let restart = restart(options, levels);
+    let as_path = AsPathRules::of(router_as, levels, internal);
     v1::BgpNeighborConfig {
         address: levels.neighbor.value().to_owned(),
         group: levels.group.value().to_owned(),
@@ -108,6 +117,13 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
             && levels.nearest("no-nonstop-routing").is_none(),
         cluster: cluster(levels).filter(|_| internal).map_or(0, Into::into),
         no_client_reflect: levels.nearest("no-client-reflect").is_some(),
+        shown_as: as_path.shown_behind,
+        received_behind_as: as_path.received_behind,
+        own_as_loops: levels.number("loops").unwrap_or(0),
+        no_enforce_first_as: levels.nearest("no-enforce-first-as").is_some(),
+        remove_private: as_path.remove_private.into(),
+        replace_private: as_path.replace_private,
+        as_override: levels.nearest("as-override").is_some(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! among neighbours who speak raw BGP and write down what they hear. `world` and
 //! `standby` play the daemon's part, `peer` the neighbours'.
 
+mod as_paths;
 mod counting;
 mod export;
 mod follower;

@@ -3,7 +3,31 @@
 use crate::{compile::Levels, error::Problem, tree::View, validate::at};
 
 pub(super) fn validate(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
-    reflection(levels.is_internal(router_as), levels, problems);
+    let internal = levels.is_internal(router_as);
+    reflection(internal, levels, problems);
+    if internal {
+        external_only(levels, problems);
+    }
+}
+
+/// One AS number at each level.
+pub(super) fn local_as(place: View<'_>, problems: &mut Vec<Problem>) {
+    let mut stated = place.all("local-as");
+    if let (Some(first), Some(second)) = (stated.next(), stated.next()) {
+        let message = format!("local-as {} beside local-as {}", second.value(), first.value());
+        problems.push(at(second, message).allowed("one local-as: delete the other"));
+    }
+}
+
+/// Within the AS no AS path is changed.
+fn external_only(levels: Levels<'_>, problems: &mut Vec<Problem>) {
+    for name in ["remove-private", "as-override", "no-enforce-first-as"] {
+        let stated = [levels.neighbor, levels.group].into_iter().find_map(|level| level.get(name));
+        if let Some(stated) = stated {
+            let message = format!("{name} for the internal neighbor {} does nothing", levels.neighbor.value());
+            problems.push(at(stated, message).allowed(format!("{name} in groups of type external")));
+        }
+    }
 }
 
 /// RFC 4456: clusters are within an AS.

@@ -1,0 +1,55 @@
+//! What the rules of BGP, before any policy, make of a received route: whether it may be used at all, and what changes.
+
+use holdfast_proto::v1::BgpNeighborConfig;
+
+use crate::wire::{self, PathAttributes};
+
+use super::table::Refusal;
+
+/// The rules for one neighbour's routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportRules {
+    /// Our AS numbers: the session's and the router's.
+    own: [u32; 2],
+    /// They may stand so often in the path.
+    loops: usize,
+    /// The path has to begin with this one.
+    first: Option<u32>,
+    /// Put before the path.
+    behind: Option<u32>,
+}
+
+impl ImportRules {
+    /// As configured. `router_as`: our own AS.
+    pub fn of(config: &BgpNeighborConfig, router_as: u32) -> Self {
+        let external = !config.internal;
+        Self {
+            own: [config.local_as, router_as],
+            loops: config.own_as_loops as usize,
+            first: (external && !config.no_enforce_first_as).then_some(config.peer_as),
+            behind: (external && config.received_behind_as != 0).then_some(config.received_behind_as),
+        }
+    }
+
+    /// Why a route with these attributes (a canonical block) is not used, by its AS path.
+    pub fn refusal(&self, block: &[u8]) -> Option<Refusal> {
+        if wire::as_path_count(block, &self.own) > self.loops {
+            return Some(Refusal::AsLoop); // RFC 4271 §9.1.2
+        }
+        // RFC 4271 §6.3: the neighbour's own AS is leftmost in what it tells.
+        let unlike = self.first.is_some_and(|first| wire::as_path_first(block) != Some(first));
+        unlike.then_some(Refusal::FirstAs)
+    }
+
+    /// Whether [`Self::prepare`] changes nothing.
+    pub fn leave_as_is(&self) -> bool {
+        self.behind.is_none()
+    }
+
+    /// What changes before policy has its say.
+    pub fn prepare(&self, attributes: &mut PathAttributes) {
+        if let Some(asn) = self.behind {
+            attributes.as_path.prepend(asn, 1);
+        }
+    }
+}
