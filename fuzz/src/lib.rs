@@ -1,6 +1,6 @@
 //! # What fuzzing checks
 //!
-//! One function per parser of what comes from a neighbour. Each takes any bytes and asserts more than "no panic": that
+//! One function per parser of what comes from a neighbour, and one for the expressions of routing policy. Each takes any bytes and asserts more than "no panic": that
 //! what was accepted is consistent and survives being written and read again. The targets in `fuzz_targets/` and the tests
 //! below call the same functions. `cargo run --manifest-path fuzz/Cargo.toml --no-default-features --example seeds`
 //! writes a small corpus; then `cargo +nightly fuzz run update`.
@@ -13,6 +13,7 @@ use holdfast_bgp::wire::{
     Capability, Family, HEADER_LEN, MAX_MESSAGE_LEN, Negotiated, NextHop, NotificationMessage, OpenMessage,
     PathAttributes, Update, decode_route_refresh, encode_announce, encode_withdraw, frame,
 };
+use holdfast_policy::{AsPathExpression, check_community_member};
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
 
@@ -91,6 +92,19 @@ fn write_and_read_announced(family: Family, block: &[u8], next_hop: NextHop, pre
             assert_eq!(again.attributes.as_deref(), Some(block));
         }
     }
+}
+
+/// The length of a path, the path in numbers of one octet, then an expression over AS paths or a member of a community list.
+pub fn check_expression(input: &[u8]) {
+    let Some((length, rest)) = input.split_first() else { return };
+    let (path, text) = rest.split_at(usize::from(*length % 32).min(rest.len()));
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let _ = check_community_member(text);
+    let Ok(expression) = AsPathExpression::parse(text) else { return };
+    let path: Vec<u32> = path.iter().map(|asn| u32::from(*asn)).collect();
+    let whole = AsPathExpression::parse(&format!("^({text})$"));
+    let Ok(whole) = whole else { return }; // one more pair of parentheses may be too many
+    assert_eq!(expression.matches(&path), whole.matches(&path));
 }
 
 fn session(kind: u8) -> Negotiated {

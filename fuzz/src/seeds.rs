@@ -1,6 +1,6 @@
 //! Good messages of every kind, small, for a fuzzer to begin with.
 
-use crate::{check_frame, check_notification, check_open, check_update};
+use crate::{check_expression, check_frame, check_notification, check_open, check_update};
 use holdfast_bgp::wire::{
     AsPath, Capability, Cease, Family, HEADER_LEN, NextHop, NotificationMessage, OpenMessage, PathAttributes,
     RawAttribute, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh, encode_withdraw,
@@ -19,6 +19,8 @@ pub enum Target {
     Update,
     /// NOTIFICATION.
     Notification,
+    /// Expressions of routing policy.
+    Expression,
 }
 
 impl Target {
@@ -29,6 +31,7 @@ impl Target {
             Target::Open => "open",
             Target::Update => "update",
             Target::Notification => "notification",
+            Target::Expression => "expression",
         }
     }
 
@@ -39,6 +42,7 @@ impl Target {
             Target::Open => check_open,
             Target::Update => check_update,
             Target::Notification => check_notification,
+            Target::Expression => check_expression,
         }
     }
 }
@@ -46,6 +50,10 @@ impl Target {
 /// All seeds: for which parser, under which name, which bytes.
 pub fn seeds() -> Vec<(Target, String, Vec<u8>)> {
     let mut seeds = Vec::new();
+    let expressions = ["1 (2|3)+ .*", "[^1 5-9]{2,3} 4?", "()", "65000:1[0-9]*", "large:*:1:(2|3)", "target:65000:*"];
+    for text in expressions {
+        seeds.push((Target::Expression, text.replace(|letter: char| !letter.is_alphanumeric(), "-"), [&[2, 1, 3], text.as_bytes()].concat()));
+    }
     for (name, open) in [("bare", bare_open()), ("full", full_open())] {
         let wire = open.encode();
         seeds.push((Target::Open, name.to_owned(), wire[HEADER_LEN..].to_vec()));

@@ -96,7 +96,12 @@ impl Draft {
                     node = node.and_then(|node| self.tree().find(node, id, &taken.values));
                 }
                 Kind::Leaf if item.encoding == Encoding::Empty || !rest.is_empty() => {
-                    return (rest.len() <= 1).then_some((Position::End, None));
+                    let two = rest.first().is_some_and(|first| types::has_second_word(&item.type_name, &first.text));
+                    let expected = if two { 2 } else { 1 };
+                    return match rest.len() {
+                        1 if two => Some((Position::Value(id), None)),
+                        words => (words <= expected).then_some((Position::End, None)),
+                    };
                 }
                 Kind::LeafList if !rest.is_empty() => {
                     return rest

@@ -164,7 +164,9 @@ impl Mapper<'_> {
     fn leaf_value(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: &Rest<'_, '_>) -> Option<Vec<String>> {
         let empty = self.schema.item(id).encoding == Encoding::Empty;
         let hint = if empty { "nothing but ;".to_owned() } else { value_hint(self.schema, id) };
-        let expected = usize::from(!empty);
+        let type_name = &self.schema.item(id).type_name;
+        let two = rest.words.first().is_some_and(|first| types::has_second_word(type_name, &first.text));
+        let expected = usize::from(!empty) + usize::from(two);
         if rest.block.is_some() {
             self.problem(parent, id, span, "takes no { }", hint);
         } else if let Some(word) = rest.words.get(expected) {
@@ -174,7 +176,8 @@ impl Mapper<'_> {
             self.problem(parent, id, span, "the value is missing", hint);
         } else {
             let Some(word) = rest.words.first() else { return Some(Vec::new()) };
-            match value(self.schema, id, &word.text) {
+            let text = rest.words.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" ");
+            match value(self.schema, id, &text) {
                 Ok(value) => return Some(vec![value]),
                 Err((message, allowed)) => self.problem(parent, id, word.span, message, allowed),
             }
@@ -257,12 +260,11 @@ pub(crate) fn take_keys<'r, 't>(schema: &Schema, keys: &[SchemaId], mut words: &
         };
         words = rest;
         let mut text = word.text.to_string();
-        if item.type_name == "prefix-match"
-            && text == "upto"
-            && let Some((length, rest)) = words.split_first()
+        if types::has_second_word(&item.type_name, &text)
+            && let Some((second, rest)) = words.split_first()
         {
             words = rest;
-            text = format!("upto {}", length.text);
+            text = format!("{text} {}", second.text);
         }
         match value(schema, *key, &text) {
             Ok(value) => values.push(value),

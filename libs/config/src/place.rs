@@ -9,6 +9,7 @@ use crate::{
     statement::Word,
     text,
     tree::{NodeId, TOP, Tree},
+    types,
 };
 
 /// One statement of a path.
@@ -87,7 +88,14 @@ pub(crate) fn walk(schema: &Schema, words: &[Word<'_>]) -> Result<Vec<Step>, Pro
             Kind::Leaf | Kind::LeafList => match rest.split_first() {
                 Some((value, behind)) if item.encoding != Encoding::Empty => {
                     rest = behind;
-                    match map::value(schema, id, &value.text) {
+                    let mut text = value.text.to_string();
+                    if types::has_second_word(&item.type_name, &text)
+                        && let Some((second, behind)) = rest.split_first()
+                    {
+                        rest = behind;
+                        text = format!("{text} {}", second.text);
+                    }
+                    match map::value(schema, id, &text) {
                         Ok(canonical) => vec![canonical],
                         Err((message, allowed)) => return refused(value.span, message, allowed),
                     }

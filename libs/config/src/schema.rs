@@ -24,7 +24,7 @@ const MODULES: [(&str, &str); 8] = [
 
 /// Nodes whose name is not written: `interfaces { eth0 {...} }`, `prefix-list X { 10.0.0.0/8; }`. Such a node has no
 /// siblings but keys.
-const UNNAMED: [(&str, &str); 2] = [("interfaces", "interface"), ("prefix-list", "prefix")];
+const UNNAMED: [(&str, &str); 3] = [("interfaces", "interface"), ("prefix-list", "prefix"), ("as-path", "path")];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SchemaId(pub u32);

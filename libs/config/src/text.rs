@@ -6,6 +6,7 @@ use crate::{
     lexer::is_plain,
     schema::{Kind, Schema, SchemaId},
     tree::{NodeId, TOP, Tree},
+    types,
 };
 
 const INDENT: &str = "    ";
@@ -20,9 +21,9 @@ pub(crate) fn quote(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// A key as it is written: `upto /24` is the one key of two words.
+/// A key or a value as it is written: `upto /24` and `add 10` are values of two words.
 pub(crate) fn key(schema: &Schema, id: SchemaId, value: &str) -> String {
-    if schema.item(id).type_name == "prefix-match" { value.to_owned() } else { quote(value).into_owned() }
+    if types::is_of_words(&schema.item(id).type_name) { value.to_owned() } else { quote(value).into_owned() }
 }
 
 /// One statement of a path: its name, and its keys or its value.
@@ -31,7 +32,7 @@ pub(crate) fn step(schema: &Schema, id: SchemaId, values: &[String]) -> String {
     let name = if item.unnamed { None } else { Some(Cow::Borrowed(item.name.as_str())) };
     let written = values.iter().enumerate().map(|(index, value)| match &item.kind {
         Kind::List { keys } => Cow::Owned(keys.get(index).map_or_else(String::new, |id| key(schema, *id, value))),
-        _ => quote(value),
+        _ => Cow::Owned(key(schema, id, value)),
     });
     name.into_iter().chain(written).collect::<Vec<_>>().join(" ")
 }
@@ -102,6 +103,16 @@ impl Printer<'_> {
         }
     }
 
+    /// The value of an entry that holds nothing but a leaf without a name: it stands on the entry's line.
+    fn own_value(&self, id: NodeId) -> Option<String> {
+        let [only] = self.tree.node(id).children.as_slice() else { return None };
+        let (leaf, list) =
+            (self.tree.node(*only), matches!(self.schema.item(self.tree.node(id).schema).kind, Kind::List { .. }));
+        let item = self.schema.item(leaf.schema);
+        let written = list && item.unnamed && item.kind == Kind::Leaf && !leaf.inactive;
+        written.then(|| leaf.values.first().map(|value| key(self.schema, leaf.schema, value)))?
+    }
+
     fn word(&mut self, word: &str) {
         if !self.out.ends_with(' ') && !self.out.ends_with('\n') && !self.out.is_empty() {
             self.out.push(' ');
@@ -128,9 +139,14 @@ impl Printer<'_> {
         for (index, value) in node.values.iter().enumerate() {
             let written = match &item.kind {
                 Kind::List { keys } => keys.get(index).map_or_else(String::new, |id| key(self.schema, *id, value)),
-                _ => quote(value).into_owned(),
+                _ => key(self.schema, node.schema, value),
             };
             self.word(&written);
+        }
+        if let Some(value) = self.own_value(id) {
+            self.word(&value);
+            self.out.push_str(";\n");
+            return;
         }
         let holds = matches!(item.kind, Kind::Container { .. } | Kind::List { .. });
         let empty = matches!(item.kind, Kind::Container { presence: false });

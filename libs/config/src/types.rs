@@ -11,7 +11,7 @@ use crate::limits;
 type Values = &'static [(&'static str, &'static str)];
 
 /// Enumerations of `holdfast-types`; libyang refuses what is not in the module, this gives the message.
-const ENUMERATIONS: [(&str, Values); 7] = [
+const ENUMERATIONS: [(&str, Values); 12] = [
     ("peer-type", &[("internal", "Neighbors of our own AS"), ("external", "Neighbors of other ASs")]),
     ("family-name", &[("inet", "IPv4"), ("inet6", "IPv6")]),
     (
@@ -22,6 +22,17 @@ const ENUMERATIONS: [(&str, Values); 7] = [
         "community-operation",
         &[("add", "Add what is missing"), ("delete", "Remove what is there"), ("set", "Replace all communities")],
     ),
+    (
+        "list-match",
+        &[("exact", "A member itself"), ("orlonger", "A member or within it"), ("longer", "Within a member")],
+    ),
+    (
+        "number-comparison",
+        &[("equal", "Just this number"), ("orhigher", "This number or more"), ("orlower", "This number or less")],
+    ),
+    ("origin-name", &[("igp", "From an interior protocol"), ("egp", "From EGP"), ("incomplete", "By other means")]),
+    ("route-kind", &[("external", "From neighbors of other ASs"), ("internal", "From neighbors of our own AS")]),
+    ("policy-disposition", &[("accept", "Accept the route"), ("reject", "Reject the route")]),
     ("next-step", &[("term", "Go on with the next term"), ("policy", "Go on with the next policy")]),
     ("rib-name", &[("inet.0", "IPv4 unicast routes"), ("inet6.0", "IPv6 unicast routes")]),
     ("tcp-reset-mode", &[("drop-all-tcp", "Send no TCP reset at all")]),
@@ -45,6 +56,8 @@ pub(crate) fn is_known(type_name: &str) -> bool {
         "next-hop-or-self",
         "community-member",
         "as-path-segment",
+        "as-path-expression",
+        "adjustment",
         "prefix-match",
     ];
     checked.contains(&type_name)
@@ -80,6 +93,8 @@ pub(crate) fn canonical(type_name: &str, value: &str) -> Result<String, Refusal>
         "next-hop-or-self" => ip_address(value).map_err(|(message, allowed)| (message, format!("self, or {allowed}"))),
         "community-member" => community(value),
         "as-path-segment" => as_path_segment(value),
+        "as-path-expression" => as_path_expression(value),
+        "adjustment" => adjustment(value),
         "prefix-match" => prefix_match(value),
         "description" => Ok(value.to_owned()),
         _ if value.is_empty() => refuse("an empty name".into(), "a name of 1 or more characters"),
@@ -147,22 +162,52 @@ fn interface_address(value: &str, ipv4: bool) -> Result<String, Refusal> {
     }
 }
 
-/// Standard communities are 16:16 bits (RFC 1997), large ones 32:32:32 (RFC 8092).
+/// Numbers lose their leading zeros, so that one community is written in one way; patterns stay as they are.
 fn community(value: &str) -> Result<String, Refusal> {
-    let allowed = "65000:100 (each 0 to 65535), large:65000:1:2 (each 0 to 4294967295), no-export, no-advertise, no-export-subconfed";
-    let numbers =
-        |text: &str| text.split(':').map(|part| number(part).ok()?.parse::<u32>().ok()).collect::<Option<Vec<u32>>>();
-    let parsed = match value.strip_prefix("large:") {
-        Some(rest) => numbers(rest).filter(|parts| parts.len() == 3),
-        None if ["no-export", "no-advertise", "no-export-subconfed"].contains(&value) => return Ok(value.to_owned()),
-        None => numbers(value).filter(|parts| parts.len() == 2 && parts.iter().all(|part| *part <= 0xffff)),
-    };
-    match parsed {
-        Some(parts) => {
-            let text = parts.iter().map(u32::to_string).collect::<Vec<_>>().join(":");
-            Ok(if value.starts_with("large:") { format!("large:{text}") } else { text })
-        }
-        None => refuse(format!("{value:?} is not a community"), allowed),
+    if let Err(error) = holdfast_policy::check_community_member(value) {
+        let allowed = holdfast_policy::COMMUNITY_REQUIRED;
+        return refuse(format!("{value:?} is not a community: {error}"), allowed);
+    }
+    let field = |field: &str| number(field).unwrap_or_else(|_| field.to_owned());
+    let plain = value.bytes().all(|letter| letter.is_ascii_alphanumeric() || b":-".contains(&letter));
+    let hexadecimal = value.starts_with("extended:");
+    Ok(if plain && !hexadecimal { value.split(':').map(field).collect::<Vec<_>>().join(":") } else { value.to_owned() })
+}
+
+fn as_path_expression(value: &str) -> Result<String, Refusal> {
+    match holdfast_policy::AsPathExpression::parse(value) {
+        Ok(_) => Ok(value.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Err(error) => refuse(
+            format!("{value:?} is not an expression over AS paths: {error}"),
+            "AS numbers and ranges (64512-65534) with spaces between them, . for any, * + ? {m,n}, |, ( ), [ ]; () for the empty path",
+        ),
+    }
+}
+
+/// Whether a value that begins with this word has a second one.
+pub(crate) fn has_second_word(type_name: &str, first: &str) -> bool {
+    match type_name {
+        "prefix-match" => matches!(first, "upto" | "prefix-length-range"),
+        "adjustment" => matches!(first, "add" | "subtract"),
+        _ => false,
+    }
+}
+
+/// Whether values may have two words; they are written without quotes.
+pub(crate) fn is_of_words(type_name: &str) -> bool {
+    matches!(type_name, "prefix-match" | "adjustment")
+}
+
+fn adjustment(value: &str) -> Result<String, Refusal> {
+    let (how, amount) = value.split_once(' ').unwrap_or(("", value));
+    let amount = number(amount.trim()).ok().filter(|amount| amount.parse::<u32>().is_ok());
+    match (how, amount) {
+        ("", Some(amount)) => Ok(amount),
+        ("add" | "subtract", Some(amount)) => Ok(format!("{how} {amount}")),
+        _ => refuse(
+            format!("{value:?} is not a number or a change of one"),
+            "NUMBER, add NUMBER, subtract NUMBER (0 to 4294967295)",
+        ),
     }
 }
 
@@ -179,12 +224,23 @@ fn as_path_segment(value: &str) -> Result<String, Refusal> {
 }
 
 fn prefix_match(value: &str) -> Result<String, Refusal> {
-    let upto =
-        value.strip_prefix("upto /").and_then(|length| length.parse::<u8>().ok()).filter(|length| *length <= 128);
-    match (value, upto) {
-        ("exact" | "orlonger" | "longer", _) => Ok(value.to_owned()),
-        (_, Some(length)) => Ok(format!("upto /{length}")),
-        _ => refuse(format!("{value:?} says nothing about the length"), "exact, orlonger, longer, upto /LENGTH"),
+    let length = |text: &str| {
+        let digits = text.strip_prefix('/').filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+        digits.parse::<u8>().ok().filter(|length| *length <= 128)
+    };
+    let upto = value.strip_prefix("upto ").and_then(length);
+    let range = value.strip_prefix("prefix-length-range ").and_then(|range| {
+        let (shortest, longest) = range.split_once('-')?;
+        Some((length(shortest)?, length(longest)?))
+    });
+    match (value, upto, range) {
+        ("exact" | "orlonger" | "longer", ..) => Ok(value.to_owned()),
+        (_, Some(length), _) => Ok(format!("upto /{length}")),
+        (_, _, Some((shortest, longest))) => Ok(format!("prefix-length-range /{shortest}-/{longest}")),
+        _ => refuse(
+            format!("{value:?} says nothing about the length"),
+            "exact, orlonger, longer, upto /LENGTH, prefix-length-range /FROM-/TO",
+        ),
     }
 }
 
@@ -202,6 +258,14 @@ mod tests {
             ("community-member", "065:1", "65:1"),
             ("as-path-segment", " 65000  65000 ", "65000 65000"),
             ("prefix-match", "upto /024", "upto /24"),
+            ("prefix-match", "prefix-length-range /08-/24", "prefix-length-range /8-/24"),
+            ("adjustment", "add 010", "add 10"),
+            ("adjustment", "7", "7"),
+            ("community-member", "large:065:01:2", "large:65:1:2"),
+            ("community-member", "65000:1[0-9]*", "65000:1[0-9]*"),
+            ("community-member", "extended:0002fde800000064", "extended:0002fde800000064"),
+            ("community-member", "blackhole", "blackhole"),
+            ("as-path-expression", " .*  65000 ", ".* 65000"),
         ] {
             assert_eq!(super::canonical(kind, written).as_deref(), Ok(canonical), "{kind} {written}");
         }
@@ -221,6 +285,11 @@ mod tests {
             ("community-member", "large:1:2", "not a community"),
             ("as-path-segment", "0", "not a list of AS numbers"),
             ("prefix-match", "upto /129", "says nothing"),
+            ("prefix-match", "prefix-length-range /8", "says nothing"),
+            ("adjustment", "double 3", "not a number"),
+            ("adjustment", "add 4294967296", "not a number"),
+            ("as-path-expression", "_65000_", "at character 1: an AS number"),
+            ("community-member", "65000:1[", "at character 9"),
             ("peer-type", "inside", "not a value"),
             ("identifier", "", "empty name"),
         ] {

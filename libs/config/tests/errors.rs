@@ -176,6 +176,19 @@ fn policy_rules() {
     one(&policy("from { route-filter 10.0.0.0/8; }"), "2:29", "the match is missing");
     one(&policy("then as-path-prepend \"1 x\";"), "2:43", "not a list of AS numbers");
     one("policy-options { community C; }", "1:18", "has no members");
+    one("policy-options { community C members \"65000:1[\"; }", "1:38", "at character 9");
+    one("policy-options { as-path A; }", "1:18", "the as-path has no expression");
+    one("policy-options { as-path A \"1 ^2\"; }", "1:28", "at character 3: ^ stands at the beginning only");
+    one(&policy("from { as-path A; }"), "2:37", "refers to as-path A, which is not configured");
+    one(&policy("from { prefix-list-filter LEFTT longer; }"), "2:29", "did you mean LEFT?");
+    one(&policy("from { route-filter 10.0.0.0/8 prefix-length-range /4-/9; }"), "2:29", "has lengths that no prefix");
+    one(&policy("then { metric double 3; }"), "2:43", "one word too many");
+    one(&policy("from policy Q; } policy-statement Q { from policy P;"), "1:1", "P -> Q -> P: a policy asks itself");
+    one(
+        "policy-options { community C members 65000:*; policy-statement P then community add C; }",
+        "1:1",
+        "only what to delete may be said by them",
+    );
 }
 
 #[test]

@@ -1,88 +1,21 @@
-//! Compiled statements and how they run.
+//! A neighbour's list of statements.
 
-use crate::changes::{Changes, CommunityChange, NextHopAction};
-use crate::community::CommunityValues;
-use crate::prefixes::{PrefixSet, RouteFilters};
-use crate::route::{Disposition, Protocol, RouteView};
-use ipnet::IpNet;
+use crate::changes::Changes;
+use crate::conditions::Reach;
+use crate::route::{Disposition, RouteView};
+use crate::statement::{Evaluation, Observer, Statement, Term};
 use std::hash::{Hash, Hasher};
-use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What a term asks of a route. Empty conditions ask nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Conditions {
-    pub protocols: Vec<Protocol>,
-    pub prefix_lists: Vec<Arc<PrefixSet>>,
-    pub route_filters: RouteFilters,
-    pub communities: Vec<Arc<CommunityValues>>,
-    pub neighbors: Vec<IpAddr>,
-    /// True: IPv6 only; false: IPv4 only.
-    pub ipv6: Option<bool>,
-}
-
-impl Conditions {
-    fn match_all<R: RouteView + ?Sized>(&self, route: &R, changes: &Changes) -> bool {
-        (self.protocols.is_empty() || self.protocols.contains(&route.protocol()))
-            && self.ipv6.is_none_or(|ipv6| ipv6 == matches!(route.prefix(), IpNet::V6(_)))
-            && (self.neighbors.is_empty() || route.neighbor().is_some_and(|from| self.neighbors.contains(&from)))
-            && (self.prefix_lists.is_empty() || self.in_prefix_lists(&route.prefix().trunc()))
-            && (self.route_filters.is_empty() || self.route_filters.matches(&route.prefix().trunc()))
-            && (self.communities.is_empty() || self.communities.iter().any(|list| changes.carries(route, list)))
-    }
-
-    fn in_prefix_lists(&self, prefix: &IpNet) -> bool {
-        self.prefix_lists.iter().any(|list| list.contains(prefix))
-    }
-}
-
-/// Where evaluation goes after a matching term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    Term,
-    Policy,
-    Decided(Disposition),
-}
-
-/// What a matching term does.
+/// A term that matched on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Actions {
-    pub next: Next,
-    pub local_preference: Option<u32>,
-    pub metric: Option<u32>,
-    pub next_hop: Option<NextHopAction>,
-    pub communities: Vec<CommunityChange>,
-    pub prepend: Vec<u32>,
-}
-
-impl Actions {
-    fn apply(&self, changes: &mut Changes) {
-        changes.local_preference = self.local_preference.or(changes.local_preference);
-        changes.metric = self.metric.or(changes.metric);
-        changes.next_hop = self.next_hop.or(changes.next_hop);
-        for change in &self.communities {
-            // What was added or deleted before a set has no trace after it: equal outcomes compare equal more often.
-            if matches!(change, CommunityChange::Set(_)) {
-                changes.communities.clear();
-            }
-            changes.communities.push(change.clone());
-        }
-        // A later term prepends before what an earlier one did.
-        changes.prepend.insert_from_slice(0, &self.prepend);
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Term {
-    pub name: String,
-    pub conditions: Conditions,
-    pub actions: Actions,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Statement {
-    pub name: String,
-    pub terms: Vec<Term>,
+pub struct Step {
+    /// Its statement.
+    pub statement: String,
+    /// Its name; empty: what the statement says outside of its terms.
+    pub term: String,
+    /// 0 in the chain itself, one more in each subroutine.
+    pub depth: usize,
 }
 
 /// Which term decided about a route.
@@ -92,8 +25,16 @@ pub struct Explanation {
     pub disposition: Disposition,
     /// Statement and term that made it; none: the default did.
     pub decided_by: Option<(String, String)>,
+    /// The terms that matched, in order; those of a subroutine before the term that asked it.
+    pub steps: Vec<Step>,
     /// What is to be changed; nothing when rejected.
     pub changes: Changes,
+}
+
+impl Observer for Vec<Step> {
+    fn matched(&mut self, statement: &str, term: &Term, depth: usize) {
+        self.push(Step { statement: statement.to_owned(), term: term.name.clone(), depth });
+    }
 }
 
 /// The import or export list of a neighbour. Cheap to clone; equal when the policies are, lists and all, so that
@@ -101,6 +42,8 @@ pub struct Explanation {
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     pub(crate) statements: Arc<[Arc<Statement>]>,
+    /// What the outcome depends on beside a set of attributes.
+    pub(crate) reach: Reach,
 }
 
 impl PartialEq for Chain {
@@ -119,6 +62,11 @@ impl Hash for Chain {
 }
 
 impl Chain {
+    pub(crate) fn new(statements: Arc<[Arc<Statement>]>) -> Chain {
+        let reach = statements.iter().fold(Reach::default(), |reach, statement| reach.with(statement.reach()));
+        Chain { statements, reach }
+    }
+
     /// The decision about a route. `changes` is emptied first and says afterwards what is to be changed; it stays
     /// empty when the route is rejected.
     pub fn evaluate<R: RouteView + ?Sized>(
@@ -128,7 +76,8 @@ impl Chain {
         changes: &mut Changes,
     ) -> Disposition {
         changes.clear();
-        let disposition = self.decide(route, changes).map_or(default, |(disposition, ..)| disposition);
+        let disposition =
+            Evaluation { route, observer: &mut () }.run(&self.statements, default, changes, 0).disposition;
         if disposition == Disposition::Reject {
             changes.clear();
         }
@@ -137,46 +86,30 @@ impl Chain {
 
     /// The same with the reason, for operators.
     pub fn explain<R: RouteView + ?Sized>(&self, route: &R, default: Disposition) -> Explanation {
-        let mut changes = Changes::default();
-        let decided_by =
-            self.decide(route, &mut changes).map(|(_, statement, term)| (statement.to_owned(), term.to_owned()));
-        let disposition = self.evaluate(route, default, &mut changes);
-        Explanation { disposition, decided_by, changes }
-    }
-
-    /// Runs the terms until one decides.
-    fn decide<'a, R: RouteView + ?Sized>(
-        &'a self,
-        route: &R,
-        changes: &mut Changes,
-    ) -> Option<(Disposition, &'a str, &'a str)> {
-        for statement in self.statements.iter() {
-            for term in &statement.terms {
-                if !term.conditions.match_all(route, changes) {
-                    continue;
-                }
-                term.actions.apply(changes);
-                match term.actions.next {
-                    Next::Term => {}
-                    Next::Policy => break,
-                    Next::Decided(disposition) => return Some((disposition, &statement.name, &term.name)),
-                }
-            }
+        let (mut changes, mut steps) = (Changes::default(), Vec::new());
+        let verdict = Evaluation { route, observer: &mut steps }.run(&self.statements, default, &mut changes, 0);
+        let disposition = verdict.disposition;
+        let decided_by = verdict.by.map(|(statement, term)| (statement.to_owned(), term.to_owned()));
+        if disposition == Disposition::Reject {
+            changes.clear();
         }
-        None
+        Explanation { disposition, decided_by, steps, changes }
     }
 
     /// Whether the outcome may differ between two prefixes of the same attributes and origin. If not, it may be
     /// remembered per set of attributes and protocol.
     pub fn depends_on_prefix(&self) -> bool {
-        self.conditions().any(|conditions| {
-            !conditions.prefix_lists.is_empty() || !conditions.route_filters.is_empty() || conditions.ipv6.is_some()
-        })
+        self.reach.prefix
     }
 
     /// Whether the outcome may differ between two neighbours that the same route was learned from.
     pub fn depends_on_neighbor(&self) -> bool {
-        self.conditions().any(|conditions| !conditions.neighbors.is_empty())
+        self.reach.neighbor
+    }
+
+    /// Whether the outcome may differ between two neighbours that the same route is told to.
+    pub fn depends_on_target(&self) -> bool {
+        self.reach.target
     }
 
     /// True without statements: the default decides.
@@ -187,9 +120,5 @@ impl Chain {
     /// The statements' names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.statements.iter().map(|statement| statement.name.as_str())
-    }
-
-    fn conditions(&self) -> impl Iterator<Item = &Conditions> {
-        self.statements.iter().flat_map(|statement| &statement.terms).map(|term| &term.conditions)
     }
 }

@@ -1,8 +1,10 @@
-//! What a policy asks to change about a route.
+//! What a policy asks to change about a route, and the route as it would be with it.
 
-use crate::community::CommunityValues;
-use crate::route::RouteView;
+use crate::community::{Community, CommunityValues};
+use crate::limits::EXPAND_MAX;
+use crate::route::{Origin, RouteView};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +15,12 @@ pub enum NextHopAction {
     SelfAddress,
     /// This address.
     Address(IpAddr),
+    /// The address of the neighbour that told the route.
+    PeerAddress,
+    /// Packets are dropped in silence.
+    Discard,
+    /// Packets are dropped, the sender is told.
+    Reject,
 }
 
 /// One change of communities. The values are those of a community list, shared and not copied.
@@ -20,21 +28,10 @@ pub enum NextHopAction {
 pub enum CommunityChange {
     /// Add those that are missing.
     Add(Arc<CommunityValues>),
-    /// Remove those that are there.
+    /// Remove those that the list stands for, by value or by pattern.
     Delete(Arc<CommunityValues>),
-    /// Replace all communities, standard and large.
+    /// Replace all communities of every kind.
     Set(Arc<CommunityValues>),
-}
-
-impl CommunityChange {
-    /// Whether a value that `of` finds in a list is there after this change; none when the change does not touch it.
-    fn decides(&self, of: impl Fn(&CommunityValues) -> bool) -> Option<bool> {
-        match self {
-            CommunityChange::Add(values) => of(values).then_some(true),
-            CommunityChange::Delete(values) => of(values).then_some(false),
-            CommunityChange::Set(values) => Some(of(values)),
-        }
-    }
 }
 
 /// What the matching terms of an accepted route ask to change. Compares and hashes by content and is cheap to clone, so that
@@ -45,73 +42,130 @@ pub struct Changes {
     pub local_preference: Option<u32>,
     /// MULTI_EXIT_DISC.
     pub metric: Option<u32>,
+    /// ORIGIN.
+    pub origin: Option<Origin>,
     /// The next hop.
     pub next_hop: Option<NextHopAction>,
+    /// Preference against routes of other protocols.
+    pub preference: Option<u32>,
+    /// The operator's number.
+    pub tag: Option<u32>,
     /// Changes of communities, in the order to be applied.
     pub communities: SmallVec<[CommunityChange; 1]>,
-    /// AS numbers to put before the AS path, leftmost first.
+    /// AS numbers to put before the AS path, leftmost first; on export before our own.
     pub prepend: SmallVec<[u32; 4]>,
+    /// How often the nearest AS of the path is repeated; on export behind our own.
+    pub expand: u8,
 }
 
 impl Changes {
     /// True when the route stays as it is.
     pub fn is_empty(&self) -> bool {
-        self.local_preference.is_none()
-            && self.metric.is_none()
-            && self.next_hop.is_none()
-            && self.communities.is_empty()
-            && self.prepend.is_empty()
+        *self == Changes::default()
     }
 
     /// Asks for nothing any more; keeps its memory.
     pub fn clear(&mut self) {
-        self.local_preference = None;
-        self.metric = None;
-        self.next_hop = None;
-        self.communities.clear();
-        self.prepend.clear();
+        let (mut communities, mut prepend) = (std::mem::take(&mut self.communities), std::mem::take(&mut self.prepend));
+        communities.clear();
+        prepend.clear();
+        *self = Changes { communities, prepend, ..Changes::default() };
     }
 
     /// The standard communities after the changes: those kept in their order, new ones behind.
     pub fn standard_communities(&self, before: &[u32]) -> Vec<u32> {
-        apply(&self.communities, before, |values| &values.standard)
+        self.applied(before)
     }
 
-    /// The large communities after the changes: those kept in their order, new ones behind.
+    /// The extended communities after the changes, likewise.
+    pub fn extended_communities(&self, before: &[[u8; 8]]) -> Vec<[u8; 8]> {
+        self.applied(before)
+    }
+
+    /// The large communities after the changes, likewise.
     pub fn large_communities(&self, before: &[[u32; 3]]) -> Vec<[u32; 3]> {
-        apply(&self.communities, before, |values| &values.large)
+        self.applied(before)
     }
 
-    /// Whether the route, changed so far, carries every value.
+    fn applied<T: Community>(&self, before: &[T]) -> Vec<T> {
+        let mut values = before.to_vec();
+        for change in &self.communities {
+            match change {
+                CommunityChange::Set(list) => values.clone_from(T::listed(list)),
+                CommunityChange::Delete(list) => values.retain(|value| !list.covers(value)),
+                CommunityChange::Add(list) => {
+                    let missing = T::listed(list).iter().filter(|value| !values.contains(value)).copied();
+                    let missing: SmallVec<[T; 8]> = missing.collect();
+                    values.extend(missing);
+                }
+            }
+        }
+        values
+    }
+
+    pub(crate) fn expand_by(&mut self, times: u8) {
+        self.expand = self.expand.saturating_add(times).min(EXPAND_MAX);
+    }
+
+    pub(crate) fn change_communities(&mut self, change: &CommunityChange) {
+        // What was added or deleted before a set has no trace after it: equal outcomes compare equal more often.
+        if matches!(change, CommunityChange::Set(_)) {
+            self.communities.clear();
+        }
+        self.communities.push(change.clone());
+    }
+
+    /// The communities of one kind, with the changes so far.
+    fn current<'r, T: Community, R: RouteView + ?Sized>(&self, route: &'r R) -> Cow<'r, [T]> {
+        let before = T::carried(route);
+        if self.communities.is_empty() { Cow::Borrowed(before) } else { Cow::Owned(self.applied(before)) }
+    }
+
+    /// Whether the route, changed so far, carries every member of a list (or not, when that is what the list stands for).
     pub(crate) fn carries<R: RouteView + ?Sized>(&self, route: &R, wanted: &CommunityValues) -> bool {
-        let standard = |value: &u32| {
-            let decided = self.communities.iter().rev().find_map(|change| change.decides(|v| v.has_standard(*value)));
-            decided.unwrap_or_else(|| route.communities().contains(value))
-        };
-        let large = |value: &[u32; 3]| {
-            let decided = self.communities.iter().rev().find_map(|change| change.decides(|v| v.has_large(value)));
-            decided.unwrap_or_else(|| route.large_communities().contains(value))
-        };
-        wanted.standard.iter().all(standard) && wanted.large.iter().all(large)
+        let (standard, extended, large) =
+            (self.current::<u32, R>(route), self.current::<[u8; 8], R>(route), self.current::<[u32; 3], R>(route));
+        let values = has_all(&standard, wanted) && has_all(&extended, wanted) && has_all(&large, wanted);
+        let all = values
+            && wanted.patterns.iter().all(|pattern| {
+                standard.iter().any(|value| value.fits(pattern))
+                    || extended.iter().any(|value| value.fits(pattern))
+                    || large.iter().any(|value| value.fits(pattern))
+            });
+        all != wanted.inverted
+    }
+
+    /// How many communities of all kinds the route, changed so far, carries.
+    pub(crate) fn community_count<R: RouteView + ?Sized>(&self, route: &R) -> u32 {
+        let count = self.current::<u32, R>(route).len()
+            + self.current::<[u8; 8], R>(route).len()
+            + self.current::<[u32; 3], R>(route).len();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The length of the AS path, changed so far.
+    pub(crate) fn as_path_length<R: RouteView + ?Sized>(&self, route: &R) -> u32 {
+        let mut repeated = 0;
+        if self.expand > 0 {
+            let mut first = true;
+            route.as_path(&mut |hop| {
+                repeated += if std::mem::take(&mut first) && hop.len() == 1 { u32::from(self.expand) } else { 0 };
+            });
+        }
+        route.as_path_length().saturating_add(repeated).saturating_add(self.prepend.len() as u32)
+    }
+
+    /// The next hop, changed so far, as far as it is known in advance.
+    pub(crate) fn current_next_hop<R: RouteView + ?Sized>(&self, route: &R) -> Option<IpAddr> {
+        match self.next_hop {
+            None => route.next_hop(),
+            Some(NextHopAction::Address(address)) => Some(address),
+            Some(NextHopAction::PeerAddress) => route.neighbor(),
+            Some(NextHopAction::SelfAddress | NextHopAction::Discard | NextHopAction::Reject) => None,
+        }
     }
 }
 
-fn apply<T: Copy + PartialEq>(
-    changes: &[CommunityChange],
-    before: &[T],
-    pick: impl Fn(&CommunityValues) -> &Vec<T>,
-) -> Vec<T> {
-    let mut values = before.to_vec();
-    for change in changes {
-        match change {
-            CommunityChange::Set(set) => values.clone_from(pick(set)),
-            CommunityChange::Delete(set) => values.retain(|value| !pick(set).contains(value)),
-            CommunityChange::Add(set) => {
-                let missing = pick(set).iter().filter(|value| !values.contains(value)).copied();
-                let missing: SmallVec<[T; 8]> = missing.collect();
-                values.extend(missing);
-            }
-        }
-    }
-    values
+fn has_all<T: Community>(carried: &[T], wanted: &CommunityValues) -> bool {
+    T::listed(wanted).iter().all(|value| carried.contains(value))
 }

@@ -1,12 +1,14 @@
 //! What can be wrong with `policy-options`.
 
+use std::borrow::Cow;
+
 /// Why a configuration could not be compiled. Each names the place, the observed and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// Two definitions of one name.
     #[error("{kind} {name} is defined twice; rename or delete one of them")]
     Duplicate {
-        /// `policy-statement`, `prefix-list` or `community`.
+        /// `policy-statement`, `prefix-list`, `community`, `as-path` or `as-path-group`.
         kind: &'static str,
         /// The name.
         name: String,
@@ -21,7 +23,7 @@ pub enum PolicyError {
         statement: String,
         /// The term.
         term: String,
-        /// `prefix-list` or `community`.
+        /// What it is to be.
         kind: &'static str,
         /// The name that was not found.
         name: String,
@@ -44,7 +46,34 @@ pub enum PolicyError {
         /// The value as written.
         observed: String,
         /// What would be valid.
-        required: &'static str,
+        required: Cow<'static, str>,
+    },
+    /// A statement asks itself.
+    #[error("policy-statement {path}: a policy asks itself; take one `from policy` of these out")]
+    Recursion {
+        /// The names in the order of asking.
+        path: String,
+    },
+    /// Subroutines below each other.
+    #[error("policy-statement {path}: more than {limit} policies ask each other in a row; ask fewer")]
+    TooDeep {
+        /// The names in the order of asking.
+        path: String,
+        /// How many may be below each other.
+        limit: usize,
+    },
+    /// One route may take too long.
+    #[error(
+        "policy-statement {statement}: one route may run through {observed} terms, subroutines included, at most {limit} are \
+         allowed; ask fewer policies"
+    )]
+    TooCostly {
+        /// The statement.
+        statement: String,
+        /// Terms.
+        observed: usize,
+        /// Terms allowed.
+        limit: usize,
     },
     /// More statements than a list may have.
     #[error(

@@ -12,33 +12,52 @@
 //! # The parts
 //!
 //! - [`RouteView`] is all that policy sees of a route; it knows nothing of BGP's encodings.
-//! - `prefixes` matches prefix lists and route filters, `community` parses and compares communities.
-//! - `compile` turns the configuration into terms, [`Chain`] runs them.
+//! - `prefixes` matches prefix lists and route filters; `community` and `extended` parse and compare communities; `as_path`
+//!   holds AS-path expressions. `expression` reads regular expressions, `automaton` runs them in linear time.
+//! - `compile` turns the configuration into statements. `conditions` is what a term asks, `statement` runs terms and
+//!   subroutines, [`Chain`] is a list of statements, `changes` what they ask for.
 //!
 //! # Semantics
 //!
 //! Terms are tried in order. Of a term's different conditions all have to match; of several values in one condition any
 //! suffices; a term without conditions matches everything. A matching term's actions take effect at once, also when the
-//! decision falls later, and later terms see the communities as earlier terms left them. `accept` and `reject` end
+//! decision falls later, and later terms see the route as earlier terms left it. `accept` and `reject` end
 //! the chain, `next policy` goes to the chain's next statement, and at the chain's end the default given by the
-//! caller holds: as in Junos, accept for BGP routes, reject for others on export.
+//! caller holds (as in Junos, accept for BGP routes, reject for others on export), unless a term has set another one by
+//! `default-action`.
+//!
+//! `from policy` asks other statements as a chain of their own. The term matches if they accept, and then what they change
+//! is changed; if they reject, or another condition does not match, nothing of it is. Their default is the caller's, too.
 //!
 //! # What it must never do
 //!
-//! No I/O, no clock, no state between two routes: equal routes and equal chains give equal answers.
+//! No I/O, no clock, no state between two routes: equal routes and equal chains give equal answers. No configuration makes
+//! one route cost more than a bounded amount of work: expressions are automata, subroutines do not recur.
 
+mod as_path;
+mod automaton;
 mod chain;
 mod changes;
 mod community;
 mod compile;
+mod conditions;
 mod error;
+mod expression;
+mod extended;
 pub mod limits;
 mod prefixes;
 mod route;
+mod statement;
 
-pub use chain::{Chain, Explanation};
+pub use as_path::AsPathExpression;
+pub use chain::{Chain, Explanation, Step};
 pub use changes::{Changes, CommunityChange, NextHopAction};
-pub use community::{CommunityValues, WELL_KNOWN_COMMUNITIES, parse_community, well_known_name};
+pub use community::{
+    COMMUNITY_REQUIRED, CommunityValues, WELL_KNOWN_COMMUNITIES, check_community_member, community_text,
+    well_known_name,
+};
 pub use compile::PolicySet;
 pub use error::PolicyError;
-pub use route::{Disposition, Protocol, RouteView};
+pub use expression::ExpressionError;
+pub use extended::extended_community_text;
+pub use route::{Disposition, Origin, Protocol, RouteView};

@@ -5,3 +5,24 @@ pub const PREPEND_MAX: usize = 32;
 
 /// Statements in one import or export list.
 pub const CHAIN_MAX: usize = 64;
+
+/// Symbols of one expression after its repetitions are written out: what an automaton holds and looks at per step.
+pub const POSITIONS_MAX: usize = 256;
+
+/// Repetitions that `{m,n}` may ask for. Longer AS paths are not seen.
+pub const REPEAT_MAX: u32 = 255;
+
+/// Parentheses within each other in one expression.
+pub const NESTING_MAX: usize = 16;
+
+/// Members of one set in brackets.
+pub const SET_MAX: usize = 256;
+
+/// Times that `as-path-expand` repeats an AS, over all terms: as Junos has it.
+pub const EXPAND_MAX: u8 = 32;
+
+/// Statements below each other by `from policy`.
+pub const DEPTH_MAX: usize = 8;
+
+/// Terms that one evaluation of a statement may run through, with those of its subroutines: what one route may cost.
+pub const COST_MAX: usize = 65_536;

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashMap;
-use holdfast_policy::{Chain, Changes, Disposition, NextHopAction, Protocol, RouteView};
+use holdfast_policy::{Chain, Changes, Disposition, NextHopAction, Protocol};
 use holdfast_rib::Family;
 use ipnet::IpNet;
 
@@ -10,6 +10,7 @@ use crate::wire::{NextHop, PathAttributes};
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
 use super::export_rules::{ExportRules, Passage, Reflected, Teller};
 use super::limits::REFLECTIONS_MAX;
+use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 
 /// Names an export group inside one speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,8 @@ pub struct GroupKey {
     pub chain: Chain,
     /// What holds before it.
     pub rules: ExportRules,
+    /// The only member, where the policy looks at whom it tells.
+    pub target: Option<IpAddr>,
 }
 
 /// Stands for ourselves as next hop in attributes on their way out: our address is another one on each link, and all else is the
@@ -62,36 +65,6 @@ enum Memo {
     Unknown,
     Withheld,
     Becomes(Remembered),
-}
-
-/// A route on its way out.
-pub struct Outgoing<'a> {
-    /// Destination.
-    pub prefix: IpNet,
-    /// Whose route it is.
-    pub protocol: Protocol,
-    /// Who told us.
-    pub neighbor: Option<IpAddr>,
-    /// Its attributes.
-    pub attributes: &'a PathAttributes,
-}
-
-impl RouteView for Outgoing<'_> {
-    fn prefix(&self) -> IpNet {
-        self.prefix
-    }
-    fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-    fn neighbor(&self) -> Option<IpAddr> {
-        self.neighbor
-    }
-    fn communities(&self) -> &[u32] {
-        &self.attributes.communities
-    }
-    fn large_communities(&self) -> &[[u32; 3]] {
-        &self.attributes.large_communities
-    }
 }
 
 /// RFC 1997: not to be advertised to other ASes.
@@ -136,7 +109,16 @@ impl ExportGroup {
             }
         }
         let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
-        let route = Outgoing { prefix, protocol, neighbor: from.map(|from| from.address), attributes: &attributes };
+        let Some(next_hop) = table.get(source).map(AttributeSet::next_hop) else { return AttributeId::NONE };
+        let route = PolicyRoute {
+            prefix,
+            protocol,
+            neighbor: from.map(|from| from.address),
+            target: self.key.target,
+            external: from.map(|from| from.external),
+            next_hop,
+            attributes: &attributes,
+        };
         let mut asked = Changes::default();
         let accepted = self.accepts(&route, &mut asked);
         let case = Case { family: Family::of(&prefix), way, asked };
@@ -172,7 +154,7 @@ impl ExportGroup {
         (index + 1) as Way
     }
 
-    fn accepts(&self, route: &Outgoing<'_>, changes: &mut Changes) -> bool {
+    fn accepts(&self, route: &PolicyRoute<'_>, changes: &mut Changes) -> bool {
         let has = |value| route.attributes.communities.contains(&value);
         if has(NO_ADVERTISE) || (!self.key.rules.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED))) {
             return false;
@@ -206,6 +188,7 @@ impl ExportGroup {
         let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
         let mut attributes = PathAttributes::clone(&attributes);
         let reflected = usize::from(case.way).checked_sub(1).and_then(|index| self.reflections.get(index).copied());
+        expand_path(&mut attributes.as_path, &case.asked);
         self.key.rules.prepare(&mut attributes, reflected);
         apply_changes(&mut attributes, &case.asked);
         self.key.rules.finish(&mut attributes);
@@ -248,23 +231,5 @@ fn is_portable(next_hop: &NextHop) -> bool {
     match next_hop {
         NextHop::V4(address) => !address.is_unspecified(),
         NextHop::V6 { global, .. } => !global.is_unspecified() && !global.is_unicast_link_local(),
-    }
-}
-
-/// Changes attributes as the accepted policy terms asked.
-pub fn apply_changes(attributes: &mut PathAttributes, changes: &Changes) {
-    if let Some(value) = changes.local_preference {
-        attributes.local_pref = Some(value);
-    }
-    if let Some(value) = changes.metric {
-        attributes.med = Some(value);
-    }
-    if !changes.communities.is_empty() {
-        attributes.communities = changes.standard_communities(&attributes.communities);
-        attributes.large_communities = changes.large_communities(&attributes.large_communities);
-    }
-    // The leftmost of the list is to stand leftmost, so the last one goes in first.
-    for asn in changes.prepend.iter().rev() {
-        attributes.as_path.prepend(*asn, 1);
     }
 }

@@ -10,8 +10,8 @@ use crate::wire::{self, NextHop, NotificationMessage, PathAttributes, Update};
 use super::Speaker;
 use super::attributes::{AttributeId, Remembered};
 use super::decision::{self, Candidate};
-use super::group::{Outgoing, apply_changes};
 use super::import_rules::ImportRules;
+use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{Best, NeighborId, Path, Refusal};
 
 /// A route as it was received and as import left it.
@@ -167,7 +167,7 @@ impl Speaker {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let memorable = !neighbor.import.depends_on_prefix() && !neighbor.import.depends_on_neighbor();
+        let memorable = !neighbor.import.depends_on_prefix();
         if memorable
             && let Some(note) = neighbor.import_memo.get(received.index()).copied()
             && let Some(known) = self.attributes.recall(note)
@@ -176,16 +176,24 @@ impl Speaker {
         }
         let Some(attributes) = self.attributes.decoded(received) else { return (AttributeId::NONE, Refusal::Policy) };
         let attributes = &*attributes;
-        let route = Outgoing { prefix, protocol: Protocol::Bgp, neighbor: Some(neighbor.address), attributes };
+        let route = PolicyRoute {
+            prefix,
+            protocol: Protocol::Bgp,
+            neighbor: Some(neighbor.address),
+            target: Some(neighbor.address),
+            external: Some(!neighbor.config.internal),
+            next_hop,
+            attributes,
+        };
         let mut changes = Changes::default();
         if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
             return (AttributeId::NONE, Refusal::Policy);
         }
-        if changes == Changes::default() && rules.leave_as_is() {
+        if changes.is_empty() && rules.leave_as_is() {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let (attributes, next_hop) = imported(attributes, next_hop, Family::of(&prefix), &rules, &changes);
+        let (attributes, next_hop) = imported(&route, &rules, &changes);
         let effective = self.attributes.intern_values(&attributes, next_hop);
         if memorable {
             if neighbor.import_memo.len() <= received.index() {
@@ -274,22 +282,22 @@ impl Speaker {
     }
 }
 
-fn imported(
-    attributes: &PathAttributes,
-    next_hop: NextHop,
-    family: Family,
-    rules: &ImportRules,
-    changes: &Changes,
-) -> (PathAttributes, NextHop) {
-    let mut attributes = attributes.clone();
+fn imported(route: &PolicyRoute<'_>, rules: &ImportRules, changes: &Changes) -> (PathAttributes, NextHop) {
+    let mut attributes = route.attributes.clone();
     rules.prepare(&mut attributes);
+    expand_path(&mut attributes.as_path, changes);
     apply_changes(&mut attributes, changes);
-    let next_hop = match changes.next_hop {
+    let family = Family::of(&route.prefix);
+    let asked = match changes.next_hop {
+        Some(NextHopAction::PeerAddress) => route.neighbor.map(NextHopAction::Address),
+        other => other,
+    };
+    let next_hop = match asked {
         Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => NextHop::V4(address),
         Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
             NextHop::V6 { global, link_local: None }
         }
-        _ => next_hop,
+        _ => route.next_hop,
     };
     (attributes, next_hop)
 }

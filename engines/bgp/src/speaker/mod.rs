@@ -38,6 +38,7 @@ mod input;
 pub mod limits;
 mod neighbor;
 mod output;
+mod policy_view;
 mod recovery;
 mod restart;
 mod rules_view;

@@ -308,7 +308,11 @@ impl Speaker {
         let Some(neighbor) = self.get(id) else { return };
         let address = neighbor.address;
         let own = neighbor.own_addresses(|family| other_family_address(rib, address, family));
-        let key = GroupKey { chain: neighbor.export.clone(), rules: neighbor.export_rules() };
+        let key = GroupKey {
+            chain: neighbor.export.clone(),
+            rules: neighbor.export_rules(),
+            target: neighbor.export.depends_on_target().then_some(address),
+        };
         let found = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| group.key == key));
         let index = found.unwrap_or_else(|| {
             let free = self.groups.iter().position(Option::is_none).unwrap_or_else(|| {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use holdfast_policy::{community_text, extended_community_text};
 use holdfast_proto::v1::{BgpNeighborDetail, BgpNeighborSummary, BgpSummary, FamilyCounters, Route, RouteNextHop};
 use holdfast_rib::{Family, ForwardingNexthop, NexthopSetId, NexthopSpec, PrefixId, Protocol, Rib};
 
@@ -250,15 +251,10 @@ fn next_hops(rib: &Rib, nexthop: NexthopSetId) -> Vec<RouteNextHop> {
     }
 }
 
-/// As operators write it: a well-known name, or AS:VALUE.
-fn community_text(value: u32) -> String {
-    let name = holdfast_policy::well_known_name(value);
-    name.map_or_else(|| format!("{}:{}", value >> 16, value & 0xffff), str::to_owned)
-}
-
 fn attributes_view(set: &AttributeSet) -> Route {
     let attributes = set.decode();
     let standard = attributes.communities.iter().map(|value| community_text(*value));
+    let extended = attributes.extended_communities.iter().map(extended_community_text);
     let large = attributes.large_communities.iter().map(|[a, b, c]| format!("large:{a}:{b}:{c}"));
     Route {
         protocol: Protocol::Bgp.name().into(),
@@ -269,7 +265,7 @@ fn attributes_view(set: &AttributeSet) -> Route {
         med: attributes.med,
         originator_id: attributes.originator_id.map(|router_id| router_id.to_string()).unwrap_or_default(),
         cluster_list: attributes.cluster_list.iter().map(ToString::to_string).collect(),
-        communities: standard.chain(large).collect(),
+        communities: standard.chain(extended).chain(large).collect(),
         bgp_next_hop: set.next_hop().address().to_string(),
         kind: "unicast".into(),
         ..Route::default()

@@ -15,7 +15,8 @@ fn peers() -> Vec<Peer> {
 fn with_policies(world: &mut World) {
     world.configure(|config| {
         let options = config.policy.as_mut().unwrap();
-        options.communities = vec![CommunityList { name: "c".into(), members: vec!["65000:9".into()] }];
+        options.communities =
+            vec![CommunityList { name: "c".into(), members: vec!["65000:9".into()], ..Default::default() }];
         let community = |kind| vec![CommunityAction { kind, community: "c".into() }];
         let add = PolicyActions { communities: community(0), local_preference: Some(150), ..accept() };
         let delete = PolicyActions { communities: community(1), local_preference: Some(150), ..accept() };

@@ -95,7 +95,8 @@ fn policies(world: &mut World, import: bool, statements: Vec<v1::PolicyStatement
     world.configure(|config| {
         let options = config.policy.as_mut().unwrap();
         options.prefix_lists = vec![PrefixList { name: "p".into(), prefixes: vec![P.into()] }];
-        options.communities = vec![CommunityList { name: "c".into(), members: vec!["65000:9".into()] }];
+        options.communities =
+            vec![CommunityList { name: "c".into(), members: vec!["65000:9".into()], ..Default::default() }];
         options.statements = statements;
         let neighbors = &mut config.bgp.as_mut().unwrap().neighbors;
         let neighbor = neighbors.iter_mut().find(|neighbor| neighbor.address == address).unwrap();

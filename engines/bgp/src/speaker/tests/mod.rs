@@ -10,6 +10,7 @@ mod groups;
 mod import;
 mod own_restart;
 mod peer;
+mod policies;
 mod recovery;
 mod reflection;
 mod restart;

@@ -504,7 +504,7 @@ pub fn policy(name: &str, terms: Vec<v1::PolicyTerm>) -> v1::PolicyStatement {
 
 /// One term.
 pub fn term(from: v1::PolicyMatch, then: v1::PolicyActions) -> v1::PolicyTerm {
-    v1::PolicyTerm { name: "t".into(), r#match: Some(from), actions: Some(then) }
+    v1::PolicyTerm { name: "t".into(), r#match: Some(from), actions: Some(then), to: None }
 }
 
 pub fn accept() -> v1::PolicyActions {

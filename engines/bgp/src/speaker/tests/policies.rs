@@ -1,0 +1,163 @@
+//! Policies that look at more than prefixes, on a speaker with neighbours and a follower.
+
+use holdfast_proto::v1::{
+    AsPath, CommunityAction, CommunityList, NumberChange, PolicyActions, PolicyMatch, PolicyOptions, PolicyTarget,
+    PolicyTerm, number_change,
+};
+
+use super::peer::Peer;
+use super::world::{LOCAL_AS, World, accept, policy, reject, term};
+use crate::wire::{Origin, PathAttributes};
+
+const P: &str = "203.0.113.0/24";
+const Q: &str = "198.51.100.0/24";
+
+/// 0 and 1: external; 2 and 3: internal.
+fn world(options: PolicyOptions, import: &[&str], export: &[&str]) -> World {
+    let mut world =
+        World::new(vec![Peer::new(1, 65001), Peer::new(2, 65002), Peer::new(3, LOCAL_AS), Peer::new(4, LOCAL_AS)]);
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (import, export) = (names(import), names(export));
+    world.configure(|config| {
+        config.policy = Some(options);
+        for neighbor in &mut config.bgp.as_mut().unwrap().neighbors {
+            (neighbor.import_policies, neighbor.export_policies) = (import.clone(), export.clone());
+        }
+    });
+    world
+}
+
+#[test]
+fn import_by_as_path_and_by_pattern_of_communities() {
+    let options = PolicyOptions {
+        as_paths: vec![AsPath { name: "transit".into(), expression: "65001 .* (65100-65110) .*".into() }],
+        communities: vec![
+            CommunityList { name: "theirs".into(), members: vec!["65001:*".into()], ..Default::default() },
+            CommunityList { name: "mark".into(), members: vec!["target:65000:7".into()], ..Default::default() },
+        ],
+        statements: vec![policy(
+            "i",
+            vec![
+                term(PolicyMatch { as_paths: vec!["transit".into()], ..Default::default() }, reject()),
+                term(
+                    PolicyMatch { communities: vec!["theirs".into()], ..Default::default() },
+                    PolicyActions {
+                        communities: vec![
+                            CommunityAction { kind: 1, community: "theirs".into() },
+                            CommunityAction { kind: 0, community: "mark".into() },
+                        ],
+                        ..accept()
+                    },
+                ),
+            ],
+        )],
+        ..Default::default()
+    };
+    let mut world = world(options, &["i"], &[]);
+    world.join();
+    let refused = world.peers[0].attributes(&[65001, 65105, 65009]);
+    let taken = PathAttributes {
+        communities: vec![65001 << 16 | 5, 65002 << 16 | 6],
+        ..world.peers[0].attributes(&[65001, 65111])
+    };
+    world.peers[0].announce(&[P], &refused);
+    world.peers[0].announce(&[Q], &taken);
+    world.run();
+    assert!(!world.peers[1].has(P));
+    let (told, _) = world.peers[1].route(Q).expect("advertised");
+    assert_eq!(told.communities, [65002 << 16 | 6]);
+    assert_eq!(told.extended_communities, [[0, 2, 0xfd, 0xe8, 0, 0, 0, 7]]);
+    world.assert_equal("a follower judges alike");
+}
+
+#[test]
+fn what_is_repeated_stands_behind_our_own_as_and_what_is_put_in_front_before_it() {
+    let longer = PolicyActions { as_path_prepend: vec![64999], as_path_expand: 2, origin: "egp".into(), ..accept() };
+    let options = PolicyOptions {
+        statements: vec![policy("e", vec![term(PolicyMatch::default(), longer)])],
+        ..Default::default()
+    };
+    let mut world = world(options, &[], &["e"]);
+    let attributes = world.peers[0].attributes(&[65001, 65100]);
+    world.peers[0].announce(&[P], &attributes);
+    world.run();
+    assert_eq!(world.peers[1].path(P), "64999 65000 65001 65001 65001 65100");
+    assert_eq!(world.peers[2].path(P), "64999 65001 65001 65001 65100");
+    assert_eq!(world.peers[1].route(P).unwrap().0.origin, Origin::Egp);
+}
+
+#[test]
+fn numbers_change_from_what_the_neighbour_told() {
+    let change = |kind: number_change::Kind, amount| Some(NumberChange { kind: kind.into(), amount });
+    let actions = PolicyActions {
+        metric_change: change(number_change::Kind::Add, 5),
+        local_preference_change: change(number_change::Kind::Subtract, 1),
+        ..accept()
+    };
+    let options = PolicyOptions {
+        statements: vec![policy("both", vec![term(PolicyMatch::default(), actions)])],
+        ..Default::default()
+    };
+    let mut world = world(options, &["both"], &["both"]);
+    let attributes = PathAttributes { med: Some(10), ..world.peers[0].attributes(&[65001]) };
+    world.peers[0].announce(&[P], &attributes);
+    world.run();
+    let (internal, _) = world.peers[2].route(P).expect("advertised");
+    assert_eq!((internal.med, internal.local_pref), (Some(20), Some(98)), "once on its way in and once on its way out");
+    let (external, _) = world.peers[1].route(P).expect("advertised");
+    assert_eq!((external.med, external.local_pref), (Some(20), None));
+}
+
+#[test]
+fn a_policy_may_look_at_whom_it_tells_and_at_the_kind_of_neighbour_that_told() {
+    let to = |peer: &str, from: PolicyMatch, then: PolicyActions| PolicyTerm {
+        to: Some(PolicyTarget { neighbors: vec![peer.into()] }),
+        ..term(from, then)
+    };
+    let third = Peer::new(3, LOCAL_AS).address.to_string();
+    let first = Peer::new(1, 65001).address.to_string();
+    let internal = PolicyMatch { route_type: "internal".into(), ..Default::default() };
+    let options = PolicyOptions {
+        statements: vec![policy(
+            "e",
+            vec![to(&third, PolicyMatch::default(), reject()), to(&first, internal, reject())],
+        )],
+        ..Default::default()
+    };
+    let mut world = world(options, &[], &["e"]);
+    let (external, internal) = (world.peers[1].attributes(&[65002]), world.peers[3].attributes(&[65009]));
+    world.peers[1].announce(&[P], &external);
+    world.peers[3].announce(&[Q], &internal);
+    world.join();
+    world.run();
+    let told = |world: &World, prefix| [0, 1, 2, 3].map(|peer: usize| world.peers[peer].has(prefix));
+    assert_eq!(told(&world, P), [true, false, false, true]);
+    assert_eq!(told(&world, Q), [false, true, false, false]);
+    world.assert_equal("by target");
+}
+
+#[test]
+fn a_changed_subroutine_judges_anew_without_touching_sessions() {
+    let options = |disposition: PolicyActions| PolicyOptions {
+        statements: vec![
+            policy("inner", vec![term(PolicyMatch::default(), disposition)]),
+            policy(
+                "i",
+                vec![
+                    term(PolicyMatch { policies: vec!["inner".into()], ..Default::default() }, accept()),
+                    term(PolicyMatch::default(), reject()),
+                ],
+            ),
+        ],
+        ..Default::default()
+    };
+    let mut world = world(options(accept()), &["i"], &[]);
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P], &attributes);
+    world.run();
+    assert!(world.peers[1].has(P));
+    world.configure(|config| config.policy = Some(options(reject())));
+    assert!(!world.peers[1].has(P));
+    world.configure(|config| config.policy = Some(options(accept())));
+    assert!(world.peers[1].has(P) && world.peers.iter().all(|peer| peer.sessions == 1));
+}
