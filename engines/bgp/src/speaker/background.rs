@@ -2,7 +2,7 @@ use holdfast_rib::{Family, PrefixId, Rib};
 
 use super::Speaker;
 use super::limits::BACKGROUND_BATCH;
-use super::neighbor::Sweep;
+use super::neighbor::{FamilyState, Sweep};
 use super::table::NeighborId;
 
 impl Speaker {
@@ -19,11 +19,10 @@ impl Speaker {
     /// Whether [`Speaker::background`] has anything to do.
     pub fn has_background(&self) -> bool {
         self.rescan.iter().any(Option::is_some)
-            || self
-                .neighbors
-                .iter()
-                .flatten()
-                .any(|neighbor| neighbor.families.iter().any(|state| state.sweep.is_some() || state.reimport.is_some()))
+            || self.neighbors.iter().flatten().any(|neighbor| {
+                let works = |state: &FamilyState| state.sweep.is_some() || state.reimport.is_some();
+                neighbor.leaving.is_some() || neighbor.families.iter().any(works)
+            })
     }
 
     /// One slice of work on whole tables: about a millisecond.
@@ -34,6 +33,9 @@ impl Speaker {
                 self.sweep_slice(id, family, rib);
                 self.reimport_slice(id, family, rib);
             }
+        }
+        for id in self.neighbor_ids() {
+            self.move_slice(id, rib);
         }
         if self.rescan.iter().all(Option::is_none) {
             self.moved_nexthops.clear();

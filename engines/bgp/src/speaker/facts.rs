@@ -297,7 +297,7 @@ impl Speaker {
                 let batch: Vec<PrefixId> =
                     std::iter::from_fn(|| state.dirty.pop().map(PrefixId)).take(OUTPUT_BATCH).collect();
                 for prefix in batch {
-                    let has = self.get(id).map(|neighbor| neighbor.families[family.index()].advertised(prefix));
+                    let has = self.get(id).map(|neighbor| self.advertised(neighbor, family, prefix));
                     let wanted = self.wanted(id, family, prefix, rib);
                     let waits = has != Some(wanted)
                         && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix.0));
@@ -331,7 +331,7 @@ impl Speaker {
                 parts.entry((path.neighbor, kind)).or_default().entry(path.received).or_default().push(prefix);
             }
             for neighbor in self.neighbors.iter().flatten() {
-                let sent = neighbor.families[family.index()].advertised(prefix_id);
+                let sent = self.advertised(neighbor, family, prefix_id);
                 if !sent.is_none() {
                     parts.entry((neighbor.id, SliceKind::Sent)).or_default().entry(sent).or_default().push(prefix);
                 }

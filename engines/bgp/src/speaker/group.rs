@@ -11,6 +11,7 @@ use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
 use super::export_rules::{ExportRules, Passage, Reflected, Teller};
 use super::limits::REFLECTIONS_MAX;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
+use super::told::Told;
 
 /// Names an export group inside one speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,10 +37,13 @@ pub fn ourselves(family: Family) -> NextHop {
     }
 }
 
-/// Neighbours with equal export. What one distinct attribute set becomes on its way out is worked out once per group.
+/// Neighbours with equal export. What one distinct attribute set becomes on its way out is worked out once per group, and what they
+/// have been told is noted once.
 pub struct ExportGroup {
     /// What the members share.
     pub key: GroupKey,
+    /// What each member has from us, by [`Family::index`].
+    pub told: [Told; 2],
     /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
     memo: Vec<(Memo, Way)>,
     /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another one in each, by
@@ -77,7 +81,7 @@ const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
 impl ExportGroup {
     /// A group that knows nothing yet.
     pub fn new(key: GroupKey) -> Self {
-        Self { key, memo: Vec::new(), changed: HashMap::new(), reflections: Vec::new() }
+        Self { key, told: Default::default(), memo: Vec::new(), changed: HashMap::new(), reflections: Vec::new() }
     }
 
     /// What the members are to be told about a route with these attributes; `NONE`: nothing.

@@ -16,6 +16,7 @@
 //!   what changes on the way, reflection, AS numbers shown and hidden.
 //! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours, but for
 //!   our own address as next hop, which is filled in for each.
+//! - `told`: what the members of a group have been told, noted once for all; `advertised`: each neighbour's part of it.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
 //! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
@@ -26,6 +27,7 @@
 //! - `settings`: configuration, by difference. `views`, `rules_view`: for operators.
 
 mod action;
+mod advertised;
 mod as_path_rules;
 mod attributes;
 mod background;
@@ -44,6 +46,7 @@ mod restart;
 mod rules_view;
 mod settings;
 mod table;
+mod told;
 mod views;
 
 #[cfg(test)]

@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use holdfast_policy::Chain;
 use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig};
-use holdfast_rib::{Digest, DirtySet, Family, PrefixId};
+use holdfast_rib::{Digest, DirtySet, Family};
 
 use crate::session::{self, ConnectionSide, Session};
 use crate::wire::{Negotiated, NextHop, OpenMessage};
 
+use super::advertised::{Leaving, Place};
 use super::as_path_rules::AsPathRules;
-use super::attributes::{AttributeId, AttributeSet, Remembered};
+use super::attributes::{AttributeSet, Remembered};
 use super::export_rules::{ExportRules, Teller};
-use super::group::{GroupId, ourselves};
+use super::group::ourselves;
 use super::limits;
 use super::restart::{Restart, Stale};
 use super::table::NeighborId;
@@ -36,8 +37,6 @@ pub struct FamilyState {
     pub best: u64,
     /// Digest of the routes sent.
     pub sent: Digest,
-    /// What the neighbour has from us, by prefix: the attributes as sent. Four bytes per prefix.
-    pub advertised: Vec<AttributeId>,
     /// Prefixes whose advertisement has to be looked at again.
     pub dirty: DirtySet,
     /// The first advertisement of the whole table goes on from here; `None`: it is through.
@@ -52,13 +51,6 @@ pub struct FamilyState {
     pub sweep: Option<Sweep>,
     /// Paths are being judged by a new import policy, from here on.
     pub reimport: Option<u32>,
-}
-
-impl FamilyState {
-    /// What was sent for a prefix.
-    pub fn advertised(&self, prefix: PrefixId) -> AttributeId {
-        self.advertised.get(prefix.0 as usize).copied().unwrap_or(AttributeId::NONE)
-    }
 }
 
 /// An established session: what was negotiated, and what a successor needs to be told of it.
@@ -146,8 +138,10 @@ pub struct Neighbor {
     pub import: Chain,
     /// Export policy.
     pub export: Chain,
-    /// Neighbours with the same export share a group.
-    pub group: GroupId,
+    /// Where what it has from us is noted: neighbours with the same export share a group.
+    pub place: Place,
+    /// Where that is still noted while it moves to another group.
+    pub leaving: Option<Leaving>,
     /// Our addresses as next hops, while its session is up.
     pub own: OwnAddresses,
     /// Import results by received attribute set, as long as they do not depend on the prefix.

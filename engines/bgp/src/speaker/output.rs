@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use crate::wire::{encode_announce, encode_end_of_rib, encode_withdraw};
 
 use super::action::Action;
+use super::advertised::advertised;
 use super::attributes::AttributeId;
-use super::group::{ExportGroup, GroupId, GroupKey};
 use super::limits::{OUTPUT_AHEAD_LEN, OUTPUT_BATCH};
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
@@ -25,11 +25,10 @@ impl Speaker {
             if !neighbor.exchanges(family) {
                 continue;
             }
-            let state = &mut neighbor.families[family.index()];
             let concerned = teller != Some(neighbor.id)
-                || !state.advertised(prefix).is_none()
+                || !advertised(&self.groups, neighbor, family, prefix).is_none()
                 || rib.active(family, prefix).is_none_or(|active| active.protocol != RibProtocol::Bgp);
-            if concerned && state.dirty.insert(prefix.0) {
+            if concerned && neighbor.families[family.index()].dirty.insert(prefix.0) {
                 rib.prefixes_mut(family).retain(prefix);
             }
         }
@@ -177,17 +176,18 @@ impl Speaker {
 
     /// Sends again what was sent, a batch of it.
     fn repeat(&mut self, id: NeighborId, family: Family, from: u32, rib: &mut Rib, out: &mut Vec<u8>) {
-        let Some(neighbor) = self.get_mut(id) else { return };
+        let Some(neighbor) = self.get(id) else { return };
         let address = neighbor.address;
-        let state = &mut neighbor.families[family.index()];
-        let capacity = state.advertised.len() as u32;
+        let capacity = self.advertised_capacity(neighbor, family);
         let to = capacity.min(from.saturating_add(OUTPUT_BATCH as u32));
-        state.refresh = (to < capacity).then_some(to);
-        let finished = state.refresh.is_none();
+        let finished = to == capacity;
         let again: Vec<(AttributeId, PrefixId)> = (from..to)
-            .map(|index| (state.advertised[index as usize], PrefixId(index)))
+            .map(|index| (self.advertised(neighbor, family, PrefixId(index)), PrefixId(index)))
             .filter(|(attributes, _)| !attributes.is_none())
             .collect();
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.families[family.index()].refresh = (!finished).then_some(to);
+        }
         self.write_announcements(id, family, again, rib, out);
         if finished {
             let event = BgpEvent { event: Some(bgp_event::Event::RefreshDone(family.name().into())) };
@@ -197,7 +197,7 @@ impl Speaker {
 
     /// What the neighbour should be told about a destination now. One use of it is counted for the caller.
     pub(super) fn wanted(&mut self, id: NeighborId, family: Family, prefix_id: PrefixId, rib: &mut Rib) -> AttributeId {
-        let Some(group) = self.get(id).map(|neighbor| neighbor.group) else { return AttributeId::NONE };
+        let Some(group) = self.get(id).map(|neighbor| neighbor.place.group) else { return AttributeId::NONE };
         let Some(active) = rib.active(family, prefix_id) else { return AttributeId::NONE };
         let prefix = rib.prefixes(family).prefix(prefix_id);
         let (source, protocol, from) = match active.protocol {
@@ -239,61 +239,6 @@ impl Speaker {
         result
     }
 
-    /// Notes what the neighbour has of us for a prefix; true when that is something else than before.
-    pub(super) fn set_advertised(
-        &mut self,
-        id: NeighborId,
-        family: Family,
-        prefix_id: PrefixId,
-        prefix: IpNet,
-        now_has: AttributeId,
-        rib: &mut Rib,
-    ) -> bool {
-        let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::as_mut) else { return false };
-        let state = &mut neighbor.families[family.index()];
-        let had = state.advertised(prefix_id);
-        if had == now_has {
-            return false;
-        }
-        let index = prefix_id.0 as usize;
-        if index >= state.advertised.len() {
-            state.advertised.resize((index + 1).max(rib.prefixes(family).capacity() as usize), AttributeId::NONE);
-        }
-        state.advertised[index] = now_has;
-        if let Some(set) = self.attributes.get(now_has) {
-            state.sent.add(set.route_hash(&prefix));
-        }
-        if let Some(set) = self.attributes.get(had) {
-            state.sent.remove(set.route_hash(&prefix));
-        }
-        self.attributes.retain(now_has);
-        self.attributes.release(had, rib);
-        match (had.is_none(), now_has.is_none()) {
-            (true, false) => rib.prefixes_mut(family).retain(prefix_id),
-            (false, true) => drop(rib.prefixes_mut(family).release(prefix_id)),
-            _ => {}
-        }
-        true
-    }
-
-    /// The session is over: the neighbour has nothing of us any more.
-    pub(super) fn forget_advertised(&mut self, id: NeighborId, rib: &mut Rib) {
-        for family in Family::ALL {
-            let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
-            let state = &mut neighbor.families[family.index()];
-            state.sent = holdfast_rib::Digest::default();
-            for (index, attributes) in std::mem::take(&mut state.advertised).into_iter().enumerate() {
-                if !attributes.is_none() {
-                    self.attributes.release(attributes, rib);
-                    rib.prefixes_mut(family).release(PrefixId(index as u32));
-                }
-            }
-            while let Some(prefix) = state.dirty.pop() {
-                rib.prefixes_mut(family).release(PrefixId(prefix));
-            }
-        }
-    }
-
     /// RFC 2918: the neighbour asks for everything again.
     pub(super) fn refresh_requested(&mut self, id: NeighborId, family: Family) {
         if let Some(neighbor) = self.get_mut(id)
@@ -301,32 +246,6 @@ impl Speaker {
         {
             neighbor.families[family.index()].refresh = Some(0);
         }
-    }
-
-    /// Puts a neighbour into the group of those that are told the same.
-    pub(super) fn assign_group(&mut self, id: NeighborId, rib: &mut Rib) {
-        let Some(neighbor) = self.get(id) else { return };
-        let address = neighbor.address;
-        let own = neighbor.own_addresses(|family| other_family_address(rib, address, family));
-        let key = GroupKey {
-            chain: neighbor.export.clone(),
-            rules: neighbor.export_rules(),
-            target: neighbor.export.depends_on_target().then_some(address),
-        };
-        let found = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| group.key == key));
-        let index = found.unwrap_or_else(|| {
-            let free = self.groups.iter().position(Option::is_none).unwrap_or_else(|| {
-                self.groups.push(None);
-                self.groups.len() - 1
-            });
-            self.groups[free] = Some(ExportGroup::new(key));
-            free
-        });
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.group = GroupId(index as u16);
-            neighbor.own = own;
-        }
-        self.retire_groups();
     }
 
     /// With a link's subnets our address there may have changed under which routes of the other family are told.
@@ -346,20 +265,10 @@ impl Speaker {
             }
         }
     }
-
-    /// Groups without members are forgotten.
-    pub(super) fn retire_groups(&mut self) {
-        for index in 0..self.groups.len() {
-            let group = GroupId(index as u16);
-            if !self.neighbors.iter().flatten().any(|neighbor| neighbor.group == group) {
-                self.groups[index] = None;
-            }
-        }
-    }
 }
 
 /// Our address of one family on the link to a neighbour of the other family.
-fn other_family_address(rib: &Rib, neighbor: IpAddr, family: Family) -> Option<IpAddr> {
+pub(super) fn other_family_address(rib: &Rib, neighbor: IpAddr, family: Family) -> Option<IpAddr> {
     let interface = rib.interface_for(neighbor)?;
     let mut addresses = rib.interface_addresses(interface).iter().map(ipnet::IpNet::addr);
     addresses.find(|address| {

@@ -9,9 +9,9 @@ use crate::session::{GracefulRestart, Session, SessionConfig};
 use crate::wire::{Cease, NextHop, Origin, PathAttributes};
 
 use super::Speaker;
+use super::advertised::Place;
 use super::decision::MedRules;
 use super::export_rules::Teller;
-use super::group::GroupId;
 use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
 use super::neighbor::{Counters, Neighbor};
@@ -171,7 +171,8 @@ impl Speaker {
             interrupted: None,
             import,
             export,
-            group: GroupId(u16::MAX),
+            place: Place::NONE,
+            leaving: None,
             own: Default::default(),
             import_memo: Vec::new(),
             families: Default::default(),

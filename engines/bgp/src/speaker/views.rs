@@ -186,7 +186,7 @@ impl Speaker {
 
     /// One destination as we told it to a neighbour.
     pub fn advertised_route(&self, rib: &Rib, id: NeighborId, family: Family, prefix_id: PrefixId) -> Option<Route> {
-        let advertised = self.get(id)?.families[family.index()].advertised(prefix_id);
+        let advertised = self.advertised(self.get(id)?, family, prefix_id);
         let mut route = self.one_sided_route(rib, family, prefix_id, advertised, id)?;
         let told = self.get(id)?.own.told(family, self.attributes.get(advertised)?);
         route.bgp_next_hop = told.map(|next_hop| next_hop.address().to_string()).unwrap_or_default();

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use holdfast_proto::v1::{PolicyActions, PolicyMatch};
 use holdfast_rib::{Family, NexthopSpec};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::peer::{Heard, Peer};
 use super::selection::{prefix, random_attributes};
-use super::world::{LOCAL_AS, Random, World};
+use super::world::{LOCAL_AS, Random, World, accept, policy, term};
 
 const BOTH: [(Family, bool); 2] = [(Family::Ipv4Unicast, true), (Family::Ipv6Unicast, true)];
 
@@ -45,6 +46,9 @@ fn happening(world: &mut World, random: &mut Random) {
         95 => world.set_static(&[("172.16.5.0/24", NexthopSpec::Discard)][..(choice % 2) as usize]),
         96 => world.interface(|rib| rib.interface_update(1, "eth0", choice % 3 > 0)),
         97 => world.configure_neighbor(peer, |neighbor| neighbor.multipath = !neighbor.multipath),
+        98 => world.configure_neighbor(peer, |neighbor| {
+            neighbor.export_policies = ["m".to_owned()].into_iter().take((choice % 2) as usize).collect();
+        }),
         _ => {}
     }
 }
@@ -52,6 +56,16 @@ fn happening(world: &mut World, random: &mut Random) {
 fn come_back(world: &mut World) {
     world.peers.iter_mut().for_each(|peer| peer.away = false);
     world.establish();
+}
+
+/// All neighbours up, and a policy that is not in force anywhere.
+fn world() -> World {
+    let mut world = World::new(peers());
+    world.configure(|config| {
+        let change = PolicyActions { metric: Some(9), ..accept() };
+        config.policy.as_mut().unwrap().statements = vec![policy("m", vec![term(PolicyMatch::default(), change)])];
+    });
+    world
 }
 
 fn settle(world: &mut World) {
@@ -66,7 +80,7 @@ fn tables(world: &World) -> Vec<BTreeMap<IpNet, Heard>> {
 
 fn follow(seed: u64) {
     let mut random = Random(seed);
-    let mut world = World::new(peers());
+    let mut world = world();
     world.random = Random(!seed);
     world.slice = 1 + (seed % 9) as usize;
     let joins_at = random.below(120);
@@ -88,7 +102,7 @@ fn follow(seed: u64) {
 /// The same happenings with and without handovers.
 fn lives(seed: u64, handovers: bool) -> World {
     let mut random = Random(seed);
-    let mut world = World::new(peers());
+    let mut world = world();
     world.random = Random(!seed);
     let mut switches = Random(seed ^ 0x5555);
     if handovers {

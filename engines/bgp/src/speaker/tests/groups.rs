@@ -185,3 +185,80 @@ fn our_address_on_the_link_moves() {
     world.run();
     assert_eq!(told(&world, "2001:db8:9::/48").as_deref(), Some(LOCAL_V6));
 }
+
+/// What one neighbour has is noted with what others have. It leaves them, in the middle of changes, and again before it has left:
+/// it is told what is new to it, nobody else anything, and the notes of whoever is gone are gone.
+#[test]
+fn a_neighbor_leaves_those_who_are_told_the_same() {
+    let mut world = World::new((1..=4).map(|index| Peer::new(index, 65000 + u32::from(index))).collect());
+    world.slice = 4096;
+    world.join();
+    let nets: Vec<ipnet::IpNet> =
+        (0..6000u32).map(|i| format!("172.{}.{}.0/24", 16 + i / 256, i % 256).parse().unwrap()).collect();
+    let attributes = world.peers[0].attributes(&[65001]);
+    let next_hop = world.peers[0].next_hop(Family::Ipv4Unicast);
+    world.peers[0].announce_via(&nets, &attributes, next_hop);
+    world.run();
+    let others: u64 = world.peers[2..].iter().map(|peer| peer.updates).sum();
+    for metric in [7, 8, 9] {
+        world.put_in_force(|config| {
+            let change = PolicyActions { metric: Some(metric), ..accept() };
+            let from = PolicyMatch { protocols: vec!["bgp".into()], ..PolicyMatch::default() };
+            config.policy.as_mut().unwrap().statements = vec![policy("m", vec![term(from, change)])];
+            config.bgp.as_mut().unwrap().neighbors[1].export_policies = vec!["m".into()];
+        });
+        world.turn(usize::MAX);
+        let id = world.id(1);
+        assert!(world.primary().speaker.get(id).unwrap().leaving.is_some(), "it has not left yet");
+    }
+    for net in &nets[..2] {
+        world.peers[0].withdraw_net(*net);
+    }
+    world.run();
+    let told = |peer: usize| world.peers[peer].table.values().map(|(block, _)| block.clone()).collect::<Vec<_>>();
+    assert!(told(1).iter().all(|block| crate::wire::PathAttributes::decode(block).unwrap().med == Some(9)));
+    assert!([1, 2, 3].iter().all(|peer| told(*peer).len() == 5998));
+    assert_eq!(world.peers[2..].iter().map(|peer| peer.updates).sum::<u64>(), others + 2, "the withdrawals");
+    assert_eq!(world.peers.iter().map(|peer| peer.idle_withdrawals + peer.repeated).sum::<u64>(), 0);
+    world.assert_equal("left");
+    for engine in &world.engines {
+        let mut neighbors = engine.speaker.neighbors.iter().flatten();
+        assert!(neighbors.all(|neighbor| neighbor.leaving.is_none()));
+        assert_eq!(engine.speaker.groups.iter().flatten().count(), 2);
+    }
+    world.hand_over("left");
+    world.run();
+    assert_eq!(world.peers.iter().map(|peer| peer.repeated).sum::<u64>(), 0);
+    for peer in 0..4 {
+        world.peers[peer].away = true;
+        world.cut(peer);
+    }
+    world.run();
+    assert_eq!([0, 1].map(|index| world.held(index)), [(0, 0); 2]);
+}
+
+/// A neighbour that does not read keeps what it was told while the others hear news; what is noted for it is noted for it alone.
+#[test]
+fn one_who_does_not_read_is_behind_the_others() {
+    let mut world = World::new((1..=3).map(|index| Peer::new(index, 65000 + u32::from(index))).collect());
+    let nets = ["203.0.113.0/24", "198.51.100.0/24"];
+    let announce = |world: &mut World, med: u32| {
+        let attributes = crate::wire::PathAttributes { communities: vec![med], ..world.peers[0].attributes(&[65001]) };
+        world.peers[0].announce(&nets, &attributes);
+    };
+    announce(&mut world, 1);
+    world.run();
+    let slow = world.connections.iter().position(|connection| connection.peer == 1).unwrap();
+    let connection = world.connections.remove(slow);
+    announce(&mut world, 2);
+    world.run();
+    announce(&mut world, 3);
+    world.run();
+    let med = |world: &World, peer: usize| world.peers[peer].route(nets[0]).unwrap().0.communities[0];
+    assert_eq!((med(&world, 1), med(&world, 2)), (1, 3));
+    world.peers[0].withdraw(&nets[1..]);
+    world.connections.push(connection);
+    world.run();
+    assert_eq!((med(&world, 1), world.peers[1].table.len()), (3, 1));
+    assert_eq!(world.peers.iter().map(|peer| peer.idle_withdrawals + peer.repeated).sum::<u64>(), 0);
+}

@@ -156,12 +156,17 @@ impl World {
 
     /// Changes the configuration; follower first, as a commit does.
     pub fn configure(&mut self, change: impl FnOnce(&mut RouterConfig)) {
+        self.put_in_force(change);
+        self.run();
+    }
+
+    /// The same; nothing of what follows from it happens yet.
+    pub fn put_in_force(&mut self, change: impl FnOnce(&mut RouterConfig)) {
         change(&mut self.config);
         if self.engines.len() == 2 {
             self.apply(1 - self.primary);
         }
         self.apply(self.primary);
-        self.run();
     }
 
     /// Changes one neighbour's configuration.
