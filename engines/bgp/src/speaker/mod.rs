@@ -303,12 +303,10 @@ impl Speaker {
         if self.following {
             return None;
         }
-        self.neighbors
-            .iter()
-            .flatten()
-            .flat_map(|neighbor| [neighbor.session.next_deadline(), neighbor.stale.map(|stale| stale.until)])
-            .flatten()
-            .min()
+        let of = |neighbor: &Neighbor| {
+            [neighbor.session.next_deadline(), neighbor.stale.map(|stale| stale.until), neighbor.claims_restart_until]
+        };
+        self.neighbors.iter().flatten().flat_map(of).chain([self.recovery_deadline()]).flatten().min()
     }
 
     /// What the daemon has to do next.

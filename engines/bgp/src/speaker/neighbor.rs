@@ -261,16 +261,24 @@ impl Neighbor {
     /// One that has restarted as well waits for our End-of-RIB before it says its own (RFC 4724 §4.1): for it standing still
     /// for [`limits::RESTARTING_QUIET_MIN`] is enough, or both would wait for each other.
     pub fn has_told_everything(&self, now: Duration) -> bool {
-        let Some(up) = &self.up else { return false };
-        let still = now.saturating_sub(up.established_at.max(self.growing_until));
+        self.has_told_everything_at().is_some_and(|at| now >= at)
+    }
+
+    /// From when on that counts, if nothing more comes; `None`: not before something does.
+    pub fn has_told_everything_at(&self) -> Option<Duration> {
+        let up = self.up.as_ref()?;
         let said = |family: Family| {
             !up.negotiated.peer_sends_end_of_rib
                 || !self.exchanges(family)
                 || self.families[family.index()].end_of_rib_received
         };
         let restarts = up.negotiated.peer_graceful_restart.as_ref().is_some_and(|restart| restart.restarting);
-        still >= limits::QUIET_MIN && Family::ALL.into_iter().all(said)
-            || restarts && still >= limits::RESTARTING_QUIET_MIN
+        let quiet = match Family::ALL.into_iter().all(said) {
+            true => limits::QUIET_MIN,
+            false if restarts => limits::RESTARTING_QUIET_MIN,
+            false => return None,
+        };
+        Some(up.established_at.max(self.growing_until) + quiet)
     }
 
     /// Something waits to be sent.

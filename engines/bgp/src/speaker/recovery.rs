@@ -27,6 +27,8 @@ pub(super) struct Recovery {
     interrupted: HashSet<IpAddr>,
     /// The configuration is in force: it is known who is there to be waited for.
     configured: bool,
+    /// When somebody who is waited for now is waited for no longer, if nothing is heard until then.
+    due: Option<Duration>,
 }
 
 const REASON: &str = "the routing process died and was started again";
@@ -39,6 +41,15 @@ impl Neighbor {
 
     /// What the router waits for on its account before it chooses routes; `None`: nothing, or no longer.
     fn why_awaited(&self, recovery: &Recovery, now: Duration) -> Option<&'static str> {
+        self.awaited_until(recovery).filter(|until| now < *until)?;
+        match self.up {
+            None => Some("its session"),
+            Some(_) => (!self.has_told_everything(now)).then_some("its routes"),
+        }
+    }
+
+    /// How long the router waits for it at most; `None`: not at all. What it does before shortens the wait.
+    fn awaited_until(&self, recovery: &Recovery) -> Option<Duration> {
         // Who was not told that we can restart has given our routes up already; nothing is gained by waiting for it.
         let restarts = self.config.graceful_restart && !self.config.disable;
         if !restarts || !recovery.interrupted.contains(&self.address) {
@@ -46,11 +57,13 @@ impl Neighbor {
         }
         let back_by = recovery.since + self.restart_time();
         let told_by = back_by + Duration::from_secs(u64::from(self.config.stale_routes_time_s));
-        if self.up.is_none() {
-            (now < back_by).then_some("its session")
-        } else {
-            (!self.has_told_everything(now) && now < told_by).then_some("its routes")
-        }
+        Some(if self.up.is_none() { back_by } else { told_by })
+    }
+
+    /// When the router stops waiting for it, if nothing more comes of it.
+    fn awaited_no_longer_at(&self, recovery: &Recovery, now: Duration) -> Option<Duration> {
+        self.why_awaited(recovery, now)?;
+        [self.awaited_until(recovery), self.has_told_everything_at()].into_iter().flatten().min()
     }
 
     /// Its first session since the crash is up: from now on an OPEN would be of another restart.
@@ -69,7 +82,7 @@ impl Speaker {
     /// sessions were up until then. To be called before the first configuration.
     pub fn recover(&mut self, interrupted: impl IntoIterator<Item = IpAddr>, now: Duration) {
         let interrupted = interrupted.into_iter().map(|address| address.to_canonical()).collect();
-        self.recovery = Some(Recovery { since: now, interrupted, configured: false });
+        self.recovery = Some(Recovery { since: now, interrupted, configured: false, due: None });
     }
 
     /// Choices are deferred (RFC 4724 §4.1): the kernel is to be left as the dead process left it.
@@ -132,6 +145,15 @@ impl Speaker {
         if self.recovery.as_ref().is_some_and(over) {
             self.recovery = None;
         }
+        let Some(recovery) = &self.recovery else { return };
+        let neighbors = self.neighbors.iter().flatten();
+        let due = neighbors.filter_map(|neighbor| neighbor.awaited_no_longer_at(recovery, now)).min();
+        self.recovery.iter_mut().for_each(|recovery| recovery.due = due);
+    }
+
+    /// When [`Speaker::recovery_tick`] has something to do at the latest, beside the claims of each neighbour.
+    pub(super) fn recovery_deadline(&self) -> Option<Duration> {
+        self.recovery.as_ref()?.due
     }
 
     /// It was told that we may be away for so long: whoever comes now has given up our routes.

@@ -120,6 +120,34 @@ fn who_never_finishes_is_given_up_in_time() {
     assert!(!is_recovering(&world), "restart-time and stale-routes-time");
 }
 
+/// Whoever wakes the speaker by its deadlines alone sees each of these moments.
+#[test]
+fn the_ends_of_waiting_are_deadlines() {
+    let mut world = world();
+    world.peers[2].away = true;
+    world.crash(&[0, 1, 2]);
+    world.establish();
+    let crashed = world.now;
+    tell(&mut world, 0);
+    tell(&mut world, 1);
+    for (until, says) in [(119, true), (121, false)] {
+        while world.primary().speaker.next_deadline().is_some_and(|due| due < crashed + Duration::from_secs(until)) {
+            let due = world.primary().speaker.next_deadline().expect("just seen").max(world.now);
+            let by = due - world.now + Duration::from_nanos(1);
+            world.advance(by);
+        }
+        assert_eq!(is_recovering(&world), says, "{:?} after the crash", world.now - crashed);
+    }
+    assert_eq!(announced(&world, 0), (true, true));
+    // Quiet after the last word is a moment, too.
+    world.peers[2].away = false;
+    world.crash(&[0]);
+    world.establish();
+    tell(&mut world, 0);
+    let quiet = world.primary().speaker.next_deadline().expect("a deadline");
+    assert!(quiet <= world.now + crate::speaker::limits::QUIET_MIN, "{quiet:?} at {:?}", world.now);
+}
+
 #[test]
 fn who_was_down_before_is_not_waited_for() {
     let mut world = world();
