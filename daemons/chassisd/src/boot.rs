@@ -21,6 +21,7 @@ use crate::chassis::{Chassis, FIRST_SLOT, News};
 use crate::control::Command;
 use crate::error::ChassisError;
 use crate::fault_injection::Aid;
+use crate::interrupted::Interrupted;
 use crate::journal::Journal;
 use crate::runtime::{self, OciOptions, OciRuntime, ProcessRuntime, Runtime};
 use crate::starter::Starter;
@@ -122,7 +123,7 @@ pub fn assemble(
         journal,
         unkept: Vec::new(),
         vault: Arc::new(Mutex::new(Vault::new(epoch))),
-        interrupted: BTreeMap::new(),
+        interrupted: Interrupted::default(),
         processes: BTreeMap::new(),
         places: BTreeMap::new(),
         run: None,

@@ -1,7 +1,6 @@
 //! The chassis: one value that owns the processes, the epoch, the vault and the run, and one loop that changes it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use crate::calls::Link;
 use crate::error::ChassisError;
 use crate::evidence::Baseline;
 use crate::fault_injection::Aid;
+use crate::interrupted::Interrupted;
 use crate::journal::{Journal, Record, RunLog};
 use crate::run::CurrentRun;
 use crate::runtime::{ProcessSpec, Running, Runtime};
@@ -134,8 +134,8 @@ pub struct Chassis {
     pub unkept: Vec<Record>,
     /// Descriptors.
     pub vault: Arc<Mutex<Vault>>,
-    /// Neighbours whose sessions ended with an rpd that died, and when.
-    pub interrupted: BTreeMap<IpAddr, Instant>,
+    /// Neighbours whose sessions ended with an rpd that died.
+    pub interrupted: Interrupted,
     /// The processes that run.
     pub processes: BTreeMap<(Slot, Daemon), Process>,
     /// Memory of each place.
@@ -217,7 +217,8 @@ impl Chassis {
         if self.places.get(&(slot, Daemon::Rpd)).is_none_or(|place| place.restarts == 0) {
             return Vec::new();
         }
-        let neighbors = self.interrupted.keys().flat_map(|neighbor| ["--interrupted".to_owned(), neighbor.to_string()]);
+        let neighbors =
+            self.interrupted.neighbors().flat_map(|neighbor| ["--interrupted".to_owned(), neighbor.to_string()]);
         std::iter::once("--respawned".to_owned()).chain(neighbors).collect()
     }
 

@@ -108,6 +108,7 @@ impl Chassis {
                 () = tokio::time::sleep_until(watch_at) => {
                     let late = watch_at.elapsed() > limits::WATCH_OWN_DELAY_MAX;
                     self.watch(late);
+                    self.note_returned();
                     if self.run.is_none() {
                         self.keep_ends();
                     }

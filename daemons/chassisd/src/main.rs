@@ -37,6 +37,7 @@ mod evidence;
 mod fault_injection;
 mod forecast;
 mod image;
+mod interrupted;
 mod journal;
 mod left_over;
 mod limits;

@@ -1,12 +1,12 @@
 //! Performs what the in-service machine asks: local things at once, calls in tasks whose answers come back as news.
 
 use std::future::Future;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use holdfast_issu::limits::{self as run_limits, request_deadline};
 use holdfast_issu::{Answer, Check, Daemon, Request, RequestId, Side, State};
 use holdfast_proto::v1;
-use holdfast_vault::BGP_SESSION_PREFIX;
 
 use crate::calls::{Link, answer};
 use crate::chassis::{Chassis, Learned, News, Slot, Waiter};
@@ -261,13 +261,16 @@ impl Chassis {
     /// After the death of the rpd that owned them the sessions' other halves must learn of it; listeners stay.
     pub fn close_sessions(&mut self) {
         let closed = self.vault().remove_kind("bgp/", "session");
-        let now = Instant::now();
-        self.interrupted.retain(|_, since| now.duration_since(*since) < limits::INTERRUPTED_KEPT);
-        let address = |name: &String| name.strip_prefix(BGP_SESSION_PREFIX)?.parse().ok();
-        self.interrupted.extend(closed.iter().filter_map(address).map(|address| (address, now)));
+        self.interrupted.note(&closed, Instant::now());
         if !closed.is_empty() {
             tracing::warn!("{} sessions of a lost rpd were closed: {}", closed.len(), closed.join(", "));
         }
+    }
+
+    /// Sessions that a crash has interrupted and that are back are interrupted no more.
+    pub fn note_returned(&mut self) {
+        let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+        self.interrupted.forget_returned(&vault);
     }
 
     fn retire(&mut self, id: RequestId) -> Prompt {
