@@ -37,6 +37,10 @@ pub const RETIRE_GRACE: Duration = Duration::from_secs(3);
 pub const EXIT_DEADLINE: Duration = Duration::from_secs(5);
 /// One call for a report's evidence.
 pub const EVIDENCE_CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// How long evidence waits for graceful restarts to end: with one more call this fits into the machine's `EVIDENCE_DEADLINE`.
+pub const RESTARTS_AWAITED_MAX: Duration = Duration::from_secs(8);
+/// Between two looks at them.
+pub const RESTARTS_ASKED_INTERVAL: Duration = Duration::from_millis(250);
 /// A deadline that passed this much too late passed while chassisd itself stood still.
 pub const EVIDENCE_LATE_MIN: Duration = Duration::from_millis(100);
 /// How often evidence is asked for at most, where chassisd stood still meanwhile.

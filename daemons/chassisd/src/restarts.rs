@@ -3,9 +3,15 @@
 //! A session that was planned to restart gracefully, did so and is complete again has lost nothing: both sides kept
 //! their routes. Everything else that interrupts an established session is a loss, and is named.
 
-use holdfast_proto::v1::{GracefulRestart, SessionReadiness, SessionReport, SwitchoverMode};
+use holdfast_proto::v1::{BgpNeighborDetail, GracefulRestart, SessionReadiness, SessionReport, SwitchoverMode};
 
 const ESTABLISHED: &str = "Established";
+
+/// Whether a session is on the way back, by graceful restart, and not done with it.
+pub fn are_under_way<'a>(sessions: impl IntoIterator<Item = &'a BgpNeighborDetail>) -> bool {
+    let mut restarts = sessions.into_iter().filter_map(|session| session.graceful_restart.as_ref());
+    restarts.any(|restart| restart.state == "waiting")
+}
 
 /// Which road the session took in the end, in the report's words. `restart`: what rpd says of its graceful restart.
 pub fn describe(session: &mut SessionReport, restart: Option<&GracefulRestart>) {
@@ -106,6 +112,14 @@ mod tests {
         assert_eq!((loss(&session), session.taken()), (None, SwitchoverMode::Gr));
         assert!(session.note.contains("in 80 ms: 7 routes kept, 2 of them swept"), "{}", session.note);
         assert_eq!(remark(&[session.clone(), session]), "; 2 sessions restarted gracefully as planned");
+    }
+
+    #[test]
+    fn only_a_restart_that_goes_on_is_waited_for() {
+        let neighbor =
+            |state: Option<&str>| BgpNeighborDetail { graceful_restart: state.and_then(restart), ..Default::default() };
+        assert!(!are_under_way(&[neighbor(None), neighbor(Some("complete")), neighbor(Some("expired"))]));
+        assert!(are_under_way(&[neighbor(None), neighbor(Some("waiting"))]));
     }
 
     #[test]

@@ -7,8 +7,11 @@ use holdfast_proto::v1;
 use super::{Baseline, Silence, SilenceWatch};
 use crate::calls::{Link, answer};
 use crate::journal::Journal;
-use crate::limits::{EVIDENCE_CALL_DEADLINE, EVIDENCE_LATE_MIN, EVIDENCE_TRIES_MAX};
+use crate::limits::{
+    EVIDENCE_CALL_DEADLINE, EVIDENCE_LATE_MIN, EVIDENCE_TRIES_MAX, RESTARTS_ASKED_INTERVAL, RESTARTS_AWAITED_MAX,
+};
 use crate::readiness;
+use crate::restarts;
 
 /// Who is asked; `None` where the process does not run.
 #[derive(Debug, Default)]
@@ -78,6 +81,20 @@ impl Answers {
         Self::ask(mgd, rpd, pfed).await
     }
 
+    /// The same once graceful restarts are over, or have had their time: a report is to name their end. An rpd that died early in a run has
+    /// its successor only milliseconds before the run's evidence is collected.
+    async fn gather_at_rest(mgd: Option<&Link>, rpd: Option<&Link>, pfed: Option<&Link>) -> Self {
+        let until = Instant::now() + RESTARTS_AWAITED_MAX;
+        loop {
+            let answers = Self::gather(mgd, rpd, pfed).await;
+            let sessions = answers.sessions.iter().flat_map(|reply| &reply.neighbors);
+            if !restarts::are_under_way(sessions) || Instant::now() >= until {
+                return answers;
+            }
+            tokio::time::sleep(RESTARTS_ASKED_INTERVAL).await;
+        }
+    }
+
     /// What did not come.
     fn missing(&self) -> Vec<String> {
         [
@@ -96,11 +113,18 @@ impl Answers {
 /// Asks the daemons of one slot, all at once.
 pub async fn collect(sources: Sources) -> Baseline {
     let Sources { mgd, rpd, pfed, silence, silences: earlier, journal } = sources;
+    let begins = journal.is_some();
+    let asked = async {
+        match begins {
+            true => Answers::gather(mgd.as_ref(), rpd.as_ref(), pfed.as_ref()).await,
+            false => Answers::gather_at_rest(mgd.as_ref(), rpd.as_ref(), pfed.as_ref()).await,
+        }
+    };
     let local = tokio::task::spawn_blocking(move || {
         let past = journal.map(|journal| readiness::past_runs(&journal)).unwrap_or_default();
         (silence.map(SilenceWatch::finish), past)
     });
-    let (answers, local) = tokio::join!(Answers::gather(mgd.as_ref(), rpd.as_ref(), pfed.as_ref()), local);
+    let (answers, local) = tokio::join!(asked, local);
     let missing = answers.missing();
     let (silences, past) = local.unwrap_or_default();
     Baseline {
