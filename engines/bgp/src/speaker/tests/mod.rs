@@ -7,6 +7,7 @@ mod counting;
 mod export;
 mod follower;
 mod groups;
+mod hostile;
 mod import;
 mod own_restart;
 mod peer;

@@ -458,6 +458,15 @@ impl World {
         self.act();
     }
 
+    /// What came over the neighbour's connection is no message.
+    pub fn garbage(&mut self, peer: usize, error: crate::wire::NotificationMessage) {
+        let Some(neighbor) = self.connections.iter().find(|c| c.peer == peer).map(|c| c.neighbor) else { return };
+        let now = self.now;
+        let Engine { speaker, rib } = &mut self.engines[self.primary];
+        speaker.fail(neighbor, error, rib, now);
+        self.act();
+    }
+
     /// The process that leads dies and is started again, told whose sessions were up. Nobody follows.
     pub fn crash(&mut self, interrupted: &[usize]) {
         assert_eq!(self.engines.len(), 1, "a follower would take over");
