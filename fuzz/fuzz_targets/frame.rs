@@ -1,4 +1,4 @@
 #![no_main]
-//! See `holdfast_fuzz::check_frame`.
+//! See `holdfast_fuzz::wire::check_frame`.
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::check_frame(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::wire::check_frame(input));

@@ -1,4 +1,4 @@
 #![no_main]
-//! See `holdfast_fuzz::check_notification`.
+//! See `holdfast_fuzz::wire::check_notification`.
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::check_notification(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::wire::check_notification(input));

@@ -1,4 +1,4 @@
 #![no_main]
-//! See `holdfast_fuzz::check_open`.
+//! See `holdfast_fuzz::wire::check_open`.
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::check_open(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::wire::check_open(input));

@@ -1,4 +1,4 @@
 #![no_main]
-//! See `holdfast_fuzz::check_update`.
+//! See `holdfast_fuzz::wire::check_update`.
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::check_update(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::wire::check_update(input));

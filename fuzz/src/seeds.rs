@@ -1,64 +1,36 @@
-//! Good messages of every kind, small, for a fuzzer to begin with.
+//! Good inputs of every kind, small, for a fuzzer to begin with.
 
-use crate::{check_expression, check_frame, check_notification, check_open, check_update};
+use crate::Target;
 use holdfast_bgp::wire::{
     AsPath, Capability, Cease, Family, HEADER_LEN, NextHop, NotificationMessage, OpenMessage, PathAttributes,
-    RawAttribute, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh, encode_withdraw,
+    RawAttribute, code, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh, encode_withdraw,
 };
+use holdfast_replication::Outbound;
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
 
-/// A parser under test.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Target {
-    /// Message headers.
-    Frame,
-    /// OPEN.
-    Open,
-    /// UPDATE.
-    Update,
-    /// NOTIFICATION.
-    Notification,
-    /// Expressions of routing policy.
-    Expression,
+/// One input to begin with.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// For which target.
+    pub target: Target,
+    /// Its file's name.
+    pub name: String,
+    /// The input.
+    pub bytes: Vec<u8>,
 }
 
-impl Target {
-    /// The name of the target and of its corpus.
-    pub fn name(self) -> &'static str {
-        match self {
-            Target::Frame => "frame",
-            Target::Open => "open",
-            Target::Update => "update",
-            Target::Notification => "notification",
-            Target::Expression => "expression",
-        }
-    }
-
-    /// What it does with its input.
-    pub fn check(self) -> fn(&[u8]) {
-        match self {
-            Target::Frame => check_frame,
-            Target::Open => check_open,
-            Target::Update => check_update,
-            Target::Notification => check_notification,
-            Target::Expression => check_expression,
-        }
-    }
-}
-
-/// All seeds: for which parser, under which name, which bytes.
-pub fn seeds() -> Vec<(Target, String, Vec<u8>)> {
+/// All seeds.
+pub fn seeds() -> Vec<Seed> {
     let mut seeds = Vec::new();
-    let expressions = ["1 (2|3)+ .*", "[^1 5-9]{2,3} 4?", "()", "65000:1[0-9]*", "large:*:1:(2|3)", "target:65000:*"];
-    for text in expressions {
-        seeds.push((Target::Expression, text.replace(|letter: char| !letter.is_alphanumeric(), "-"), [&[2, 1, 3], text.as_bytes()].concat()));
-    }
+    let mut add = |target, name: &str, bytes: Vec<u8>| seeds.push(Seed { target, name: name.to_owned(), bytes });
     for (name, open) in [("bare", bare_open()), ("full", full_open())] {
         let wire = open.encode();
-        seeds.push((Target::Open, name.to_owned(), wire[HEADER_LEN..].to_vec()));
-        seeds.push((Target::Frame, format!("open-{name}"), wire));
+        add(Target::Open, name, wire[HEADER_LEN..].to_vec());
+        add(Target::Frame, &format!("open-{name}"), wire);
     }
+    // Behind the fixed part, the parameters' length and the parameter's own type and length.
+    add(Target::Capabilities, "full", full_open().encode()[HEADER_LEN + 12..].to_vec());
     let notifications = [
         ("hold-timer", NotificationMessage::hold_timer_expired()),
         ("length", NotificationMessage::bad_message_length(4097)),
@@ -66,21 +38,100 @@ pub fn seeds() -> Vec<(Target, String, Vec<u8>)> {
     ];
     for (name, notification) in notifications {
         let wire = notification.encode();
-        seeds.push((Target::Notification, name.to_owned(), wire[HEADER_LEN..].to_vec()));
-        seeds.push((Target::Frame, format!("notification-{name}"), wire));
+        add(Target::Notification, name, wire[HEADER_LEN..].to_vec());
+        add(Target::Frame, &format!("notification-{name}"), wire);
     }
     for (name, kind, wire) in updates() {
         let mut input = vec![kind];
         input.extend_from_slice(&wire[HEADER_LEN..]);
-        seeds.push((Target::Update, name.to_owned(), input));
-        seeds.push((Target::Frame, format!("update-{name}"), wire));
+        add(Target::Update, name, input);
+        add(Target::Frame, &format!("update-{name}"), wire.clone());
+        add(Target::Speaker, name, wire.clone());
     }
     let mut stream = Vec::new();
     encode_keepalive(&mut stream);
     encode_route_refresh(&mut stream, Family::Ipv6Unicast);
     encode_end_of_rib(&mut stream, Family::Ipv4Unicast);
-    seeds.push((Target::Frame, "stream".to_owned(), stream));
+    add(Target::RouteRefresh, "ipv6", stream[2 * HEADER_LEN..2 * HEADER_LEN + 4].to_vec());
+    add(Target::Frame, "stream", stream);
+    for (name, input) in attributes() {
+        add(Target::Attribute, name, input);
+    }
+    for (target, name, input) in parts() {
+        add(target, name, input);
+    }
+    add(Target::Session, "handshake", handshake());
+    for (name, _, wire) in updates().into_iter().filter(|(name, ..)| matches!(*name, "ipv4-external" | "withdraw-ipv4"))
+    {
+        let mut stream = Outbound::default();
+        crate::engine::facts_of_a_life(&wire).into_iter().for_each(|fact| stream.push_fact(fact));
+        add(Target::Facts, name, stream.pending().to_vec());
+    }
+    add(Target::Configuration, "small", CONFIGURATION.into());
+    let expressions = ["1 (2|3)+ .*", "[^1 5-9]{2,3} 4?", "()", "65000:1[0-9]*", "large:*:1:(2|3)", "target:65000:*"];
+    for text in expressions {
+        let name = text.replace(|letter: char| !letter.is_alphanumeric(), "-");
+        add(Target::Expression, &name, [&[2, 1, 3], text.as_bytes()].concat());
+    }
     seeds
+}
+
+const CONFIGURATION: &str = "\
+system { host-name r1; }
+routing-options { router-id 10.0.0.1; autonomous-system 65001; static { route 10.9.0.0/16 discard; } }
+policy-options {
+    community BLUE members [ 65000:100 large:65000:1:2 ];
+    policy-statement OUT { term a { from { protocol static; route-filter 10.0.0.0/8 upto /24; } then { community add BLUE; accept; } } }
+}
+protocols { bgp { group EXT { type external; peer-as 65002; export OUT; neighbor 10.0.0.2 { hold-time 9; family inet unicast; } } } }
+interfaces { eth0 { unit 0 { family inet { address 10.0.0.1/24; } } } }
+";
+
+/// Which session, flags, type, value: one of each type (see `check_attribute`).
+fn attributes() -> Vec<(&'static str, Vec<u8>)> {
+    let input = |name, kind: u8, flags: u8, code: u8, value: &[u8]| (name, [&[kind, flags, code][..], value].concat());
+    vec![
+        input("origin", 1, 0x40, code::ORIGIN, &[2]),
+        input("as-path", 1, 0x40, code::AS_PATH, &[2, 1, 0, 0, 0xfd, 0xea]),
+        input("next-hop", 1, 0x40, code::NEXT_HOP, &[192, 0, 2, 9]),
+        input("med", 1, 0x80, code::MULTI_EXIT_DISC, &[0, 0, 0, 5]),
+        input("local-pref", 0, 0x40, code::LOCAL_PREF, &[0, 0, 0, 200]),
+        input("atomic-aggregate", 1, 0x40, code::ATOMIC_AGGREGATE, &[]),
+        input("aggregator", 1, 0xc0, code::AGGREGATOR, &[0, 0, 0xfd, 0xea, 192, 0, 2, 1]),
+        input("communities", 1, 0xe0, code::COMMUNITIES, &[0xff, 0xff, 0xff, 1, 0, 1, 0, 2]),
+        input("originator-id", 0, 0x80, code::ORIGINATOR_ID, &[192, 0, 2, 7]),
+        input("cluster-list", 0, 0x80, code::CLUSTER_LIST, &[192, 0, 2, 7, 192, 0, 2, 8]),
+        input("extended", 1, 0xc0, code::EXTENDED_COMMUNITIES, &[0, 2, 0, 1, 0, 0, 0, 1]),
+        input("as4-path", 3, 0xc0, code::AS4_PATH, &[2, 1, 0, 1, 0, 0]),
+        input("as4-aggregator", 3, 0xc0, code::AS4_AGGREGATOR, &[0, 1, 0, 0, 192, 0, 2, 1]),
+        input("large", 1, 0xc0, code::LARGE_COMMUNITIES, &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]),
+        input("mp-unreach", 1, 0x80, code::MP_UNREACH_NLRI, &[0, 2, 1, 32, 0x20, 1, 0xd, 0xb8]),
+        input("unknown", 1, 0xe0, 99, &[1, 2, 3]),
+    ]
+}
+
+/// For the targets of single fields.
+fn parts() -> Vec<(Target, &'static str, Vec<u8>)> {
+    let reach: Vec<u8> = [&[0, 2, 1, 16, 0x20, 1, 0xd, 0xb8][..], &[0; 11], &[1, 0, 32, 0x20, 1, 0xd, 0xb8]].concat();
+    let unreach = [0, 1, 1, 8, 10];
+    vec![
+        (Target::AsPath, "wide", vec![1, 14, 2, 2, 0, 0, 0xfd, 0xea, 0, 1, 0, 0, 1, 1, 0, 0, 0, 7]),
+        (Target::AsPath, "old", vec![3, 6, 2, 2, 0xfd, 0xea, 0x5b, 0xa0, 2, 1, 0, 1, 0, 0]),
+        (Target::Communities, "standard", vec![0, 0xff, 0xff, 0xff, 1, 0, 1, 0, 2]),
+        (Target::Communities, "extended", vec![1, 0, 2, 0, 1, 0, 0, 0, 1]),
+        (Target::Communities, "large", vec![2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]),
+        (Target::Multiprotocol, "both", [&[1, reach.len() as u8][..], &reach, &unreach].concat()),
+        (Target::Multiprotocol, "reach", [&[1, reach.len() as u8][..], &reach].concat()),
+        (Target::Multiprotocol, "unreach", [&[1, 0][..], &unreach].concat()),
+    ]
+}
+
+/// The neighbour connects, says OPEN and KEEPALIVE; time passes; an UPDATE; a NOTIFICATION (see `session::Machine::step`).
+fn handshake() -> Vec<u8> {
+    let accepted = [0x85, 0x89, 0x8a, 0x87, 40, 0x88, 0x8a];
+    let update = [0x8e, 1, 4, 0, 0, 0, 0];
+    let notification = [0x8e, 2, 2, 6, 2];
+    [&[8][..], &accepted, &update, &notification, &[0x88, 0x85, 0x89]].concat()
 }
 
 fn bare_open() -> OpenMessage {

@@ -1,0 +1,4 @@
+#![no_main]
+//! See `holdfast_fuzz::attributes::check_communities`.
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::attributes::check_communities(input));
