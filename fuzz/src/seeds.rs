@@ -2,7 +2,7 @@
 
 use crate::Target;
 use holdfast_bgp::wire::{
-    AsPath, Capability, Cease, Family, HEADER_LEN, NextHop, NotificationMessage, OpenMessage, PathAttributes,
+    AsPath, Capability, Cease, Family, Format, HEADER_LEN, NextHop, NotificationMessage, OpenMessage, PathAttributes,
     RawAttribute, code, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh, encode_withdraw,
 };
 use holdfast_replication::Outbound;
@@ -180,12 +180,12 @@ fn updates() -> Vec<(&'static str, u8, Vec<u8>)> {
     };
     let announce = |family, next_hop, prefixes: &[IpNet], four_octet_as| {
         let mut wire = Vec::new();
-        encode_announce(&mut wire, family, &attributes.encode(), next_hop, prefixes, four_octet_as).expect("fits");
+        encode_announce(&mut wire, family, &attributes.encode(), next_hop, prefixes, Format::plain(four_octet_as)).expect("fits");
         wire
     };
     let withdraw = |family, prefixes: &[IpNet]| {
         let mut wire = Vec::new();
-        encode_withdraw(&mut wire, family, prefixes);
+        encode_withdraw(&mut wire, family, prefixes, Format::plain(true));
         wire
     };
     let mut end_of_rib = Vec::new();

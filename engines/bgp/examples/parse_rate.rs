@@ -1,7 +1,7 @@
 //! How long one UPDATE takes to parse, encode and decode: `cargo run --release -p holdfast-bgp --example parse_rate`.
 
 use holdfast_bgp::wire::{
-    AsPath, Capability, Family, HEADER_LEN, Negotiated, NextHop, OpenMessage, PathAttributes, Update, encode_announce,
+    AsPath, Capability, Family, Format, HEADER_LEN, Negotiated, NextHop, OpenMessage, PathAttributes, Update, encode_announce,
 };
 use ipnet::IpNet;
 use std::hint::black_box;
@@ -29,7 +29,7 @@ fn main() {
     let mut wire = Vec::new();
     let encode = |wire: &mut Vec<u8>| {
         wire.clear();
-        encode_announce(wire, Family::Ipv4Unicast, &block, next_hop, &prefixes, true)
+        encode_announce(wire, Family::Ipv4Unicast, &block, next_hop, &prefixes, Format::plain(true))
     };
     encode(&mut wire).expect("it fits");
     println!("UPDATE of {} octets, {} prefixes", wire.len(), prefixes.len());

@@ -102,6 +102,7 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
         ("Routes", &detail.route_rules),
         ("Capabilities sent", &detail.capabilities_sent),
         ("Capabilities received", &detail.capabilities_received),
+        ("Capabilities agreed", &detail.capabilities_agreed),
     ] {
         if !values.is_empty() {
             line(format!("{title}: {}", values.join(", ")));

@@ -41,10 +41,11 @@ pub struct SessionConfig {
 impl SessionConfig {
     /// The OPEN that says all this.
     pub(crate) fn open(&self) -> OpenMessage {
-        let mut capabilities = Vec::with_capacity(6);
+        let mut capabilities = Vec::with_capacity(8);
         capabilities.extend(self.offered().map(Capability::MultiProtocol));
         capabilities.push(Capability::RouteRefresh);
         capabilities.push(Capability::FourOctetAs(self.local_as));
+        capabilities.push(Capability::ExtendedMessage);
         capabilities.extend(self.graceful_restart_capability());
         OpenMessage {
             autonomous_system: self.local_as,

@@ -5,7 +5,7 @@ use hashbrown::HashTable;
 use holdfast_rib::{NexthopSetId, NexthopSpec, Rib, entry_hash, route_hash};
 use ipnet::IpNet;
 
-use crate::wire::{NextHop, PathAttributes};
+use crate::wire::{ATTRIBUTES_MAX_LEN, NextHop, PathAttributes};
 
 use super::decision::Rank;
 
@@ -140,9 +140,13 @@ impl AttributeTable {
         })
     }
 
-    /// The same for attributes that are at hand as values.
+    /// The same for attributes that are at hand as values; none: a policy has made them longer than any message.
     pub fn intern_values(&mut self, attributes: &PathAttributes, next_hop: NextHop) -> AttributeId {
-        let interned = self.intern_ranked(&attributes.encode(), next_hop, || Some(Rank::of(attributes)));
+        let block = attributes.encode();
+        if block.len() > ATTRIBUTES_MAX_LEN {
+            return AttributeId::NONE;
+        }
+        let interned = self.intern_ranked(&block, next_hop, || Some(Rank::of(attributes)));
         interned.unwrap_or_default()
     }
 

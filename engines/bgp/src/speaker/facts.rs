@@ -12,12 +12,12 @@ use ipnet::IpNet;
 use prost::Message;
 
 use crate::session::ConnectionSide;
-use crate::wire::{self, MessageType, Negotiated, OpenMessage, RouteRefresh, Update, encode_announce};
+use crate::wire::{self, Format, MessageType, Negotiated, OpenMessage, RouteRefresh, Update, encode_announce};
 
 use super::Speaker;
 use super::action::Kept;
 use super::attributes::AttributeId;
-use super::limits::OUTPUT_BATCH;
+use super::limits::{OUTPUT_BATCH, OUTPUT_BATCH_LEN};
 use super::neighbor::{Neighbor, Up};
 use super::restart::{Stale, StaleCause};
 use super::table::NeighborId;
@@ -311,6 +311,20 @@ impl Speaker {
         self.forget_freed();
     }
 
+    /// Where a slice that begins at `from` ends: before `to`, if attributes are so long that it would not fit into a frame.
+    fn slice_end(&self, family: Family, from: u32, to: u32) -> u32 {
+        let length = |id: AttributeId| self.attributes.get(id).map_or(0, |set| set.block().len());
+        let mut octets = 0;
+        for prefix in from..to {
+            if octets > OUTPUT_BATCH_LEN {
+                return prefix;
+            }
+            let received = self.tables[family.index()].paths(PrefixId(prefix)).map(|path| length(path.received));
+            octets += received.max().unwrap_or(0); // what is told on is not much longer
+        }
+        to
+    }
+
     /// The part of a snapshot that one range of prefixes makes: every neighbour's routes, received and sent.
     fn slices(&self, rib: &Rib, family: Family, range: std::ops::Range<u32>) -> Vec<Fact> {
         let mut parts: HashMap<(NeighborId, SliceKind), HashMap<AttributeId, Vec<IpNet>>> = HashMap::new();
@@ -355,9 +369,9 @@ impl Speaker {
             let mut rest = prefixes.as_slice();
             while !rest.is_empty() {
                 // What came in one message fits into one; if it ever did not, the digests would say so.
-                let Ok(taken) = encode_announce(&mut messages, family, set.block(), next_hop, rest, true) else {
-                    break;
-                };
+                let announce = |out: &mut _, format| encode_announce(out, family, set.block(), next_hop, rest, format);
+                let taken = announce(&mut messages, Format::plain(true));
+                let Ok(taken) = taken.or_else(|_| announce(&mut messages, Format::extended(true))) else { break };
                 rest = &rest[taken..];
             }
         }
@@ -434,7 +448,7 @@ impl Switchover<Rib> for Speaker {
         let (index, from) = ((cursor >> 32) as usize, cursor as u32);
         let Some(family) = Family::ALL.get(index).copied() else { return (Vec::new(), None) };
         let capacity = rib.prefixes(family).capacity();
-        let to = capacity.min(from.saturating_add(budget as u32));
+        let to = self.slice_end(family, from, capacity.min(from.saturating_add(budget as u32)));
         let mut facts: Vec<Fact> = if cursor == 0 { self.describe_waiting() } else { Vec::new() };
         facts.extend(self.slices(rib, family, from..to));
         let next = if to < capacity { cursor - u64::from(from) + u64::from(to) } else { (index as u64 + 1) << 32 };

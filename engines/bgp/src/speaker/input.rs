@@ -195,6 +195,9 @@ impl Speaker {
         }
         let (attributes, next_hop) = imported(&route, &rules, &changes);
         let effective = self.attributes.intern_values(&attributes, next_hop);
+        if effective.is_none() {
+            return (effective, Refusal::TooLong);
+        }
         if memorable {
             if neighbor.import_memo.len() <= received.index() {
                 neighbor.import_memo.resize(self.attributes.capacity(), Remembered::default());

@@ -25,6 +25,14 @@ pub const NEIGHBORS_MAX: usize = 4096;
 /// Prefixes looked at in one go for a neighbour's output: some milliseconds of work.
 pub const OUTPUT_BATCH: usize = 2048;
 
+/// Octets of path attributes after which such a go ends all the same: ordinary ones stay far below, but each can be as long as a
+/// message of RFC 8654, and what is made must fit into a frame of the replication stream (4 MiB).
+pub const OUTPUT_BATCH_LEN: usize = 1024 * 1024;
+
+/// Path attributes up to this length leave room for a prefix in a message to anybody, also where AS numbers of two octets make
+/// AS4_PATH necessary, which at most doubles them.
+pub const ALWAYS_FITS_LEN: usize = 1536;
+
 /// Prefixes looked at in one slice of background work: about a millisecond.
 pub const BACKGROUND_BATCH: u32 = 2048;
 

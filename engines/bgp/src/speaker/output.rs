@@ -11,7 +11,7 @@ use crate::wire::{encode_announce, encode_end_of_rib, encode_withdraw};
 use super::action::Action;
 use super::advertised::advertised;
 use super::attributes::AttributeId;
-use super::limits::{OUTPUT_AHEAD_LEN, OUTPUT_BATCH};
+use super::limits::{ALWAYS_FITS_LEN, OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATCH_LEN};
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
 use super::{Speaker, facts};
@@ -75,7 +75,8 @@ impl Speaker {
         if !state.dirty.is_empty() {
             let batch: Vec<PrefixId> =
                 std::iter::from_fn(|| state.dirty.pop().map(PrefixId)).take(OUTPUT_BATCH).collect();
-            self.advertise(id, family, &batch, rib, out);
+            let done = self.advertise(id, family, &batch, rib, out);
+            self.mark_again(id, family, &batch[done..], rib);
             for prefix in batch {
                 rib.prefixes_mut(family).release(prefix);
             }
@@ -84,9 +85,11 @@ impl Speaker {
         if let Some(from) = state.initial {
             let capacity = rib.prefixes(family).capacity();
             let to = capacity.min(from + OUTPUT_BATCH as u32);
-            state.initial = (to < capacity).then_some(to);
             let batch: Vec<PrefixId> = (from..to).map(PrefixId).collect();
-            self.advertise(id, family, &batch, rib, out);
+            let next = from + self.advertise(id, family, &batch, rib, out) as u32;
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.families[family.index()].initial = (next < capacity).then_some(next);
+            }
             self.end_initial(id, family, out);
             return true;
         }
@@ -108,11 +111,36 @@ impl Speaker {
         }
     }
 
-    /// Compares what the neighbour should have with what it has, and writes the difference.
-    fn advertise(&mut self, id: NeighborId, family: Family, batch: &[PrefixId], rib: &mut Rib, out: &mut Vec<u8>) {
+    /// Prefixes of a batch that had no room.
+    fn mark_again(&mut self, id: NeighborId, family: Family, rest: &[PrefixId], rib: &mut Rib) {
+        for prefix in rest {
+            if self.get_mut(id).is_some_and(|neighbor| neighbor.families[family.index()].dirty.insert(prefix.0)) {
+                rib.prefixes_mut(family).retain(*prefix);
+            }
+        }
+    }
+
+    /// Compares what the neighbour should have with what it has, and writes the difference. Returns how many of the batch were
+    /// looked at: all, unless their attributes are very long.
+    fn advertise(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        batch: &[PrefixId],
+        rib: &mut Rib,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let Some(format) = self.get(id).and_then(|neighbor| Some(neighbor.up.as_ref()?.negotiated.format())) else {
+            return batch.len();
+        };
         let mut withdrawn: Vec<IpNet> = Vec::new();
         let mut announced: Vec<(AttributeId, PrefixId)> = Vec::new();
+        let (mut looked_at, mut octets) = (0, 0);
         for prefix_id in batch {
+            if octets > OUTPUT_BATCH_LEN {
+                break;
+            }
+            looked_at += 1;
             if rib.prefixes(family).try_prefix(*prefix_id).is_none() {
                 continue;
             }
@@ -122,6 +150,9 @@ impl Speaker {
                 if wanted.is_none() {
                     withdrawn.push(prefix);
                 } else {
+                    if announced.last().is_none_or(|(last, _)| *last != wanted) {
+                        octets += self.attributes.get(wanted).map_or(0, |set| set.block().len());
+                    }
                     announced.push((wanted, *prefix_id));
                 }
             }
@@ -129,9 +160,10 @@ impl Speaker {
         }
         let mut rest = withdrawn.as_slice();
         while !rest.is_empty() {
-            rest = &rest[encode_withdraw(out, family, rest)..];
+            rest = &rest[encode_withdraw(out, family, rest, format)..];
         }
         self.write_announcements(id, family, announced, rib, out);
+        looked_at
     }
 
     fn write_announcements(
@@ -144,7 +176,7 @@ impl Speaker {
     ) {
         let Some(neighbor) = self.get(id) else { return };
         let own = neighbor.own;
-        let four_octet_as = neighbor.up.as_ref().is_some_and(|up| up.negotiated.four_octet_as);
+        let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return };
         // Prefixes of one attribute set share messages.
         announced.sort_unstable();
         let mut prefixes: Vec<IpNet> = Vec::new();
@@ -156,19 +188,19 @@ impl Speaker {
             let Some(next_hop) = own.told(family, set) else { continue };
             let mut rest = prefixes.as_slice();
             while !rest.is_empty() {
-                match encode_announce(out, family, set.block(), next_hop, rest, four_octet_as) {
+                match encode_announce(out, family, set.block(), next_hop, rest, format) {
                     Ok(taken) => rest = &rest[taken..],
                     Err(_) => break,
                 }
             }
             if !rest.is_empty() {
-                // RFC 4271 §9.2: attributes that leave no room for one prefix are not advertised.
+                // Not met: `wanted` has looked. But what is not sent must not be noted.
                 let unsent = rest.to_vec();
                 for prefix in unsent {
                     if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
                         self.set_advertised(id, family, prefix_id, prefix, AttributeId::NONE, rib);
                     }
-                    encode_withdraw(out, family, &[prefix]);
+                    encode_withdraw(out, family, &[prefix], format);
                 }
             }
         }
@@ -179,12 +211,16 @@ impl Speaker {
         let Some(neighbor) = self.get(id) else { return };
         let address = neighbor.address;
         let capacity = self.advertised_capacity(neighbor, family);
-        let to = capacity.min(from.saturating_add(OUTPUT_BATCH as u32));
-        let finished = to == capacity;
-        let again: Vec<(AttributeId, PrefixId)> = (from..to)
+        let mut to = capacity.min(from.saturating_add(OUTPUT_BATCH as u32));
+        let mut again: Vec<(AttributeId, PrefixId)> = (from..to)
             .map(|index| (self.advertised(neighbor, family, PrefixId(index)), PrefixId(index)))
             .filter(|(attributes, _)| !attributes.is_none())
             .collect();
+        if let Some(fit) = self.how_many_of(&again) {
+            to = again[fit].1.0;
+            again.truncate(fit);
+        }
+        let finished = to == capacity;
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families[family.index()].refresh = (!finished).then_some(to);
         }
@@ -193,6 +229,18 @@ impl Speaker {
             let event = BgpEvent { event: Some(bgp_event::Event::RefreshDone(family.name().into())) };
             self.actions.push_back(Action::Replicate(Box::new(facts::event(address, &event))));
         }
+    }
+
+    /// How many of these routes are enough for one go; none: all.
+    fn how_many_of(&self, routes: &[(AttributeId, PrefixId)]) -> Option<usize> {
+        let mut octets = 0;
+        let too_much = |at: &usize| {
+            let is_run = *at > 0 && routes[at - 1].0 == routes[*at].0;
+            let before = octets;
+            octets += if is_run { 0 } else { self.attributes.get(routes[*at].0).map_or(0, |set| set.block().len()) };
+            before > OUTPUT_BATCH_LEN
+        };
+        (0..routes.len()).find(too_much)
     }
 
     /// What the neighbour should be told about a destination now. One use of it is counted for the caller.
@@ -216,7 +264,28 @@ impl Speaker {
             Some(Some(group)) => group.export(source, prefix, protocol, from, &mut self.attributes),
             _ => AttributeId::NONE,
         };
-        self.as_noted(id, family, exported, rib)
+        let noted = self.as_noted(id, family, exported, rib);
+        self.if_it_fits(id, family, prefix, noted, rib)
+    }
+
+    /// RFC 4271 §9.2: a route whose attributes leave no room for its prefix in a message to this neighbour is not told.
+    fn if_it_fits(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        prefix: IpNet,
+        noted: AttributeId,
+        rib: &mut Rib,
+    ) -> AttributeId {
+        let long = self.attributes.get(noted).filter(|set| set.block().len() > ALWAYS_FITS_LEN);
+        let Some((set, neighbor)) = long.zip(self.get(id)) else { return noted };
+        let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return noted };
+        let Some(next_hop) = neighbor.own.told(family, set) else { return noted };
+        if encode_announce(&mut Vec::new(), family, set.block(), next_hop, &[prefix], format).is_ok() {
+            return noted;
+        }
+        self.attributes.release(noted, rib);
+        AttributeId::NONE
     }
 
     /// What a group exports as it is noted for one member: its own next hop is another one, or there is none.

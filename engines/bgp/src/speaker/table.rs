@@ -21,6 +21,8 @@ pub enum Refusal {
     FirstAs,
     /// We are its originator, or our cluster is in its list (RFC 4456 §8).
     ReflectionLoop,
+    /// The import policy has made its attributes longer than a message can be.
+    TooLong,
 }
 
 /// One neighbour's route to one destination: 16 bytes, in a flat arena.

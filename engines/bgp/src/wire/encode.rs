@@ -6,7 +6,7 @@ use super::attribute_block::{
 };
 use super::attributes::code;
 use super::header::{MessageType, begin_message, end_message};
-use super::limits::{HEADER_LEN, MAX_MESSAGE_LEN, UPDATE_FIXED_LEN};
+use super::limits::{EXTENDED_MESSAGE_LEN, HEADER_LEN, MAX_MESSAGE_LEN, UPDATE_FIXED_LEN};
 use super::next_hop::NextHop;
 use super::nlri;
 use holdfast_rib::Family;
@@ -15,15 +15,41 @@ use ipnet::IpNet;
 /// Not even one prefix fits beside these attributes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "path attributes of {octets} octets leave no room for a prefix in a message of {MAX_MESSAGE_LEN}; shorten the AS path or the communities by policy"
+    "path attributes of {octets} octets leave no room for a prefix in a message of {message_max_len}; shorten the AS path or the communities by policy"
 )]
 pub struct AttributesTooLarge {
     /// Octets of the attributes as they would go to this neighbour.
     pub octets: usize,
+    /// The longest message that goes to this neighbour.
+    pub message_max_len: usize,
 }
 
-/// What is left of a message after what every UPDATE has.
-const UPDATE_ROOM: usize = MAX_MESSAGE_LEN - HEADER_LEN - UPDATE_FIXED_LEN;
+/// How UPDATEs are written on one session: what of [`super::Negotiated`] the writing side needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Format {
+    /// AS numbers have four octets (RFC 6793).
+    pub four_octet_as: bool,
+    /// The longest message.
+    pub message_max_len: usize,
+}
+
+impl Format {
+    /// What RFC 4271 allows.
+    pub const fn plain(four_octet_as: bool) -> Format {
+        Format { four_octet_as, message_max_len: MAX_MESSAGE_LEN }
+    }
+
+    /// With messages as RFC 8654 allows.
+    pub const fn extended(four_octet_as: bool) -> Format {
+        Format { four_octet_as, message_max_len: EXTENDED_MESSAGE_LEN }
+    }
+
+    /// What is left of a message after what every UPDATE has.
+    const fn room(self) -> usize {
+        self.message_max_len - HEADER_LEN - UPDATE_FIXED_LEN
+    }
+}
+
 /// Flags, type and a length of two octets.
 const EXTENDED_HEADER_LEN: usize = 4;
 /// NEXT_HOP with its header.
@@ -40,23 +66,27 @@ pub fn encode_announce(
     attributes: &[u8],
     next_hop: NextHop,
     prefixes: &[IpNet],
-    four_octet_as: bool,
+    format: Format,
 ) -> Result<usize, AttributesTooLarge> {
     let for_old_speaker;
-    let attributes = if four_octet_as {
+    let attributes = if format.four_octet_as {
         attributes
     } else {
         for_old_speaker = with_two_octet_as(attributes);
         &for_old_speaker
     };
     match (family, next_hop) {
-        (Family::Ipv4Unicast, NextHop::V4(address)) => announce_classic(out, attributes, address.octets(), prefixes),
+        (Family::Ipv4Unicast, NextHop::V4(address)) => {
+            announce_classic(out, attributes, address.octets(), prefixes, format)
+        }
         (Family::Ipv6Unicast, NextHop::V4(address)) => {
             // RFC 4760 wants an address of the family: IPv4-mapped, as others do.
             let mapped = NextHop::V6 { global: address.to_ipv6_mapped(), link_local: None };
-            announce_multiprotocol(out, family, attributes, mapped, prefixes)
+            announce_multiprotocol(out, family, attributes, mapped, prefixes, format)
         }
-        (_, NextHop::V6 { .. }) => announce_multiprotocol(out, family, attributes, next_hop, prefixes),
+        (_, NextHop::V6 { .. }) => {
+            announce_multiprotocol(out, family, attributes, next_hop, prefixes, format)
+        }
     }
 }
 
@@ -66,9 +96,10 @@ fn announce_classic(
     attributes: &[u8],
     next_hop: [u8; 4],
     prefixes: &[IpNet],
+    format: Format,
 ) -> Result<usize, AttributesTooLarge> {
     let attributes_len = attributes.len() + NEXT_HOP_LEN;
-    let count = how_many_fit(prefixes, UPDATE_ROOM.checked_sub(attributes_len), attributes_len)?;
+    let count = how_many_fit(prefixes, attributes_len, format)?;
     if count == 0 {
         return Ok(0);
     }
@@ -90,10 +121,11 @@ fn announce_multiprotocol(
     attributes: &[u8],
     next_hop: NextHop,
     prefixes: &[IpNet],
+    format: Format,
 ) -> Result<usize, AttributesTooLarge> {
     let fixed = EXTENDED_HEADER_LEN + 5 + next_hop.mp_len();
     let attributes_len = attributes.len() + fixed;
-    let count = how_many_fit(prefixes, UPDATE_ROOM.checked_sub(attributes_len), attributes_len)?;
+    let count = how_many_fit(prefixes, attributes_len, format)?;
     if count == 0 {
         return Ok(0);
     }
@@ -110,10 +142,10 @@ fn announce_multiprotocol(
 }
 
 /// Appends one UPDATE that withdraws as many of `prefixes` as fit; returns how many.
-pub fn encode_withdraw(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet]) -> usize {
+pub fn encode_withdraw(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], format: Format) -> usize {
     match family {
         Family::Ipv4Unicast => {
-            let count = count_that_fit(prefixes, UPDATE_ROOM);
+            let count = count_that_fit(prefixes, format.room());
             if count == 0 {
                 return 0;
             }
@@ -128,7 +160,7 @@ pub fn encode_withdraw(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet]) ->
             count
         }
         Family::Ipv6Unicast => {
-            let count = count_that_fit(prefixes, UPDATE_ROOM - EXTENDED_HEADER_LEN - 3);
+            let count = count_that_fit(prefixes, format.room() - EXTENDED_HEADER_LEN - 3);
             if count == 0 {
                 return 0;
             }
@@ -196,10 +228,10 @@ fn put_prefixes(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet]) {
     }
 }
 
-fn how_many_fit(prefixes: &[IpNet], room: Option<usize>, octets: usize) -> Result<usize, AttributesTooLarge> {
-    let count = count_that_fit(prefixes, room.unwrap_or(0));
+fn how_many_fit(prefixes: &[IpNet], octets: usize, format: Format) -> Result<usize, AttributesTooLarge> {
+    let count = count_that_fit(prefixes, format.room().saturating_sub(octets));
     match count {
-        0 if !prefixes.is_empty() => Err(AttributesTooLarge { octets }),
+        0 if !prefixes.is_empty() => Err(AttributesTooLarge { octets, message_max_len: format.message_max_len }),
         _ => Ok(count),
     }
 }

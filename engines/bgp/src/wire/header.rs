@@ -1,6 +1,6 @@
 //! The message header (RFC 4271 §4.1, errors §6.1): where a message ends and what it is.
 
-use super::limits::{HEADER_LEN, MAX_MESSAGE_LEN};
+use super::limits::{EXTENDED_MESSAGE_LEN, HEADER_LEN, MAX_MESSAGE_LEN};
 use super::notification::NotificationMessage;
 
 /// What a message is.
@@ -31,10 +31,11 @@ impl MessageType {
         })
     }
 
-    /// The lengths that a message of this type can have (RFC 4271 §6.1, RFC 2918 §3).
+    /// The lengths that a message of this type can have (RFC 4271 §6.1, RFC 2918 §3). We always announce RFC 8654, and whoever
+    /// announces it takes messages of any length but for OPEN and KEEPALIVE (§4).
     fn length_is_possible(self, length: usize) -> bool {
         match self {
-            MessageType::Open => length >= HEADER_LEN + 10,
+            MessageType::Open => (HEADER_LEN + 10..=MAX_MESSAGE_LEN).contains(&length),
             MessageType::Update | MessageType::RouteRefresh => length >= HEADER_LEN + 4,
             MessageType::Notification => length >= HEADER_LEN + 2,
             MessageType::Keepalive => length == HEADER_LEN,
@@ -55,7 +56,7 @@ pub fn frame(buffer: &[u8]) -> Result<Option<(usize, MessageType)>, Notification
     };
     let wire_length = u16::from_be_bytes([length_high, length_low]);
     let length = usize::from(wire_length);
-    if !(HEADER_LEN..=MAX_MESSAGE_LEN).contains(&length) {
+    if length < HEADER_LEN {
         return Err(NotificationMessage::bad_message_length(wire_length));
     }
     let Some(kind) = MessageType::from_code(code) else {
@@ -81,7 +82,7 @@ pub(crate) fn begin_message(out: &mut Vec<u8>, kind: MessageType) -> usize {
 /// Writes the length of the message that began at `start`.
 pub(crate) fn end_message(out: &mut [u8], start: usize) {
     let length = out.len() - start;
-    debug_assert!(length <= MAX_MESSAGE_LEN, "a message of {length} octets was encoded");
+    debug_assert!(length <= EXTENDED_MESSAGE_LEN, "a message of {length} octets was encoded");
     let octets = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
     out[start + 16..start + 18].copy_from_slice(&octets);
 }
@@ -113,9 +114,8 @@ mod tests {
     fn each_header_error_has_its_subcode_and_data() {
         assert_eq!(frame(&[0xff, 0xfe]), Err(NotificationMessage::connection_not_synchronized()));
         assert_eq!(frame(&header(18, 4)), Err(NotificationMessage::bad_message_length(18)));
-        assert_eq!(frame(&header(4097, 2)), Err(NotificationMessage::bad_message_length(4097)));
         assert_eq!(frame(&header(19, 9)), Err(NotificationMessage::bad_message_type(9)));
-        for (length, code) in [(28, 1), (22, 2), (20, 3), (20, 4), (22, 5)] {
+        for (length, code) in [(28, 1), (4097, 1), (22, 2), (20, 3), (20, 4), (4097, 4), (22, 5)] {
             let expected = NotificationMessage::bad_message_length(length);
             assert_eq!(frame(&header(length, code)), Err(expected), "type {code}");
         }
@@ -123,9 +123,12 @@ mod tests {
 
     #[test]
     fn limits_are_inclusive() {
-        let mut bytes = header(4096, 2);
+        let mut bytes = header(65_535, 2);
+        bytes.resize(65_535, 0);
+        assert_eq!(frame(&bytes), Ok(Some((65_535, MessageType::Update))));
+        let mut bytes = header(4096, 1);
         bytes.resize(4096, 0);
-        assert_eq!(frame(&bytes), Ok(Some((4096, MessageType::Update))));
+        assert_eq!(frame(&bytes), Ok(Some((4096, MessageType::Open))));
         assert_eq!(frame(&header(19, 4)), Ok(Some((19, MessageType::Keepalive))));
     }
 }

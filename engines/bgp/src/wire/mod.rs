@@ -35,11 +35,12 @@ pub use as_path::{AsPath, Segment, SegmentKind};
 pub use attribute_block::{AttributeBlock, MalformedBlock, as_path_count, as_path_first, was_reflected_by};
 pub use attributes::{Origin, PartialBits, PathAttributes, RawAttribute, code};
 pub use capability::{Capability, ExtendedNextHopEntry};
-pub use encode::{AttributesTooLarge, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw};
+pub use encode::{AttributesTooLarge, Format, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw};
 
 pub use header::{MessageType, frame};
 pub use holdfast_rib::Family;
-pub use limits::{AS_TRANS, HEADER_LEN, MAX_MESSAGE_LEN};
+pub(crate) use limits::ATTRIBUTES_MAX_LEN;
+pub use limits::{AS_TRANS, EXTENDED_MESSAGE_LEN, HEADER_LEN, MAX_MESSAGE_LEN};
 pub use negotiated::{Negotiated, PeerGracefulRestart};
 pub use next_hop::NextHop;
 pub use nlri::NlriIter;

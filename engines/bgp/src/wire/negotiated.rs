@@ -1,6 +1,7 @@
 //! What a session runs by. It follows from the two OPENs alone, so a backup that has both knows all of it.
 
 use super::capability::Capability;
+use super::encode::Format;
 use super::open::OpenMessage;
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
@@ -24,6 +25,8 @@ pub struct Negotiated {
     pub keepalive_s: u16,
     /// AS numbers have four octets on this session.
     pub four_octet_as: bool,
+    /// Messages of up to 65,535 octets go both ways (RFC 8654).
+    pub extended_messages: bool,
     /// Families that both offered, by [`Family::index`].
     pub families: [bool; 2],
     /// Both understand ROUTE-REFRESH.
@@ -73,6 +76,7 @@ impl Negotiated {
             hold_time_s,
             keepalive_s: hold_time_s / 3,
             four_octet_as: local.four_octet_as() && remote.four_octet_as(),
+            extended_messages: both(&Capability::ExtendedMessage),
             families,
             route_refresh: both(&Capability::RouteRefresh),
             enhanced_route_refresh: both(&Capability::EnhancedRouteRefresh),
@@ -81,6 +85,29 @@ impl Negotiated {
             peer_graceful_restart: peer_restart,
             local_graceful_restart,
         }
+    }
+
+    /// How we write UPDATEs.
+    pub fn format(&self) -> Format {
+        match self.extended_messages {
+            true => Format::extended(self.four_octet_as),
+            false => Format::plain(self.four_octet_as),
+        }
+    }
+
+    /// What both sides can and use, for operators.
+    pub fn agreed(&self) -> Vec<String> {
+        let families = Family::ALL.into_iter().filter(|family| self.carries(*family));
+        let families = families.map(|family| format!("multiprotocol {}", family.name()));
+        let restart = self.peer_sends_end_of_rib && self.local_sends_end_of_rib;
+        let features = [
+            (self.route_refresh, "route-refresh"),
+            (self.enhanced_route_refresh, "enhanced route-refresh"),
+            (self.four_octet_as, "4-octet AS"),
+            (self.extended_messages, "extended message"),
+            (restart, "graceful-restart"),
+        ];
+        families.chain(features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned())).collect()
     }
 
     /// Are routes of this family exchanged?

@@ -68,7 +68,7 @@ fn announce_all(
     let (mut wire, mut sent) = (Vec::new(), 0);
     while sent < prefixes.len() {
         let block = attributes.encode();
-        sent += encode_announce(&mut wire, family, &block, next_hop, &prefixes[sent..], four_octet_as).unwrap();
+        sent += encode_announce(&mut wire, family, &block, next_hop, &prefixes[sent..], Format::plain(four_octet_as)).unwrap();
     }
     wire
 }
@@ -106,7 +106,7 @@ proptest! {
         // Bytes that are no block are written all the same, within a message's length.
         let mut out = Vec::new();
         let _ = encode_announce(&mut out, Family::Ipv4Unicast, &bytes, NextHop::V4(Ipv4Addr::LOCALHOST),
-            &["10.0.0.0/8".parse().unwrap()], wide);
+            &["10.0.0.0/8".parse().unwrap()], Format::plain(wide));
     }
 
     /// A good UPDATE with a few octets changed: closer to what goes wrong in practice than noise.
@@ -192,7 +192,7 @@ proptest! {
         for (family, prefixes) in [(Family::Ipv4Unicast, v4), (Family::Ipv6Unicast, v6)] {
             let (mut wire, mut sent) = (Vec::new(), 0);
             while sent < prefixes.len() {
-                sent += encode_withdraw(&mut wire, family, &prefixes[sent..]);
+                sent += encode_withdraw(&mut wire, family, &prefixes[sent..], Format::plain(true));
             }
             let read = read_back(&wire, family, &session);
             let arrived: Vec<_> = read.into_iter().flat_map(|(_, withdrawn, _)| withdrawn).collect();

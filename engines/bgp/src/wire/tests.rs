@@ -224,7 +224,7 @@ fn families_that_are_not_negotiated_are_not_there() {
     let mut wire = Vec::new();
     let next_hop = NextHop::V6 { global, link_local: None };
     let prefixes = ["2001:db8:1::/48".parse().unwrap()];
-    encode_announce(&mut wire, Family::Ipv6Unicast, &block, next_hop, &prefixes, true).unwrap();
+    encode_announce(&mut wire, Family::Ipv6Unicast, &block, next_hop, &prefixes, Format::plain(true)).unwrap();
     let update = Update::parse(&wire[HEADER_LEN..], &negotiated).unwrap();
     assert!(update.announced(Family::Ipv6Unicast).is_empty());
     assert_eq!((update.attributes, update.treat_as_withdraw), (None, None));
@@ -245,9 +245,9 @@ fn ipv4_prefixes_with_an_ipv6_next_hop() {
     let link_local: Ipv6Addr = "fe80::1".parse().unwrap();
     let next_hop = NextHop::V6 { global, link_local: Some(link_local) };
     let mut wire = Vec::new();
-    let block = [ORIGIN, AS_PATH].concat();
+    let (block, net) = ([ORIGIN, AS_PATH].concat(), "10.0.0.0/8".parse().unwrap());
     let count =
-        encode_announce(&mut wire, Family::Ipv4Unicast, &block, next_hop, &["10.0.0.0/8".parse().unwrap()], true);
+        encode_announce(&mut wire, Family::Ipv4Unicast, &block, next_hop, &[net], Format::plain(true));
     assert_eq!(count, Ok(1));
     let update_body = &wire[HEADER_LEN..];
     let update = parse(update_body).unwrap();
@@ -267,7 +267,8 @@ fn an_old_speaker_gets_as_trans_and_gives_it_back() {
     let mut wire = Vec::new();
     let next_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 2));
     let prefixes = ["10.0.0.0/8".parse().unwrap()];
-    encode_announce(&mut wire, Family::Ipv4Unicast, &attributes.encode(), next_hop, &prefixes, false).unwrap();
+    encode_announce(&mut wire, Family::Ipv4Unicast, &attributes.encode(), next_hop, &prefixes, Format::plain(false))
+        .unwrap();
     let update = Update::parse(&wire[HEADER_LEN..], &session(false, false)).unwrap();
     assert_eq!(update.discarded, Vec::<String>::new());
     assert_eq!(PathAttributes::decode(&update.attributes.unwrap()), Ok(attributes));
@@ -296,11 +297,43 @@ fn attributes_that_leave_no_room_are_an_error() {
     let attributes = PathAttributes { communities: vec![7; 1020], ..PathAttributes::default() };
     let mut wire = Vec::new();
     let next_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 2));
-    let announce = |wire: &mut Vec<u8>, prefixes: &[_]| {
-        encode_announce(wire, Family::Ipv4Unicast, &attributes.encode(), next_hop, prefixes, true)
+    let announce = |wire: &mut Vec<u8>, prefixes: &[_], format| {
+        encode_announce(wire, Family::Ipv4Unicast, &attributes.encode(), next_hop, prefixes, format)
     };
-    let error = announce(&mut wire, &["10.0.0.0/8".parse().unwrap()]).unwrap_err();
-    assert!(error.to_string().contains("no room"), "{error}");
-    assert_eq!(announce(&mut wire, &[]), Ok(0));
+    let prefixes = ["10.0.0.0/8".parse().unwrap()];
+    let error = announce(&mut wire, &prefixes, Format::plain(true)).unwrap_err();
+    assert!(error.to_string().contains("no room for a prefix in a message of 4096"), "{error}");
+    assert_eq!(announce(&mut wire, &[], Format::plain(true)), Ok(0));
     assert!(wire.is_empty());
+    assert_eq!(announce(&mut wire, &prefixes, Format::extended(true)), Ok(1));
+    assert_eq!(frame(&wire), Ok(Some((wire.len(), MessageType::Update))));
+}
+
+#[test]
+fn messages_of_rfc_8654_are_filled_to_their_length() {
+    let prefixes: Vec<_> = (0..20_000u32).map(|i| format!("10.{}.{}.0/24", i >> 8, i & 255).parse().unwrap()).collect();
+    let next_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 2));
+    let block = [ORIGIN, AS_PATH].concat();
+    for (format, most) in [(Format::plain(true), 4096), (Format::extended(true), 65_535)] {
+        let (mut announced, mut withdrawn) = (Vec::new(), Vec::new());
+        encode_announce(&mut announced, Family::Ipv4Unicast, &block, next_hop, &prefixes, format).unwrap();
+        encode_withdraw(&mut withdrawn, Family::Ipv4Unicast, &prefixes, format);
+        for wire in [announced, withdrawn] {
+            assert!((most - 3..=most).contains(&wire.len()), "{}", wire.len());
+            let update = Update::parse(&wire[HEADER_LEN..], &session(false, true)).unwrap();
+            let count = update.announced(Family::Ipv4Unicast).count() + update.withdrawn(Family::Ipv4Unicast).count();
+            assert!(count > most / 5, "{count}");
+        }
+    }
+}
+
+/// With two octets per AS number it fits into a message of RFC 8654, with four it does not.
+#[test]
+fn attributes_too_long_to_be_told_on_are_treated_as_withdraw() {
+    let path: Vec<u8> = [[2, 250].as_slice(), &[1; 500]].concat().repeat(70);
+    let attribute = [[0x50, 2].as_slice(), &(path.len() as u16).to_be_bytes(), &path].concat();
+    let update_body = body(&[], &[ORIGIN, &attribute, NEXT_HOP], NLRI);
+    let update = Update::parse(&update_body, &session(false, false)).unwrap();
+    assert!(update.treat_as_withdraw.unwrap().contains("65000 is the most"));
+    assert_eq!(update.attributes, None);
 }

@@ -2,6 +2,7 @@
 
 use super::attribute_block::AttributeBlock;
 use super::attributes::code;
+use super::limits::ATTRIBUTES_MAX_LEN;
 use super::negotiated::Negotiated;
 use super::next_hop::NextHop;
 use super::nlri::{self, NlriIter};
@@ -126,9 +127,19 @@ impl<'a> Update<'a> {
             Some(reason) if !reaches => return Err(reason.notification),
             Some(reason) => self.treat_as_withdraw = Some(reason.text),
             None if self.announced.is_empty() => {}
-            None => self.attributes = Some(scan.block()),
+            None => self.take_block(scan.block()),
         }
         Ok(())
+    }
+
+    /// What could not be told on in one message, not even to a follower, is no route.
+    fn take_block(&mut self, block: AttributeBlock) {
+        if block.len() > ATTRIBUTES_MAX_LEN {
+            let octets = block.len();
+            self.treat_as_withdraw = Some(format!("path attributes of {octets} octets, {ATTRIBUTES_MAX_LEN} is the most"));
+        } else {
+            self.attributes = Some(block);
+        }
     }
 
     /// NEXT_HOP of the prefixes in the message's own field; one that no router can have withdraws them.

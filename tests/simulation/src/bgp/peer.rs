@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast_bgp::wire::{
-    AsPath, Capability, HEADER_LEN, MessageType, Negotiated, NextHop, NotificationMessage, OpenMessage, PathAttributes,
+    AsPath, Capability, Format, HEADER_LEN, MessageType, Negotiated, NextHop, NotificationMessage, OpenMessage, PathAttributes,
     Update, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw, frame,
 };
 use holdfast_rib::Family;
@@ -107,7 +107,7 @@ impl Peer {
         if length == 0 {
             if self.own.remove(&destination).is_some() {
                 self.withdrawn_at.insert(destination, now);
-                encode_withdraw(&mut self.out, Family::Ipv4Unicast, &[prefix(destination)]);
+                encode_withdraw(&mut self.out, Family::Ipv4Unicast, &[prefix(destination)], Format::plain(true));
             }
             return;
         }
@@ -125,8 +125,8 @@ impl Peer {
         };
         let IpAddr::V4(next_hop) = address(self.neighbor) else { return };
         let (block, net) = (attributes.encode(), [prefix(destination)]);
-        let (family, next_hop, wide) = (Family::Ipv4Unicast, NextHop::V4(next_hop), negotiated.four_octet_as);
-        let taken = encode_announce(&mut self.out, family, &block, next_hop, &net, wide);
+        let (family, next_hop) = (Family::Ipv4Unicast, NextHop::V4(next_hop));
+        let taken = encode_announce(&mut self.out, family, &block, next_hop, &net, negotiated.format());
         debug_assert!(taken.is_ok(), "one route fits");
     }
 

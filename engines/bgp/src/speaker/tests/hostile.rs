@@ -5,7 +5,7 @@ use super::peer::{Heard, Peer};
 use super::selection::{prefix, random_attributes};
 use super::world::{LOCAL_AS, Random, World};
 use crate::wire::{
-    Family, HEADER_LEN, MAX_MESSAGE_LEN, NotificationMessage, encode_announce, encode_end_of_rib, encode_keepalive,
+    Family, Format, HEADER_LEN, MAX_MESSAGE_LEN, NotificationMessage, encode_announce, encode_end_of_rib, encode_keepalive,
     encode_route_refresh, encode_withdraw, frame,
 };
 
@@ -46,10 +46,10 @@ fn sound(random: &mut Random, peer: &Peer) -> Vec<u8> {
     match random.below(20) {
         0..11 => {
             let attributes = random_attributes(random, peer).encode();
-            let (family, wide) = (Family::of(&net), peer.open.four_octet_as());
-            encode_announce(&mut wire, family, &attributes, peer.next_hop(family), &[net], wide).expect("it fits");
+            let (family, format) = (Family::of(&net), Format::plain(peer.open.four_octet_as()));
+            encode_announce(&mut wire, family, &attributes, peer.next_hop(family), &[net], format).expect("it fits");
         }
-        11..14 => drop(encode_withdraw(&mut wire, Family::of(&net), &[net])),
+        11..14 => drop(encode_withdraw(&mut wire, Family::of(&net), &[net], Format::plain(true))),
         14 => encode_end_of_rib(&mut wire, family),
         15 => encode_route_refresh(&mut wire, family),
         16 => wire = peer.open.encode(),

@@ -5,6 +5,7 @@
 mod as_paths;
 mod counting;
 mod export;
+mod extended;
 mod follower;
 mod groups;
 mod hostile;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::wire::{
-    AsPath, Capability, Family, HEADER_LEN, MessageType, Negotiated, NextHop, NotificationMessage, OpenMessage,
+    AsPath, Capability, Family, Format, HEADER_LEN, MessageType, Negotiated, NextHop, NotificationMessage, OpenMessage,
     PathAttributes, Update, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh,
     encode_withdraw, frame,
 };
@@ -196,8 +196,7 @@ impl Peer {
         let mut rest = prefixes;
         while !rest.is_empty() {
             let family = Family::of(&rest[0]);
-            let wide = negotiated.four_octet_as;
-            let taken = encode_announce(&mut self.out, family, &block, next_hop, rest, wide).expect("room");
+            let taken = encode_announce(&mut self.out, family, &block, next_hop, rest, negotiated.format()).expect("room");
             rest = &rest[taken..];
         }
         self.told.extend(prefixes.iter().map(|prefix| (*prefix, (block.to_vec(), next_hop))));
@@ -211,7 +210,7 @@ impl Peer {
     }
 
     pub fn withdraw_net(&mut self, net: IpNet) {
-        encode_withdraw(&mut self.out, Family::of(&net), &[net]);
+        encode_withdraw(&mut self.out, Family::of(&net), &[net], Format::plain(true));
         self.told.remove(&net);
     }
 
