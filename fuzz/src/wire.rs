@@ -112,5 +112,6 @@ pub(crate) fn session(kind: u8) -> Negotiated {
     };
     let peer_as = if kind & 1 == 0 { 65001 } else { 65002 };
     let negotiated = Negotiated::from_opens(&open(65001), &open(peer_as));
-    Negotiated { four_octet_as: kind & 2 == 0, families: [kind & 4 == 0, kind & 8 == 0], ..negotiated }
+    let families = [kind & 4 == 0, kind & 8 == 0];
+    Negotiated { four_octet_as: kind & 2 == 0, families, extended_next_hop: kind & 16 == 0, ..negotiated }
 }

@@ -1,6 +1,6 @@
 //! What a session is configured with, and the OPEN that follows from it.
 
-use crate::wire::{Capability, OpenMessage};
+use crate::wire::{Capability, ExtendedNextHopEntry, OpenMessage};
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
 
@@ -30,6 +30,8 @@ pub struct SessionConfig {
     pub passive: bool,
     /// Families that we offer, by [`Family::index`].
     pub families: [bool; 2],
+    /// Exchange IPv4 routes with IPv6 next hops too (RFC 8950).
+    pub extended_next_hop: bool,
     /// Graceful restart, if we want the neighbour to keep our routes.
     pub graceful_restart: Option<GracefulRestart>,
     /// Keep the neighbour's routes while it restarts; announced without families if [`Self::graceful_restart`] is not set.
@@ -46,6 +48,9 @@ impl SessionConfig {
         capabilities.push(Capability::RouteRefresh);
         capabilities.push(Capability::FourOctetAs(self.local_as));
         capabilities.push(Capability::ExtendedMessage);
+        if self.extended_next_hop && self.families[Family::Ipv4Unicast.index()] {
+            capabilities.push(Capability::ExtendedNextHop(vec![ExtendedNextHopEntry::IPV4_BY_IPV6]));
+        }
         capabilities.extend(self.graceful_restart_capability());
         OpenMessage {
             autonomous_system: self.local_as,

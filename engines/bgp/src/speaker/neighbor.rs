@@ -215,6 +215,7 @@ impl Neighbor {
             None => self.assumed_parameters(),
         };
         parameters.four_octet_as = true;
+        parameters.extended_next_hop = true;
         parameters.families = [true; 2];
         parameters
     }
@@ -297,7 +298,10 @@ impl Neighbor {
             (Family::Ipv4Unicast, Some(IpAddr::V4(_))) | (Family::Ipv6Unicast, Some(IpAddr::V6(_))) => local,
             _ => other_family(family),
         };
+        let extended = self.up.as_ref().is_some_and(|up| up.negotiated.extended_next_hop);
         OwnAddresses {
+            extended,
+            by_ipv6: extended && local.is_some_and(|local| local.is_ipv6()),
             v4: of(Family::Ipv4Unicast).and_then(|address| match address {
                 IpAddr::V4(address) => Some(address),
                 IpAddr::V6(_) => None,
@@ -317,15 +321,24 @@ pub struct OwnAddresses {
     pub v4: Option<Ipv4Addr>,
     /// For IPv6 routes.
     pub v6: Option<Ipv6Addr>,
+    /// The neighbour takes IPv6 next hops of IPv4 routes (RFC 8950).
+    pub extended: bool,
+    /// And the session itself runs over IPv6, so that our IPv6 address stands for us in IPv4 routes as well.
+    pub by_ipv6: bool,
 }
 
 impl OwnAddresses {
     /// As next hop of one family's routes.
     pub fn next_hop(&self, family: Family) -> Option<NextHop> {
         match family {
-            Family::Ipv4Unicast => self.v4.map(NextHop::V4),
-            Family::Ipv6Unicast => self.v6.map(|global| NextHop::V6 { global, link_local: None }),
+            Family::Ipv4Unicast if !self.by_ipv6 => self.v4.map(NextHop::V4),
+            Family::Ipv4Unicast | Family::Ipv6Unicast => self.v6.map(|global| NextHop::V6 { global, link_local: None }),
         }
+    }
+
+    /// Whether the neighbour understands this next hop of the family's routes.
+    pub fn understands(&self, family: Family, next_hop: &NextHop) -> bool {
+        family != Family::Ipv4Unicast || self.extended || matches!(next_hop, NextHop::V4(_))
     }
 
     /// A next hop as it is noted for this neighbour: our own address as what stands for it.

@@ -11,6 +11,7 @@ use crate::wire::{encode_announce, encode_end_of_rib, encode_withdraw};
 use super::action::Action;
 use super::advertised::advertised;
 use super::attributes::AttributeId;
+use super::group::ourselves;
 use super::limits::{ALWAYS_FITS_LEN, OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATCH_LEN};
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
@@ -291,14 +292,15 @@ impl Speaker {
     /// What a group exports as it is noted for one member: its own next hop is another one, or there is none.
     fn as_noted(&mut self, id: NeighborId, family: Family, exported: AttributeId, rib: &mut Rib) -> AttributeId {
         let (Some(set), Some(neighbor)) = (self.attributes.get(exported), self.get(id)) else { return exported };
-        if set.leads_to_ourselves() {
-            if neighbor.own.next_hop(family).is_some() {
-                return exported;
-            }
+        let (next_hop, own) = (set.next_hop(), &neighbor.own);
+        let noted = match set.leads_to_ourselves() || !own.understands(family, &next_hop) {
+            true => ourselves(family),
+            false => own.noted(family, next_hop),
+        };
+        if noted == ourselves(family) && own.next_hop(family).is_none() {
             self.attributes.release(exported, rib);
             return AttributeId::NONE;
         }
-        let (next_hop, noted) = (set.next_hop(), neighbor.own.noted(family, set.next_hop()));
         if next_hop == noted {
             return exported;
         }

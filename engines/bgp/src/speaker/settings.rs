@@ -343,6 +343,7 @@ impl Speaker {
             hold_time_s: config.hold_time_s.min(u32::from(u16::MAX)) as u16,
             passive: config.passive,
             families,
+            extended_next_hop: config.extended_nexthop,
             graceful_restart: config.graceful_restart.then_some(GracefulRestart { restart_time_s, forwarding_kept }),
             helper: config.graceful_restart_helper,
             restarting,

@@ -14,6 +14,11 @@ pub struct ExtendedNextHopEntry {
     pub next_hop_afi: u16,
 }
 
+impl ExtendedNextHopEntry {
+    /// The one pair that Holdfast uses.
+    pub const IPV4_BY_IPV6: ExtendedNextHopEntry = ExtendedNextHopEntry { afi: 1, safi: 1, next_hop_afi: 2 };
+}
+
 /// One capability. What is not understood, or is malformed, is kept as it came and takes no effect.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Capability {

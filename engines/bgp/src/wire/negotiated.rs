@@ -1,6 +1,6 @@
 //! What a session runs by. It follows from the two OPENs alone, so a backup that has both knows all of it.
 
-use super::capability::Capability;
+use super::capability::{Capability, ExtendedNextHopEntry};
 use super::encode::Format;
 use super::open::OpenMessage;
 use holdfast_rib::Family;
@@ -27,6 +27,8 @@ pub struct Negotiated {
     pub four_octet_as: bool,
     /// Messages of up to 65,535 octets go both ways (RFC 8654).
     pub extended_messages: bool,
+    /// IPv4 unicast routes may have an IPv6 next hop, both ways (RFC 8950).
+    pub extended_next_hop: bool,
     /// Families that both offered, by [`Family::index`].
     pub families: [bool; 2],
     /// Both understand ROUTE-REFRESH.
@@ -76,6 +78,7 @@ impl Negotiated {
             hold_time_s,
             keepalive_s: hold_time_s / 3,
             four_octet_as: local.four_octet_as() && remote.four_octet_as(),
+            extended_next_hop: by_ipv6(local) && by_ipv6(remote) && families[Family::Ipv4Unicast.index()],
             extended_messages: both(&Capability::ExtendedMessage),
             families,
             route_refresh: both(&Capability::RouteRefresh),
@@ -105,6 +108,7 @@ impl Negotiated {
             (self.enhanced_route_refresh, "enhanced route-refresh"),
             (self.four_octet_as, "4-octet AS"),
             (self.extended_messages, "extended message"),
+            (self.extended_next_hop, "extended next hop ipv4-unicast by ipv6"),
             (restart, "graceful-restart"),
         ];
         families.chain(features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned())).collect()
@@ -114,6 +118,14 @@ impl Negotiated {
     pub fn carries(&self, family: Family) -> bool {
         self.families[family.index()]
     }
+}
+
+/// Does the speaker take IPv6 next hops of IPv4 unicast routes?
+fn by_ipv6(open: &OpenMessage) -> bool {
+    let entries = |capability: &Capability| {
+        matches!(capability, Capability::ExtendedNextHop(entries) if entries.contains(&ExtendedNextHopEntry::IPV4_BY_IPV6))
+    };
+    open.capabilities.iter().any(entries)
 }
 
 /// The last graceful restart capability of an OPEN (RFC 4724 §3: "the last one counts"), for the session's families.

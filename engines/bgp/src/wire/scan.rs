@@ -47,6 +47,7 @@ pub(crate) struct Reach<'a> {
 struct Rules {
     internal: bool,
     four_octet_as: bool,
+    extended_next_hop: bool,
     families: [bool; 2],
 }
 
@@ -83,6 +84,7 @@ impl<'a> Scan<'a> {
             session: Rules {
                 internal: session.internal,
                 four_octet_as: session.four_octet_as,
+                extended_next_hop: session.extended_next_hop,
                 families: session.families,
             },
             width: AsWidth::of(session.four_octet_as),
@@ -290,7 +292,12 @@ impl<'a> Scan<'a> {
             return Ok(Verdict::Consume);
         }
         let next_hop = NextHop::decode(next_hop).ok_or_else(error)?;
-        if !nlri::check(family, nlri) || (family == Family::Ipv6Unicast && matches!(next_hop, NextHop::V4(_))) {
+        let fits = match (family, next_hop) {
+            (Family::Ipv4Unicast, NextHop::V6 { .. }) => self.session.extended_next_hop,
+            (Family::Ipv6Unicast, NextHop::V4(_)) => false,
+            _ => true,
+        };
+        if !fits || !nlri::check(family, nlri) {
             return Err(error());
         }
         self.reach = Some(Reach { family, next_hop, nlri });

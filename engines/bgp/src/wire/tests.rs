@@ -250,7 +250,10 @@ fn ipv4_prefixes_with_an_ipv6_next_hop() {
         encode_announce(&mut wire, Family::Ipv4Unicast, &block, next_hop, &[net], Format::plain(true));
     assert_eq!(count, Ok(1));
     let update_body = &wire[HEADER_LEN..];
-    let update = parse(update_body).unwrap();
+    let refused = parse(update_body).unwrap_err();
+    assert_eq!((refused.code, refused.subcode), (3, 9), "RFC 7606 §7.11: a length that was not agreed upon");
+    let agreed = Negotiated { extended_next_hop: true, ..session(false, true) };
+    let update = Update::parse(update_body, &agreed).unwrap();
     assert_eq!(update.next_hop(Family::Ipv4Unicast), Some(next_hop));
     assert_eq!(nets(update.announced(Family::Ipv4Unicast)), ["10.0.0.0/8"]);
     assert_eq!(update.attributes.unwrap().as_slice(), block);

@@ -102,6 +102,7 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         multihop_ttl: multihop_ttl(levels, internal),
         families: families(levels),
         not_installed: not_installed(levels),
+        extended_nexthop: extended_nexthop(levels),
         import_policies: levels.list("import"),
         export_policies: levels.list("export"),
         graceful_restart: restart.announced,
@@ -153,11 +154,19 @@ fn families(levels: Levels<'_>) -> Vec<i32> {
     stated.unwrap_or_else(|| vec![v1::AddressFamily::Ipv4Unicast.into()])
 }
 
-/// By the level that states the families, as these replace those of the level above.
+/// The level that states the families: these replace those of the level above, with all that is said of them.
+fn states_families(levels: Levels<'_>) -> Option<View<'_>> {
+    levels.nearest_first().into_iter().find(|level| !unicast_families(*level, |_| true).is_empty())
+}
+
 fn not_installed(levels: Levels<'_>) -> Vec<i32> {
-    let states = |level: &View<'_>| !unicast_families(*level, |_| true).is_empty();
-    let nearest = levels.nearest_first().into_iter().find(states);
+    let nearest = states_families(levels);
     nearest.map_or_else(Vec::new, |level| unicast_families(level, |unicast| unicast.has("no-install")))
+}
+
+fn extended_nexthop(levels: Levels<'_>) -> bool {
+    let unicast = states_families(levels).and_then(|level| level.at(&["family", "inet", "unicast"]));
+    unicast.is_some_and(|unicast| unicast.has("extended-nexthop"))
 }
 
 struct Restart {

@@ -6,6 +6,7 @@ mod as_paths;
 mod counting;
 mod export;
 mod extended;
+mod extended_next_hop;
 mod follower;
 mod groups;
 mod hostile;

@@ -430,7 +430,7 @@ impl World {
         let Some(connection) = self.find(neighbor, side) else { return };
         connection.established = true;
         let (consumed, sent, peer) = (connection.consumed, connection.sent, connection.peer);
-        let local: IpAddr = LOCAL.parse().unwrap();
+        let local: IpAddr = if self.peers[peer].address.is_ipv4() { LOCAL } else { LOCAL_V6 }.parse().unwrap();
         let remote = SocketAddr::new(self.peers[peer].address, 179);
         let ends = ConnectionEnds { local: SocketAddr::new(local, 40000), remote };
         let Engine { speaker, rib } = &mut self.engines[self.primary];
