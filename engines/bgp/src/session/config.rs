@@ -1,6 +1,6 @@
 //! What a session is configured with, and the OPEN that follows from it.
 
-use crate::wire::{Capability, ExtendedNextHopEntry, OpenMessage};
+use crate::wire::{Capability, ExtendedNextHopEntry, OpenMessage, Role};
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
 
@@ -11,6 +11,15 @@ pub struct GracefulRestart {
     pub restart_time_s: u16,
     /// The kernel went on forwarding over our last restart.
     pub forwarding_kept: bool,
+}
+
+/// Our role on a session (RFC 9234 §4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoleConfig {
+    /// What we say.
+    pub role: Role,
+    /// A neighbour that says nothing is refused.
+    pub strict: bool,
 }
 
 /// What a session is configured with.
@@ -32,6 +41,8 @@ pub struct SessionConfig {
     pub families: [bool; 2],
     /// Exchange IPv4 routes with IPv6 next hops too (RFC 8950).
     pub extended_next_hop: bool,
+    /// What we are to the neighbour (RFC 9234); external sessions only.
+    pub role: Option<RoleConfig>,
     /// Graceful restart, if we want the neighbour to keep our routes.
     pub graceful_restart: Option<GracefulRestart>,
     /// Keep the neighbour's routes while it restarts; announced without families if [`Self::graceful_restart`] is not set.
@@ -51,6 +62,7 @@ impl SessionConfig {
         if self.extended_next_hop && self.families[Family::Ipv4Unicast.index()] {
             capabilities.push(Capability::ExtendedNextHop(vec![ExtendedNextHopEntry::IPV4_BY_IPV6]));
         }
+        capabilities.extend(self.role.map(|config| Capability::Role(config.role.code())));
         capabilities.extend(self.graceful_restart_capability());
         OpenMessage {
             autonomous_system: self.local_as,

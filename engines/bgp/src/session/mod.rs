@@ -38,7 +38,7 @@ mod machine_tests;
 #[cfg(test)]
 mod simulation;
 
-pub use config::{GracefulRestart, SessionConfig};
+pub use config::{GracefulRestart, RoleConfig, SessionConfig};
 pub use connection::ConnectionSide;
 pub use fsm::State;
 pub use machine::Session;

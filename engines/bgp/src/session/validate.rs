@@ -1,7 +1,7 @@
 //! Is the neighbour the one that we expect (RFC 4271 §6.2)?
 
-use super::config::SessionConfig;
-use crate::wire::{Capability, NotificationMessage, OpenMessage};
+use super::config::{RoleConfig, SessionConfig};
+use crate::wire::{Capability, NotificationMessage, OpenMessage, Role};
 
 /// Why an OPEN is refused: for the neighbour and for the operator.
 pub(crate) struct Refusal {
@@ -43,11 +43,33 @@ pub(crate) fn check_open(config: &SessionConfig, open: &OpenMessage) -> Result<(
             ),
         );
     }
+    if let Some(ours) = config.role
+        && let Some(text) = role_fault(ours, open)
+    {
+        return refuse(NotificationMessage::role_mismatch(), format!("OPEN refused: {text}"));
+    }
     let theirs = open.families();
     if !config.offered().any(|family| theirs[family.index()]) {
         return refuse(no_common_family(config), no_common_family_text(config, open));
     }
     Ok(())
+}
+
+/// Why the neighbour's role does not fit ours, if so (RFC 9234 §4.2).
+fn role_fault(ours: RoleConfig, open: &OpenMessage) -> Option<String> {
+    let (own, wanted) = (ours.role, ours.role.counterpart());
+    let Some(first) = open.roles().next() else {
+        return ours.strict.then(|| {
+            format!("the neighbor announces no role, required is {wanted}; set it there or delete role strict here")
+        });
+    };
+    if open.roles().any(|role| role != first) {
+        return Some("the neighbor announces several roles; required is one".to_owned());
+    }
+    let theirs = Role::from_code(first);
+    let shown = theirs.map_or_else(|| format!("number {first}"), |role| role.to_string());
+    (theirs != Some(wanted))
+        .then(|| format!("the neighbor's role is {shown}, ours is {own}, to which {wanted} belongs; correct one of them"))
 }
 
 /// RFC 5492 §5: the data lists the capabilities that are missed.

@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::wire::PathAttributes;
+use crate::wire::{PathAttributes, Role};
 
 use super::as_path_rules::AsPathRules;
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
+use super::leak;
 
 /// The rules that neighbours of one export group share.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub struct ExportRules {
     pub as_path: AsPathRules,
     /// They are clients of ours: the cluster.
     pub cluster: Option<Ipv4Addr>,
+    /// What we are to them (RFC 9234).
+    pub role: Option<Role>,
+    /// The AS with which ONLY_TO_CUSTOMER marks what is told to them.
+    pub local_as: u32,
     /// Clients of one cluster tell each other; we need not (RFC 4456 §10).
     pub no_client_reflect: bool,
 }
@@ -82,6 +87,9 @@ impl ExportRules {
             attributes.originator_id = None;
             attributes.cluster_list.clear();
             self.as_path.apply(&mut attributes.as_path);
+            if self.role.is_some_and(leak::marks) {
+                attributes.only_to_customer.get_or_insert(self.local_as);
+            }
         }
     }
 

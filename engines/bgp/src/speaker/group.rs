@@ -9,6 +9,7 @@ use crate::wire::{NextHop, PathAttributes};
 
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
 use super::export_rules::{ExportRules, Passage, Reflected, Teller};
+use super::leak;
 use super::limits::REFLECTIONS_MAX;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::told::Told;
@@ -161,6 +162,10 @@ impl ExportGroup {
     fn accepts(&self, route: &PolicyRoute<'_>, changes: &mut Changes) -> bool {
         let has = |value| route.attributes.communities.contains(&value);
         if has(NO_ADVERTISE) || (!self.key.rules.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED))) {
+            return false;
+        }
+        let marked = route.attributes.only_to_customer.is_some();
+        if self.key.rules.role.is_some_and(|role| !leak::may_depart(role, marked)) {
             return false;
         }
         // As in Junos: BGP routes are advertised unless a policy objects, all others only if one asks for it.

@@ -2,8 +2,10 @@
 
 use holdfast_proto::v1::BgpNeighborConfig;
 
-use crate::wire::{self, PathAttributes};
+use crate::wire::{self, PathAttributes, Role};
 
+use super::leak::{self, Arrival};
+use super::neighbor::role_of;
 use super::table::Refusal;
 
 /// The rules for one neighbour's routes.
@@ -17,6 +19,8 @@ pub struct ImportRules {
     first: Option<u32>,
     /// Put before the path.
     behind: Option<u32>,
+    /// What we are to the neighbour (RFC 9234), and its AS.
+    role: Option<(Role, u32)>,
 }
 
 impl ImportRules {
@@ -27,6 +31,7 @@ impl ImportRules {
             own: [config.local_as, router_as],
             loops: config.own_as_loops as usize,
             first: (external && !config.no_enforce_first_as).then_some(config.peer_as),
+            role: role_of(config).map(|role| (role, config.peer_as)),
             behind: (external && config.received_behind_as != 0).then_some(config.received_behind_as),
         }
     }
@@ -39,6 +44,12 @@ impl ImportRules {
         // RFC 4271 §6.3: the neighbour's own AS is leftmost in what it tells.
         let unlike = self.first.is_some_and(|first| wire::as_path_first(block) != Some(first));
         unlike.then_some(Refusal::FirstAs)
+    }
+
+    /// What the neighbour's role makes of a route with these attributes.
+    pub fn arrival(&self, block: &[u8]) -> Arrival {
+        let judge = |(role, peer_as)| leak::arrival(role, peer_as, wire::only_to_customer(block));
+        self.role.map_or(Arrival::AsItIs, judge)
     }
 
     /// Whether [`Self::prepare`] changes nothing.

@@ -11,6 +11,7 @@ use super::Speaker;
 use super::attributes::{AttributeId, Remembered};
 use super::decision::{self, Candidate};
 use super::import_rules::ImportRules;
+use super::leak::Arrival;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{Best, NeighborId, Path, Refusal};
 
@@ -162,8 +163,13 @@ impl Speaker {
         if wire::was_reflected_by(set.block(), router_id, &self.clusters) {
             return (AttributeId::NONE, Refusal::ReflectionLoop);
         }
+        let mark = match rules.arrival(set.block()) {
+            Arrival::Leak => return (AttributeId::NONE, Refusal::Leak),
+            Arrival::Marked(asn) => Some(asn),
+            Arrival::AsItIs => None,
+        };
         let next_hop = set.next_hop();
-        if neighbor.import.is_empty() && rules.leave_as_is() {
+        if neighbor.import.is_empty() && rules.leave_as_is() && mark.is_none() {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
@@ -189,11 +195,12 @@ impl Speaker {
         if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
             return (AttributeId::NONE, Refusal::Policy);
         }
-        if changes.is_empty() && rules.leave_as_is() {
+        if changes.is_empty() && rules.leave_as_is() && mark.is_none() {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let (attributes, next_hop) = imported(&route, &rules, &changes);
+        let (mut attributes, next_hop) = imported(&route, &rules, &changes);
+        attributes.only_to_customer = attributes.only_to_customer.or(mark);
         let effective = self.attributes.intern_values(&attributes, next_hop);
         if effective.is_none() {
             return (effective, Refusal::TooLong);

@@ -17,6 +17,7 @@
 //! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours, but for
 //!   our own address as next hop, which is filled in for each.
 //! - `told`: what the members of a group have been told, noted once for all; `advertised`: each neighbour's part of it.
+//! - `leak`: which routes a neighbour's role forbids.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
 //! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
@@ -37,6 +38,7 @@ mod facts;
 mod group;
 mod import_rules;
 mod input;
+mod leak;
 pub mod limits;
 mod neighbor;
 mod output;

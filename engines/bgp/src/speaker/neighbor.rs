@@ -2,11 +2,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use holdfast_policy::Chain;
-use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig};
+use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, BgpRole};
 use holdfast_rib::{Digest, DirtySet, Family};
 
 use crate::session::{self, ConnectionSide, Session};
-use crate::wire::{Negotiated, NextHop, OpenMessage};
+use crate::wire::{Negotiated, NextHop, OpenMessage, Role};
 
 use super::advertised::{Leaving, Place};
 use super::as_path_rules::AsPathRules;
@@ -194,7 +194,14 @@ impl Neighbor {
             as_path: AsPathRules::of(&self.config),
             cluster: self.cluster(),
             no_client_reflect: self.config.no_client_reflect,
+            role: self.role(),
+            local_as: self.config.local_as,
         }
+    }
+
+    /// What we are to it (RFC 9234 §4: on external sessions only).
+    pub fn role(&self) -> Option<Role> {
+        role_of(&self.config)
     }
 
     /// Whether routes of this family are exchanged in the present session.
@@ -312,6 +319,19 @@ impl Neighbor {
             }),
         }
     }
+}
+
+/// The role that a configuration states for ourselves.
+pub fn role_of(config: &BgpNeighborConfig) -> Option<Role> {
+    let role = match config.role() {
+        BgpRole::Unspecified => return None,
+        BgpRole::Provider => Role::Provider,
+        BgpRole::RouteServer => Role::RouteServer,
+        BgpRole::RouteServerClient => Role::RouteServerClient,
+        BgpRole::Customer => Role::Customer,
+        BgpRole::Peer => Role::Peer,
+    };
+    (!config.internal).then_some(role)
 }
 
 /// Our own addresses towards a neighbour: what "next hop self" means there.

@@ -5,7 +5,7 @@ use holdfast_policy::{Chain, PolicySet};
 use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, RouterConfig};
 use holdfast_rib::{Family, Rib};
 
-use crate::session::{GracefulRestart, Session, SessionConfig};
+use crate::session::{GracefulRestart, RoleConfig, Session, SessionConfig};
 use crate::wire::{Cease, NextHop, Origin, PathAttributes};
 
 use super::Speaker;
@@ -14,7 +14,7 @@ use super::decision::MedRules;
 use super::export_rules::Teller;
 use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
-use super::neighbor::{Counters, Neighbor};
+use super::neighbor::{Counters, Neighbor, role_of};
 use super::table::NeighborId;
 
 /// Why a configuration cannot be put in force. Nothing was changed then.
@@ -344,6 +344,7 @@ impl Speaker {
             passive: config.passive,
             families,
             extended_next_hop: config.extended_nexthop,
+            role: role_of(config).map(|role| RoleConfig { role, strict: config.role_strict }),
             graceful_restart: config.graceful_restart.then_some(GracefulRestart { restart_time_s, forwarding_kept }),
             helper: config.graceful_restart_helper,
             restarting,

@@ -21,6 +21,8 @@ pub enum Refusal {
     FirstAs,
     /// We are its originator, or our cluster is in its list (RFC 4456 §8).
     ReflectionLoop,
+    /// It was told where it must not be told (RFC 9234 §5).
+    Leak,
     /// The import policy has made its attributes longer than a message can be.
     TooLong,
 }

@@ -163,6 +163,7 @@ impl Speaker {
             Refusal::AsLoop => "our own AS is in its path",
             Refusal::FirstAs => "its AS path does not begin with the neighbor's AS",
             Refusal::ReflectionLoop => "we are its originator, or our cluster is in its list",
+            Refusal::Leak => "a route leak: ONLY_TO_CUSTOMER says that this neighbor must not tell it to us (RFC 9234)",
             Refusal::TooLong => "import policy has made its attributes longer than a message can be",
             Refusal::None if !reachable => "next hop unreachable",
             Refusal::None if !chosen => "another BGP path is better",
@@ -270,6 +271,7 @@ fn attributes_view(set: &AttributeSet) -> Route {
         communities: standard.chain(extended).chain(large).collect(),
         bgp_next_hop: set.next_hop().address().to_string(),
         kind: "unicast".into(),
+        only_to_customer: attributes.only_to_customer,
         ..Route::default()
     }
 }

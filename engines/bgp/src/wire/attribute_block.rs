@@ -128,6 +128,11 @@ pub fn as_path_first(block: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*first))
 }
 
+/// The AS in a canonical block's ONLY_TO_CUSTOMER (RFC 9234 §5).
+pub fn only_to_customer(block: &[u8]) -> Option<u32> {
+    value_of(block, code::ONLY_TO_CUSTOMER)?.first_chunk().map(|octets| u32::from_be_bytes(*octets))
+}
+
 /// Whether this router is a canonical block's ORIGINATOR_ID, or one of its clusters in the CLUSTER_LIST (RFC 4456 §8). A router
 /// without a cluster of its own goes by its identifier there (§7).
 pub fn was_reflected_by(block: &[u8], router_id: Ipv4Addr, clusters: &[Ipv4Addr]) -> bool {

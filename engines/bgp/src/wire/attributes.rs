@@ -42,6 +42,8 @@ pub mod code {
     pub const AS4_AGGREGATOR: u8 = 18;
     /// RFC 8092.
     pub const LARGE_COMMUNITIES: u8 = 32;
+    /// RFC 9234 §5.
+    pub const ONLY_TO_CUSTOMER: u8 = 35;
 
     /// The name that the RFCs give to it.
     pub const fn name(code: u8) -> &'static str {
@@ -62,6 +64,7 @@ pub mod code {
             AS4_PATH => "AS4_PATH",
             AS4_AGGREGATOR => "AS4_AGGREGATOR",
             LARGE_COMMUNITIES => "LARGE_COMMUNITIES",
+            ONLY_TO_CUSTOMER => "ONLY_TO_CUSTOMER",
             _ => "attribute",
         }
     }
@@ -112,6 +115,7 @@ impl PartialBits {
             code::COMMUNITIES => 2,
             code::EXTENDED_COMMUNITIES => 4,
             code::LARGE_COMMUNITIES => 8,
+            code::ONLY_TO_CUSTOMER => 16,
             _ => 0,
         }
     }
@@ -121,7 +125,7 @@ impl PartialBits {
         self.0 & Self::bit(code) != 0
     }
 
-    /// Sets the bit of a type; only AGGREGATOR and the three kinds of communities have one.
+    /// Sets the bit of a type; only AGGREGATOR, ONLY_TO_CUSTOMER and the three kinds of communities have one.
     pub fn insert(&mut self, code: u8) {
         self.0 |= Self::bit(code);
     }
@@ -167,6 +171,8 @@ pub struct PathAttributes {
     pub originator_id: Option<Ipv4Addr>,
     /// CLUSTER_LIST, nearest first; on internal sessions only.
     pub cluster_list: Vec<Ipv4Addr>,
+    /// ONLY_TO_CUSTOMER: the AS that first told it to a customer, a peer or a route server's client.
+    pub only_to_customer: Option<u32>,
     /// Partial bits as received.
     pub partial: PartialBits,
     /// What is not understood, ascending by type.
@@ -223,6 +229,7 @@ impl PathAttributes {
                 let words = |c: &[u8; 12]| std::array::from_fn(|i| be32(&c[4 * i..]));
                 self.large_communities = whole.iter().map(words).collect();
             }
+            code::ONLY_TO_CUSTOMER => self.only_to_customer = Some(number(value)?),
             code => {
                 self.unknown.push(RawAttribute { flags: attribute.flags & 0xe0, code, data: value.to_vec() });
             }
@@ -260,6 +267,8 @@ impl PathAttributes {
         put(OPTIONAL_TRANSITIVE, code::EXTENDED_COMMUNITIES, some_if_any(self.extended_communities.as_flattened()));
         let large = words(self.large_communities.as_flattened());
         put(OPTIONAL_TRANSITIVE, code::LARGE_COMMUNITIES, some_if_any(&large));
+        let otc = self.only_to_customer.map(u32::to_be_bytes);
+        put(OPTIONAL_TRANSITIVE, code::ONLY_TO_CUSTOMER, otc.as_ref().map(|o| o.as_slice()));
         for raw in unknown {
             put_attribute(&mut out, raw.flags, raw.code, &raw.data);
         }

@@ -1,5 +1,6 @@
 //! Capabilities (RFC 5492): what a speaker can do beyond RFC 4271, offered in its OPEN.
 
+use super::role::Role;
 use holdfast_rib::Family;
 use std::fmt;
 
@@ -50,6 +51,8 @@ pub enum Capability {
     },
     /// Messages of up to 65,535 octets (RFC 8654).
     ExtendedMessage,
+    /// What the speaker is to its neighbour (RFC 9234 §4.1): the number of a [`Role`].
+    Role(u8),
     /// Several paths per prefix (RFC 7911): AFI, SAFI, send/receive.
     AddPath(Vec<(u16, u8, u8)>),
     /// IPv6 next hops for IPv4 prefixes and the like (RFC 8950).
@@ -67,6 +70,7 @@ const MULTI_PROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
 const EXTENDED_NEXT_HOP: u8 = 5;
 const EXTENDED_MESSAGE: u8 = 6;
+const ROLE: u8 = 9;
 const GRACEFUL_RESTART: u8 = 64;
 pub(crate) const FOUR_OCTET_AS: u8 = 65;
 const ADD_PATH: u8 = 69;
@@ -95,6 +99,7 @@ impl Capability {
             (ROUTE_REFRESH, []) => Capability::RouteRefresh,
             (ENHANCED_ROUTE_REFRESH, []) => Capability::EnhancedRouteRefresh,
             (EXTENDED_MESSAGE, []) => Capability::ExtendedMessage,
+            (ROLE, &[role]) => Capability::Role(role),
             (FOUR_OCTET_AS, &[a, b, c, d]) => Capability::FourOctetAs(u32::from_be_bytes([a, b, c, d])),
             (GRACEFUL_RESTART, &[a, b, ref families @ ..]) if families.len() % 4 == 0 => {
                 Self::graceful_restart(u16::from_be_bytes([a, b]), families)
@@ -146,6 +151,7 @@ impl Capability {
             Capability::FourOctetAs(_) => FOUR_OCTET_AS,
             Capability::GracefulRestart { .. } => GRACEFUL_RESTART,
             Capability::ExtendedMessage => EXTENDED_MESSAGE,
+            Capability::Role(_) => ROLE,
             Capability::AddPath(_) => ADD_PATH,
             Capability::ExtendedNextHop(_) => EXTENDED_NEXT_HOP,
             Capability::Unknown { code, .. } => *code,
@@ -184,6 +190,7 @@ impl Capability {
                     out.extend_from_slice(&field.to_be_bytes());
                 }
             }
+            Capability::Role(role) => out.push(*role),
             Capability::Unknown { data, .. } => out.extend_from_slice(data),
             Capability::RouteRefresh | Capability::EnhancedRouteRefresh | Capability::ExtendedMessage => {}
         }
@@ -219,6 +226,10 @@ impl fmt::Display for Capability {
                 Ok(())
             }
             Capability::ExtendedMessage => f.write_str("extended message"),
+            Capability::Role(code) => match Role::from_code(*code) {
+                Some(role) => write!(f, "role {role}"),
+                None => write!(f, "role number {code}"),
+            },
             Capability::AddPath(entries) => {
                 f.write_str("add-path")?;
                 entries.iter().try_for_each(|(afi, safi, mode)| {

@@ -3,6 +3,7 @@
 use super::capability::{Capability, ExtendedNextHopEntry};
 use super::encode::Format;
 use super::open::OpenMessage;
+use super::role::Role;
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
 
@@ -31,6 +32,8 @@ pub struct Negotiated {
     pub extended_next_hop: bool,
     /// Families that both offered, by [`Family::index`].
     pub families: [bool; 2],
+    /// What we are and what the neighbour is, if both said so (RFC 9234).
+    pub roles: Option<(Role, Role)>,
     /// Both understand ROUTE-REFRESH.
     pub route_refresh: bool,
     /// Both mark begin and end of a refresh (RFC 7313).
@@ -81,6 +84,7 @@ impl Negotiated {
             extended_next_hop: by_ipv6(local) && by_ipv6(remote) && families[Family::Ipv4Unicast.index()],
             extended_messages: both(&Capability::ExtendedMessage),
             families,
+            roles: role(local).zip(role(remote)),
             route_refresh: both(&Capability::RouteRefresh),
             enhanced_route_refresh: both(&Capability::EnhancedRouteRefresh),
             peer_sends_end_of_rib: peer_restart.is_some(),
@@ -111,13 +115,20 @@ impl Negotiated {
             (self.extended_next_hop, "extended next hop ipv4-unicast by ipv6"),
             (restart, "graceful-restart"),
         ];
-        families.chain(features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned())).collect()
+        let features = features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned());
+        let roles = self.roles.map(|(ours, theirs)| format!("roles: {ours} here, {theirs} there"));
+        families.chain(features).chain(roles).collect()
     }
 
     /// Are routes of this family exchanged?
     pub fn carries(&self, family: Family) -> bool {
         self.families[family.index()]
     }
+}
+
+/// The role that a speaker claims; contradictions were refused (RFC 9234 §4.2).
+fn role(open: &OpenMessage) -> Option<Role> {
+    open.roles().next().and_then(Role::from_code)
 }
 
 /// Does the speaker take IPv6 next hops of IPv4 unicast routes?

@@ -103,6 +103,11 @@ impl NotificationMessage {
         Self::new(OPEN_ERROR, 7, capabilities)
     }
 
+    /// The roles of both sides do not fit together (RFC 9234 §4.2).
+    pub fn role_mismatch() -> Self {
+        Self::new(OPEN_ERROR, 11, &[])
+    }
+
     /// Lengths in an UPDATE contradict each other, or an attribute is there twice that must not be.
     pub fn malformed_attribute_list() -> Self {
         Self::new(UPDATE_ERROR, 1, &[])

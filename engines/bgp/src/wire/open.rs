@@ -70,6 +70,14 @@ impl OpenMessage {
         self.capabilities.iter().any(|c| matches!(c, Capability::FourOctetAs(_)))
     }
 
+    /// The numbers of the roles that it claims (RFC 9234 §4.1).
+    pub fn roles(&self) -> impl Iterator<Item = u8> + '_ {
+        self.capabilities.iter().filter_map(|capability| match capability {
+            Capability::Role(role) => Some(*role),
+            _ => None,
+        })
+    }
+
     /// Which families it offers, by [`Family::index`]. One who says nothing of families means IPv4 unicast (RFC 4760 §8).
     pub fn families(&self) -> [bool; 2] {
         let mut families = [false; 2];
@@ -190,6 +198,7 @@ mod tests {
                     families: vec![(Family::Ipv4Unicast, true), (Family::Ipv6Unicast, false)],
                 },
                 Capability::ExtendedMessage,
+                Capability::Role(3),
                 Capability::AddPath(vec![(1, 1, 3)]),
                 Capability::ExtendedNextHop(vec![ExtendedNextHopEntry { afi: 1, safi: 1, next_hop_afi: 2 }]),
                 Capability::Unknown { code: 73, data: b"name".to_vec() },

@@ -16,7 +16,7 @@ fn as_path() -> impl Strategy<Value = AsPath> {
 
 /// Codes that the codec does not know, ascending and each once.
 fn unknown() -> impl Strategy<Value = Vec<RawAttribute>> {
-    let code = prop_oneof![Just(11u8), Just(19), 21..26u8, 33..=255u8];
+    let code = prop_oneof![Just(11u8), Just(19), 21..26u8, 33..35u8, 36..=255u8];
     proptest::collection::btree_map(code, vec(any::<u8>(), 0..300), 0..3)
         .prop_map(|map| map.into_iter().map(|(code, data)| RawAttribute { flags: 0xe0, code, data }).collect())
 }
@@ -39,6 +39,7 @@ fn path_attributes() -> impl Strategy<Value = PathAttributes> {
             large_communities: lists.2,
             originator_id: reflection.0,
             cluster_list: reflection.1,
+            only_to_customer: numbers.1.filter(|asn| asn % 2 == 0),
             partial: PartialBits::default(),
             unknown,
         },

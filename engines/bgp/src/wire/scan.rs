@@ -209,7 +209,8 @@ impl<'a> Scan<'a> {
                 }
                 Err(_) => Verdict::Withdraw(5, "length is not 4"),
             },
-            code::MULTI_EXIT_DISC | code::LOCAL_PREF | code::ORIGINATOR_ID => {
+            // ONLY_TO_CUSTOMER: RFC 9234 §5.
+            code::MULTI_EXIT_DISC | code::LOCAL_PREF | code::ORIGINATOR_ID | code::ONLY_TO_CUSTOMER => {
                 keep_if(value.len() == 4, "length is not 4")
             }
             code::CLUSTER_LIST | code::COMMUNITIES => {
@@ -404,6 +405,7 @@ const fn flags_of(code: u8) -> Option<u8> {
         | code::EXTENDED_COMMUNITIES
         | code::AS4_PATH
         | code::AS4_AGGREGATOR
+        | code::ONLY_TO_CUSTOMER
         | code::LARGE_COMMUNITIES => FLAG_OPTIONAL | FLAG_TRANSITIVE,
         _ => return None,
     })

@@ -117,6 +117,8 @@ fn malformed_attributes_are_treated_as_withdraw() {
         (&[0x80, 4, 3, 0, 0, 1], "MULTI_EXIT_DISC"),
         (&[0xc0, 8, 3, 0, 0, 1], "COMMUNITIES"),
         (&[0xc0, 8, 0], "COMMUNITIES"),
+        (&[0xc0, 35, 3, 0, 0, 1], "ONLY_TO_CUSTOMER"), // RFC 9234 §5
+        (&[0x80, 35, 4, 0, 0, 0, 1], "flags"),
         (&[0xc0, 16, 4, 0, 0, 0, 1], "EXTENDED_COMMUNITIES"),
         (&[0xc0, 32, 4, 0, 0, 0, 1], "LARGE_COMMUNITIES"),
         (&[0x80, 6, 0], "flags"),

@@ -103,6 +103,8 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         families: families(levels),
         not_installed: not_installed(levels),
         extended_nexthop: extended_nexthop(levels),
+        role: role(levels).into(),
+        role_strict: levels.nearest("role").is_some_and(|role| role.has("strict")),
         import_policies: levels.list("import"),
         export_policies: levels.list("export"),
         graceful_restart: restart.announced,
@@ -167,6 +169,20 @@ fn not_installed(levels: Levels<'_>) -> Vec<i32> {
 fn extended_nexthop(levels: Levels<'_>) -> bool {
     let unicast = states_families(levels).and_then(|level| level.at(&["family", "inet", "unicast"]));
     unicast.is_some_and(|unicast| unicast.has("extended-nexthop"))
+}
+
+/// Roles by their statements.
+pub(crate) const ROLES: [(&str, v1::BgpRole); 5] = [
+    ("provider", v1::BgpRole::Provider),
+    ("customer", v1::BgpRole::Customer),
+    ("peer", v1::BgpRole::Peer),
+    ("rs", v1::BgpRole::RouteServer),
+    ("rs-client", v1::BgpRole::RouteServerClient),
+];
+
+fn role(levels: Levels<'_>) -> v1::BgpRole {
+    let stated = levels.nearest("role").and_then(|role| ROLES.into_iter().find(|(name, _)| role.has(name)));
+    stated.map_or(v1::BgpRole::Unspecified, |(_, role)| role)
 }
 
 struct Restart {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use super::{at, lacks, reference};
-use crate::{compile::Levels, error::Problem, tree::View};
+use crate::{compile::{Levels, ROLES}, error::Problem, tree::View};
 
 mod routes;
 
@@ -59,6 +59,7 @@ fn check(local_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>)
     let neighbor = levels.neighbor;
     as_numbers(local_as, levels, problems);
     routes::validate(local_as, levels, problems);
+    role(local_as, levels, problems);
     let Ok(address) = neighbor.value().parse::<IpAddr>() else { return };
     if address.is_unspecified() || address.is_multicast() || address.to_string() == "255.255.255.255" {
         problems.push(at(neighbor, format!("{address} is no address of one router")).allowed("a unicast address"));
@@ -82,6 +83,22 @@ fn check(local_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>)
                 at(neighbor, format!("{address} is the neighbor and our own local-address")).allowed("two addresses"),
             );
         }
+    }
+}
+
+/// RFC 9234 §4: one role, and between different ASes only.
+fn role(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
+    let Some(role) = levels.nearest("role") else { return };
+    let names = || ROLES.map(|(name, _)| name).join(", ");
+    let stated = ROLES.iter().filter(|(name, _)| role.has(name)).count();
+    if stated != 1 {
+        let message = format!("role names {stated} roles");
+        problems.push(at(role, message).allowed(format!("one of {}", names())));
+    }
+    let internal = levels.is_internal(router_as);
+    if internal {
+        let message = format!("the internal neighbor {} has a role", levels.neighbor.value());
+        problems.push(at(role, message).allowed("a role towards external neighbors only (RFC 9234)"));
     }
 }
 

@@ -17,6 +17,7 @@ mod policies;
 mod recovery;
 mod reflection;
 mod restart;
+mod roles;
 mod selection;
 mod sessions;
 mod standby;
