@@ -1,7 +1,8 @@
 //! How long one UPDATE takes to parse, encode and decode: `cargo run --release -p holdfast-bgp --example parse_rate`.
 
 use holdfast_bgp::wire::{
-    AsPath, Capability, Family, Format, HEADER_LEN, Negotiated, NextHop, OpenMessage, PathAttributes, Update, encode_announce,
+    AsPath, Capability, Family, Format, HEADER_LEN, Negotiated, NextHop, OpenMessage, PathAttributes, Update,
+    encode_announce,
 };
 use ipnet::IpNet;
 use std::hint::black_box;

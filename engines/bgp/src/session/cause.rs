@@ -41,13 +41,21 @@ impl Cause {
         Cause { text: format!("NOTIFICATION received: {notification}"), sent: None, received: Some(notification) }
     }
 
-    /// What the speaker is told.
-    pub fn down(&self) -> DownReason {
+    /// The neighbour is to give our routes up at once, where it would else keep them (RFC 8538 §3).
+    pub fn harden(&mut self) {
+        if let Some(sent) = self.sent.take_if(|sent| sent.is_lasting()) {
+            self.sent = Some(sent.hard_reset());
+        }
+    }
+
+    /// What the speaker is told. `notification_restart`: routes outlive a NOTIFICATION that is no Hard Reset.
+    pub fn down(&self, notification_restart: bool) -> DownReason {
+        let keeps = |said: &NotificationMessage| notification_restart && !said.is_hard_reset();
         DownReason {
             text: self.text.clone(),
             notification_sent: self.sent.clone(),
             notification_received: self.received.clone(),
-            graceful: self.sent.is_none() && self.received.is_none(),
+            graceful: self.sent.as_ref().is_none_or(keeps) && self.received.as_ref().is_none_or(keeps),
         }
     }
 }

@@ -86,7 +86,7 @@ impl SessionConfig {
             None if self.helper => (0, Vec::new()),
             None => return None,
         };
-        Some(Capability::GracefulRestart { restarting: self.restarting, notification: false, time_s, families })
+        Some(Capability::GracefulRestart { restarting: self.restarting, notification: true, time_s, families })
     }
 
     /// Would the neighbour have to be told by a new OPEN, or be refused? "We have restarted" is true of one moment only and

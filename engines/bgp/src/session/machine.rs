@@ -139,11 +139,18 @@ impl Session {
         if actions.contains(&Action::SendNotification) && cause.sent.is_none() {
             cause = unexpected(before, event);
         }
+        if before == State::Established && self.survives_notification(side) {
+            cause.harden();
+        }
         actions.iter().for_each(|action| self.act(side, *action, before, &cause, now));
         if next < State::OpenSent {
             self.end_connection(side, next, actions, cause, now);
         }
         actions.contains(&Action::Deliver)
+    }
+
+    fn survives_notification(&self, side: ConnectionSide) -> bool {
+        self.connection(side).and_then(Connection::negotiated).is_some_and(|n| n.notification_restart)
     }
 
     fn act(&mut self, side: ConnectionSide, action: Action, before: State, cause: &Cause, now: Duration) {
@@ -213,7 +220,8 @@ impl Session {
         if up_for.is_some_and(|up_for| up_for >= STEADY) {
             self.back_off.forget();
         }
-        self.outputs.push_back(Output::Down { reason: cause.down() });
+        let reason = cause.down(self.survives_notification(side));
+        self.outputs.push_back(Output::Down { reason });
     }
 
     /// The connection is gone. Unless the other one lives, its state goes back to the dialer.

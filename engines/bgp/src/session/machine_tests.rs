@@ -18,6 +18,8 @@ pub(crate) fn config(local_as: u32, peer_as: u32, id: u8) -> SessionConfig {
         hold_time_s: 90,
         passive: false,
         families: [true, false],
+        extended_next_hop: false,
+        role: None,
         graceful_restart: None,
         helper: false,
         restarting: false,

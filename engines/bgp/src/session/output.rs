@@ -53,8 +53,8 @@ pub struct DownReason {
     pub notification_sent: Option<NotificationMessage>,
     /// The NOTIFICATION that we received.
     pub notification_received: Option<NotificationMessage>,
-    /// The connection was lost, or replaced by the neighbour's new one, without a NOTIFICATION: the neighbour may be
-    /// restarting and its routes may be kept (RFC 4724 §4.2).
+    /// The connection was lost, or replaced by the neighbour's new one, without a NOTIFICATION or with one that both sides agreed
+    /// to survive (RFC 8538): the neighbour may be restarting and its routes may be kept (RFC 4724 §4.2).
     pub graceful: bool,
 }
 

@@ -68,8 +68,9 @@ fn role_fault(ours: RoleConfig, open: &OpenMessage) -> Option<String> {
     }
     let theirs = Role::from_code(first);
     let shown = theirs.map_or_else(|| format!("number {first}"), |role| role.to_string());
-    (theirs != Some(wanted))
-        .then(|| format!("the neighbor's role is {shown}, ours is {own}, to which {wanted} belongs; correct one of them"))
+    (theirs != Some(wanted)).then(|| {
+        format!("the neighbor's role is {shown}, ours is {own}, to which {wanted} belongs; correct one of them")
+    })
 }
 
 /// RFC 5492 §5: the data lists the capabilities that are missed.

@@ -222,6 +222,13 @@ impl Speaker {
             || before.port != config.port
             || before.multihop_ttl != config.multihop_ttl
             || before.disable != config.disable;
+        // Routes may be kept over a change that the neighbour is told of (RFC 8538), but not those of what was another neighbour.
+        let named = |c: &BgpNeighborConfig| (c.peer_as, c.local_as, c.internal, c.role);
+        let cause = match config.disable {
+            true => Cease::AdministrativeShutdown,
+            false if named(&before) != named(config) => Cease::PeerDeconfigured,
+            false => Cease::ConfigurationChange,
+        };
         let export_changed = neighbor.export != export || neighbor.export_rules() != rules;
         let rules = |config: &BgpNeighborConfig| ImportRules::of(config, router_as);
         let rules_changed = rules(&before) != rules(config);
@@ -237,7 +244,7 @@ impl Speaker {
             self.import_anew(id);
         }
         if reset && !self.following {
-            self.stop(id, Cease::ConfigurationChange, rib, now);
+            self.stop(id, cause, rib, now);
             self.start(id, rib, now);
         } else if export_changed {
             self.assign_group(id, rib);

@@ -84,9 +84,7 @@ pub fn encode_announce(
             let mapped = NextHop::V6 { global: address.to_ipv6_mapped(), link_local: None };
             announce_multiprotocol(out, family, attributes, mapped, prefixes, format)
         }
-        (_, NextHop::V6 { .. }) => {
-            announce_multiprotocol(out, family, attributes, next_hop, prefixes, format)
-        }
+        (_, NextHop::V6 { .. }) => announce_multiprotocol(out, family, attributes, next_hop, prefixes, format),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Negotiated {
     pub enhanced_route_refresh: bool,
     /// The neighbour can restart gracefully and says for which families.
     pub peer_graceful_restart: Option<PeerGracefulRestart>,
+    /// A NOTIFICATION, but for a Hard Reset, does not end graceful restart: both said so (RFC 8538 §2).
+    pub notification_restart: bool,
     /// The neighbour sends End-of-RIB after its routes (RFC 4724 §3: whoever sends the capability, with families or not).
     pub peer_sends_end_of_rib: bool,
     /// We announced the capability, so the neighbour expects ours.
@@ -87,6 +89,7 @@ impl Negotiated {
             roles: role(local).zip(role(remote)),
             route_refresh: both(&Capability::RouteRefresh),
             enhanced_route_refresh: both(&Capability::EnhancedRouteRefresh),
+            notification_restart: survives_notification(local) && survives_notification(remote),
             peer_sends_end_of_rib: peer_restart.is_some(),
             local_sends_end_of_rib: local_restart.is_some(),
             peer_graceful_restart: peer_restart,
@@ -114,6 +117,7 @@ impl Negotiated {
             (self.extended_messages, "extended message"),
             (self.extended_next_hop, "extended next hop ipv4-unicast by ipv6"),
             (restart, "graceful-restart"),
+            (self.notification_restart, "graceful-restart after NOTIFICATION"),
         ];
         let features = features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned());
         let roles = self.roles.map(|(ours, theirs)| format!("roles: {ours} here, {theirs} there"));
@@ -133,10 +137,17 @@ fn role(open: &OpenMessage) -> Option<Role> {
 
 /// Does the speaker take IPv6 next hops of IPv4 unicast routes?
 fn by_ipv6(open: &OpenMessage) -> bool {
-    let entries = |capability: &Capability| {
-        matches!(capability, Capability::ExtendedNextHop(entries) if entries.contains(&ExtendedNextHopEntry::IPV4_BY_IPV6))
-    };
+    let entries = |capability: &Capability| matches!(capability, Capability::ExtendedNextHop(entries) if entries.contains(&ExtendedNextHopEntry::IPV4_BY_IPV6));
     open.capabilities.iter().any(entries)
+}
+
+/// Does the last graceful restart capability of an OPEN have the N bit?
+fn survives_notification(open: &OpenMessage) -> bool {
+    let last = open.capabilities.iter().rev().find_map(|capability| match capability {
+        Capability::GracefulRestart { notification, .. } => Some(*notification),
+        _ => None,
+    });
+    last == Some(true)
 }
 
 /// The last graceful restart capability of an OPEN (RFC 4724 §3: "the last one counts"), for the session's families.
@@ -191,6 +202,7 @@ mod tests {
         assert_eq!(peer.families, [(Family::Ipv6Unicast, true)]);
         assert_eq!(negotiated.local_graceful_restart, [false; 2]);
         assert!(negotiated.peer_sends_end_of_rib && negotiated.local_sends_end_of_rib);
+        assert!(negotiated.notification_restart);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum Cease {
     ConnectionCollision = 7,
     /// We lack something.
     OutOfResources = 8,
+    /// Routes are not to be kept; the true reason goes along (RFC 8538 §3).
+    HardReset = 9,
     /// BFD says that the neighbour is not reachable (RFC 9384).
     BfdDown = 10,
 }
@@ -195,9 +197,43 @@ impl NotificationMessage {
         NotificationMessage { code: CEASE, subcode: reason as u8, data }
     }
 
+    /// The same reason with the demand that routes are not kept (RFC 8538 §3.1).
+    pub fn hard_reset(&self) -> Self {
+        let mut data = vec![self.code, self.subcode];
+        data.extend_from_slice(&self.data[..self.data.len().min(MAX_MESSAGE_LEN - 23)]);
+        NotificationMessage { code: CEASE, subcode: Cease::HardReset as u8, data }
+    }
+
+    /// Are routes not to be kept?
+    pub fn is_hard_reset(&self) -> bool {
+        (self.code, self.subcode) == (CEASE, Cease::HardReset as u8)
+    }
+
+    /// The reason that a Hard Reset carries; of any other NOTIFICATION itself.
+    pub fn reason(&self) -> NotificationMessage {
+        match self.data.as_slice() {
+            [code, subcode, data @ ..] if self.is_hard_reset() => Self::new(*code, *subcode, data),
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether the session is ended for long, so that a neighbour has no reason to keep routes. RFC 8538 §5.1 suggests for which
+    /// reasons and leaves Administrative Reset to us: who asks for it wants a session from nothing. A neighbour that
+    /// BFD does not reach does not forward either.
+    pub fn is_lasting(&self) -> bool {
+        const LASTING: [Cease; 5] = [
+            Cease::MaximumPrefixes,
+            Cease::AdministrativeShutdown,
+            Cease::PeerDeconfigured,
+            Cease::AdministrativeReset,
+            Cease::BfdDown,
+        ];
+        self.code == CEASE && LASTING.iter().any(|reason| *reason as u8 == self.subcode)
+    }
+
     /// Is it a Cease?
     pub fn is_cease(&self) -> bool {
-        self.code == CEASE
+        self.reason().code == CEASE
     }
 
     /// The whole message.
@@ -294,6 +330,9 @@ impl fmt::Display for NotificationMessage {
             None if self.subcode != 0 => write!(f, " / subcode {}", self.subcode)?,
             None => {}
         }
+        if self.is_hard_reset() && self.data.len() >= 2 && !self.reason().is_hard_reset() {
+            return write!(f, " ({})", self.reason());
+        }
         match self.shutdown_text() {
             Some(text) => write!(f, ": \"{text}\""),
             None => Ok(()),
@@ -325,6 +364,19 @@ mod tests {
             shown(NotificationMessage::cease_with_text(Cease::AdministrativeShutdown, "back at\n6")),
             "Cease / Administrative Shutdown: \"back at 6\""
         );
+    }
+
+    #[test]
+    fn a_hard_reset_carries_its_reason() {
+        let reason = NotificationMessage::cease_with_text(Cease::AdministrativeShutdown, "back at 6");
+        let hard = reason.hard_reset();
+        assert!(hard.is_hard_reset() && hard.is_cease() && !reason.is_hard_reset());
+        assert_eq!(hard.reason(), reason);
+        assert_eq!(hard.to_string(), "Cease / Hard Reset (Cease / Administrative Shutdown: \"back at 6\")");
+        assert!(!NotificationMessage::hold_timer_expired().hard_reset().is_cease());
+        // One in another, and one without a reason: nothing is looked into.
+        assert_eq!(hard.hard_reset().to_string(), "Cease / Hard Reset");
+        assert_eq!(NotificationMessage::new(6, 9, &[]).to_string(), "Cease / Hard Reset");
     }
 
     #[test]

@@ -69,7 +69,8 @@ fn announce_all(
     let (mut wire, mut sent) = (Vec::new(), 0);
     while sent < prefixes.len() {
         let block = attributes.encode();
-        sent += encode_announce(&mut wire, family, &block, next_hop, &prefixes[sent..], Format::plain(four_octet_as)).unwrap();
+        sent += encode_announce(&mut wire, family, &block, next_hop, &prefixes[sent..], Format::plain(four_octet_as))
+            .unwrap();
     }
     wire
 }

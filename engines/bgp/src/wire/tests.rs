@@ -248,8 +248,7 @@ fn ipv4_prefixes_with_an_ipv6_next_hop() {
     let next_hop = NextHop::V6 { global, link_local: Some(link_local) };
     let mut wire = Vec::new();
     let (block, net) = ([ORIGIN, AS_PATH].concat(), "10.0.0.0/8".parse().unwrap());
-    let count =
-        encode_announce(&mut wire, Family::Ipv4Unicast, &block, next_hop, &[net], Format::plain(true));
+    let count = encode_announce(&mut wire, Family::Ipv4Unicast, &block, next_hop, &[net], Format::plain(true));
     assert_eq!(count, Ok(1));
     let update_body = &wire[HEADER_LEN..];
     let refused = parse(update_body).unwrap_err();

@@ -136,7 +136,8 @@ impl<'a> Update<'a> {
     fn take_block(&mut self, block: AttributeBlock) {
         if block.len() > ATTRIBUTES_MAX_LEN {
             let octets = block.len();
-            self.treat_as_withdraw = Some(format!("path attributes of {octets} octets, {ATTRIBUTES_MAX_LEN} is the most"));
+            self.treat_as_withdraw =
+                Some(format!("path attributes of {octets} octets, {ATTRIBUTES_MAX_LEN} is the most"));
         } else {
             self.attributes = Some(block);
         }

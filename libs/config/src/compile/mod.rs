@@ -6,7 +6,7 @@ mod routing;
 
 use holdfast_proto::v1;
 
-pub(crate) use bgp::Levels;
+pub(crate) use bgp::{Levels, ROLES};
 pub(crate) use policy::{lengths, policy};
 
 use crate::tree::View;

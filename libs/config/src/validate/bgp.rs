@@ -3,7 +3,11 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use super::{at, lacks, reference};
-use crate::{compile::{Levels, ROLES}, error::Problem, tree::View};
+use crate::{
+    compile::{Levels, ROLES},
+    error::Problem,
+    tree::View,
+};
 
 mod routes;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast_bgp::wire::{
-    AsPath, Capability, Format, HEADER_LEN, MessageType, Negotiated, NextHop, NotificationMessage, OpenMessage, PathAttributes,
-    Update, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw, frame,
+    AsPath, Capability, Format, HEADER_LEN, MessageType, Negotiated, NextHop, NotificationMessage, OpenMessage,
+    PathAttributes, Update, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw, frame,
 };
 use holdfast_rib::Family;
 use ipnet::IpNet;

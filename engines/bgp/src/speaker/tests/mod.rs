@@ -11,6 +11,7 @@ mod follower;
 mod groups;
 mod hostile;
 mod import;
+mod notification_restart;
 mod own_restart;
 mod peer;
 mod policies;

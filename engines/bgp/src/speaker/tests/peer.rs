@@ -89,6 +89,16 @@ impl Peer {
         });
     }
 
+    /// Keeps routes over a NOTIFICATION (RFC 8538).
+    pub fn with_notification_restart(mut self) -> Peer {
+        for capability in &mut self.open.capabilities {
+            if let Capability::GracefulRestart { notification, .. } = capability {
+                *notification = true;
+            }
+        }
+        self
+    }
+
     /// Knows AS numbers of two octets only.
     pub fn old(mut self) -> Peer {
         self.open.capabilities.retain(|capability| !matches!(capability, Capability::FourOctetAs(_)));
@@ -196,7 +206,8 @@ impl Peer {
         let mut rest = prefixes;
         while !rest.is_empty() {
             let family = Family::of(&rest[0]);
-            let taken = encode_announce(&mut self.out, family, &block, next_hop, rest, negotiated.format()).expect("room");
+            let taken =
+                encode_announce(&mut self.out, family, &block, next_hop, rest, negotiated.format()).expect("room");
             rest = &rest[taken..];
         }
         self.told.extend(prefixes.iter().map(|prefix| (*prefix, (block.to_vec(), next_hop))));

@@ -481,8 +481,12 @@ impl World {
 
     /// The neighbour ends the session with a NOTIFICATION.
     pub fn cease(&mut self, peer: usize) {
-        let cease = crate::wire::NotificationMessage::cease(crate::wire::Cease::AdministrativeShutdown);
-        self.peers[peer].out.extend(cease.encode());
+        self.notify(peer, &crate::wire::NotificationMessage::cease(crate::wire::Cease::AdministrativeShutdown));
+    }
+
+    /// The same with any NOTIFICATION.
+    pub fn notify(&mut self, peer: usize, notification: &crate::wire::NotificationMessage) {
+        self.peers[peer].out.extend(notification.encode());
         self.read();
         self.cut(peer);
     }
