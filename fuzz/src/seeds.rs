@@ -180,7 +180,8 @@ fn updates() -> Vec<(&'static str, u8, Vec<u8>)> {
     };
     let announce = |family, next_hop, prefixes: &[IpNet], four_octet_as| {
         let mut wire = Vec::new();
-        encode_announce(&mut wire, family, &attributes.encode(), next_hop, prefixes, Format::plain(four_octet_as)).expect("fits");
+        encode_announce(&mut wire, family, &attributes.encode(), next_hop, prefixes, Format::plain(four_octet_as))
+            .expect("fits");
         wire
     };
     let withdraw = |family, prefixes: &[IpNet]| {

@@ -131,6 +131,10 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
             end(family.end_of_rib_received),
             end(family.end_of_rib_sent)
         ));
+        if family.stale > 0 {
+            let kind = if family.long_lived { "Long-lived stale" } else { "Stale" };
+            line(format!("  {kind} routes go in {} s at the latest", family.stale_left_ms.div_ceil(1000)));
+        }
     }
     out
 }

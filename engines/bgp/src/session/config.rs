@@ -1,6 +1,6 @@
 //! What a session is configured with, and the OPEN that follows from it.
 
-use crate::wire::{Capability, ExtendedNextHopEntry, OpenMessage, Role};
+use crate::wire::{Capability, ExtendedNextHopEntry, LongLived, OpenMessage, Role};
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
 
@@ -47,6 +47,9 @@ pub struct SessionConfig {
     pub graceful_restart: Option<GracefulRestart>,
     /// Keep the neighbour's routes while it restarts; announced without families if [`Self::graceful_restart`] is not set.
     pub helper: bool,
+    /// Long-lived graceful restart (RFC 9494): how long the neighbour should keep our routes beyond graceful restart, in seconds, by
+    /// [`Family::index`]; 0: we only help.
+    pub long_lived: Option<[u32; 2]>,
     /// We have restarted, the neighbour's routes are not learned anew yet: the neighbour should not wait for our End-of-RIB.
     pub restarting: bool,
 }
@@ -63,7 +66,9 @@ impl SessionConfig {
             capabilities.push(Capability::ExtendedNextHop(vec![ExtendedNextHopEntry::IPV4_BY_IPV6]));
         }
         capabilities.extend(self.role.map(|config| Capability::Role(config.role.code())));
-        capabilities.extend(self.graceful_restart_capability());
+        let restart = self.graceful_restart_capability();
+        let long_lived = restart.is_some().then(|| self.long_lived_capability()).flatten();
+        capabilities.extend(restart.into_iter().chain(long_lived));
         OpenMessage {
             autonomous_system: self.local_as,
             hold_time_s: self.hold_time_s,
@@ -87,6 +92,13 @@ impl SessionConfig {
             None => return None,
         };
         Some(Capability::GracefulRestart { restarting: self.restarting, notification: true, time_s, families })
+    }
+
+    fn long_lived_capability(&self) -> Option<Capability> {
+        let times = self.long_lived?;
+        let forwarding_kept = self.graceful_restart.is_some_and(|restart| restart.forwarding_kept);
+        let entry = |family: Family| LongLived { family, forwarding_kept, time_s: times[family.index()] };
+        Some(Capability::LongLivedGracefulRestart(self.offered().map(entry).collect()))
     }
 
     /// Would the neighbour have to be told by a new OPEN, or be refused? "We have restarted" is true of one moment only and

@@ -20,6 +20,7 @@ pub(crate) fn config(local_as: u32, peer_as: u32, id: u8) -> SessionConfig {
         families: [true, false],
         extended_next_hop: false,
         role: None,
+        long_lived: None,
         graceful_restart: None,
         helper: false,
         restarting: false,

@@ -3,7 +3,7 @@ use holdfast_rib::{Family, PrefixId, Rib};
 use super::Speaker;
 use super::limits::BACKGROUND_BATCH;
 use super::neighbor::{FamilyState, Sweep};
-use super::table::NeighborId;
+use super::table::{NeighborId, Refusal};
 
 impl Speaker {
     /// Takes note of next hops whose way changed; the paths that use them are decided anew in slices.
@@ -70,7 +70,8 @@ impl Speaker {
     /// Paths of earlier sessions of this neighbour are to go.
     pub(super) fn begin_sweep(&mut self, id: NeighborId, family: Family) {
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.families[family.index()].sweep = Some(Sweep { from: 0, keeps_last: false });
+            let state = &mut neighbor.families[family.index()];
+            (state.sweep, state.long_lived) = (Some(Sweep { from: 0, keeps_last: false }), None);
         }
     }
 
@@ -103,7 +104,11 @@ impl Speaker {
         for prefix_id in range.map(PrefixId) {
             let Some(path) = self.tables[family.index()].find(prefix_id, id).copied() else { continue };
             let prefix = rib.prefixes(family).prefix(prefix_id);
-            let (effective, refusal) = self.import(id, prefix, path.received);
+            let (effective, refusal) = self.import(id, prefix, path.received, path.generation);
+            if refusal == Refusal::NoLongLife {
+                self.remove_path(id, family, prefix_id, rib);
+                continue;
+            }
             self.tables[family.index()].insert(prefix_id, id, path.generation, refusal, path.received, effective);
             if let Some(neighbor) = self.get_mut(id) {
                 let state = &mut neighbor.families[family.index()];

@@ -5,12 +5,16 @@ use smallvec::SmallVec;
 
 use crate::wire::{PathAttributes, SegmentKind};
 
+use super::long_lived;
+
 /// RFC 4271 §5.1.5 leaves the default of LOCAL_PREF to the speaker; every implementation takes 100.
 pub const LOCAL_PREFERENCE_DEFAULT: u32 = 100;
 
 /// What of an attribute set the decision process compares, decoded once per distinct set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rank {
+    /// Kept though its origin is away for long: worse than everything else (RFC 9494 §4.3).
+    long_lived_stale: bool,
     local_preference: u32,
     as_path_length: u32,
     origin: u8,
@@ -29,6 +33,7 @@ impl Rank {
             matches!(segment.kind, SegmentKind::Sequence | SegmentKind::Set)
         });
         Rank {
+            long_lived_stale: long_lived::is_marked(attributes),
             local_preference: attributes.local_pref.unwrap_or(LOCAL_PREFERENCE_DEFAULT),
             as_path_length: attributes.as_path.path_length() as u32,
             origin: attributes.origin as u8,
@@ -117,6 +122,7 @@ pub fn best(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> Optio
 
 fn strike_out(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
     if candidates.len() > 1 {
+        keep_lowest(candidates, |path| u32::from(path.rank.long_lived_stale));
         keep_lowest(candidates, |path| u32::MAX - path.rank.local_preference);
         keep_lowest(candidates, |path| path.rank.as_path_length);
         keep_lowest(candidates, |path| u32::from(path.rank.origin));
@@ -156,6 +162,7 @@ mod tests {
 
     fn rank() -> Rank {
         Rank {
+            long_lived_stale: false,
             local_preference: 100,
             as_path_length: 2,
             origin: 0,
@@ -195,6 +202,9 @@ mod tests {
         let higher_med = candidate(8, Rank { med: 5, ..rank() });
         let internal = Candidate { external: false, ..candidate(1, rank()) };
         let far = Candidate { metric: 3, ..candidate(2, rank()) };
+        let stale = candidate(1, Rank { long_lived_stale: true, local_preference: 900, ..rank() });
+        assert_eq!(winner([base, stale]), Some(9));
+        assert_eq!(winner([stale]), Some(1), "better than nothing");
         assert_eq!(winner([base, better_preference, shorter]), Some(10));
         assert_eq!(winner([base, shorter, origin]), Some(11));
         assert_eq!(winner([base, origin]), Some(9));

@@ -7,7 +7,7 @@ use crate::wire::{PathAttributes, Role};
 
 use super::as_path_rules::AsPathRules;
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
-use super::leak;
+use super::{leak, long_lived};
 
 /// The rules that neighbours of one export group share.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct ExportRules {
     pub role: Option<Role>,
     /// The AS with which ONLY_TO_CUSTOMER marks what is told to them.
     pub local_as: u32,
+    /// They know what long-lived stale routes are (RFC 9494).
+    pub long_lived: bool,
+    /// They do not, but are told all the same (§4.5).
+    pub long_lived_partial: bool,
     /// Clients of one cluster tell each other; we need not (RFC 4456 §10).
     pub no_client_reflect: bool,
 }
@@ -104,6 +108,7 @@ impl ExportRules {
 
     /// What no policy changes.
     pub fn finish(&self, attributes: &mut PathAttributes) {
+        long_lived::lower(self, attributes);
         if !self.internal {
             attributes.local_pref = None; // RFC 4271 §5.1.5
         }

@@ -18,6 +18,7 @@ use super::Speaker;
 use super::action::Kept;
 use super::attributes::AttributeId;
 use super::limits::{OUTPUT_BATCH, OUTPUT_BATCH_LEN};
+use super::long_lived::long_lived_event;
 use super::neighbor::{Neighbor, Up};
 use super::restart::{Stale, StaleCause};
 use super::table::NeighborId;
@@ -221,7 +222,7 @@ impl Speaker {
         let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
         if slice.stale && neighbor.stale.is_none() {
             // The primary, of an older version, knows until when; its decision comes as a fact.
-            neighbor.stale = Some(Stale { until: Duration::MAX, cause: StaleCause::NeighborRestarts });
+            neighbor.stale = Some(Stale::of_neighbor(Duration::MAX));
         }
         let generation = slice.stale.then(|| neighbor.generation.wrapping_sub(1));
         let parameters = neighbor.snapshot_parameters();
@@ -244,7 +245,9 @@ impl Speaker {
                 if let Some(family) = named(&name) {
                     self.begin_sweep(id, family);
                 }
-                self.nothing_waits(id);
+                if self.get(id).is_none_or(|neighbor| neighbor.families.iter().all(|f| f.long_lived.is_none())) {
+                    self.nothing_waits(id);
+                }
             }
             Some(bgp_event::Event::RefreshDone(name)) => {
                 if let (Some(family), Some(neighbor)) = (named(&name), self.get_mut(id)) {
@@ -258,8 +261,7 @@ impl Speaker {
             }
             Some(bgp_event::Event::StaleUntilMonoNs(until)) => {
                 if let Some(neighbor) = self.get_mut(id) {
-                    let until = Duration::from_nanos(until);
-                    neighbor.stale = Some(Stale { until, cause: StaleCause::NeighborRestarts });
+                    neighbor.stale = Some(Stale::of_neighbor(Duration::from_nanos(until)));
                 }
             }
             Some(bgp_event::Event::WeRestarted(_)) => {
@@ -267,6 +269,7 @@ impl Speaker {
                     stale.cause = StaleCause::WeRestart;
                 }
             }
+            Some(bgp_event::Event::LongLived(told)) => self.adopt_long_lived(id, &told),
             None => {} // of a newer version
         }
         Ok(())
@@ -283,6 +286,11 @@ impl Speaker {
             let ours = (stale.cause == StaleCause::WeRestart).then_some(bgp_event::Event::WeRestarted(true));
             for told in [router_id, bgp_event::Event::StaleUntilMonoNs(until)].into_iter().chain(ours) {
                 facts.push(event(neighbor.address, &BgpEvent { event: Some(told) }));
+            }
+            for family in Family::ALL.into_iter().filter(|family| stale.long_lived_s[family.index()] > 0) {
+                let begun = neighbor.families[family.index()].long_lived;
+                let told = long_lived_event(family, stale.long_lived_s[family.index()], begun);
+                facts.push(event(neighbor.address, &told));
             }
         }
         facts
@@ -477,10 +485,13 @@ impl Switchover<Rib> for Speaker {
                         neighbor.wait_for_return(true, at);
                         up.negotiated.local_graceful_restart
                     } else {
-                        neighbor.went_away(down.routes_kept_stale, up.restart_time(), at);
-                        if down.routes_kept_stale { up.restartable() } else { [false; 2] }
+                        neighbor.went_away(down.routes_kept_stale, &up, at);
+                        if down.routes_kept_stale { up.retained() } else { [false; 2] }
                     };
                     self.take_down(id, kept, rib);
+                    if !down.we_restart {
+                        self.keep_beyond_restart(id, &up, kept, at);
+                    }
                 }
                 Ok(())
             }

@@ -9,10 +9,10 @@ use crate::wire::{NextHop, PathAttributes};
 
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
 use super::export_rules::{ExportRules, Passage, Reflected, Teller};
-use super::leak;
 use super::limits::REFLECTIONS_MAX;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::told::Told;
+use super::{leak, long_lived};
 
 /// Names an export group inside one speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,6 +166,9 @@ impl ExportGroup {
         }
         let marked = route.attributes.only_to_customer.is_some();
         if self.key.rules.role.is_some_and(|role| !leak::may_depart(role, marked)) {
+            return false;
+        }
+        if !long_lived::may_be_told(&self.key.rules, route.protocol, route.attributes) {
             return false;
         }
         // As in Junos: BGP routes are advertised unless a policy objects, all others only if one asks for it.

@@ -12,6 +12,7 @@ use super::attributes::{AttributeId, Remembered};
 use super::decision::{self, Candidate};
 use super::import_rules::ImportRules;
 use super::leak::Arrival;
+use super::long_lived::{self, NO_LLGR};
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{Best, NeighborId, Path, Refusal};
 
@@ -57,15 +58,21 @@ impl Speaker {
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
             let Some(received) = self.attributes.intern(block, next_hop) else { continue };
-            let imported = update.announced(family).next().and_then(|first| self.import_all(id, first, received));
+            let told_in = generation.or_else(|| self.get(id).map(|neighbor| neighbor.generation)).unwrap_or_default();
+            let imported =
+                update.announced(family).next().and_then(|first| self.import_all(id, first, received, told_in));
             for prefix in update.announced(family) {
                 let (effective, refusal) = match imported {
                     Some((effective, refusal)) => {
                         self.attributes.retain(effective);
                         (effective, refusal)
                     }
-                    None => self.import(id, prefix, received),
+                    None => self.import(id, prefix, received, told_in),
                 };
+                if refusal == Refusal::NoLongLife {
+                    self.withdraw(id, family, prefix, rib);
+                    continue;
+                }
                 let route = Judged { received, effective, refusal, generation };
                 self.announce(id, family, prefix, route, rib);
             }
@@ -143,14 +150,26 @@ impl Speaker {
 
     /// What import makes of all prefixes of an UPDATE, if it does not depend on them. One use of the result is counted for the
     /// caller.
-    fn import_all(&mut self, id: NeighborId, first: IpNet, received: AttributeId) -> Option<(AttributeId, Refusal)> {
+    fn import_all(
+        &mut self,
+        id: NeighborId,
+        first: IpNet,
+        received: AttributeId,
+        generation: u8,
+    ) -> Option<(AttributeId, Refusal)> {
         let depends = self.get(id)?.import.depends_on_prefix();
-        (!depends).then(|| self.import(id, first, received))
+        (!depends).then(|| self.import(id, first, received, generation))
     }
 
     /// What import makes of received attributes: checks that RFC 4271 §9.1.2 and RFC 4456 §8 demand, then policy.
-    /// One use of the result is counted for the caller.
-    pub(super) fn import(&mut self, id: NeighborId, prefix: IpNet, received: AttributeId) -> (AttributeId, Refusal) {
+    /// `generation`: the session in which they came. One use of the result is counted for the caller.
+    pub(super) fn import(
+        &mut self,
+        id: NeighborId,
+        prefix: IpNet,
+        received: AttributeId,
+        generation: u8,
+    ) -> (AttributeId, Refusal) {
         let (router_id, router_as) = (self.router_id, self.local_as);
         let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return (AttributeId::NONE, Refusal::Policy);
@@ -169,11 +188,13 @@ impl Speaker {
             Arrival::AsItIs => None,
         };
         let next_hop = set.next_hop();
-        if neighbor.import.is_empty() && rules.leave_as_is() && mark.is_none() {
+        let long_lived = neighbor.is_long_lived(Family::of(&prefix), generation);
+        let as_it_is = rules.leave_as_is() && mark.is_none() && !long_lived;
+        if neighbor.import.is_empty() && as_it_is {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let memorable = !neighbor.import.depends_on_prefix();
+        let memorable = !neighbor.import.depends_on_prefix() && !long_lived;
         if memorable
             && let Some(note) = neighbor.import_memo.get(received.index()).copied()
             && let Some(known) = self.attributes.recall(note)
@@ -182,6 +203,9 @@ impl Speaker {
         }
         let Some(attributes) = self.attributes.decoded(received) else { return (AttributeId::NONE, Refusal::Policy) };
         let attributes = &*attributes;
+        if long_lived && attributes.communities.contains(&NO_LLGR) {
+            return (AttributeId::NONE, Refusal::NoLongLife);
+        }
         let route = PolicyRoute {
             prefix,
             protocol: Protocol::Bgp,
@@ -195,12 +219,15 @@ impl Speaker {
         if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
             return (AttributeId::NONE, Refusal::Policy);
         }
-        if changes.is_empty() && rules.leave_as_is() && mark.is_none() {
+        if changes.is_empty() && as_it_is {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
         let (mut attributes, next_hop) = imported(&route, &rules, &changes);
         attributes.only_to_customer = attributes.only_to_customer.or(mark);
+        if long_lived {
+            long_lived::mark(&mut attributes);
+        }
         let effective = self.attributes.intern_values(&attributes, next_hop);
         if effective.is_none() {
             return (effective, Refusal::TooLong);

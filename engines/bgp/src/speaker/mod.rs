@@ -24,6 +24,7 @@
 //!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
 //!   the difference between what a neighbour should have and what it has is known exactly (and normally empty).
 //! - `restart`: graceful restart, the neighbour's and our own; which road each session would take through a switchover.
+//! - `long_lived`: what stays when a neighbour's graceful restart is over.
 //! - `recovery`: our restart as a whole, after a crash that nobody took over.
 //! - `settings`: configuration, by difference. `views`, `rules_view`: for operators.
 
@@ -40,6 +41,7 @@ mod import_rules;
 mod input;
 mod leak;
 pub mod limits;
+mod long_lived;
 mod neighbor;
 mod output;
 mod policy_view;
@@ -306,7 +308,7 @@ impl Speaker {
             return None;
         }
         let of = |neighbor: &Neighbor| {
-            [neighbor.session.next_deadline(), neighbor.stale.map(|stale| stale.until), neighbor.claims_restart_until]
+            [neighbor.session.next_deadline(), neighbor.stale_deadline(), neighbor.claims_restart_until]
         };
         self.neighbors.iter().flatten().flat_map(of).chain([self.recovery_deadline()]).flatten().min()
     }
@@ -437,10 +439,11 @@ impl Speaker {
         let Some(up) = neighbor.up.take() else { return Kept::Nothing };
         neighbor.counters.flaps += 1;
         let helps = graceful && neighbor.config.graceful_restart_helper;
-        let kept = if helps { up.restartable() } else { [false; 2] };
+        let kept = if helps { up.retained() } else { [false; 2] };
         let any_kept = kept.contains(&true);
-        neighbor.went_away(any_kept, up.restart_time(), now);
+        neighbor.went_away(any_kept, &up, now);
         self.take_down(id, kept, rib);
+        self.keep_beyond_restart(id, &up, kept, now);
         if any_kept { Kept::WhileItRestarts } else { Kept::Nothing }
     }
 
@@ -453,6 +456,7 @@ impl Speaker {
             state.refresh = None;
             state.end_of_rib_received = false;
             state.end_of_rib_sent = false;
+            state.long_lived = None;
             state.sweep = Some(Sweep { from: 0, keeps_last: kept });
         }
         self.forget_advertised(id, rib);

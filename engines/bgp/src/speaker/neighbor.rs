@@ -47,6 +47,8 @@ pub struct FamilyState {
     pub end_of_rib_received: bool,
     /// We have.
     pub end_of_rib_sent: bool,
+    /// Paths of earlier sessions are kept beyond graceful restart, until then (RFC 9494).
+    pub long_lived: Option<Duration>,
     /// Paths of earlier sessions are being taken out.
     pub sweep: Option<Sweep>,
     /// Paths are being judged by a new import policy, from here on.
@@ -83,6 +85,9 @@ impl Up {
 
     /// How long they are kept until it is back.
     pub fn restart_time(&self) -> Duration {
+        if self.restartable() == [false; 2] {
+            return Duration::ZERO;
+        }
         let restart = self.negotiated.peer_graceful_restart.as_ref();
         Duration::from_secs(restart.map_or(0, |restart| u64::from(restart.time_s)))
     }
@@ -196,6 +201,8 @@ impl Neighbor {
             no_client_reflect: self.config.no_client_reflect,
             role: self.role(),
             local_as: self.config.local_as,
+            long_lived: self.up.as_ref().is_some_and(|up| up.negotiated.long_lived()),
+            long_lived_partial: self.config.internal && self.config.long_lived_partial,
         }
     }
 

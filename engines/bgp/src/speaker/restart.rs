@@ -27,6 +27,15 @@ pub struct Stale {
     pub until: Duration,
     /// Why.
     pub cause: StaleCause,
+    /// How long they are kept beyond that if the neighbour is not back (RFC 9494), in seconds, by [`Family::index`].
+    pub long_lived_s: [u32; 2],
+}
+
+impl Stale {
+    /// The neighbour restarts; nothing is promised beyond that.
+    pub fn of_neighbor(until: Duration) -> Stale {
+        Stale { until, cause: StaleCause::NeighborRestarts, long_lived_s: [0; 2] }
+    }
 }
 
 /// Who has restarted.
@@ -280,7 +289,13 @@ impl Speaker {
         let Some(neighbor) = self.get_mut(id) else { return };
         let patience = Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s));
         neighbor.stale = Some(Stale { until: now + patience, ..stale });
-        let staying = Family::ALL.map(|family| stays(family, stale.cause, up));
+        let lives = neighbor.families.each_ref().map(|state| state.long_lived.is_some());
+        let staying = Family::ALL.map(|family| match lives[family.index()] {
+            true => up.long_lived_stays(family),
+            false => stays(family, stale.cause, up),
+        });
+        // From here on the time for stale routes counts, for all alike.
+        neighbor.families.iter_mut().filter_map(|f| f.long_lived.as_mut()).for_each(|until| *until = now + patience);
         for family in Family::ALL.into_iter().filter(|family| !staying[family.index()]) {
             self.begin_sweep(id, family);
         }
@@ -306,7 +321,10 @@ impl Speaker {
 
     /// No stale routes wait any more; "we have restarted" is no longer true.
     pub(super) fn nothing_waits(&mut self, id: NeighborId) {
-        let stale = self.get_mut(id).and_then(|neighbor| neighbor.stale.take());
+        let stale = self.get_mut(id).and_then(|neighbor| {
+            neighbor.families.iter_mut().for_each(|state| state.long_lived = None);
+            neighbor.stale.take()
+        });
         if stale.is_some_and(|stale| stale.cause == StaleCause::WeRestart) {
             self.renew_session_config(id);
         }
@@ -314,20 +332,39 @@ impl Speaker {
 
     /// The neighbour did not come back, or not finish, in time.
     pub(super) fn expire_stale(&mut self, id: NeighborId, now: Duration) {
-        let Some(neighbor) = self.get_mut(id) else { return };
-        if neighbor.stale.is_none_or(|stale| stale.until > now) {
+        if self.get(id).and_then(Neighbor::stale_deadline).is_none_or(|deadline| deadline > now) {
             return;
+        }
+        let over = self.get(id).and_then(|neighbor| neighbor.stale).is_some_and(|stale| stale.until <= now);
+        let lives = if over { self.begin_long_lives(id, now) } else { self.long_lives(id) };
+        let Some(neighbor) = self.get_mut(id) else { return };
+        let ended = neighbor.families.each_ref().map(|state| state.long_lived.is_some_and(|until| until <= now));
+        if lives.iter().zip(ended).any(|(lives, ended)| *lives && !ended) {
+            let gone = |family: &Family| match lives[family.index()] {
+                true => ended[family.index()],
+                false => over,
+            };
+            let gone: Vec<Family> = Family::ALL.into_iter().filter(gone).collect();
+            return gone.into_iter().for_each(|family| self.sweep_expired(id, family));
         }
         if let Some(restart) = neighbor.restart.as_mut().filter(|restart| restart.end.is_none()) {
             restart.end = Some(RestartEnd::Expired);
         }
-        let address = neighbor.address;
         self.nothing_waits(id);
-        for family in Family::ALL {
-            self.begin_sweep(id, family);
-            let event = BgpEvent { event: Some(bgp_event::Event::StaleSwept(family.name().into())) };
-            self.actions.push_back(Action::Replicate(Box::new(facts::event(address, &event))));
-        }
+        Family::ALL.into_iter().for_each(|family| self.sweep_expired(id, family));
+    }
+
+    /// Families whose stale routes live on beyond graceful restart.
+    fn long_lives(&self, id: NeighborId) -> [bool; 2] {
+        self.get(id).map_or([false; 2], |n| n.families.each_ref().map(|state| state.long_lived.is_some()))
+    }
+
+    /// The time of a family's stale routes is over, which no message tells.
+    fn sweep_expired(&mut self, id: NeighborId, family: Family) {
+        self.begin_sweep(id, family);
+        let Some(address) = self.get(id).map(|neighbor| neighbor.address) else { return };
+        let event = BgpEvent { event: Some(bgp_event::Event::StaleSwept(family.name().into())) };
+        self.actions.push_back(Action::Replicate(Box::new(facts::event(address, &event))));
     }
 
     /// Notes when our own restart towards a neighbour is over.
@@ -383,8 +420,9 @@ impl Speaker {
 
 impl Neighbor {
     /// It is gone, perhaps to restart. A restart of ours that was under way with it ends with that.
-    pub(super) fn went_away(&mut self, keeps: bool, restart_time: Duration, since: Duration) {
-        self.stale = keeps.then_some(Stale { until: since + restart_time, cause: StaleCause::NeighborRestarts });
+    pub(super) fn went_away(&mut self, keeps: bool, up: &Up, since: Duration) {
+        let (until, long_lived_s) = (since + up.restart_time(), up.long_lived_s());
+        self.stale = keeps.then_some(Stale { until, cause: StaleCause::NeighborRestarts, long_lived_s });
         self.deposited = false;
         if let Some(restart) = self.restart.as_mut().filter(|restart| restart.end.is_none()) {
             restart.end = Some(RestartEnd::Expired);
@@ -394,7 +432,7 @@ impl Neighbor {
     /// We have restarted: its routes wait for as long as it was told that we may be away.
     pub(super) fn wait_for_return(&mut self, keeps: bool, since: Duration) {
         let until = since + Duration::from_secs(u64::from(self.config.restart_time_s));
-        self.stale = keeps.then_some(Stale { until, cause: StaleCause::WeRestart });
+        self.stale = keeps.then_some(Stale { until, cause: StaleCause::WeRestart, long_lived_s: [0; 2] });
     }
 }
 

@@ -354,6 +354,10 @@ impl Speaker {
             role: role_of(config).map(|role| RoleConfig { role, strict: config.role_strict }),
             graceful_restart: config.graceful_restart.then_some(GracefulRestart { restart_time_s, forwarding_kept }),
             helper: config.graceful_restart_helper,
+            long_lived: config.long_lived.then(|| {
+                let time_s = |seconds: u32| seconds.min(0x00ff_ffff); // RFC 9494 §3.1: 24 bits
+                [time_s(config.long_lived_inet_s), time_s(config.long_lived_inet6_s)]
+            }),
             restarting,
         }
     }

@@ -23,6 +23,8 @@ pub enum Refusal {
     ReflectionLoop,
     /// It was told where it must not be told (RFC 9234 §5).
     Leak,
+    /// Its neighbour is away for long, and it is not to be kept so long (RFC 9494 §4.7).
+    NoLongLife,
     /// The import policy has made its attributes longer than a message can be.
     TooLong,
 }

@@ -52,7 +52,7 @@ impl Speaker {
             families: Family::ALL
                 .into_iter()
                 .filter(|family| neighbor.exchanges(*family) || neighbor.families[family.index()].received.entries > 0)
-                .map(|family| self.family_counters(neighbor, family))
+                .map(|family| self.family_counters(neighbor, family, now))
                 .collect(),
             group: neighbor.config.group.clone(),
             last_error: self.why_not_established(neighbor),
@@ -60,7 +60,7 @@ impl Speaker {
         }
     }
 
-    fn family_counters(&self, neighbor: &Neighbor, family: Family) -> FamilyCounters {
+    fn family_counters(&self, neighbor: &Neighbor, family: Family, now: Duration) -> FamilyCounters {
         let state = &neighbor.families[family.index()];
         let table = &self.tables[family.index()];
         let kept = neighbor.stale.is_some();
@@ -77,6 +77,11 @@ impl Speaker {
             end_of_rib_received: state.end_of_rib_received,
             end_of_rib_sent: state.end_of_rib_sent,
             stale: stale as u64,
+            long_lived: state.long_lived.is_some(),
+            stale_left_ms: state
+                .long_lived
+                .or_else(|| neighbor.stale.map(|stale| stale.until))
+                .map_or(0, |until| until.saturating_sub(now).as_millis() as u64),
         }
     }
 
@@ -164,6 +169,7 @@ impl Speaker {
             Refusal::FirstAs => "its AS path does not begin with the neighbor's AS",
             Refusal::ReflectionLoop => "we are its originator, or our cluster is in its list",
             Refusal::Leak => "a route leak: ONLY_TO_CUSTOMER says that this neighbor must not tell it to us (RFC 9234)",
+            Refusal::NoLongLife => "it carries NO_LLGR and its neighbor is away for long (RFC 9494)",
             Refusal::TooLong => "import policy has made its attributes longer than a message can be",
             Refusal::None if !reachable => "next hop unreachable",
             Refusal::None if !chosen => "another BGP path is better",

@@ -20,6 +20,17 @@ impl ExtendedNextHopEntry {
     pub const IPV4_BY_IPV6: ExtendedNextHopEntry = ExtendedNextHopEntry { afi: 1, safi: 1, next_hop_afi: 2 };
 }
 
+/// How long routes of a family may stay as stale when graceful restart is over (RFC 9494 §3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LongLived {
+    /// The family.
+    pub family: Family,
+    /// Forwarding state was kept over the last restart.
+    pub forwarding_kept: bool,
+    /// Long-lived Stale Time in seconds, 24 bits; 0: the speaker helps others only.
+    pub time_s: u32,
+}
+
 /// One capability. What is not understood, or is malformed, is kept as it came and takes no effect.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Capability {
@@ -49,6 +60,8 @@ pub enum Capability {
         /// Families, each with "forwarding state was kept". Families that are not ours are left out.
         families: Vec<(Family, bool)>,
     },
+    /// Long-lived graceful restart (RFC 9494 §3.1). Families that are not ours are left out.
+    LongLivedGracefulRestart(Vec<LongLived>),
     /// Messages of up to 65,535 octets (RFC 8654).
     ExtendedMessage,
     /// What the speaker is to its neighbour (RFC 9234 §4.1): the number of a [`Role`].
@@ -75,6 +88,7 @@ const GRACEFUL_RESTART: u8 = 64;
 pub(crate) const FOUR_OCTET_AS: u8 = 65;
 const ADD_PATH: u8 = 69;
 const ENHANCED_ROUTE_REFRESH: u8 = 70;
+const LONG_LIVED: u8 = 71;
 
 const RESTART_STATE: u16 = 0x8000;
 const RESTART_NOTIFICATION: u16 = 0x4000;
@@ -103,6 +117,9 @@ impl Capability {
             (FOUR_OCTET_AS, &[a, b, c, d]) => Capability::FourOctetAs(u32::from_be_bytes([a, b, c, d])),
             (GRACEFUL_RESTART, &[a, b, ref families @ ..]) if families.len() % 4 == 0 => {
                 Self::graceful_restart(u16::from_be_bytes([a, b]), families)
+            }
+            (LONG_LIVED, entries) if entries.len() % 7 == 0 => {
+                Capability::LongLivedGracefulRestart(entries.chunks_exact(7).filter_map(long_lived).collect())
             }
             (ADD_PATH, entries) if entries.len() % 4 == 0 => {
                 let read = |e: &[u8]| (u16::from_be_bytes([e[0], e[1]]), e[2], e[3]);
@@ -152,6 +169,7 @@ impl Capability {
             Capability::GracefulRestart { .. } => GRACEFUL_RESTART,
             Capability::ExtendedMessage => EXTENDED_MESSAGE,
             Capability::Role(_) => ROLE,
+            Capability::LongLivedGracefulRestart(_) => LONG_LIVED,
             Capability::AddPath(_) => ADD_PATH,
             Capability::ExtendedNextHop(_) => EXTENDED_NEXT_HOP,
             Capability::Unknown { code, .. } => *code,
@@ -179,6 +197,14 @@ impl Capability {
                     out.extend_from_slice(&[family.safi(), if *kept { FORWARDING_KEPT } else { 0 }]);
                 }
             }
+            Capability::LongLivedGracefulRestart(entries) => {
+                for entry in entries {
+                    out.extend_from_slice(&entry.family.afi().to_be_bytes());
+                    let kept = if entry.forwarding_kept { FORWARDING_KEPT } else { 0 };
+                    out.extend_from_slice(&[entry.family.safi(), kept]);
+                    out.extend_from_slice(&entry.time_s.to_be_bytes()[1..]);
+                }
+            }
             Capability::AddPath(entries) => {
                 for (afi, safi, mode) in entries {
                     out.extend_from_slice(&afi.to_be_bytes());
@@ -195,6 +221,16 @@ impl Capability {
             Capability::RouteRefresh | Capability::EnhancedRouteRefresh | Capability::ExtendedMessage => {}
         }
     }
+}
+
+/// One entry of the long-lived graceful restart capability; `None`: not a family of ours.
+fn long_lived(entry: &[u8]) -> Option<LongLived> {
+    let &[a, b, safi, flags, high, middle, low] = entry else { return None };
+    Some(LongLived {
+        family: Family::from_afi_safi(u16::from_be_bytes([a, b]), safi)?,
+        forwarding_kept: flags & FORWARDING_KEPT != 0,
+        time_s: u32::from_be_bytes([0, high, middle, low]),
+    })
 }
 
 impl fmt::Display for Capability {
@@ -224,6 +260,13 @@ impl fmt::Display for Capability {
                     f.write_str(if *kept { " (forwarding kept)" } else { "" })?;
                 }
                 Ok(())
+            }
+            Capability::LongLivedGracefulRestart(entries) => {
+                f.write_str("long-lived graceful-restart")?;
+                entries.iter().try_for_each(|entry| {
+                    let kept = if entry.forwarding_kept { " (forwarding kept)" } else { "" };
+                    write!(f, ", {} {} s{kept}", entry.family.name(), entry.time_s)
+                })
             }
             Capability::ExtendedMessage => f.write_str("extended message"),
             Capability::Role(code) => match Role::from_code(*code) {

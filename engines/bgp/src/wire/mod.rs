@@ -33,9 +33,11 @@ mod properties;
 mod tests;
 
 pub use as_path::{AsPath, Segment, SegmentKind};
-pub use attribute_block::{AttributeBlock, MalformedBlock, as_path_count, as_path_first, only_to_customer, was_reflected_by};
+pub use attribute_block::{
+    AttributeBlock, MalformedBlock, as_path_count, as_path_first, only_to_customer, was_reflected_by,
+};
 pub use attributes::{Origin, PartialBits, PathAttributes, RawAttribute, code};
-pub use capability::{Capability, ExtendedNextHopEntry};
+pub use capability::{Capability, ExtendedNextHopEntry, LongLived};
 pub use encode::{AttributesTooLarge, Format, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw};
 
 pub use header::{MessageType, frame};

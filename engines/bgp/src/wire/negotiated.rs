@@ -1,6 +1,6 @@
 //! What a session runs by. It follows from the two OPENs alone, so a backup that has both knows all of it.
 
-use super::capability::{Capability, ExtendedNextHopEntry};
+use super::capability::{Capability, ExtendedNextHopEntry, LongLived};
 use super::encode::Format;
 use super::open::OpenMessage;
 use super::role::Role;
@@ -46,6 +46,8 @@ pub struct Negotiated {
     pub peer_sends_end_of_rib: bool,
     /// We announced the capability, so the neighbour expects ours.
     pub local_sends_end_of_rib: bool,
+    /// The neighbour's long-lived graceful restart (RFC 9494), by [`Family::index`], where both announced it.
+    pub peer_long_lived: [Option<LongLived>; 2],
     /// The neighbour keeps our routes over our restart for these families: we announced that we can.
     pub local_graceful_restart: [bool; 2],
 }
@@ -92,9 +94,19 @@ impl Negotiated {
             notification_restart: survives_notification(local) && survives_notification(remote),
             peer_sends_end_of_rib: peer_restart.is_some(),
             local_sends_end_of_rib: local_restart.is_some(),
+            peer_long_lived: match (&local_restart, &peer_restart, long_lived(local, families)) {
+                (Some(_), Some(_), Some(_)) => long_lived(remote, families).unwrap_or_default(),
+                // RFC 9494 §4.1: without graceful restart it is ignored.
+                _ => [None; 2],
+            },
             peer_graceful_restart: peer_restart,
             local_graceful_restart,
         }
+    }
+
+    /// Both know long-lived graceful restart: what is stale may be told (RFC 9494 §4.4).
+    pub fn long_lived(&self) -> bool {
+        self.peer_long_lived.iter().any(Option::is_some)
     }
 
     /// How we write UPDATEs.
@@ -118,6 +130,7 @@ impl Negotiated {
             (self.extended_next_hop, "extended next hop ipv4-unicast by ipv6"),
             (restart, "graceful-restart"),
             (self.notification_restart, "graceful-restart after NOTIFICATION"),
+            (self.long_lived(), "long-lived graceful-restart"),
         ];
         let features = features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned());
         let roles = self.roles.map(|(ours, theirs)| format!("roles: {ours} here, {theirs} there"));
@@ -139,6 +152,16 @@ fn role(open: &OpenMessage) -> Option<Role> {
 fn by_ipv6(open: &OpenMessage) -> bool {
     let entries = |capability: &Capability| matches!(capability, Capability::ExtendedNextHop(entries) if entries.contains(&ExtendedNextHopEntry::IPV4_BY_IPV6));
     open.capabilities.iter().any(entries)
+}
+
+/// The long-lived graceful restart capability of an OPEN for the session's families; `None`: it has none.
+fn long_lived(open: &OpenMessage, negotiated: [bool; 2]) -> Option<[Option<LongLived>; 2]> {
+    let last = open.capabilities.iter().rev().find_map(|capability| match capability {
+        Capability::LongLivedGracefulRestart(entries) => Some(entries),
+        _ => None,
+    })?;
+    let of = |family: Family| last.iter().rev().find(|entry| entry.family == family).copied();
+    Some(Family::ALL.map(|family| of(family).filter(|_| negotiated[family.index()])))
 }
 
 /// Does the last graceful restart capability of an OPEN have the N bit?

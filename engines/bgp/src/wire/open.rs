@@ -199,13 +199,18 @@ mod tests {
                 },
                 Capability::ExtendedMessage,
                 Capability::Role(3),
+                Capability::LongLivedGracefulRestart(vec![LongLived {
+                    family: Family::Ipv4Unicast,
+                    forwarding_kept: true,
+                    time_s: 0x00ff_eedd,
+                }]),
                 Capability::AddPath(vec![(1, 1, 3)]),
                 Capability::ExtendedNextHop(vec![ExtendedNextHopEntry { afi: 1, safi: 1, next_hop_afi: 2 }]),
                 Capability::Unknown { code: 73, data: b"name".to_vec() },
             ],
         }
     }
-    use crate::wire::ExtendedNextHopEntry;
+    use crate::wire::{ExtendedNextHopEntry, LongLived};
 
     fn round_trip(open: &OpenMessage) -> OpenMessage {
         let wire = open.encode();

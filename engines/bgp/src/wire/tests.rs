@@ -341,3 +341,35 @@ fn attributes_too_long_to_be_told_on_are_treated_as_withdraw() {
     assert!(update.treat_as_withdraw.unwrap().contains("65000 is the most"));
     assert_eq!(update.attributes, None);
 }
+
+/// RFC 6793 §3, §4.2.3, §6: what AS4_PATH says of a path that came through an old speaker.
+#[test]
+fn as4_path_is_worked_in_where_it_can_be_trusted() {
+    let path = |asns: &[u16]| {
+        let mut value = vec![0x40, 2, 2 + 2 * asns.len() as u8, 2, asns.len() as u8];
+        value.extend(asns.iter().flat_map(|asn| asn.to_be_bytes()));
+        value
+    };
+    let as4 = |segments: &[(u8, &[u32])]| {
+        let mut value = Vec::new();
+        for (kind, asns) in segments {
+            value.extend([*kind, asns.len() as u8]);
+            value.extend(asns.iter().flat_map(|asn| asn.to_be_bytes()));
+        }
+        [&[0xc0, 17, value.len() as u8], value.as_slice()].concat()
+    };
+    for (short, long, read, discarded) in [
+        (path(&[65002, AS_TRANS, AS_TRANS]), as4(&[(2, &[70_000, 80_000])]), "65002 70000 80000", false),
+        (path(&[AS_TRANS]), as4(&[(2, &[1, 70_000])]), "23456", false), // longer than AS_PATH
+        (path(&[65002, AS_TRANS]), as4(&[(3, &[9]), (2, &[70_000])]), "65002 70000", false), // confederation left out
+        (path(&[65002, AS_TRANS]), as4(&[(2, &[0])]), "65002 23456", true),
+        (path(&[65002, AS_TRANS]), vec![0xc0, 17, 0], "65002 23456", true),
+        (path(&[65002, AS_TRANS]), vec![0xc0, 17, 5, 2, 1, 0, 0, 1], "65002 23456", true),
+    ] {
+        let update_body = body(&[], &[ORIGIN, &short, NEXT_HOP, &long], NLRI);
+        let update = Update::parse(&update_body, &session(false, false)).unwrap();
+        assert_eq!((update.treat_as_withdraw, !update.discarded.is_empty()), (None, discarded), "{long:?}");
+        let attributes = PathAttributes::decode(&update.attributes.unwrap()).unwrap();
+        assert_eq!(attributes.as_path.to_string(), read, "{long:?}");
+    }
+}

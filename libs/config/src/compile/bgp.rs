@@ -104,6 +104,10 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         not_installed: not_installed(levels),
         extended_nexthop: extended_nexthop(levels),
         role: role(levels).into(),
+        long_lived: restart.long_lived.is_some(),
+        long_lived_inet_s: restart.long_lived_s("inet-stale-time"),
+        long_lived_inet6_s: restart.long_lived_s("inet6-stale-time"),
+        long_lived_partial: restart.long_lived.is_some_and(|stated| stated.has("partial")),
         role_strict: levels.nearest("role").is_some_and(|role| role.has("strict")),
         import_policies: levels.list("import"),
         export_policies: levels.list("export"),
@@ -185,25 +189,40 @@ fn role(levels: Levels<'_>) -> v1::BgpRole {
     stated.map_or(v1::BgpRole::Unspecified, |(_, role)| role)
 }
 
-struct Restart {
+struct Restart<'c> {
     announced: bool,
     helper: bool,
     restart_time_s: u32,
     stale_routes_time_s: u32,
+    /// The nearest `long-lived`, where graceful restart is not disabled.
+    long_lived: Option<View<'c>>,
 }
 
-fn restart(options: Option<View<'_>>, levels: Levels<'_>) -> Restart {
+impl Restart<'_> {
+    /// Long-lived stale time of a family.
+    fn long_lived_s(&self, name: &str) -> u32 {
+        let stated = self.long_lived.and_then(|stated| stated.number(name).or_else(|| stated.number("stale-time")));
+        stated.unwrap_or(0)
+    }
+}
+
+fn restart<'c>(options: Option<View<'c>>, levels: Levels<'c>) -> Restart<'c> {
     let router = options.and_then(|options| options.get("graceful-restart"));
     let nearest = levels.nearest("graceful-restart").or(router);
     let number = |name: &str| {
         let levels = levels.nearest_first().into_iter().filter_map(|level| level.get("graceful-restart"));
         levels.filter_map(|restart| restart.number(name)).next()
     };
+    let long_lived = || {
+        let mut levels = levels.nearest_first().into_iter().filter_map(|level| level.get("graceful-restart"));
+        levels.find_map(|restart| restart.get("long-lived"))
+    };
     let router_time = router.and_then(|restart| restart.number("restart-duration"));
     Restart {
         announced: nearest.is_some_and(announces),
         // Helping costs nothing, so it needs no statement; only `disable` ends it.
         helper: nearest.is_none_or(announces),
+        long_lived: long_lived().filter(|_| nearest.is_none_or(announces)),
         restart_time_s: number("restart-time").or(router_time).unwrap_or(RESTART_TIME_DEFAULT_S),
         stale_routes_time_s: number("stale-routes-time").unwrap_or(STALE_ROUTES_TIME_DEFAULT_S),
     }

@@ -5,8 +5,8 @@ use super::peer::{Heard, Peer};
 use super::selection::{prefix, random_attributes};
 use super::world::{LOCAL_AS, Random, World};
 use crate::wire::{
-    Family, Format, HEADER_LEN, MAX_MESSAGE_LEN, NotificationMessage, encode_announce, encode_end_of_rib, encode_keepalive,
-    encode_route_refresh, encode_withdraw, frame,
+    Family, Format, HEADER_LEN, MAX_MESSAGE_LEN, NotificationMessage, encode_announce, encode_end_of_rib,
+    encode_keepalive, encode_route_refresh, encode_withdraw, frame,
 };
 
 const SEEDS: u64 = 15;

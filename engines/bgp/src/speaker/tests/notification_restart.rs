@@ -29,7 +29,8 @@ fn tell(world: &mut World, prefixes: &[&str]) {
 }
 
 fn was_kept(world: &World) -> bool {
-    world.downs.last().is_some_and(|(_, _, kept)| *kept)
+    let first = world.peers[0].address;
+    world.downs.iter().rev().find(|(address, ..)| *address == first).is_some_and(|(.., kept)| *kept)
 }
 
 fn last_notification(world: &World) -> NotificationMessage {
@@ -88,6 +89,7 @@ fn what_we_send_and_keep_depends_on_the_cause() {
     assert_eq!(sent.reason(), NotificationMessage::cease(Cease::AdministrativeReset));
     world.establish();
     tell(&mut world, &[P]);
+    world.peers[0].away = true; // once it is told, it is refused as another AS
     world.configure_neighbor(0, |neighbor| neighbor.peer_as = 65009);
     let sent = last_notification(&world);
     assert!(sent.is_hard_reset() && !was_kept(&world), "{sent}");

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::wire::{
-    AsPath, Capability, Family, Format, HEADER_LEN, MessageType, Negotiated, NextHop, NotificationMessage, OpenMessage,
-    PathAttributes, Update, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh,
+    AsPath, Capability, Family, Format, HEADER_LEN, LongLived, MessageType, Negotiated, NextHop, NotificationMessage,
+    OpenMessage, PathAttributes, Update, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh,
     encode_withdraw, frame,
 };
 
@@ -96,6 +96,13 @@ impl Peer {
                 *notification = true;
             }
         }
+        self
+    }
+
+    /// Keeps routes beyond graceful restart (RFC 9494), and asks for so long.
+    pub fn with_long_life(mut self, time_s: [u32; 2]) -> Peer {
+        let entry = |family: Family| LongLived { family, forwarding_kept: true, time_s: time_s[family.index()] };
+        self.open.capabilities.push(Capability::LongLivedGracefulRestart(Family::ALL.map(entry).to_vec()));
         self
     }
 

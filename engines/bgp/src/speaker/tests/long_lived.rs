@@ -1,0 +1,208 @@
+//! Long-lived graceful restart (RFC 9494), on the engine that leads and on the one that follows.
+
+use std::time::Duration;
+
+use holdfast_rib::Family;
+
+use super::peer::Peer;
+use super::world::{LOCAL_AS, World};
+use crate::speaker::long_lived::{LLGR_STALE, NO_LLGR};
+use crate::wire::{Capability, PathAttributes};
+
+const P: &str = "203.0.113.0/24";
+const Q: &str = "198.51.100.0/24";
+const P6: &str = "2001:db8:1::/48";
+const BOTH: [(Family, bool); 2] = [(Family::Ipv4Unicast, true), (Family::Ipv6Unicast, true)];
+const NO_EXPORT: u32 = 0xffff_ff01;
+
+/// The first neighbour asks for 600 s (IPv4) and 60 s (IPv6) beyond a restart time of 40 s and has told P, P6, and Q with NO_LLGR.
+/// The second and fourth know what stale routes are, the third and fifth do not; the last two are internal.
+fn world() -> World {
+    world_with(&BOTH)
+}
+
+fn world_with(families: &[(Family, bool)]) -> World {
+    let helper = |peer: Peer| peer.with_graceful_restart(&[], 0).with_long_life([0; 2]);
+    let mut world = World::cold(vec![
+        Peer::new(1, 65001).with_graceful_restart(families, 40).with_long_life([600, 60]),
+        helper(Peer::new(2, 65002)),
+        Peer::new(3, 65003),
+        helper(Peer::new(4, LOCAL_AS)),
+        Peer::new(5, LOCAL_AS),
+    ]);
+    for peer in 0..5 {
+        world.configure_neighbor(peer, |neighbor| neighbor.long_lived = true);
+    }
+    world.establish();
+    tell(&mut world, &[P, P6], &[]);
+    tell(&mut world, &[Q], &[NO_LLGR]);
+    world.join();
+    world.run();
+    world
+}
+
+fn tell(world: &mut World, prefixes: &[&str], communities: &[u32]) {
+    let attributes = PathAttributes { communities: communities.to_vec(), ..world.peers[0].attributes(&[65001]) };
+    world.peers[0].announce(prefixes, &attributes);
+    world.run();
+}
+
+fn leave(world: &mut World) {
+    world.peers[0].away = true;
+    world.cut(0);
+    world.run();
+}
+
+/// Who has the route, with which communities.
+fn told(world: &World, prefix: &str) -> [Option<Vec<u32>>; 4] {
+    [1, 2, 3, 4].map(|peer| world.peers[peer].route(prefix).map(|(attributes, _)| attributes.communities))
+}
+
+fn left(world: &World, family: Family) -> (bool, u64) {
+    let detail = world.primary().speaker.detail(world.id(0), world.now).unwrap();
+    let families = detail.summary.unwrap().families;
+    let counters = families.iter().find(|counters| counters.family == family.name());
+    counters.map_or((false, 0), |counters| (counters.long_lived, counters.stale_left_ms / 1000))
+}
+
+#[test]
+fn stale_routes_live_on_as_the_last_choice_and_go_in_their_time() {
+    let mut world = world();
+    leave(&mut world);
+    assert_eq!(told(&world, P), [const { Some(Vec::new()) }; 4], "graceful restart");
+    world.advance(Duration::from_secs(41));
+    let stale = Some(vec![LLGR_STALE]);
+    assert_eq!(told(&world, P), [stale.clone(), None, stale.clone(), None]);
+    assert_eq!(told(&world, P6), told(&world, P));
+    assert_eq!(told(&world, Q), [None, None, None, None], "NO_LLGR");
+    world.assert_equal("long-lived");
+    let (long_lived, seconds) = left(&world, Family::Ipv4Unicast);
+    assert!(long_lived && (590..=600).contains(&seconds), "{seconds}");
+    world.advance(Duration::from_secs(60));
+    assert_eq!((told(&world, P6), told(&world, P)[0].clone()), ([None, None, None, None], stale));
+    world.assert_equal("IPv6 is over");
+    world.advance(Duration::from_secs(541));
+    assert_eq!(told(&world, P), [None, None, None, None]);
+    world.assert_equal("over");
+}
+
+#[test]
+fn any_fresh_route_is_better() {
+    let mut world = world();
+    let attributes = PathAttributes { local_pref: Some(1), ..world.peers[4].attributes(&[65001, 65002, 65003]) };
+    world.peers[4].announce(&[P], &attributes);
+    world.run();
+    assert_eq!(world.peers[1].path(P), "65000 65001");
+    leave(&mut world);
+    assert_eq!(world.peers[1].path(P), "65000 65001");
+    world.advance(Duration::from_secs(41));
+    assert_eq!(world.peers[1].path(P), "65000 65001 65002 65003");
+    world.assert_equal("the fresh one");
+    world.peers[4].withdraw(&[P]);
+    world.run();
+    assert_eq!(told(&world, P)[0], Some(vec![LLGR_STALE]));
+    // And so is one that was marked elsewhere worse than everything else.
+    let marked = PathAttributes { communities: vec![LLGR_STALE], ..world.peers[1].attributes(&[65002]) };
+    world.peers[1].announce(&["192.0.2.0/24"], &marked);
+    world.run();
+    assert!(world.peers[3].has("192.0.2.0/24") && !world.peers[2].has("192.0.2.0/24"));
+}
+
+#[test]
+fn it_stays_true_over_switchovers_in_either_direction() {
+    let mut world = world();
+    leave(&mut world);
+    world.hand_over("in graceful restart");
+    world.run();
+    world.advance(Duration::from_secs(41));
+    assert_eq!(told(&world, P)[0], Some(vec![LLGR_STALE]), "the successor knows what was promised");
+    world.assert_equal("long-lived");
+    let before = world.updates();
+    world.hand_over("long-lived");
+    world.run();
+    assert_eq!(world.updates(), before, "nothing was due");
+    assert!(left(&world, Family::Ipv4Unicast).1 <= 600);
+    // Somebody who joins now is told as well.
+    world.join_anew();
+    world.run();
+    world.assert_equal("joined");
+    world.hand_over("joined late");
+    world.run();
+    assert_eq!(world.updates(), before);
+    world.advance(Duration::from_secs(601));
+    assert_eq!(told(&world, P), [None, None, None, None]);
+    world.assert_equal("over");
+}
+
+#[test]
+fn back_again_it_tells_what_is_still_so() {
+    let mut world = world();
+    leave(&mut world);
+    world.advance(Duration::from_secs(45));
+    world.peers[0].away = false;
+    world.establish();
+    assert_eq!(told(&world, P)[0], Some(vec![LLGR_STALE]), "until it is told again");
+    tell(&mut world, &[P], &[]);
+    assert_eq!(told(&world, P), [const { Some(Vec::new()) }; 4]);
+    world.assert_equal("told again");
+    Family::ALL.into_iter().for_each(|family| world.peers[0].end_of_rib(family));
+    world.run();
+    assert_eq!(told(&world, P6), [None, None, None, None]);
+    world.assert_equal("complete");
+}
+
+#[test]
+fn forwarding_state_that_was_lost_ends_it() {
+    let mut world = world();
+    leave(&mut world);
+    world.advance(Duration::from_secs(45));
+    for capability in &mut world.peers[0].open.capabilities {
+        if let Capability::LongLivedGracefulRestart(entries) = capability {
+            entries.iter_mut().for_each(|entry| entry.forwarding_kept = false);
+        }
+    }
+    world.peers[0].away = false;
+    world.establish();
+    world.run();
+    assert_eq!(told(&world, P), [None, None, None, None]);
+    world.assert_equal("lost");
+}
+
+#[test]
+fn without_families_of_graceful_restart_it_begins_at_once() {
+    let mut world = world_with(&[]);
+    leave(&mut world);
+    assert_eq!(told(&world, P)[0], Some(vec![LLGR_STALE]));
+    world.assert_equal("at once");
+    world.hand_over("at once");
+    world.advance(Duration::from_secs(61));
+    assert!(world.peers[1].has(P) && !world.peers[1].has(P6));
+    world.assert_equal("IPv6 is over");
+}
+
+#[test]
+fn internal_neighbours_that_do_not_know_it_may_be_told_all_the_same() {
+    let mut world = world();
+    world.configure_neighbor(4, |neighbor| neighbor.long_lived_partial = true);
+    leave(&mut world);
+    world.advance(Duration::from_secs(41));
+    let (attributes, _) = world.peers[4].route(P).unwrap();
+    assert_eq!((attributes.local_pref, attributes.communities), (Some(0), vec![LLGR_STALE, NO_EXPORT]));
+    world.assert_equal("partial");
+}
+
+#[test]
+fn what_we_ask_for_is_announced() {
+    let mut world = world();
+    world.configure_neighbor(1, |neighbor| {
+        (neighbor.long_lived_inet_s, neighbor.long_lived_inet6_s) = (3600, 7200);
+        neighbor.graceful_restart = true;
+    });
+    world.establish();
+    let open = world.peers[1].heard_open.as_ref().unwrap();
+    let entries = open.capabilities.iter().find_map(|capability| match capability {
+        Capability::LongLivedGracefulRestart(entries) => Some(entries.iter().map(|e| e.time_s).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(entries, Some(vec![3600, 7200]));
+}
