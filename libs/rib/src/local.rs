@@ -11,6 +11,7 @@ use std::net::IpAddr;
 pub(crate) struct LocalRoute {
     pub nexthop: NexthopSetId,
     pub preference: u8,
+    pub tag: u32,
 }
 
 /// What this router itself says about one prefix.

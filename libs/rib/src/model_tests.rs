@@ -244,6 +244,7 @@ impl Harness {
                     prefix: net(PREFIXES[prefix]),
                     spec: specs()[spec].clone(),
                     preference,
+                    tag: 0,
                 });
                 let list: Vec<StaticRouteSpec> = list.collect();
                 self.model.statics = list.iter().map(|r| (r.prefix, (r.spec.clone(), r.preference))).collect();

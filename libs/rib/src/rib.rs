@@ -35,6 +35,8 @@ pub struct ActiveRoute {
     pub nexthop: NexthopSetId,
     /// It gets a forwarding entry; direct routes do not, the kernel makes them itself.
     pub installed: bool,
+    /// What an operator calls a static route by, for policy; 0: nothing.
+    pub tag: u32,
 }
 
 /// One route that is offered for a prefix.
@@ -57,6 +59,8 @@ pub struct StaticRouteSpec {
     pub spec: NexthopSpec,
     /// Preference against other protocols, lower wins.
     pub preference: u8,
+    /// A number for policy; 0: none.
+    pub tag: u32,
 }
 
 /// A forwarding entry that differs from what the reader was told last.
@@ -77,9 +81,17 @@ pub struct Rib {
     pub(crate) forwarding: ForwardingNexthops,
     pub(crate) interfaces: Interfaces,
     direct: BTreeMap<IpNet, u32>,
-    configured: BTreeMap<IpNet, (NexthopSpec, u8)>,
+    configured: BTreeMap<IpNet, Wanted>,
     /// The family whose changes are taken first next time, so that neither starves the other.
     turn: usize,
+}
+
+/// A direct or static route that is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    spec: NexthopSpec,
+    preference: u8,
+    tag: u32,
 }
 
 /// A change of local routes on its way: what the touched prefixes were before it.
@@ -179,16 +191,16 @@ impl Rib {
 
     /// The whole set of static routes, applied by difference. Of several for one prefix the last counts.
     pub fn set_static(&mut self, routes: Vec<StaticRouteSpec>) {
-        let wanted: BTreeMap<IpNet, (NexthopSpec, u8)> =
-            routes.into_iter().map(|route| (route.prefix.trunc(), (route.spec, route.preference))).collect();
+        let wanted =
+            |StaticRouteSpec { prefix, spec, preference, tag }| (prefix.trunc(), Wanted { spec, preference, tag });
+        let wanted: BTreeMap<IpNet, Wanted> = routes.into_iter().map(wanted).collect();
         let current = std::mem::take(&mut self.configured);
         let mut change = LocalChange::default();
         for prefix in current.keys().filter(|prefix| !wanted.contains_key(*prefix)) {
             self.set_local(*prefix, Protocol::Static, None, &mut change);
         }
-        for (prefix, (spec, preference)) in wanted.iter().filter(|(prefix, route)| current.get(*prefix) != Some(*route))
-        {
-            self.set_local(*prefix, Protocol::Static, Some((spec.clone(), *preference)), &mut change);
+        for (prefix, route) in wanted.iter().filter(|(prefix, route)| current.get(*prefix) != Some(*route)) {
+            self.set_local(*prefix, Protocol::Static, Some(route.clone()), &mut change);
         }
         self.configured = wanted;
         self.finish(change);
@@ -279,7 +291,7 @@ impl Rib {
 
     /// Configured routes.
     pub(crate) fn configured_routes(&self) -> impl Iterator<Item = (&IpNet, &NexthopSpec, u8)> {
-        self.configured.iter().map(|(prefix, (spec, preference))| (prefix, spec, *preference))
+        self.configured.iter().map(|(prefix, route)| (prefix, &route.spec, route.preference))
     }
 
     fn interfaces_changed(&mut self) {
@@ -290,7 +302,8 @@ impl Rib {
             self.set_local(*prefix, Protocol::Direct, None, &mut change);
         }
         for (prefix, index) in wanted.iter().filter(|(prefix, index)| current.get(*prefix) != Some(*index)) {
-            let route = (NexthopSpec::Interface(*index), Protocol::Direct.default_preference());
+            let spec = NexthopSpec::Interface(*index);
+            let route = Wanted { spec, preference: Protocol::Direct.default_preference(), tag: 0 };
             self.set_local(*prefix, Protocol::Direct, Some(route), &mut change);
         }
         self.direct = wanted;
@@ -298,13 +311,7 @@ impl Rib {
     }
 
     /// Changes one local candidate; `finish` carries the consequences.
-    fn set_local(
-        &mut self,
-        prefix: IpNet,
-        protocol: Protocol,
-        route: Option<(NexthopSpec, u8)>,
-        change: &mut LocalChange,
-    ) {
+    fn set_local(&mut self, prefix: IpNet, protocol: Protocol, route: Option<Wanted>, change: &mut LocalChange) {
         let family = Family::of(&prefix);
         let id = self.tables[family.index()].prefixes.intern(prefix);
         let key = (family, id);
@@ -314,7 +321,11 @@ impl Rib {
             let outcome = self.tables[family.index()].settled(id, &self.context(family));
             change.before.insert(key, outcome);
         }
-        let route = route.map(|(spec, preference)| LocalRoute { nexthop: self.sets.intern(spec).id, preference });
+        let route = route.map(|Wanted { spec, preference, tag }| LocalRoute {
+            nexthop: self.sets.intern(spec).id,
+            preference,
+            tag,
+        });
         let table = &mut self.tables[family.index()];
         let locals = &mut self.locals[family.index()];
         let before = locals.set(prefix, protocol, route);

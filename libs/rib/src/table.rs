@@ -137,10 +137,10 @@ impl Table {
         if protocol == Protocol::Bgp {
             let route = self.slot(id).bgp()?;
             let BgpRoute { preference, nexthop, installed } = route;
-            return Some(ActiveRoute { protocol, preference, nexthop, installed });
+            return Some(ActiveRoute { protocol, preference, nexthop, installed, tag: 0 });
         }
-        let LocalRoute { preference, nexthop } = self.locals(id, locals).get(protocol)?;
-        Some(ActiveRoute { protocol, preference, nexthop, installed: protocol != Protocol::Direct })
+        let LocalRoute { preference, nexthop, tag } = self.locals(id, locals).get(protocol)?;
+        Some(ActiveRoute { protocol, preference, nexthop, installed: protocol != Protocol::Direct, tag })
     }
 
     pub fn active_route(&self, id: PrefixId, locals: &LocalRoutes) -> Option<ActiveRoute> {

@@ -17,7 +17,7 @@ fn gateways(texts: &[&str]) -> NexthopSpec {
 }
 
 fn static_route(prefix: &str, spec: NexthopSpec) -> StaticRouteSpec {
-    StaticRouteSpec { prefix: net(prefix), spec, preference: Protocol::Static.default_preference() }
+    StaticRouteSpec { prefix: net(prefix), spec, preference: Protocol::Static.default_preference(), tag: 0 }
 }
 
 /// Two links, 10.0.1.1/24 and 10.0.2.1/24.

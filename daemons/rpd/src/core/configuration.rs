@@ -222,7 +222,8 @@ fn static_routes(routing: &v1::RoutingConfig) -> Result<Vec<StaticRouteSpec>, St
                 v1::static_route::Kind::Reject => NexthopSpec::Reject,
                 v1::static_route::Kind::NextHop => NexthopSpec::Gateways(gateways(prefix, &route.next_hops)?),
             };
-            Ok(StaticRouteSpec { prefix, spec, preference: route.preference.min(u32::from(u8::MAX)) as u8 })
+            let preference = route.preference.min(u32::from(u8::MAX)) as u8;
+            Ok(StaticRouteSpec { prefix, spec, preference, tag: route.tag })
         })
         .collect()
 }

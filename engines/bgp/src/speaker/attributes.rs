@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::wire::{ATTRIBUTES_MAX_LEN, NextHop, PathAttributes};
 
 use super::decision::Rank;
+use super::local::LocalPart;
 
 /// Names an interned attribute set. Zero is "none".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +42,7 @@ pub struct Remembered {
 /// One distinct set of path attributes: its canonical bytes, and what every route needs of them. There are as many as
 /// a tenth of the routes, each with what it becomes on its way out, so it is kept small: all else is decoded when asked for.
 pub struct AttributeSet {
-    /// Canonical wire form ([`crate::wire::AttributeBlock`]), behind it the next hop.
+    /// Canonical wire form ([`crate::wire::AttributeBlock`]), behind it the next hop, behind that what stays with us.
     content: Box<[u8]>,
     /// What the decision process compares.
     pub rank: Rank,
@@ -54,12 +55,22 @@ pub struct AttributeSet {
     serial: u32,
     /// Octets of the next hop.
     next_hop_len: u8,
+    /// Octets of what stays with us.
+    local_len: u8,
     ourselves: bool,
 }
 
 impl AttributeSet {
-    fn split(&self) -> (&[u8], &[u8]) {
-        self.content.split_at(self.content.len() - usize::from(self.next_hop_len))
+    /// Block, next hop, local part.
+    fn split(&self) -> (&[u8], &[u8], &[u8]) {
+        let (told, local) = self.content.split_at(self.content.len() - usize::from(self.local_len));
+        let (block, next_hop) = told.split_at(told.len() - usize::from(self.next_hop_len));
+        (block, next_hop, local)
+    }
+
+    /// What policy says of its routes that is told to nobody.
+    pub fn local(&self) -> LocalPart {
+        LocalPart::decode(self.split().2)
     }
 
     /// The canonical wire form.
@@ -135,18 +146,23 @@ impl AttributeTable {
     /// The set with this content, with one use counted for the caller. `None`: the block is not decodable,
     /// which the codec excludes for blocks that it made.
     pub fn intern(&mut self, block: &[u8], next_hop: NextHop) -> Option<AttributeId> {
-        self.intern_ranked(block, next_hop, || {
+        self.intern_ranked(block, next_hop, LocalPart::default(), || {
             PathAttributes::decode(block).ok().map(|attributes| Rank::of(&attributes))
         })
     }
 
     /// The same for attributes that are at hand as values; none: a policy has made them longer than any message.
     pub fn intern_values(&mut self, attributes: &PathAttributes, next_hop: NextHop) -> AttributeId {
+        self.intern_local(attributes, next_hop, LocalPart::default())
+    }
+
+    /// The same with what stays with us.
+    pub fn intern_local(&mut self, attributes: &PathAttributes, next_hop: NextHop, local: LocalPart) -> AttributeId {
         let block = attributes.encode();
         if block.len() > ATTRIBUTES_MAX_LEN {
             return AttributeId::NONE;
         }
-        let interned = self.intern_ranked(&block, next_hop, || Some(Rank::of(attributes)));
+        let interned = self.intern_ranked(&block, next_hop, local, || Some(Rank::of(attributes)));
         interned.unwrap_or_default()
     }
 
@@ -154,14 +170,18 @@ impl AttributeTable {
         &mut self,
         block: &[u8],
         next_hop: NextHop,
+        local: LocalPart,
         rank: impl FnOnce() -> Option<Rank>,
     ) -> Option<AttributeId> {
         let (bytes, length) = next_hop_bytes(&next_hop);
         let next_hop = &bytes[..length];
-        let hash = entry_hash(&[block, next_hop]);
+        let local = local.encode();
+        let local = local.as_ref();
+        let hash =
+            if local.is_empty() { entry_hash(&[block, next_hop]) } else { entry_hash(&[block, next_hop, local]) };
         let sets = &mut self.sets;
         let found = self.by_content.find(hash, |&index| {
-            let same = |set: &AttributeSet| set.content_hash == hash && set.split() == (block, next_hop);
+            let same = |set: &AttributeSet| set.content_hash == hash && set.split() == (block, next_hop, local);
             sets[index as usize].as_ref().is_some_and(same)
         });
         if let Some(&index) = found {
@@ -173,13 +193,14 @@ impl AttributeTable {
         let rank = rank()?;
         self.serial = self.serial.wrapping_add(1);
         let set = AttributeSet {
-            content: [block, next_hop].concat().into(),
+            content: [block, next_hop, local].concat().into(),
             rank,
             nexthop_set: None,
             content_hash: hash,
             references: 1,
             serial: self.serial,
             next_hop_len: length as u8,
+            local_len: local.len() as u8,
             ourselves: next_hop.iter().all(|octet| *octet == 0),
         };
         let index = self.place(set);
@@ -278,7 +299,8 @@ impl AttributeTable {
     pub fn nexthop_set(&mut self, id: AttributeId, scope: Option<u32>, rib: &mut Rib) -> Option<NexthopSetId> {
         let set = self.sets.get_mut(id.index())?.as_mut()?;
         if set.nexthop_set.is_none() {
-            set.nexthop_set = Some(rib.intern_nexthop(nexthop_spec(&set.next_hop(), scope)));
+            let spec = set.local().forwarding.spec().unwrap_or_else(|| nexthop_spec(&set.next_hop(), scope));
+            set.nexthop_set = Some(rib.intern_nexthop(spec));
         }
         set.nexthop_set
     }

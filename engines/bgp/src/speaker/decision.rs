@@ -54,6 +54,8 @@ impl Rank {
 pub struct Candidate {
     /// Whatever the caller wants to find it by.
     pub handle: u32,
+    /// Preference that policy gave to it, or BGP's; lower wins, before everything else.
+    pub preference: u8,
     /// From its attributes.
     pub rank: Rank,
     /// Learned from another AS.
@@ -123,6 +125,7 @@ pub fn best(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> Optio
 fn strike_out(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
     if candidates.len() > 1 {
         keep_lowest(candidates, |path| u32::from(path.rank.long_lived_stale));
+        keep_lowest(candidates, |path| path.preference.into());
         keep_lowest(candidates, |path| u32::MAX - path.rank.local_preference);
         keep_lowest(candidates, |path| path.rank.as_path_length);
         keep_lowest(candidates, |path| u32::from(path.rank.origin));
@@ -176,6 +179,7 @@ mod tests {
     fn candidate(handle: u32, rank: Rank) -> Candidate {
         Candidate {
             handle,
+            preference: 170,
             rank,
             external: true,
             metric: 0,
@@ -212,6 +216,8 @@ mod tests {
         assert_eq!(winner([base, internal]), Some(9));
         assert_eq!(winner([base, far]), Some(9));
         assert_eq!(winner([candidate(4, rank()), candidate(3, rank())]), Some(3), "lower router id");
+        let preferred = Candidate { preference: 9, ..far };
+        assert_eq!(winner([better_preference, preferred]), Some(2), "the preference comes first, as in Junos");
         assert_eq!(winner([]), None);
     }
 

@@ -10,6 +10,7 @@ use crate::wire::{NextHop, PathAttributes};
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
 use super::export_rules::{ExportRules, Passage, Reflected, Teller};
 use super::limits::REFLECTIONS_MAX;
+use super::local::LocalPart;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::told::Told;
 use super::{leak, long_lived};
@@ -92,6 +93,7 @@ impl ExportGroup {
         source: AttributeId,
         prefix: IpNet,
         protocol: Protocol,
+        local: LocalPart,
         from: Option<Teller>,
         table: &mut AttributeTable,
     ) -> AttributeId {
@@ -122,6 +124,7 @@ impl ExportGroup {
             target: self.key.target,
             external: from.map(|from| from.external),
             next_hop,
+            local,
             attributes: &attributes,
         };
         let mut asked = Changes::default();

@@ -12,6 +12,7 @@ use super::attributes::{AttributeId, Remembered};
 use super::decision::{self, Candidate};
 use super::import_rules::ImportRules;
 use super::leak::Arrival;
+use super::local::{Forwarding, LocalPart};
 use super::long_lived::{self, NO_LLGR};
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{Best, NeighborId, Path, Refusal};
@@ -213,6 +214,7 @@ impl Speaker {
             target: Some(neighbor.address),
             external: Some(!neighbor.config.internal),
             next_hop,
+            local: LocalPart::default(),
             attributes,
         };
         let mut changes = Changes::default();
@@ -228,7 +230,7 @@ impl Speaker {
         if long_lived {
             long_lived::mark(&mut attributes);
         }
-        let effective = self.attributes.intern_values(&attributes, next_hop);
+        let effective = self.attributes.intern_local(&attributes, next_hop, LocalPart::of(&changes));
         if effective.is_none() {
             return (effective, Refusal::TooLong);
         }
@@ -255,18 +257,19 @@ impl Speaker {
             let Some(set) = self.attributes.get(path.effective) else { continue };
             let handle = attributes.len() as u32;
             attributes.push((path.neighbor, path.effective));
-            candidates.push(Candidate { handle, rank: set.rank, external, metric, router_id, address });
+            let preference = set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference());
+            candidates.push(Candidate { handle, preference, rank: set.rank, external, metric, router_id, address });
         }
         let best = decision::best(&mut candidates, self.med_rules).map(|(best, equal)| {
             let (neighbor, chosen) = attributes[best.handle as usize];
-            (Best { neighbor, attributes: chosen }, equal)
+            (Best { neighbor, attributes: chosen }, best.preference, equal)
         });
-        let route = best.as_ref().and_then(|(best, equal)| {
+        let route = best.as_ref().and_then(|(best, preference, equal)| {
             let nexthop = self.nexthop_of(best, equal.iter().map(|handle| attributes[*handle as usize].1), rib)?;
             let installed = self.get(best.neighbor)?.installs(family);
-            Some(BgpRoute { nexthop, preference: RibProtocol::Bgp.default_preference(), installed })
+            Some(BgpRoute { nexthop, preference: *preference, installed })
         });
-        let best = best.map(|(best, _)| best);
+        let best = best.map(|(best, ..)| best);
         let before = self.tables[family.index()].best(prefix);
         let changed = self.tables[family.index()].set_best(prefix, best);
         if before.map(|best| best.neighbor) != best.map(|best| best.neighbor) {
@@ -298,7 +301,11 @@ impl Speaker {
         }
         let mut gateways: SmallVec<[IpAddr; 1]> = SmallVec::new();
         for id in equal.take(self.maximum_paths as usize) {
-            gateways.push(self.attributes.get(id)?.next_hop().address());
+            let set = self.attributes.get(id)?;
+            if set.local().forwarding != Forwarding::NextHop {
+                return Some(single); // dropping is not shared with going
+            }
+            gateways.push(set.next_hop().address());
         }
         gateways.sort_unstable();
         gateways.dedup();

@@ -41,6 +41,7 @@ mod import_rules;
 mod input;
 mod leak;
 pub mod limits;
+mod local;
 mod long_lived;
 mod neighbor;
 mod output;

@@ -10,9 +10,10 @@ use crate::wire::{encode_announce, encode_end_of_rib, encode_withdraw};
 
 use super::action::Action;
 use super::advertised::advertised;
-use super::attributes::AttributeId;
+use super::attributes::{AttributeId, AttributeSet};
 use super::group::ourselves;
 use super::limits::{ALWAYS_FITS_LEN, OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATCH_LEN};
+use super::local::LocalPart;
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
 use super::{Speaker, facts};
@@ -249,20 +250,22 @@ impl Speaker {
         let Some(group) = self.get(id).map(|neighbor| neighbor.place.group) else { return AttributeId::NONE };
         let Some(active) = rib.active(family, prefix_id) else { return AttributeId::NONE };
         let prefix = rib.prefixes(family).prefix(prefix_id);
-        let (source, protocol, from) = match active.protocol {
+        let of_active = LocalPart { preference: Some(active.preference), tag: active.tag, ..LocalPart::default() };
+        let (source, protocol, local, from) = match active.protocol {
             RibProtocol::Bgp => {
                 let Some(best) = self.tables[family.index()].best(prefix_id) else { return AttributeId::NONE };
                 if best.neighbor == id {
                     return AttributeId::NONE; // it told us
                 }
                 let from = self.get(best.neighbor).map(Neighbor::as_teller);
-                (best.attributes, Protocol::Bgp, from)
+                let local = self.attributes.get(best.attributes).map(AttributeSet::local).unwrap_or_default();
+                (best.attributes, Protocol::Bgp, local, from)
             }
-            RibProtocol::Static => (self.local_origin, Protocol::Static, None),
-            RibProtocol::Direct => (self.local_origin, Protocol::Direct, None),
+            RibProtocol::Static => (self.local_origin, Protocol::Static, of_active, None),
+            RibProtocol::Direct => (self.local_origin, Protocol::Direct, of_active, None),
         };
         let exported = match self.groups.get_mut(group.0 as usize) {
-            Some(Some(group)) => group.export(source, prefix, protocol, from, &mut self.attributes),
+            Some(Some(group)) => group.export(source, prefix, protocol, local, from, &mut self.attributes),
             _ => AttributeId::NONE,
         };
         let noted = self.as_noted(id, family, exported, rib);

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::wire::{AsPath, NextHop, Origin, PathAttributes, SegmentKind};
 
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
+use super::local::LocalPart;
 
 /// A route under evaluation, on its way in or out.
 pub struct PolicyRoute<'a> {
@@ -24,6 +25,8 @@ pub struct PolicyRoute<'a> {
     pub external: Option<bool>,
     /// Its next hop.
     pub next_hop: NextHop,
+    /// What policy has said of it that is no attribute; of other protocols what they say.
+    pub local: LocalPart,
     /// Its attributes.
     pub attributes: &'a PathAttributes,
 }
@@ -79,10 +82,10 @@ impl RouteView for PolicyRoute<'_> {
             Protocol::Static => RibProtocol::Static,
             Protocol::Bgp => RibProtocol::Bgp,
         };
-        protocol.default_preference().into()
+        self.local.preference.unwrap_or_else(|| protocol.default_preference()).into()
     }
     fn tag(&self) -> u32 {
-        0
+        self.local.tag
     }
     fn communities(&self) -> &[u32] {
         &self.attributes.communities

@@ -132,6 +132,7 @@ impl Speaker {
                     active: candidate.active && candidate.reachable,
                     protocol: candidate.route.protocol.name().into(),
                     preference: u32::from(candidate.route.preference),
+                    tag: candidate.route.tag,
                     next_hops: next_hops(rib, candidate.route.nexthop),
                     kind: kind(rib.nexthop(candidate.route.nexthop)).into(),
                     inactive_reason: if candidate.reachable { "" } else { "next hop unreachable" }.into(),
@@ -261,13 +262,15 @@ fn next_hops(rib: &Rib, nexthop: NexthopSetId) -> Vec<RouteNextHop> {
 }
 
 fn attributes_view(set: &AttributeSet) -> Route {
-    let attributes = set.decode();
+    let (attributes, local) = (set.decode(), set.local());
+    let preference = local.preference.unwrap_or_else(|| Protocol::Bgp.default_preference());
     let standard = attributes.communities.iter().map(|value| community_text(*value));
     let extended = attributes.extended_communities.iter().map(extended_community_text);
     let large = attributes.large_communities.iter().map(|[a, b, c]| format!("large:{a}:{b}:{c}"));
     Route {
         protocol: Protocol::Bgp.name().into(),
-        preference: u32::from(Protocol::Bgp.default_preference()),
+        preference: u32::from(preference),
+        tag: local.tag,
         as_path: attributes.as_path.to_string(),
         origin: attributes.origin.to_string(),
         local_preference: attributes.local_pref,
@@ -276,7 +279,7 @@ fn attributes_view(set: &AttributeSet) -> Route {
         cluster_list: attributes.cluster_list.iter().map(ToString::to_string).collect(),
         communities: standard.chain(extended).chain(large).collect(),
         bgp_next_hop: set.next_hop().address().to_string(),
-        kind: "unicast".into(),
+        kind: kind(local.forwarding.spec().as_ref()).into(),
         only_to_customer: attributes.only_to_customer,
         ..Route::default()
     }

@@ -1,7 +1,12 @@
 //! `policy-options`. What a policy says outside of its terms becomes its last term, without a name.
 
+use std::net::IpAddr;
+
 use holdfast_proto::v1::{
-    self, community_action::Kind as CommunityKind, policy_actions::Disposition, route_filter::Kind as FilterKind,
+    self,
+    community_action::Kind as CommunityKind,
+    policy_actions::{Disposition, NextHopKind},
+    route_filter::Kind as FilterKind,
 };
 
 use crate::tree::View;
@@ -68,8 +73,8 @@ fn conditions(from: View<'_>) -> v1::PolicyMatch {
         next_hops: from.strings("next-hop"),
         metric: from.number("metric"),
         local_preference: from.number("local-preference"),
-        preference: None,
-        tags: Vec::new(),
+        preference: from.number("preference"),
+        tags: from.values("tag").filter_map(|tag| tag.parse().ok()).collect(),
         origin: from.text("origin").unwrap_or_default().to_owned(),
         route_type: from.text("route-type").unwrap_or_default().to_owned(),
         policies: from.strings("policy"),
@@ -141,7 +146,16 @@ fn actions(then: View<'_>) -> v1::PolicyActions {
         as_path_expand: then.at(&["as-path-expand", "last-as"]).and_then(|last| last.number("count")).unwrap_or(0),
         default_action: default_action.into(),
         next_hop_self: next_hop == Some("self"),
-        next_hop: next_hop.filter(|address| *address != "self").unwrap_or_default().to_owned(),
+        next_hop: next_hop.filter(|text| text.parse::<IpAddr>().is_ok()).unwrap_or_default().to_owned(),
+        next_hop_kind: match next_hop {
+            Some("peer-address") => NextHopKind::PeerAddress,
+            Some("discard") => NextHopKind::Discard,
+            Some("reject") => NextHopKind::Unreachable,
+            _ => NextHopKind::Named,
+        }
+        .into(),
+        preference: then.number("preference"),
+        tag: then.number("tag"),
         communities: then.all("community").map(community_action).collect(),
         as_path_prepend: then
             .text("as-path-prepend")

@@ -46,5 +46,6 @@ fn static_route(route: View<'_>) -> v1::StaticRoute {
         kind: kind.into(),
         next_hops: route.strings("next-hop"),
         preference: route.number("preference").unwrap_or(STATIC_PREFERENCE_DEFAULT),
+        tag: route.number("tag").unwrap_or(0),
     }
 }

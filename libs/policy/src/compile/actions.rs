@@ -23,8 +23,8 @@ impl Scope<'_> {
             metric: self.adjustment("metric", then.metric, then.metric_change.as_ref())?,
             origin: self.origin("origin", &then.origin)?,
             next_hop: self.next_hop(then)?,
-            preference: None,
-            tag: None,
+            preference: then.preference,
+            tag: then.tag,
             communities: communities.collect::<Result<_, _>>()?,
             prepend: self.prepend(&then.as_path_prepend)?,
             expand: self.expand(then.as_path_expand)?,
@@ -71,8 +71,22 @@ impl Scope<'_> {
     }
 
     fn next_hop(&self, then: &v1::PolicyActions) -> Result<Option<NextHopAction>, PolicyError> {
+        use v1::policy_actions::NextHopKind;
+        let kind = NextHopKind::try_from(then.next_hop_kind);
         match (then.next_hop_self, then.next_hop.as_str()) {
-            (false, "") => Ok(None),
+            (false, "") => match kind {
+                Ok(NextHopKind::Named) => Ok(None),
+                Ok(NextHopKind::PeerAddress) => Ok(Some(NextHopAction::PeerAddress)),
+                Ok(NextHopKind::Discard) => Ok(Some(NextHopAction::Discard)),
+                Ok(NextHopKind::Unreachable) => Ok(Some(NextHopAction::Reject)),
+                Err(_) => {
+                    let observed = then.next_hop_kind.to_string();
+                    Err(self.invalid("next-hop", &observed, "an address, self, peer-address, discard or reject"))
+                }
+            },
+            (_, text) if kind != Ok(NextHopKind::Named) => {
+                Err(self.invalid("next-hop", text, "one of an address, self, peer-address, discard and reject"))
+            }
             (true, "") => Ok(Some(NextHopAction::SelfAddress)),
             (false, text) => Ok(Some(NextHopAction::Address(self.address("next-hop", text)?))),
             (true, text) => Err(self.invalid("next-hop", text, "either self or one address")),

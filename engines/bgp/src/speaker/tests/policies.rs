@@ -2,12 +2,13 @@
 
 use holdfast_proto::v1::{
     AsPath, CommunityAction, CommunityList, NumberChange, PolicyActions, PolicyMatch, PolicyOptions, PolicyTarget,
-    PolicyTerm, number_change,
+    PolicyTerm, PrefixList, number_change, policy_actions,
 };
+use holdfast_rib::{Family, NexthopSpec};
 
 use super::peer::Peer;
 use super::world::{LOCAL_AS, World, accept, policy, reject, term};
-use crate::wire::{Origin, PathAttributes};
+use crate::wire::{NextHop, Origin, PathAttributes};
 
 const P: &str = "203.0.113.0/24";
 const Q: &str = "198.51.100.0/24";
@@ -160,4 +161,64 @@ fn a_changed_subroutine_judges_anew_without_touching_sessions() {
     assert!(!world.peers[1].has(P));
     world.configure(|config| config.policy = Some(options(accept())));
     assert!(world.peers[1].has(P) && world.peers.iter().all(|peer| peer.sessions == 1));
+}
+
+#[test]
+fn static_routes_are_known_by_their_tag_and_its_change_is_followed() {
+    let tagged = PolicyMatch { tags: vec![7], ..Default::default() };
+    let options = PolicyOptions { statements: vec![policy("e", vec![term(tagged, accept())])], ..Default::default() };
+    let mut world = world(options, &[], &["e"]);
+    for (tag, told) in [(7, true), (8, false), (7, true)] {
+        world.tag = tag;
+        world.set_static(&[(P, NexthopSpec::Discard)]);
+        assert_eq!(world.peers[1].has(P), told, "tag {tag}");
+    }
+}
+
+#[test]
+fn what_import_says_stays_with_us_but_other_policies_see_it() {
+    let marks = PolicyActions { tag: Some(9), preference: Some(3), ..accept() };
+    let drops = PolicyActions { next_hop_kind: policy_actions::NextHopKind::Discard.into(), ..marks.clone() };
+    let lists = |name: &str, prefix: &str| PrefixList { name: name.into(), prefixes: vec![prefix.into()] };
+    let of = |list: &str| PolicyMatch { prefix_lists: vec![list.into()], ..Default::default() };
+    let marked = PolicyMatch { tags: vec![9], preference: Some(3), ..Default::default() };
+    let options = PolicyOptions {
+        prefix_lists: vec![lists("p", P), lists("q", Q)],
+        statements: vec![
+            policy("i", vec![term(of("p"), marks), term(of("q"), drops)]),
+            policy("e", vec![term(marked, accept()), term(PolicyMatch::default(), reject())]),
+        ],
+        ..Default::default()
+    };
+    let mut world = world(options, &["i"], &["e"]);
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P, Q, "192.0.2.0/24"], &attributes);
+    world.join();
+    world.run();
+    assert!(world.peers[1].has(P) && world.peers[1].has(Q) && !world.peers[1].has("192.0.2.0/24"));
+    let route = |world: &World, prefix: &str| {
+        let engine = world.primary();
+        let id = engine.rib.prefixes(Family::Ipv4Unicast).get(prefix.parse().unwrap()).unwrap();
+        engine.speaker.routes(&engine.rib, Family::Ipv4Unicast, id).remove(0)
+    };
+    let (plain, dropped) = (route(&world, P), route(&world, Q));
+    assert_eq!((plain.preference, plain.tag, plain.kind.as_str()), (3, 9, "unicast"));
+    assert_eq!((dropped.kind.as_str(), dropped.active, dropped.next_hops.len()), ("discard", true, 0));
+    world.assert_equal("local parts");
+    // It wins over a static route of preference 5.
+    world.set_static(&[(P, NexthopSpec::Reject)]);
+    assert_eq!(route(&world, P).protocol, "bgp");
+}
+
+#[test]
+fn the_peers_address_as_next_hop() {
+    let peer = PolicyActions { next_hop_kind: policy_actions::NextHopKind::PeerAddress.into(), ..accept() };
+    let options =
+        PolicyOptions { statements: vec![policy("i", vec![term(PolicyMatch::default(), peer)])], ..Default::default() };
+    let mut world = world(options, &["i"], &[]);
+    let attributes = world.peers[0].attributes(&[65001]);
+    let elsewhere = NextHop::V4("10.0.0.77".parse().unwrap());
+    world.peers[0].announce_via(&[P.parse().unwrap()], &attributes, elsewhere);
+    world.run();
+    assert_eq!(world.peers[2].route(P).unwrap().1, world.peers[0].address);
 }

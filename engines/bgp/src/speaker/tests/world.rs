@@ -61,6 +61,8 @@ pub struct World {
     pub primary: usize,
     pub config: RouterConfig,
     statics: Vec<StaticRouteSpec>,
+    /// Of the static routes set next.
+    pub tag: u32,
     /// Interfaces as they are, for engines to come.
     links: Rib,
     pub(super) connections: Vec<Connection>,
@@ -124,6 +126,7 @@ impl World {
             primary: 0,
             config,
             statics: Vec::new(),
+            tag: 0,
             links: Rib::new(),
             connections: Vec::new(),
             stream: VecDeque::new(),
@@ -183,6 +186,7 @@ impl World {
             prefix: prefix.parse().unwrap(),
             spec: spec.clone(),
             preference: 5,
+            tag: self.tag,
         };
         self.statics = routes.iter().map(spec).collect();
         for engine in &mut self.engines {
