@@ -207,6 +207,13 @@ impl management_server::Management for Fake {
 #[tonic::async_trait]
 impl routing_server::Routing for Fake {
     type ShowRoutesStream = Streaming<RoutePage>;
+    type TestPolicyStream = Streaming<TestPolicyPage>;
+    async fn test_policy(&self, _: Request<TestPolicyRequest>) -> Answer<Self::TestPolicyStream> {
+        unused()
+    }
+    async fn show_policies(&self, _: Request<ShowPoliciesRequest>) -> Answer<Policies> {
+        unused()
+    }
     async fn show_bgp_summary(&self, _: Request<ShowBgpSummaryRequest>) -> Answer<BgpSummary> {
         unused()
     }

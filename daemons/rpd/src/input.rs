@@ -35,6 +35,9 @@ pub enum Input {
     Command(Command),
 }
 
+/// The place for a page, and for where the next one begins.
+pub type Paged<T> = oneshot::Sender<Result<(T, Option<u64>), String>>;
+
 /// Requests, each with the place for its answer.
 pub enum Command {
     /// Daemon.Status.
@@ -62,9 +65,13 @@ pub enum Command {
     /// Routing.ShowBgpNeighbors.
     BgpNeighbors(String, oneshot::Sender<Result<v1::BgpNeighbors, String>>),
     /// One page of Routing.ShowRoutes and where the next one begins.
-    RoutePage(Box<v1::ShowRoutesRequest>, u64, oneshot::Sender<Result<(v1::RoutePage, Option<u64>), String>>),
+    RoutePage(Box<v1::ShowRoutesRequest>, u64, Paged<v1::RoutePage>),
     /// Routing.ShowRouteSummary.
     RouteSummary(oneshot::Sender<v1::RouteSummary>),
+    /// One page of Routing.TestPolicy and where the next one begins.
+    TestPolicyPage(Box<v1::TestPolicyRequest>, u64, Paged<v1::TestPolicyPage>),
+    /// Routing.ShowPolicies.
+    Policies(String, oneshot::Sender<Result<v1::Policies, String>>),
     /// Routing.ShowReplication.
     Replication(oneshot::Sender<v1::Replication>),
     /// Routing.ClearBgpNeighbor.

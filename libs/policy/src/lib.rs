@@ -56,7 +56,7 @@ pub use community::{
     COMMUNITY_REQUIRED, CommunityValues, WELL_KNOWN_COMMUNITIES, check_community_member, community_text,
     well_known_name,
 };
-pub use compile::PolicySet;
+pub use compile::{PolicySet, Summary};
 pub use error::PolicyError;
 pub use expression::ExpressionError;
 pub use extended::extended_community_text;

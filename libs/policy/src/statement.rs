@@ -90,6 +90,14 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
+    /// The statements that its terms ask.
+    pub fn asked(&self) -> impl Iterator<Item = &Arc<Statement>> {
+        self.terms.iter().flat_map(|term| &term.conditions).flat_map(|condition| match condition {
+            Condition::Policy(statements) => statements.as_slice(),
+            _ => &[],
+        })
+    }
+
     pub fn reach(&self) -> Reach {
         let conditions = self.terms.iter().flat_map(|term| &term.conditions);
         conditions.fold(Reach::default(), |reach, condition| reach.with(condition.reach()))

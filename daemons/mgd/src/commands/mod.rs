@@ -6,6 +6,7 @@ mod configuration;
 mod configure;
 mod forwarding;
 mod log;
+mod policy;
 mod reboot;
 mod route;
 mod system;
@@ -214,6 +215,8 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::ShowBgpNeighbor => bgp::neighbor(context, invocation).await,
         Action::ShowBgpGroup => bgp::group(context).await,
         Action::ShowBgpReplication => bgp::replication(context).await,
+        Action::ShowPolicy => policy::show(context, invocation).await,
+        Action::TestPolicy => policy::test(context, invocation).await,
         Action::ShowRoute => route::show(context, invocation).await,
         Action::ShowInterfaces => forwarding::interfaces(context, invocation).await,
         Action::ShowForwardingTable => forwarding::table(context, invocation).await,

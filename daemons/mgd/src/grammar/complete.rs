@@ -65,6 +65,7 @@ fn known_values(value: Value, state: &State) -> Vec<String> {
         Value::Choice(words) => words.iter().map(|word| (*word).to_owned()).collect(),
         Value::Neighbor => neighbors(state),
         Value::NeighborOrAll => neighbors(state).into_iter().chain(["all".to_owned()]).collect(),
+        Value::Policy => policies(state),
         Value::Log => crate::commands::logs(state),
         Value::Rollback => rollbacks(state),
         Value::Prefix | Value::Number | Value::Interface | Value::Time | Value::Text => Vec::new(),
@@ -73,6 +74,11 @@ fn known_values(value: Value, state: &State) -> Vec<String> {
 
 fn rollbacks(state: &State) -> Vec<String> {
     Store::new(&state.state_dir).labels().into_iter().map(|(number, _)| number.to_string()).collect()
+}
+
+fn policies(state: &State) -> Vec<String> {
+    let policy = state.configuration().and_then(|committed| committed.configuration.compile(0).policy);
+    policy.unwrap_or_default().statements.into_iter().map(|statement| statement.name).collect()
 }
 
 fn neighbors(state: &State) -> Vec<String> {

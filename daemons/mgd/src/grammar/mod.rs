@@ -69,6 +69,10 @@ pub enum Action {
     ShowRoute,
     /// show interfaces
     ShowInterfaces,
+    /// show policy
+    ShowPolicy,
+    /// test policy
+    TestPolicy,
     /// show forwarding-table
     ShowForwardingTable,
     /// show configuration
@@ -100,6 +104,8 @@ pub enum Value {
     Number,
     /// Which earlier configuration: 0 is the one in force.
     Rollback,
+    /// A configured policy's name.
+    Policy,
     /// An interface's name.
     Interface,
     /// A log's name.

@@ -240,7 +240,7 @@ fn fits(word: &str, value: Value) -> bool {
         Value::Interface => word.len() <= 15 && !word.contains('/'),
         Value::Log => !word.contains('/') && !word.starts_with('.'),
         Value::Time => crate::when::Moment::parse(word).is_some(),
-        Value::Text => !word.trim().is_empty(),
+        Value::Policy | Value::Text => !word.trim().is_empty(),
         Value::Choice(words) => {
             words.iter().filter(|choice| choice.starts_with(word)).count() == 1 || words.contains(&word)
         }
@@ -309,7 +309,7 @@ mod tests {
         let refusal = |line: &str| parse(line).unwrap_err().to_string();
         assert_eq!(
             refusal("show bpg"),
-            "syntax error at \"bpg\", expecting bgp, chassis, configuration, forwarding-table, interfaces, log, route, system, task, version"
+            "syntax error at \"bpg\", expecting bgp, chassis, configuration, forwarding-table, interfaces, log, policy, route, system, task, version"
         );
         assert_eq!(refusal("re system"), "\"re\" is ambiguous: request, restart");
         assert_eq!(refusal("show bgp"), "missing argument, expecting summary, neighbor, group, replication");

@@ -59,6 +59,7 @@ pub const WORDS: &[(&[&str], &str)] = &[
     (&["show", "bgp"], "Show Border Gateway Protocol information"),
     (&["show", "chassis"], "Show chassis information"),
     (&["show", "system"], "Show system information"),
+    (&["test"], "Try something out without effect"),
     (&["show", "task"], "Show routing protocol per-task information"),
 ];
 
@@ -183,6 +184,12 @@ pub const COMMANDS: &[Command] = &[
         "The last lines of a log",
     ),
     command(
+        &["show", "policy"],
+        Action::ShowPolicy,
+        &[value("policy", Value::Policy, "Name of a policy; all of them when not given")],
+        "Routing policies in force, and who uses them",
+    ),
+    command(
         &["show", "route"],
         Action::ShowRoute,
         &[
@@ -218,4 +225,15 @@ pub const COMMANDS: &[Command] = &[
     command(&["show", "system", "uptime"], Action::ShowUptime, &[], "How long the router and its processes run"),
     command(&["show", "task", "replication"], Action::ShowTaskReplication, &[], "Nonstop routing by protocol"),
     command(&["show", "version"], Action::ShowVersion, &[], "Software versions"),
+    command(
+        &["test", "policy"],
+        Action::TestPolicy,
+        &[
+            required("policy", Value::Policy, "Name of a policy in force"),
+            required("prefix", Value::Prefix, "Routes to this prefix and to all within it"),
+            named("receive-protocol bgp", Value::Neighbor, "Routes as this neighbor sent them, before import policy"),
+            flag("detail", "Every term that matches"),
+        ],
+        "What a policy would do with the routes that are there",
+    ),
 ];

@@ -65,6 +65,7 @@ impl Routes {
                 ("Communities", &route.communities.join(" ")),
                 ("Originator", &route.originator_id),
                 ("Cluster list", &route.cluster_list.join(" ")),
+                ("Tag", &if route.tag == 0 { String::new() } else { route.tag.to_string() }),
                 ("Inactive reason", &route.inactive_reason),
             ] {
                 if !value.is_empty() {

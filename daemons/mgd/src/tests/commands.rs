@@ -165,6 +165,11 @@ async fn every_show_command_has_text_and_json() {
         ("show bgp group", "EXT", "groups"),
         ("show route summary", "inet.0: 7 destinations", "tables"),
         ("show route", "10.0.1.0/24        *[BGP/170], localpref 100", "routes"),
+        ("show policy", "ALL", "policies"),
+        ("test policy IN 10.0.0.0/8", "10.0.0.0/8 [bgp from 10.0.0.2] accepted by policy IN term customers", "routes"),
+        ("test policy IN 10.0.0.0/8", "Policy IN: 1 routes accepted, 1 rejected", "routes"),
+        ("test policy IN 10.0.0.0/8 detail", "      matches policy ASKED term t\n    matches policy IN", "routes"),
+        ("test policy IN 10.0.0.0/8 receive-protocol bgp 10.0.0.2", "    metric: none -> 5", "routes"),
         ("show interfaces", "Physical interface: eth0, Enabled", "interfaces"),
         ("show interfaces terse", "inet6  2001:db8::1/64", "interfaces"),
         ("show forwarding-table", "0x48000001  10.0.0.2 via eth0", "entries"),
@@ -210,6 +215,8 @@ async fn failures_name_who_and_why() {
     assert!(error("show version", "yaml").await.contains("format \"yaml\" is not known"));
     assert!(error("show version", "set").await.contains("show configuration only"));
     assert!(error("show route exact", "text").await.contains("need a prefix"));
+    assert!(error("test policy NO 10.0.0.0/8", "text").await.contains("these are: IN"));
+    assert!(error("test policy IN", "text").await.contains("prefix"));
     let set = execute(&mgd, "show configuration", "set", false).await.ok();
     assert!(set.starts_with("set system host-name r1\n"), "{set}");
 }

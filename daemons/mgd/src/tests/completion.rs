@@ -15,7 +15,7 @@ async fn words_values_and_placeholders() {
     let router = Router::new();
     let (state, _mgd) = router.mgd("re0", RoleArg::Primary, true).await;
     let at_end = |line: &str| complete(line, line.len(), &state);
-    assert_eq!(words(&at_end("")), ["clear", "configure", "monitor", "request", "restart", "show"]);
+    assert_eq!(words(&at_end("")), ["clear", "configure", "monitor", "request", "restart", "show", "test"]);
     assert!(at_end("").completions.iter().all(|completion| !completion.help.is_empty()));
     let partial = at_end("show b");
     assert_eq!((words(&partial), partial.start, partial.executable), (vec!["bgp"], 5, false));

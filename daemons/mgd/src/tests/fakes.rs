@@ -200,6 +200,36 @@ fn route(index: u32) -> Route {
 #[tonic::async_trait]
 impl routing_server::Routing for FakeRouting {
     type ShowRoutesStream = Items<RoutePage>;
+    type TestPolicyStream = Items<TestPolicyPage>;
+    async fn test_policy(&self, request: Request<TestPolicyRequest>) -> Answer<Items<TestPolicyPage>> {
+        let request = request.into_inner();
+        if request.policy != "IN" {
+            return Err(Status::invalid_argument("policy-statement NO is not in force; these are: IN"));
+        }
+        let changes = vec![PolicyChange { what: "metric".into(), before: "none".into(), after: "5".into() }];
+        let step = |policy: &str, term: &str, depth| PolicyStep { policy: policy.into(), term: term.into(), depth };
+        let tested = TestedRoute {
+            route: Some(Route {
+                prefix: request.prefix,
+                protocol: "bgp".into(),
+                learned_from: "10.0.0.2".into(),
+                ..route(0)
+            }),
+            accepted: true,
+            policy: "IN".into(),
+            term: "customers".into(),
+            steps: vec![step("ASKED", "t", 1), step("IN", "customers", 0)],
+            changes,
+        };
+        let other = TestedRoute { accepted: false, policy: String::new(), ..tested.clone() };
+        items(vec![TestPolicyPage { routes: vec![tested] }, TestPolicyPage { routes: vec![other] }])
+    }
+    async fn show_policies(&self, request: Request<ShowPoliciesRequest>) -> Answer<Policies> {
+        let policy = Policy { name: "ALL".into(), terms: 1, export_of: vec!["10.0.0.2".into()], ..Default::default() };
+        let name = request.into_inner().policy;
+        let other = Policy { name: "IN".into(), ..Default::default() };
+        done(Policies { policies: if name.is_empty() { vec![policy, other] } else { vec![policy] } })
+    }
     async fn show_bgp_summary(&self, _: Request<ShowBgpSummaryRequest>) -> Answer<BgpSummary> {
         let families = vec![FamilyCounters {
             family: "inet-unicast".into(),

@@ -27,6 +27,8 @@ impl Core {
             Command::BgpNeighbors(address, answer) => drop(answer.send(self.neighbors(&address))),
             Command::RoutePage(request, from, answer) => drop(answer.send(self.route_page(&request, from))),
             Command::RouteSummary(answer) => drop(answer.send(self.route_summary())),
+            Command::TestPolicyPage(request, from, answer) => drop(answer.send(self.test_policy_page(&request, from))),
+            Command::Policies(name, answer) => drop(answer.send(self.policies(&name))),
             Command::Replication(answer) => drop(answer.send(self.replication())),
             Command::Clear(request, answer) => drop(answer.send(self.clear(&request))),
         }

@@ -14,6 +14,7 @@ mod connections;
 mod fib;
 mod handoff;
 mod listeners;
+mod policies;
 mod protocols;
 mod replication;
 mod roads;

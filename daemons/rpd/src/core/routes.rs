@@ -31,35 +31,38 @@ impl Core {
         {
             return Ok((self.one_destination(&selection, *prefix, *kind), None));
         }
+        let cover = selection.prefix.map(|(cover, _)| cover);
+        let select = |family, id| self.select(&selection, family, id);
+        let (routes, next) = self.destinations(selection.families, cover, cursor, select);
+        Ok((v1::RoutePage { routes }, next))
+    }
+
+    /// What `take` makes of the destinations of one page, from `cursor` on, and where the next page begins.
+    pub(super) fn destinations<T>(
+        &self,
+        families: [bool; 2],
+        cover: Option<IpNet>,
+        cursor: u64,
+        take: impl Fn(Family, PrefixId) -> Vec<T>,
+    ) -> (Vec<T>, Option<u64>) {
         let (index, from) = ((cursor >> 32) as usize, cursor as u32);
-        let Some(family) = Family::ALL.get(index).copied() else { return Ok((v1::RoutePage::default(), None)) };
-        let capacity = if selection.families[index] { self.rib.prefixes(family).capacity() } else { 0 };
-        let mut routes = Vec::new();
+        let Some(family) = Family::ALL.get(index).copied() else { return (Vec::new(), None) };
+        let capacity = if families[index] { self.rib.prefixes(family).capacity() } else { 0 };
+        let mut taken = Vec::new();
         let mut at = from;
-        while at < capacity && at - from < PAGE_PREFIXES && routes.len() < PAGE_ROUTES {
+        while at < capacity && at - from < PAGE_PREFIXES && taken.len() < PAGE_ROUTES {
             let id = PrefixId(at);
             at += 1;
             let Some(prefix) = self.rib.prefixes(family).try_prefix(id) else { continue };
-            if selection.prefix.is_none_or(|(cover, _)| cover.contains(&prefix)) {
-                routes.extend(self.select(&selection, family, id));
+            if cover.is_none_or(|cover| cover.contains(&prefix)) {
+                taken.extend(take(family, id));
             }
         }
         let next = if at < capacity { ((index as u64) << 32) | u64::from(at) } else { (index as u64 + 1) << 32 };
-        Ok((v1::RoutePage { routes }, ((next >> 32) < Family::ALL.len() as u64).then_some(next)))
+        (taken, ((next >> 32) < Family::ALL.len() as u64).then_some(next))
     }
 
     fn selection(&self, request: &v1::ShowRoutesRequest) -> Result<Selection, String> {
-        let neighbor = |address: &str| -> Result<Option<NeighborId>, String> {
-            if address.is_empty() {
-                return Ok(None);
-            }
-            let parsed = address.parse().map_err(|_| format!("{address:?} is not an IP address"))?;
-            self.protocols
-                .bgp
-                .find_neighbor(parsed)
-                .map(Some)
-                .ok_or_else(|| format!("{address} is not a configured neighbor"))
-        };
         let prefix = match request.prefix.as_str() {
             "" => None,
             text => Some((parse_prefix(text)?, request.r#match())),
@@ -75,9 +78,19 @@ impl Core {
             families,
             prefix,
             protocol: request.protocol.to_ascii_lowercase(),
-            received_from: neighbor(&request.received_from)?,
-            advertised_to: neighbor(&request.advertised_to)?,
+            received_from: self.neighbor_named(&request.received_from)?,
+            advertised_to: self.neighbor_named(&request.advertised_to)?,
         })
+    }
+
+    /// A neighbour by its address; none for no address.
+    pub(super) fn neighbor_named(&self, address: &str) -> Result<Option<NeighborId>, String> {
+        if address.is_empty() {
+            return Ok(None);
+        }
+        let parsed = address.parse().map_err(|_| format!("{address:?} is not an IP address"))?;
+        let found = self.protocols.bgp.find_neighbor(parsed);
+        found.map(Some).ok_or_else(|| format!("{address} is not a configured neighbor"))
     }
 
     fn one_destination(&self, selection: &Selection, prefix: IpNet, kind: Match) -> v1::RoutePage {
@@ -147,7 +160,7 @@ impl Core {
     }
 }
 
-fn parse_prefix(text: &str) -> Result<IpNet, String> {
+pub(super) fn parse_prefix(text: &str) -> Result<IpNet, String> {
     let refused = |_| format!("{text:?} is neither an address nor a prefix");
     if text.contains('/') {
         text.parse().map_err(refused)

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::daemon_service::gone;
-use crate::input::{Command, CoreHandle};
+use crate::input::{Command, CoreHandle, Paged};
 
 /// Pages of routes made ahead of a slow reader.
 const PAGES_AHEAD: usize = 2;
@@ -22,36 +22,22 @@ impl RoutingService {
     pub fn new(core: CoreHandle) -> Self {
         Self { core }
     }
-}
 
-type Answer<T> = Result<Response<T>, Status>;
-
-#[tonic::async_trait]
-impl Routing for RoutingService {
-    type ShowRoutesStream = ReceiverStream<Result<v1::RoutePage, Status>>;
-
-    async fn show_bgp_summary(&self, _: Request<v1::ShowBgpSummaryRequest>) -> Answer<v1::BgpSummary> {
-        self.core.ask(Command::BgpSummary).await.map(Response::new).ok_or_else(gone)
-    }
-
-    async fn show_bgp_neighbors(&self, request: Request<v1::ShowBgpNeighborsRequest>) -> Answer<v1::BgpNeighbors> {
-        let address = request.into_inner().address;
-        let answer = self.core.ask(|sender| Command::BgpNeighbors(address, sender)).await.ok_or_else(gone)?;
-        answer.map(Response::new).map_err(Status::not_found)
-    }
-
-    async fn show_routes(&self, request: Request<v1::ShowRoutesRequest>) -> Answer<Self::ShowRoutesStream> {
-        let request = request.into_inner();
+    /// Asks for one page after the other as fast as they are read; empty ones are passed over.
+    fn pages<T: Send + 'static>(
+        &self,
+        page: impl Fn(u64, Paged<T>) -> Command + Send + Sync + 'static,
+        is_empty: fn(&T) -> bool,
+    ) -> Response<Pages<T>> {
         let core = self.core.clone();
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         tokio::spawn(async move {
             let mut cursor = Some(0);
             while let Some(from) = cursor {
-                let wanted = Box::new(request.clone());
-                let page = match core.ask(|answer| Command::RoutePage(wanted, from, answer)).await {
+                let answer = match core.ask(|answer| page(from, answer)).await {
                     Some(Ok((page, next))) => {
                         cursor = next;
-                        if page.routes.is_empty() {
+                        if is_empty(&page) {
                             continue;
                         }
                         Ok(page)
@@ -65,12 +51,49 @@ impl Routing for RoutingService {
                         Err(gone())
                     }
                 };
-                if sender.send(page).await.is_err() {
+                if sender.send(answer).await.is_err() {
                     return; // nobody reads any more
                 }
             }
         });
-        Ok(Response::new(ReceiverStream::new(pages)))
+        Response::new(ReceiverStream::new(pages))
+    }
+}
+
+type Pages<T> = ReceiverStream<Result<T, Status>>;
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Routing for RoutingService {
+    type ShowRoutesStream = Pages<v1::RoutePage>;
+    type TestPolicyStream = Pages<v1::TestPolicyPage>;
+
+    async fn show_bgp_summary(&self, _: Request<v1::ShowBgpSummaryRequest>) -> Answer<v1::BgpSummary> {
+        self.core.ask(Command::BgpSummary).await.map(Response::new).ok_or_else(gone)
+    }
+
+    async fn show_bgp_neighbors(&self, request: Request<v1::ShowBgpNeighborsRequest>) -> Answer<v1::BgpNeighbors> {
+        let address = request.into_inner().address;
+        let answer = self.core.ask(|sender| Command::BgpNeighbors(address, sender)).await.ok_or_else(gone)?;
+        answer.map(Response::new).map_err(Status::not_found)
+    }
+
+    async fn show_routes(&self, request: Request<v1::ShowRoutesRequest>) -> Answer<Self::ShowRoutesStream> {
+        let request = request.into_inner();
+        let page = move |from, answer| Command::RoutePage(Box::new(request.clone()), from, answer);
+        Ok(self.pages(page, |page| page.routes.is_empty()))
+    }
+
+    async fn test_policy(&self, request: Request<v1::TestPolicyRequest>) -> Answer<Self::TestPolicyStream> {
+        let request = request.into_inner();
+        let page = move |from, answer| Command::TestPolicyPage(Box::new(request.clone()), from, answer);
+        Ok(self.pages(page, |page| page.routes.is_empty()))
+    }
+
+    async fn show_policies(&self, request: Request<v1::ShowPoliciesRequest>) -> Answer<v1::Policies> {
+        let name = request.into_inner().policy;
+        let answer = self.core.ask(|sender| Command::Policies(name, sender)).await.ok_or_else(gone)?;
+        answer.map(Response::new).map_err(Status::not_found)
     }
 
     async fn show_route_summary(&self, _: Request<v1::ShowRouteSummaryRequest>) -> Answer<v1::RouteSummary> {

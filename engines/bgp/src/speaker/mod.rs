@@ -45,6 +45,7 @@ mod local;
 mod long_lived;
 mod neighbor;
 mod output;
+mod policy_test;
 mod policy_view;
 mod recovery;
 mod restart;

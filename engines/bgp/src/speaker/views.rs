@@ -4,7 +4,7 @@ use holdfast_policy::{community_text, extended_community_text};
 use holdfast_proto::v1::{BgpNeighborDetail, BgpNeighborSummary, BgpSummary, FamilyCounters, Route, RouteNextHop};
 use holdfast_rib::{Family, ForwardingNexthop, NexthopSetId, NexthopSpec, PrefixId, Protocol, Rib};
 
-use crate::wire::OpenMessage;
+use crate::wire::{OpenMessage, PathAttributes};
 
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet};
@@ -261,16 +261,26 @@ fn next_hops(rib: &Rib, nexthop: NexthopSetId) -> Vec<RouteNextHop> {
     }
 }
 
-fn attributes_view(set: &AttributeSet) -> Route {
-    let (attributes, local) = (set.decode(), set.local());
+/// What is shown of an attribute set.
+pub(super) fn attributes_view(set: &AttributeSet) -> Route {
+    let local = set.local();
     let preference = local.preference.unwrap_or_else(|| Protocol::Bgp.default_preference());
+    Route {
+        preference: u32::from(preference),
+        tag: local.tag,
+        bgp_next_hop: set.next_hop().address().to_string(),
+        kind: kind(local.forwarding.spec().as_ref()).into(),
+        ..values_view(&set.decode())
+    }
+}
+
+/// What is shown of attributes as values.
+pub(super) fn values_view(attributes: &PathAttributes) -> Route {
     let standard = attributes.communities.iter().map(|value| community_text(*value));
     let extended = attributes.extended_communities.iter().map(extended_community_text);
     let large = attributes.large_communities.iter().map(|[a, b, c]| format!("large:{a}:{b}:{c}"));
     Route {
         protocol: Protocol::Bgp.name().into(),
-        preference: u32::from(preference),
-        tag: local.tag,
         as_path: attributes.as_path.to_string(),
         origin: attributes.origin.to_string(),
         local_preference: attributes.local_pref,
@@ -278,8 +288,6 @@ fn attributes_view(set: &AttributeSet) -> Route {
         originator_id: attributes.originator_id.map(|router_id| router_id.to_string()).unwrap_or_default(),
         cluster_list: attributes.cluster_list.iter().map(ToString::to_string).collect(),
         communities: standard.chain(extended).chain(large).collect(),
-        bgp_next_hop: set.next_hop().address().to_string(),
-        kind: kind(local.forwarding.spec().as_ref()).into(),
         only_to_customer: attributes.only_to_customer,
         ..Route::default()
     }

@@ -8,6 +8,7 @@ mod lists;
 mod tests;
 
 use crate::chain::Chain;
+use crate::conditions::Reach;
 use crate::error::PolicyError;
 use crate::limits::{CHAIN_MAX, COST_MAX, DEPTH_MAX};
 use crate::statement::{Statement, Term};
@@ -55,9 +56,36 @@ impl PolicySet {
         Ok(Chain::new(names.iter().map(find).collect::<Result<_, _>>()?))
     }
 
-    /// The statements' names in the order of the configuration.
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// The statements in the order of the configuration.
+    pub fn summaries(&self) -> impl Iterator<Item = Summary<'_>> {
+        let statements = self.names.iter().filter_map(|name| self.statements.get(name));
+        statements.map(|statement| Summary {
+            name: &statement.name,
+            terms: statement.terms.len(),
+            reach: statement.reach(),
+            asks: statement.asked().map(|asked| asked.name.as_str()).collect(),
+        })
+    }
+}
+
+/// One statement, for operators.
+#[derive(Clone, Debug)]
+pub struct Summary<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// Its terms, with what it says outside of them.
+    pub terms: usize,
+    reach: Reach,
+    /// The statements that its terms ask, each as often as it is asked.
+    pub asks: Vec<&'s str>,
+}
+
+impl Summary<'_> {
+    /// What its outcome depends on beside a set of attributes.
+    pub fn depends_on(&self) -> Vec<&'static str> {
+        let Reach { prefix, neighbor, target } = self.reach;
+        let all = [(prefix, "prefix"), (neighbor, "neighbor"), (target, "target")];
+        all.into_iter().filter(|(depends, _)| *depends).map(|(_, name)| name).collect()
     }
 }
 

@@ -1,0 +1,33 @@
+//! `test policy` and `show policy`.
+
+use holdfast_proto::v1;
+use holdfast_rib::Family;
+
+use super::Core;
+use super::routes::parse_prefix;
+
+impl Core {
+    /// One page of routes as a policy would treat them, from `cursor` on, and where the next one begins.
+    pub(super) fn test_policy_page(
+        &self,
+        request: &v1::TestPolicyRequest,
+        cursor: u64,
+    ) -> Result<(v1::TestPolicyPage, Option<u64>), String> {
+        let bgp = &self.protocols.bgp;
+        let chain = bgp.policy(&request.policy)?;
+        let cover = parse_prefix(&request.prefix)?.trunc();
+        let from = self.neighbor_named(&request.received_from)?;
+        let families = Family::ALL.map(|family| family == Family::of(&cover));
+        let test = |family, id| bgp.test_policy(&self.rib, &chain, from, family, id);
+        let (routes, next) = self.destinations(families, Some(cover), cursor, test);
+        Ok((v1::TestPolicyPage { routes }, next))
+    }
+
+    pub(super) fn policies(&self, name: &str) -> Result<v1::Policies, String> {
+        let policies = self.protocols.bgp.policies(name);
+        if policies.policies.is_empty() && !name.is_empty() {
+            self.protocols.bgp.policy(name)?;
+        }
+        Ok(policies)
+    }
+}
