@@ -39,6 +39,11 @@ pub struct Remembered {
     serial: u32,
 }
 
+impl Remembered {
+    /// What is remembered is that policy rejects the routes.
+    pub const REFUSED: Remembered = Remembered { id: AttributeId::NONE, serial: 1 };
+}
+
 /// One distinct set of path attributes: its canonical bytes, and what every route needs of them. There are as many as
 /// a tenth of the routes, each with what it becomes on its way out, so it is kept small: all else is decoded when asked for.
 pub struct AttributeSet {

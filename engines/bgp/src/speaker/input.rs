@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::wire::{self, NextHop, NotificationMessage, PathAttributes, Update};
 
 use super::Speaker;
-use super::attributes::{AttributeId, Remembered};
+use super::attributes::{AttributeId, AttributeSet, Remembered};
 use super::decision::{self, Candidate};
 use super::import_rules::ImportRules;
 use super::leak::Arrival;
@@ -16,6 +16,21 @@ use super::local::{Forwarding, LocalPart};
 use super::long_lived::{self, NO_LLGR};
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{Best, NeighborId, Path, Refusal};
+
+/// What the rules of BGP make of a route before import policy has its say.
+struct BeforePolicy {
+    rules: ImportRules,
+    /// RFC 9234 §5: the AS to be written into it.
+    mark: Option<u32>,
+    /// It is kept for a neighbour that has been away for long (RFC 9494).
+    long_lived: bool,
+}
+
+impl BeforePolicy {
+    fn leaves_as_is(&self) -> bool {
+        self.rules.leave_as_is() && self.mark.is_none() && !self.long_lived
+    }
+}
 
 /// A route as it was received and as import left it.
 struct Judged {
@@ -190,23 +205,45 @@ impl Speaker {
         };
         let next_hop = set.next_hop();
         let long_lived = neighbor.is_long_lived(Family::of(&prefix), generation);
-        let as_it_is = rules.leave_as_is() && mark.is_none() && !long_lived;
-        if neighbor.import.is_empty() && as_it_is {
+        let before = BeforePolicy { rules, mark, long_lived };
+        if neighbor.import.is_empty() && before.leaves_as_is() {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let memorable = !neighbor.import.depends_on_prefix() && !long_lived;
-        if memorable
-            && let Some(note) = neighbor.import_memo.get(received.index()).copied()
-            && let Some(known) = self.attributes.recall(note)
-        {
+        // The same set may be told for routes of both families, which an address as next hop treats differently.
+        let of_one_family = Family::of_address(&next_hop.address()) == Family::of(&prefix);
+        let memorable = !neighbor.import.depends_on_prefix() && !long_lived && of_one_family;
+        let note = if memorable { neighbor.import_memo.get(received.index()).copied() } else { None };
+        if note == Some(Remembered::REFUSED) {
+            return (AttributeId::NONE, Refusal::Policy);
+        }
+        if let Some(known) = note.and_then(|note| self.attributes.recall(note)) {
             return (known, Refusal::None);
         }
-        let Some(attributes) = self.attributes.decoded(received) else { return (AttributeId::NONE, Refusal::Policy) };
-        let attributes = &*attributes;
-        if long_lived && attributes.communities.contains(&NO_LLGR) {
-            return (AttributeId::NONE, Refusal::NoLongLife);
+        let (effective, refusal) = self.judge(id, prefix, received, &before);
+        if memorable {
+            self.remember_import(id, received, effective, refusal);
         }
+        (effective, refusal)
+    }
+
+    /// What policy makes of received attributes. One use of the result is counted for the caller.
+    fn judge(
+        &mut self,
+        id: NeighborId,
+        prefix: IpNet,
+        received: AttributeId,
+        before: &BeforePolicy,
+    ) -> (AttributeId, Refusal) {
+        let refused = |refusal| (AttributeId::NONE, refusal);
+        let Some(next_hop) = self.attributes.get(received).map(AttributeSet::next_hop) else {
+            return refused(Refusal::Policy);
+        };
+        let Some(attributes) = self.attributes.decoded(received) else { return refused(Refusal::Policy) };
+        if before.long_lived && attributes.communities.contains(&NO_LLGR) {
+            return refused(Refusal::NoLongLife);
+        }
+        let Some(neighbor) = self.get(id) else { return refused(Refusal::Policy) };
         let route = PolicyRoute {
             prefix,
             protocol: Protocol::Bgp,
@@ -215,32 +252,34 @@ impl Speaker {
             external: Some(!neighbor.config.internal),
             next_hop,
             local: LocalPart::default(),
-            attributes,
+            attributes: &attributes,
         };
         let mut changes = Changes::default();
         if neighbor.import.evaluate(&route, Disposition::Accept, &mut changes) != Disposition::Accept {
-            return (AttributeId::NONE, Refusal::Policy);
+            return refused(Refusal::Policy);
         }
-        if changes.is_empty() && as_it_is {
+        if changes.is_empty() && before.leaves_as_is() {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let (mut attributes, next_hop) = imported(&route, &rules, &changes);
-        attributes.only_to_customer = attributes.only_to_customer.or(mark);
-        if long_lived {
-            long_lived::mark(&mut attributes);
-        }
+        let (attributes, next_hop) = imported(&route, before, &changes);
         let effective = self.attributes.intern_local(&attributes, next_hop, LocalPart::of(&changes));
-        if effective.is_none() {
-            return (effective, Refusal::TooLong);
+        if effective.is_none() { refused(Refusal::TooLong) } else { (effective, Refusal::None) }
+    }
+
+    /// Notes what policy has made of a set, where that holds for all routes with it.
+    fn remember_import(&mut self, id: NeighborId, received: AttributeId, effective: AttributeId, refusal: Refusal) {
+        let note = match refusal {
+            Refusal::None => self.attributes.remember(effective),
+            Refusal::Policy => Remembered::REFUSED,
+            _ => return,
+        };
+        let capacity = self.attributes.capacity();
+        let Some(neighbor) = self.get_mut(id) else { return };
+        if neighbor.import_memo.len() <= received.index() {
+            neighbor.import_memo.resize(capacity, Remembered::default());
         }
-        if memorable {
-            if neighbor.import_memo.len() <= received.index() {
-                neighbor.import_memo.resize(self.attributes.capacity(), Remembered::default());
-            }
-            neighbor.import_memo[received.index()] = self.attributes.remember(effective);
-        }
-        (effective, Refusal::None)
+        neighbor.import_memo[received.index()] = note;
     }
 
     /// RFC 4271 §9.1.2: chooses among the usable paths and tells the RIB and the neighbours' queues.
@@ -326,11 +365,15 @@ impl Speaker {
     }
 }
 
-fn imported(route: &PolicyRoute<'_>, rules: &ImportRules, changes: &Changes) -> (PathAttributes, NextHop) {
+fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -> (PathAttributes, NextHop) {
     let mut attributes = route.attributes.clone();
-    rules.prepare(&mut attributes);
+    before.rules.prepare(&mut attributes);
     expand_path(&mut attributes.as_path, changes);
     apply_changes(&mut attributes, changes);
+    attributes.only_to_customer = attributes.only_to_customer.or(before.mark);
+    if before.long_lived {
+        long_lived::mark(&mut attributes);
+    }
     let family = Family::of(&route.prefix);
     let asked = match changes.next_hop {
         Some(NextHopAction::PeerAddress) => route.neighbor.map(NextHopAction::Address),
