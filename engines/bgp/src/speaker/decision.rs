@@ -110,52 +110,149 @@ impl MedRules {
 /// that hold the same facts choose alike. Where paths are to be compared one after the other, they are in the order of
 /// their neighbours' addresses.
 pub fn best(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> Option<(Candidate, EqualPaths)> {
-    if rules.pairwise {
-        one_after_the_other(candidates, rules);
-    } else {
-        strike_out(candidates, rules);
-    }
-    candidates.sort_unstable_by_key(|path| {
-        let router_id = path.rank.originator_id.unwrap_or(path.router_id);
-        (router_id, path.rank.cluster_list_length, path.address)
-    });
+    strike_out_all(candidates, rules, &mut |_, _| {});
+    candidates.sort_unstable_by_key(tie_break);
     candidates.first().map(|best| (*best, candidates.iter().map(|path| path.handle).collect()))
 }
 
-fn strike_out(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
+/// For operators: by which rule each candidate but the best was struck out.
+pub fn lost_by(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> SmallVec<[(u32, Rule); 8]> {
+    let mut lost = SmallVec::new();
+    strike_out_all(candidates, rules, &mut |rule, path| lost.push((path.handle, rule)));
+    candidates.sort_unstable_by_key(tie_break);
+    if let [best, others @ ..] = candidates.as_slice() {
+        let (router_id, clusters, _) = tie_break(best);
+        lost.extend(others.iter().map(|other| match tie_break(other) {
+            (other_id, ..) if other_id != router_id => (other.handle, Rule::RouterId),
+            (_, other_clusters, _) if other_clusters != clusters => (other.handle, Rule::ClusterList),
+            _ => (other.handle, Rule::Address),
+        }));
+    }
+    lost
+}
+
+/// A rule of the decision process, in the order of application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// RFC 9494 §4.3.
+    LongLivedStale,
+    /// Junos' preference.
+    Preference,
+    /// RFC 4271 §9.1.1.
+    LocalPreference,
+    /// §9.1.2.2 a.
+    AsPath,
+    /// §9.1.2.2 b.
+    Origin,
+    /// §9.1.2.2 c.
+    Med,
+    /// §9.1.2.2 d.
+    External,
+    /// §9.1.2.2 e.
+    Metric,
+    /// §9.1.2.2 f.
+    RouterId,
+    /// RFC 4456 §9.
+    ClusterList,
+    /// §9.1.2.2 g.
+    Address,
+}
+
+impl Rule {
+    /// What a path has lost by, for operators.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Rule::LongLivedStale => "another BGP path is better: this one is long-lived stale",
+            Rule::Preference => "another BGP path is better: lower preference",
+            Rule::LocalPreference => "another BGP path is better: higher local preference",
+            Rule::AsPath => "another BGP path is better: shorter AS path",
+            Rule::Origin => "another BGP path is better: lower origin",
+            Rule::Med => "another BGP path is better: lower MED",
+            Rule::External => "another BGP path is better: learned from another AS",
+            Rule::Metric => "another BGP path is better: next hop is nearer",
+            Rule::RouterId => "another BGP path is better: lower router id",
+            Rule::ClusterList => "another BGP path is better: shorter cluster list",
+            Rule::Address => "another BGP path is better: lower address of the neighbor",
+        }
+    }
+}
+
+fn tie_break(path: &Candidate) -> (Ipv4Addr, u16, IpAddr) {
+    let router_id = path.rank.originator_id.unwrap_or(path.router_id);
+    (router_id, path.rank.cluster_list_length, path.address)
+}
+
+/// `struck` hears of each path that goes, and why.
+fn strike_out_all(
+    candidates: &mut SmallVec<[Candidate; 8]>,
+    rules: MedRules,
+    struck: &mut impl FnMut(Rule, &Candidate),
+) {
+    if rules.pairwise {
+        one_after_the_other(candidates, rules, struck);
+    } else {
+        strike_out(candidates, rules, struck);
+    }
+}
+
+fn strike_out(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules, struck: &mut impl FnMut(Rule, &Candidate)) {
     if candidates.len() > 1 {
-        keep_lowest(candidates, |path| u32::from(path.rank.long_lived_stale));
-        keep_lowest(candidates, |path| path.preference.into());
-        keep_lowest(candidates, |path| u32::MAX - path.rank.local_preference);
-        keep_lowest(candidates, |path| path.rank.as_path_length);
-        keep_lowest(candidates, |path| u32::from(path.rank.origin));
-        strike_out_by_med(candidates, rules);
-        keep_lowest(candidates, |path| u32::from(!path.external));
-        keep_lowest(candidates, |path| path.metric);
+        keep_lowest(candidates, Rule::LongLivedStale, struck, |path| u32::from(path.rank.long_lived_stale));
+        keep_lowest(candidates, Rule::Preference, struck, |path| path.preference.into());
+        keep_lowest(candidates, Rule::LocalPreference, struck, |path| u32::MAX - path.rank.local_preference);
+        keep_lowest(candidates, Rule::AsPath, struck, |path| path.rank.as_path_length);
+        keep_lowest(candidates, Rule::Origin, struck, |path| u32::from(path.rank.origin));
+        strike_out_by_med(candidates, rules, struck);
+        keep_lowest(candidates, Rule::External, struck, |path| u32::from(!path.external));
+        keep_lowest(candidates, Rule::Metric, struck, |path| path.metric);
     }
 }
 
 /// What is left has met one path after the other: all those that were as good as the one they met.
-fn one_after_the_other(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
+fn one_after_the_other(
+    candidates: &mut SmallVec<[Candidate; 8]>,
+    rules: MedRules,
+    struck: &mut impl FnMut(Rule, &Candidate),
+) {
     candidates.sort_unstable_by_key(|path| path.address);
     let mut left: SmallVec<[Candidate; 8]> = SmallVec::new();
     for path in candidates.drain(..) {
         left.push(path);
-        strike_out(&mut left, rules);
+        strike_out(&mut left, rules, struck);
     }
     *candidates = left;
 }
 
-fn keep_lowest(candidates: &mut SmallVec<[Candidate; 8]>, key: impl Fn(&Candidate) -> u32) {
-    if let Some(lowest) = candidates.iter().map(&key).min() {
-        candidates.retain(|path| key(path) == lowest);
-    }
+fn keep_lowest(
+    candidates: &mut SmallVec<[Candidate; 8]>,
+    rule: Rule,
+    struck: &mut impl FnMut(Rule, &Candidate),
+    key: impl Fn(&Candidate) -> u32,
+) {
+    let Some(lowest) = candidates.iter().map(&key).min() else { return };
+    candidates.retain(|path| {
+        let stays = key(path) == lowest;
+        if !stays {
+            struck(rule, path);
+        }
+        stays
+    });
 }
 
 /// Rule c: a path goes if another one from the same neighbouring AS has a lower MED.
-fn strike_out_by_med(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) {
+fn strike_out_by_med(
+    candidates: &mut SmallVec<[Candidate; 8]>,
+    rules: MedRules,
+    struck: &mut impl FnMut(Rule, &Candidate),
+) {
     let all = candidates.clone();
-    candidates.retain(|path| !all.iter().any(|other| rules.prefers(other, path)));
+    candidates.retain(|path| {
+        let goes = all.iter().any(|other| rules.prefers(other, path));
+        if goes {
+            struck(Rule::Med, path);
+        }
+        !goes
+    });
 }
 
 #[cfg(test)]
@@ -219,6 +316,38 @@ mod tests {
         let preferred = Candidate { preference: 9, ..far };
         assert_eq!(winner([better_preference, preferred]), Some(2), "the preference comes first, as in Junos");
         assert_eq!(winner([]), None);
+    }
+
+    #[test]
+    fn every_loser_is_told_its_rule() {
+        let paths = [
+            candidate(1, rank()),
+            candidate(2, Rank { local_preference: 90, ..rank() }),
+            candidate(3, Rank { as_path_length: 3, ..rank() }),
+            candidate(4, Rank { origin: 2, ..rank() }),
+            candidate(5, Rank { med: 7, ..rank() }),
+            Candidate { external: false, ..candidate(6, rank()) },
+            Candidate { metric: 9, ..candidate(7, rank()) },
+            candidate(8, rank()),
+            Candidate { router_id: Ipv4Addr::from(1), ..candidate(9, Rank { cluster_list_length: 2, ..rank() }) },
+            Candidate { router_id: Ipv4Addr::from(1), ..candidate(10, rank()) },
+            Candidate { preference: 200, ..candidate(11, Rank { local_preference: 900, ..rank() }) },
+        ];
+        let mut lost = lost_by(&mut paths.into_iter().collect(), MedRules::default());
+        lost.sort_by_key(|(handle, _)| *handle);
+        let expected = [
+            (2, Rule::LocalPreference),
+            (3, Rule::AsPath),
+            (4, Rule::Origin),
+            (5, Rule::Med),
+            (6, Rule::External),
+            (7, Rule::Metric),
+            (8, Rule::RouterId),
+            (9, Rule::ClusterList),
+            (10, Rule::Address),
+            (11, Rule::Preference),
+        ];
+        assert_eq!(lost.as_slice(), expected);
     }
 
     #[test]

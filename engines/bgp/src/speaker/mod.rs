@@ -34,6 +34,7 @@ mod as_path_rules;
 mod attributes;
 mod background;
 mod decision;
+mod explain;
 mod export_rules;
 mod facts;
 mod group;

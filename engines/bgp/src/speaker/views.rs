@@ -8,6 +8,7 @@ use crate::wire::{OpenMessage, PathAttributes};
 
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet};
+use super::decision::Rule;
 use super::facts::count_messages;
 use super::neighbor::Neighbor;
 use super::table::{NeighborId, Path, Refusal};
@@ -142,23 +143,19 @@ impl Speaker {
         }
         let active_is_bgp = rib.active(family, prefix_id).is_some_and(|active| active.protocol == Protocol::Bgp);
         let best = self.tables[family.index()].best(prefix_id);
+        let lost = self.lost_by(rib, family, prefix_id);
         for path in self.tables[family.index()].paths(prefix_id) {
             let chosen = best.is_some_and(|best| best.neighbor == path.neighbor);
-            routes.extend(self.bgp_route(rib, family, prefix_id, path, chosen, chosen && active_is_bgp));
+            let rule = lost.iter().find(|(neighbor, _)| *neighbor == path.neighbor).map(|(_, rule)| *rule);
+            let standing = Standing { chosen, active: chosen && active_is_bgp, lost_by: rule };
+            routes.extend(self.bgp_route(rib, family, prefix_id, path, standing));
         }
         routes.sort_by_key(|route| (!route.active, route.preference, route.learned_from.clone()));
         routes
     }
 
-    fn bgp_route(
-        &self,
-        rib: &Rib,
-        family: Family,
-        prefix: PrefixId,
-        path: &Path,
-        chosen: bool,
-        active: bool,
-    ) -> Option<Route> {
+    fn bgp_route(&self, rib: &Rib, family: Family, prefix: PrefixId, path: &Path, standing: Standing) -> Option<Route> {
+        let Standing { chosen, active, lost_by } = standing;
         let neighbor = self.get(path.neighbor)?;
         let shown = if path.effective.is_none() { path.received } else { path.effective };
         let set = self.attributes.get(shown)?;
@@ -173,7 +170,7 @@ impl Speaker {
             Refusal::NoLongLife => "it carries NO_LLGR and its neighbor is away for long (RFC 9494)",
             Refusal::TooLong => "import policy has made its attributes longer than a message can be",
             Refusal::None if !reachable => "next hop unreachable",
-            Refusal::None if !chosen => "another BGP path is better",
+            Refusal::None if !chosen => lost_by.map_or("another BGP path is better", Rule::reason),
             Refusal::None if !active => "a route of another protocol is preferred",
             Refusal::None => "",
         };
@@ -229,6 +226,17 @@ impl Speaker {
     pub fn paths(&self, family: Family) -> u64 {
         self.tables[family.index()].len() as u64
     }
+}
+
+/// How a path came out of the decision.
+#[derive(Clone, Copy)]
+struct Standing {
+    /// It is the best one of BGP.
+    chosen: bool,
+    /// Packets go by it.
+    active: bool,
+    /// By what it is not.
+    lost_by: Option<Rule>,
 }
 
 fn capabilities(open: &[u8]) -> Vec<String> {
