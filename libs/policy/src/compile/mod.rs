@@ -5,6 +5,8 @@ mod conditions;
 mod lists;
 
 #[cfg(test)]
+mod naive_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::chain::Chain;

@@ -11,21 +11,21 @@ use v1::policy_actions::Disposition as Then;
 use v1::route_filter::Kind as Filter;
 
 #[derive(Clone, Debug)]
-struct Route {
-    prefix: IpNet,
-    protocol: Protocol,
-    neighbor: Option<IpAddr>,
-    communities: Vec<u32>,
-    extended: Vec<[u8; 8]>,
-    large: Vec<[u32; 3]>,
-    target: Option<IpAddr>,
-    external: Option<bool>,
-    origin: Origin,
-    path: Vec<Vec<u32>>,
-    next_hop: Option<IpAddr>,
-    local_preference: u32,
-    metric: Option<u32>,
-    tag: u32,
+pub(super) struct Route {
+    pub prefix: IpNet,
+    pub protocol: Protocol,
+    pub neighbor: Option<IpAddr>,
+    pub communities: Vec<u32>,
+    pub extended: Vec<[u8; 8]>,
+    pub large: Vec<[u32; 3]>,
+    pub target: Option<IpAddr>,
+    pub external: Option<bool>,
+    pub origin: Origin,
+    pub path: Vec<Vec<u32>>,
+    pub next_hop: Option<IpAddr>,
+    pub local_preference: u32,
+    pub metric: Option<u32>,
+    pub tag: u32,
 }
 
 impl RouteView for Route {
@@ -79,7 +79,7 @@ impl RouteView for Route {
     }
 }
 
-fn route(prefix: &str) -> Route {
+pub(super) fn route(prefix: &str) -> Route {
     Route {
         prefix: prefix.parse().unwrap(),
         protocol: Protocol::Bgp,
@@ -98,7 +98,7 @@ fn route(prefix: &str) -> Route {
     }
 }
 
-fn strings(texts: &[&str]) -> Vec<String> {
+pub(super) fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
