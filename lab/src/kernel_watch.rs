@@ -219,28 +219,6 @@ fn attribute(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     }
 }
 
-/// Kernel tables of a namespace, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct KernelTables {
-    /// IPv4 routes of the main table that are not the kernel's own.
-    pub routes: u64,
-    /// Next-hop objects.
-    pub nexthops: u64,
-}
-
-impl KernelTables {
-    /// Counts them.
-    pub fn count(namespace: &Namespace) -> Result<Self> {
-        let routes = namespace.ip("-4 -o route show table main")?;
-        let nexthops = namespace.ip("-o nexthop show")?;
-        let own = |line: &&str| !line.trim().is_empty() && !line.contains("proto kernel");
-        Ok(Self {
-            routes: routes.lines().filter(own).count() as u64,
-            nexthops: nexthops.lines().filter(|l| !l.is_empty()).count() as u64,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

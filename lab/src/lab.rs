@@ -7,7 +7,7 @@ use crate::{
     bgp::{
         beacon::Beacon,
         churn::Churn,
-        feeder::{Feeder, FeederPlan},
+        feeder::{self, Feeder, FeederPlan},
         table::Table,
     },
     capture::tcpdump::Capture,
@@ -20,7 +20,8 @@ use crate::{
         netns::{self, Namespace},
         procfs, programs,
     },
-    kernel_watch::{KernelTables, KernelWatch},
+    kernel_tables::KernelTables,
+    kernel_watch::KernelWatch,
     limits,
     neighbor::{Neighbor, NeighborPlan},
     progress::Progress,
@@ -38,6 +39,8 @@ pub struct LabPlan {
     pub topology: Topology,
     /// Routes in all.
     pub routes: usize,
+    /// In which proportion the neighbours have them; repeated over the neighbours. Empty: equal parts.
+    pub shares: Vec<u32>,
     /// Probes per second in each direction.
     pub rate_pps: u32,
     /// Of everything random that matters.
@@ -50,6 +53,14 @@ pub struct LabPlan {
     pub runtime: EngineRuntime,
     /// The router's runs are to be held at points that the scenario chooses.
     pub held: bool,
+}
+
+impl LabPlan {
+    /// One weight for each neighbour.
+    fn weights(&self) -> Vec<u32> {
+        let count = self.topology.neighbors.len();
+        if self.shares.is_empty() { vec![1; count] } else { self.shares.iter().copied().cycle().take(count).collect() }
+    }
 }
 
 /// A neighbour with all that belongs to it.
@@ -100,7 +111,7 @@ impl Lab {
         programs::TCPDUMP.find()?;
         plan.topology.neighbors.iter().try_for_each(|n| n.kind.check_installed())?;
         interrupt::install()?;
-        let table = Table::generate(plan.routes, plan.topology.neighbors.len(), plan.seed);
+        let table = Table::generate_divided(plan.routes, plan.weights(), plan.seed);
         let mut lab = Self::found(plan, table)?;
         progress.step(&format!(
             "lab {}: {} neighbors, {} routes",
@@ -173,25 +184,30 @@ impl Lab {
     /// A neighbour with its links, its capture, its feeder, and itself.
     fn add_station(&mut self, index: usize, node: NeighborNode) -> Result<()> {
         let namespace = Namespace::create(&self.id.namespace(&node.name))?;
-        let feeder_namespace = Namespace::create(&self.id.namespace(&format!("{}-feeder", node.name)))?;
         for key in ["all", "default"] {
             namespace.sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "0")?;
         }
-        let with_length = |address: std::net::Ipv4Addr| format!("{address}/24");
         netns::link(
             (&self.router, &node.router_interface(), &with_length(node.router().address)),
             (&namespace, TO_ROUTER, &with_length(node.peer().address)),
         )?;
-        netns::link(
-            (&namespace, FEEDER_LINK, &with_length(node.feeder_side())),
-            (&feeder_namespace, FEEDER_LINK, &with_length(node.feeder().address)),
-        )?;
         namespace.ip(&format!("route add default via {}", node.router().address))?;
         let capture = Capture::start(&namespace, TO_ROUTER, &self.id.work_dir(), &node.name)?;
-        let neighbor = node.kind.start(self.neighbor_plan(&node, &namespace))?;
+        let feeder_namespace = if node.feeds_itself() { namespace.clone() } else { self.behind(&node, &namespace)? };
         let feeder = Feeder::start(&feeder_namespace, self.feeder_plan(index, &node))?;
+        let neighbor = node.kind.start(self.neighbor_plan(&node, &namespace), &feeder)?;
         self.stations.push(Station { node, namespace, neighbor, feeder, capture: Some(capture) });
         Ok(())
+    }
+
+    /// The place of a feeder behind a neighbour.
+    fn behind(&self, node: &NeighborNode, namespace: &Namespace) -> Result<Namespace> {
+        let behind = Namespace::create(&self.id.namespace(&format!("{}-feeder", node.name)))?;
+        netns::link(
+            (namespace, FEEDER_LINK, &with_length(node.feeder_side())),
+            (&behind, FEEDER_LINK, &with_length(node.feeder().address)),
+        )?;
+        Ok(behind)
     }
 
     fn neighbor_plan(&self, node: &NeighborNode, namespace: &Namespace) -> NeighborPlan {
@@ -209,16 +225,21 @@ impl Lab {
     }
 
     fn feeder_plan(&self, index: usize, node: &NeighborNode) -> FeederPlan {
-        let feeder = node.feeder();
+        let (feeder, peer, hold_time_s) = if node.feeds_itself() {
+            (node.peer(), node.router().address, topology::HOLD_TIME_S)
+        } else {
+            (node.feeder(), node.feeder_side(), feeder::HOLD_TIME_S)
+        };
         let count = self.beacons.len();
         FeederPlan {
             name: format!("feeder of {}", node.name),
             address: feeder.address,
             autonomous_system: feeder.autonomous_system,
-            peer: node.feeder_side(),
+            peer,
+            hold_time_s,
             table: Arc::new(self.table.share_bytes(index, feeder.autonomous_system, feeder.address)),
             number: node.index,
-            churn: Arc::clone(&self.churn),
+            churn: self.plan.topology.churns(node).then(|| Arc::clone(&self.churn)),
             own: Arc::new(self.table.share(index).map(|r| r.0).collect::<HashSet<_>>()),
             sends: self.beacons.get(index).cloned(),
             // Direction i goes from neighbour i to the next one.
@@ -331,6 +352,13 @@ impl Lab {
         self.beacons.iter().for_each(|b| b.run(running));
     }
 
+    /// From now on all feeders together make this many changes a second; 0 ends it.
+    pub fn set_churn(&self, per_second: u32) {
+        let topology = &self.plan.topology;
+        let feeders = topology.neighbors.iter().filter(|node| topology.churns(node)).count();
+        self.churn.set(per_second / u32::try_from(feeders).unwrap_or(1).max(1));
+    }
+
     /// The router under test.
     pub fn subject(&mut self) -> Result<&mut Box<dyn Subject>> {
         self.subject.as_mut().ok_or_else(|| LabError::Subject("the router is not running".into()))
@@ -364,6 +392,10 @@ impl Lab {
         }
         stopped.and(gone)
     }
+}
+
+fn with_length(address: std::net::Ipv4Addr) -> String {
+    format!("{address}/24")
 }
 
 impl Drop for Lab {

@@ -9,7 +9,8 @@
 //! ([`topology`], [`host`], [`neighbor`], [`bgp::feeder`], [`subject`]), starts [`traffic`], beacons ([`bgp::beacon`]),
 //! captures ([`capture`]) and the [`kernel_watch`], takes the steps, and turns the records into a [`result`], which
 //! [`table_text`] shows to a person and `--json` to a program. [`command`] is `holdfast lab`.
-//! [`mod@bench`] measures: this router and others in turn, with the same hosts and codec but scenes of its own.
+//! [`reference`] feeds a second router what
+//! the first was fed, and compares. [`mod@bench`] measures: this router and others in turn, with the same hosts and codec but scenes of its own.
 //!
 //! What it must never do: leave a namespace, process or file behind, whatever ends it (see [`host::cleanup`]); touch
 //! anything outside its own namespaces and folder; call a run good whose evidence is incomplete; drive the router by
@@ -23,11 +24,13 @@ pub mod error;
 pub mod fault_table;
 pub mod host;
 pub mod keep;
+pub mod kernel_tables;
 pub mod kernel_watch;
 pub mod lab;
 pub mod limits;
 pub mod neighbor;
 pub mod progress;
+pub mod reference;
 pub mod result;
 pub mod scenario;
 pub mod subject;

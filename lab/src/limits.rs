@@ -60,6 +60,16 @@ pub const STATE_DISK_MIB: u32 = 256;
 pub const IMAGE_DISK_MIB: u32 = 512;
 /// A polite end (SIGTERM) before SIGKILL.
 pub const TERMINATE_WITHIN: Duration = Duration::from_secs(5);
+/// After a change every neighbour of another make sees it: they are slow to say, and the machine is shared.
+pub const SEEN_WITHIN: Duration = Duration::from_secs(20);
+/// What was asked for again has come.
+pub const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(2);
+/// The last change has reached every neighbour, before what they were told is compared.
+pub const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
+/// A router that has said everything says nothing for so long ...
+pub const QUIET: Duration = Duration::from_secs(1);
+/// ... and for so long where less has come than was expected: then that is all.
+pub const QUIET_WITH_LESS: Duration = Duration::from_secs(5);
 /// Polling of anything.
 pub const POLL_EVERY: Duration = Duration::from_millis(50);
 /// After the last probe was sent: how long stragglers are waited for.

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::{
     bgp::beacon::Delays,
-    kernel_watch::KernelTables,
+    kernel_tables::KernelTables,
+    reference::TableResult,
     scenario::{Bars, faults::judge::Cell, gaps::SizeGaps},
     subject::{Phase, SubjectKind},
     topology::Road,
@@ -115,6 +116,12 @@ pub struct Measured {
     pub run_files: u64,
     /// Beacons.
     pub beacons: Vec<BeaconResult>,
+    /// What each neighbour was told, beside what a router that never rebooted tells it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableResult>,
+    /// What neighbours cannot do, and why: it was not looked at with them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
     /// What the router printed.
     pub log: Vec<String>,
     /// The cell of the fault matrix, if it was one.
@@ -242,6 +249,7 @@ impl Measured {
     pub fn judge(&mut self, bars: &Bars) {
         let mut words = self.losses();
         words.extend(self.beyond(bars));
+        words.extend(self.tables.iter().filter_map(TableResult::complaint));
         words.extend(self.complaints.iter().cloned());
         words.extend(self.missing_evidence.iter().map(|e| format!("evidence is missing: {e}")));
         self.verdict = if words.is_empty() { NOTHING_LOST.into() } else { words.join("; ") };
@@ -349,6 +357,7 @@ pub fn merge(name: &str, parts: &[Measured]) -> Measured {
         total.descriptors.extend(part.descriptors);
         (total.kernel, total.run_files) = (part.kernel, part.run_files);
         total.beacons.extend(part.beacons);
+        total.tables.extend(part.tables);
         total.missing_evidence.extend(part.missing_evidence);
         total.complaints.extend(part.complaints);
     }

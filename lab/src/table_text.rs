@@ -63,6 +63,9 @@ pub fn render(result: &LabResult, style: Style) -> String {
     phases(&mut out, &result.total);
     processes(&mut out, &result.total);
     baseline(&mut out, result);
+    for skipped in &result.total.skipped {
+        let _ = writeln!(out, "  skipped: {skipped}");
+    }
     let (good, sentence) = match result.total.verdict.as_str() {
         NOTHING_LOST => (true, "NOTHING WAS LOST"),
         AS_DECLARED => (true, "EVERY FAULT ENDED AS DECLARED"),
@@ -148,6 +151,10 @@ fn rows(m: &Measured) -> Vec<Row> {
     }
     rows.push(Row::info("routes in the kernel", thousands(m.fib.routes), "the kernel"));
     rows.push(Row::zero("needless kernel writes", m.fib.writes_during_switchover, "the kernel's notifications"));
+    rows.extend(m.tables.iter().map(|table| {
+        let what = format!("of {} routes told to {}, wrong", thousands(table.routes as u64), table.name);
+        Row::zero(what, table.difference.count() as u64, "a router that never rebooted, fed the same")
+    }));
     rows.push(Row::info(
         "slowest route change, end to end",
         format!("{:.1} ms", m.gap.propagation_max_ms),

@@ -5,6 +5,8 @@
 //!   65101        65001         65000        65002          65102
 //!      10.112.0.0/24  10.111.0.0/24  10.111.1.0/24  10.112.1.0/24
 //! ```
+//!
+//! A neighbour of the lab's own kind is its own feeder.
 
 use std::net::Ipv4Addr;
 
@@ -86,6 +88,12 @@ impl Topology {
         self
     }
 
+    /// Whether a neighbour's feeder takes part in churn: if the lab has speakers at the router itself, then only they do,
+    /// because others merge changes.
+    pub fn churns(&self, node: &NeighborNode) -> bool {
+        node.feeds_itself() || !self.neighbors.iter().any(NeighborNode::feeds_itself)
+    }
+
     /// Any session takes this road.
     pub fn has(&self, road: Road) -> bool {
         self.neighbors.iter().any(|node| node.road == road)
@@ -132,6 +140,11 @@ impl NeighborNode {
             address: Ipv4Addr::new(10, 112, self.index, 2),
             autonomous_system: ROUTER_AS + 101 + u32::from(self.index),
         }
+    }
+
+    /// Whether it needs no feeder behind it: it speaks itself.
+    pub fn feeds_itself(&self) -> bool {
+        self.kind == Kind::Lab
     }
 
     /// The prefix that its feeder announces and withdraws all the time.

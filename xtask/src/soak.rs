@@ -7,10 +7,11 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// How often each scenario is repeated, unless told otherwise.
-const RUNS: [(&str, u32); 6] = [
+const RUNS: [(&str, u32); 7] = [
     ("issr-basic", 10),
     ("issr-repeat", 64),
     ("issr-gap", 16),
+    ("issr-scale", 3),
     ("issr-rollback", 5),
     ("issr-faults", 1),
     ("crash-matrix", 10),

@@ -36,7 +36,8 @@ pub struct Measured {
 
 /// Sets everything up, measures, takes everything down.
 pub fn run(case: &Case, input: &Input, make: Make) -> Result<Measured> {
-    let mut setting = Setting::build(&case.title(), &input.parts)?;
+    let sessions: Vec<_> = input.parts.iter().map(|part| part.session).collect();
+    let mut setting = Setting::build(&case.title(), &sessions)?;
     let outcome = Bench::start(case, input, make, &setting).and_then(Bench::measure);
     let gone = setting.remove();
     let measured = outcome?;

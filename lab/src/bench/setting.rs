@@ -3,7 +3,7 @@
 
 use std::{fs, io::Write as _, path::PathBuf};
 
-use super::input::Part;
+use super::input::Session;
 use crate::{
     error::{Doing, Result},
     host::{
@@ -34,7 +34,7 @@ pub struct Setting {
 
 impl Setting {
     /// Makes it, with a link for every session.
-    pub fn build(name: &str, parts: &[Part]) -> Result<Self> {
+    pub fn build(name: &str, sessions: &[Session]) -> Result<Self> {
         interrupt::check()?;
         let id = LabId::new();
         // The guardian first: what is killed at the next instruction must not stay.
@@ -50,14 +50,19 @@ impl Setting {
         owner.write(&setting.id).doing(|| "write the owner's file".into())?;
         setting.router = Namespace::create(&router)?;
         setting.world = Namespace::create(&world)?;
-        for (index, part) in parts.iter().enumerate() {
+        for (index, session) in sessions.iter().enumerate() {
             let (inside, outside) = (format!("to-{index}"), format!("from-{index}"));
             netns::link(
-                (&setting.router, &inside, &format!("{}/24", part.session.router)),
-                (&setting.world, &outside, &format!("{}/24", part.session.address)),
+                (&setting.router, &inside, &format!("{}/24", session.router)),
+                (&setting.world, &outside, &format!("{}/24", session.address)),
             )?;
         }
         Ok(setting)
+    }
+
+    /// Another namespace.
+    pub fn namespace(&self, node: &str) -> Result<Namespace> {
+        Namespace::create(&self.id.namespace(node))
     }
 
     /// For the router's files.

@@ -1,5 +1,5 @@
 //! Churn: a feeder changes many prefixes of its own again and again, each change an UPDATE by itself: announced, announced
-//! with another metric, withdrawn, and so on. What is left at the end is withdrawn.
+//! with another metric, withdrawn, and so on. What is left at the end is withdrawn, or stands as it is, to be compared.
 
 use std::{
     net::Ipv4Addr,
@@ -16,6 +16,9 @@ const PREFIXES: u32 = 1024;
 /// Changes made in one turn: a feeder that was kept waiting catches up in small pieces.
 const PER_TURN_MAX: u64 = 256;
 
+/// In place of a rate: no further change, and what has been announced stays.
+const STAND: u32 = u32::MAX;
+
 /// What all feeders of a lab are asked to do.
 #[derive(Debug, Default)]
 pub struct Churn {
@@ -24,9 +27,14 @@ pub struct Churn {
 }
 
 impl Churn {
-    /// From now on every feeder makes this many changes a second; 0 ends it.
+    /// From now on every feeder makes this many changes a second; 0 ends it, and what was announced is withdrawn.
     pub fn set(&self, per_second: u32) {
         self.per_second.store(per_second, Ordering::Relaxed);
+    }
+
+    /// From now on no feeder changes anything; what was announced last stays so.
+    pub fn stand(&self) {
+        self.set(STAND);
     }
 
     /// Changes that all feeders have made so far.
@@ -54,6 +62,9 @@ impl Churner {
     /// Queues the changes that are due.
     pub fn turn(&mut self, churn: &Churn, now: Instant, out: &mut Vec<u8>) {
         let per_second = churn.per_second.load(Ordering::Relaxed);
+        if per_second == STAND {
+            return;
+        }
         let Some(since) = self.since.filter(|_| per_second > 0) else {
             if self.since.take().is_some() {
                 self.withdraw_all(out);
@@ -136,6 +147,9 @@ mod tests {
         assert!(prefixes(&made).iter().all(|p| SPACE.contains(p.address)));
         assert!(made.iter().any(|u| !u.withdrawn.is_empty()));
         out.clear();
+        churn.stand();
+        churner.turn(&churn, start + Duration::from_millis(3_500), &mut out);
+        assert!(out.is_empty(), "it stands as it is");
         churn.set(0);
         churner.turn(&churn, start + Duration::from_secs(4), &mut out);
         assert_eq!(prefixes(&updates(&out)).len(), PREFIXES as usize, "all are withdrawn at the end");

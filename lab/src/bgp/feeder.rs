@@ -1,5 +1,5 @@
-//! The feeder: a BGP speaker behind a neighbour. It gives the neighbour its share of the table from prebuilt bytes,
-//! counts what the neighbour tells it of the rest, and runs the beacons.
+//! The feeder: a BGP speaker behind a neighbour, or the router's neighbour itself. It gives its peer its share of the table
+//! from prebuilt bytes, counts what the peer tells it of the rest, and runs the beacons.
 //!
 //! One thread in the feeder's namespace, one non-blocking socket, one loop: wait, read, act, write.
 
@@ -10,7 +10,7 @@ use std::{
     os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -39,8 +39,10 @@ pub struct FeederPlan {
     pub address: Ipv4Addr,
     /// Its AS number.
     pub autonomous_system: u32,
-    /// The neighbour it feeds.
+    /// Whom it feeds.
     pub peer: Ipv4Addr,
+    /// A peer that says nothing for so long is given up.
+    pub hold_time_s: u16,
     /// UPDATEs to send once the session is up.
     pub table: Arc<Vec<u8>>,
     /// The prefixes of those: an echo of them is not counted as heard.
@@ -51,8 +53,8 @@ pub struct FeederPlan {
     pub hears: Vec<Arc<Beacon>>,
     /// Its number in the lab.
     pub number: u8,
-    /// Asked for, or not, while it runs.
-    pub churn: Arc<Churn>,
+    /// Asked for, or not, while it runs; nothing: it takes no part in it.
+    pub churn: Option<Arc<Churn>>,
 }
 
 /// What the rest of the lab sees of a running feeder.
@@ -61,6 +63,8 @@ pub struct FeederState {
     established: AtomicBool,
     table_sent: AtomicBool,
     prefixes: AtomicUsize,
+    downs: AtomicU64,
+    reset: AtomicBool,
     stop: AtomicBool,
     error: Mutex<Option<String>>,
 }
@@ -72,9 +76,10 @@ pub struct Feeder {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
-/// Not that of the router's sessions: the feeder is no part of what is judged.
-const HOLD_TIME_S: u16 = 180;
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+/// Of a feeder behind a neighbour; not that of the router's sessions: it is no part of what is judged.
+pub const HOLD_TIME_S: u16 = 180;
+/// A machine that is busy with other work may skip some.
+const KEEPALIVES_PER_HOLD_TIME: u32 = 6;
 const RECONNECT_AFTER: Duration = Duration::from_millis(300);
 
 impl Feeder {
@@ -88,7 +93,9 @@ impl Feeder {
                 if let Err(error) = session(&plan, &inner) {
                     *inner.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
                 }
-                inner.established.store(false, Ordering::Relaxed);
+                if inner.established.swap(false, Ordering::Relaxed) {
+                    inner.downs.fetch_add(1, Ordering::Relaxed);
+                }
                 inner.table_sent.store(false, Ordering::Relaxed);
                 inner.prefixes.store(0, Ordering::Relaxed);
                 std::thread::sleep(RECONNECT_AFTER);
@@ -101,6 +108,11 @@ impl Feeder {
     /// Whether the session is up and the whole share has been handed to the kernel.
     pub fn has_sent_all(&self) -> bool {
         self.state.established.load(Ordering::Relaxed) && self.state.table_sent.load(Ordering::Relaxed)
+    }
+
+    /// What the rest of the lab sees of it.
+    pub fn state(&self) -> Arc<FeederState> {
+        Arc::clone(&self.state)
     }
 
     /// How many prefixes (beacons apart) the neighbour has told it of.
@@ -124,6 +136,21 @@ impl Drop for Feeder {
 }
 
 impl FeederState {
+    /// Whether the session is up.
+    pub fn is_established(&self) -> bool {
+        self.established.load(Ordering::Relaxed)
+    }
+
+    /// How often an established session has ended.
+    pub fn times_down(&self) -> u64 {
+        self.downs.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the session's end; it begins anew.
+    pub fn reset(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || interrupt::requested()
     }
@@ -141,15 +168,27 @@ fn session(plan: &FeederPlan, state: &FeederState) -> Result<()> {
         written: 0,
         table_left: 0..0,
         heard: HashSet::new(),
-        next_keepalive: Instant::now() + KEEPALIVE_EVERY,
+        next_keepalive: Instant::now() + keepalive_every(plan),
+        last_heard: Instant::now(),
         next_beacon: None,
         churner: Churner::new(plan.number, plan.autonomous_system, plan.address),
     };
-    message::open(&mut session.output, plan.autonomous_system, HOLD_TIME_S, plan.address);
+    message::open(&mut session.output, plan.autonomous_system, plan.hold_time_s, plan.address);
     while !state.stopping() {
+        if state.reset.swap(false, Ordering::Relaxed) {
+            return Err(LabError::Protocol(format!("{}: the session was reset", plan.name)));
+        }
         session.turn()?;
     }
     Ok(())
+}
+
+fn hold_time(plan: &FeederPlan) -> Duration {
+    Duration::from_secs(plan.hold_time_s.into())
+}
+
+fn keepalive_every(plan: &FeederPlan) -> Duration {
+    hold_time(plan) / KEEPALIVES_PER_HOLD_TIME
 }
 
 fn connect(plan: &FeederPlan) -> Result<TcpStream> {
@@ -175,6 +214,7 @@ struct Session<'a> {
     table_left: std::ops::Range<usize>,
     heard: HashSet<Prefix>,
     next_keepalive: Instant,
+    last_heard: Instant,
     next_beacon: Option<Instant>,
     churner: Churner,
 }
@@ -184,7 +224,7 @@ impl Session<'_> {
         self.wait()?;
         self.read()?;
         self.queue_table();
-        self.timers();
+        self.timers()?;
         self.write()
     }
 
@@ -205,7 +245,10 @@ impl Session<'_> {
                 Ok(0) => {
                     return Err(LabError::Protocol(format!("{}: the neighbour closed the session", self.plan.name)));
                 }
-                Ok(count) => self.input.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+                Ok(count) => {
+                    self.last_heard = Instant::now();
+                    self.input.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error).doing(|| format!("{}: read", self.plan.name)),
             }
@@ -287,15 +330,23 @@ impl Session<'_> {
         }
     }
 
-    fn timers(&mut self) {
+    fn timers(&mut self) -> Result<()> {
         let now = Instant::now();
+        if now.duration_since(self.last_heard) > hold_time(self.plan) {
+            return Err(LabError::Protocol(format!("{}: nothing heard within the hold time", self.plan.name)));
+        }
         if now >= self.next_keepalive {
             message::frame(&mut self.output, message::KEEPALIVE, &[]);
-            self.next_keepalive = now + KEEPALIVE_EVERY;
+            self.next_keepalive = now + keepalive_every(self.plan);
         }
-        if self.state.table_sent.load(Ordering::Relaxed) {
-            self.churner.turn(&self.plan.churn, now, &mut self.output);
+        if let Some(churn) = self.plan.churn.as_ref().filter(|_| self.state.table_sent.load(Ordering::Relaxed)) {
+            self.churner.turn(churn, now, &mut self.output);
         }
+        self.beacon(now);
+        Ok(())
+    }
+
+    fn beacon(&mut self, now: Instant) {
         let Some(beacon) = self.plan.sends.as_ref().filter(|b| b.is_running()) else {
             self.next_beacon = None;
             return;

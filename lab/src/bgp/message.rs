@@ -194,10 +194,16 @@ pub fn message_length(bytes: &[u8]) -> Result<Option<usize>> {
     Ok(Some(length))
 }
 
-/// Reads an UPDATE's body.
-pub fn parse_update(body: &[u8]) -> Result<Received> {
+/// An UPDATE's body in its parts: withdrawn prefixes, path attributes, announced prefixes (RFC 4271 §4.3).
+pub fn sections(body: &[u8]) -> Result<[&[u8]; 3]> {
     let (withdrawn, rest) = counted(body)?;
     let (attributes, announced) = counted(rest)?;
+    Ok([withdrawn, attributes, announced])
+}
+
+/// Reads an UPDATE's body.
+pub fn parse_update(body: &[u8]) -> Result<Received> {
+    let [withdrawn, attributes, announced] = sections(body)?;
     Ok(Received {
         withdrawn: prefixes(withdrawn)?,
         announced: prefixes(announced)?,
@@ -215,7 +221,8 @@ fn counted(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*count))).ok_or_else(short)
 }
 
-fn prefixes(mut bytes: &[u8]) -> Result<Vec<Prefix>> {
+/// Reads prefixes.
+pub fn prefixes(mut bytes: &[u8]) -> Result<Vec<Prefix>> {
     let mut out = Vec::new();
     while let Some((&length, rest)) = bytes.split_first() {
         let (octets, rest) = rest.split_at_checked(usize::from(length.div_ceil(8))).ok_or_else(short)?;

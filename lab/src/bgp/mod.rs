@@ -8,3 +8,4 @@ pub mod churn;
 pub mod feeder;
 pub mod message;
 pub mod table;
+pub mod told;

@@ -56,23 +56,25 @@ pub struct Table {
     pub sets: Vec<Attributes>,
     /// Prefixes, each with its set.
     pub routes: Vec<(Prefix, u32)>,
-    /// Among how many neighbours it is divided.
-    pub shares: usize,
+    /// Among how many neighbours it is divided, and in which proportion.
+    pub shares: Vec<u32>,
     owner: HashMap<Prefix, u32>,
 }
 
 impl Table {
-    /// Generates one.
+    /// Generates one, divided into equal shares.
     pub fn generate(routes: usize, shares: usize, seed: u64) -> Self {
+        Self::generate_divided(routes, vec![1; shares.max(1)], seed)
+    }
+
+    /// Generates one, divided in a proportion.
+    pub fn generate_divided(routes: usize, shares: Vec<u32>, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
-        let set_count = (routes * SETS_PER_THOUSAND_ROUTES / 1000).max(shares).max(1);
+        let total = shares.iter().sum::<u32>() as usize;
+        let set_count = (routes * SETS_PER_THOUSAND_ROUTES / 1000).max(total).max(1);
         let sets = (0..set_count).map(|_| attributes(&mut random)).collect();
-        let mut table = Self {
-            sets,
-            routes: Vec::with_capacity(routes),
-            shares: shares.max(1),
-            owner: HashMap::with_capacity(routes),
-        };
+        let mut table =
+            Self { sets, routes: Vec::with_capacity(routes), shares, owner: HashMap::with_capacity(routes) };
         while table.routes.len() < routes {
             let length = pick_length(&mut random);
             let Some(prefix) = table.free_prefix(length, &mut random) else { continue };
@@ -90,7 +92,14 @@ impl Table {
 
     /// Which share an attribute set belongs to.
     fn share_of_set(&self, set: u32) -> usize {
-        set as usize % self.shares
+        let mut point = set % self.shares.iter().sum::<u32>().max(1);
+        for (share, weight) in self.shares.iter().enumerate() {
+            match point.checked_sub(*weight) {
+                Some(rest) => point = rest,
+                None => return share,
+            }
+        }
+        0
     }
 
     /// The routes of one share.
@@ -255,6 +264,15 @@ mod tests {
         let sizes: Vec<_> = (0..3).map(|s| table.share_len(s)).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 30_000);
         assert!(sizes.iter().all(|s| (8_000..12_500).contains(s)), "{sizes:?}");
+    }
+
+    #[test]
+    fn a_proportion_is_kept() {
+        let table = Table::generate_divided(40_000, vec![1, 17, 2], 3);
+        let sizes: Vec<_> = (0..3).map(|s| table.share_len(s)).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 40_000);
+        // The largest sets have low numbers, whoever they fall to.
+        assert!(sizes[0] < 6_500 && sizes[2] < 6_500 && sizes[1] > 30_000, "{sizes:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     pcap::{Reader, Segment, flags},
-    stream::Stream,
+    stream::{Record, Stream},
 };
 use crate::{
     bgp::message,
@@ -33,6 +33,10 @@ pub struct WireReport {
     pub notifications: u64,
     /// UPDATEs from the router equal to the one before.
     pub repeated_updates: u64,
+    /// ROUTE-REFRESH messages of the neighbour.
+    pub refreshes_from_neighbor: u64,
+    /// UPDATEs from the router.
+    pub updates_from_router: u64,
     /// The longest time in which the router said nothing to this neighbour.
     pub longest_silence_ms: f64,
     /// Missing, altered or surplus bytes.
@@ -46,19 +50,29 @@ pub struct Wire {
     flagged: Vec<(u64, u8)>,
     streams: HashMap<(SocketAddrV4, SocketAddrV4), Vec<Stream>>,
     spoken_ns: Vec<u64>,
+    recording: bool,
+}
+
+/// What one neighbour and the router said to each other in their only session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// The neighbour.
+    pub neighbor: Record,
+    /// The router.
+    pub router: Record,
 }
 
 impl Wire {
-    /// Reads a capture file; `router` is the router's address on this link.
-    pub fn read_file(path: &Path, router: Ipv4Addr) -> Result<Self> {
+    /// Reads a capture file; `router` is the router's address on this link. `recording`: what was said is kept.
+    pub fn read_file(path: &Path, router: Ipv4Addr, recording: bool) -> Result<Self> {
         let file = File::open(path).doing(|| format!("open {}", path.display()))?;
-        Self::read(BufReader::new(file), router)
+        Self::read(BufReader::new(file), router, recording)
     }
 
     /// Reads a capture.
-    pub fn read(input: impl Read, router: Ipv4Addr) -> Result<Self> {
+    pub fn read(input: impl Read, router: Ipv4Addr, recording: bool) -> Result<Self> {
         let mut reader = Reader::new(input)?;
-        let mut wire = Self { router: Some(router), ..Self::default() };
+        let mut wire = Self { router: Some(router), recording, ..Self::default() };
         while let Some(segment) = reader.next_segment()? {
             wire.push(&segment);
         }
@@ -77,11 +91,27 @@ impl Wire {
         let streams = self.streams.entry((segment.from, segment.to)).or_default();
         // The same pair of ports may be used again: a SYN begins another stream.
         if segment.flags & flags::SYN != 0 || streams.is_empty() {
-            streams.push(Stream::default());
+            streams.push(if self.recording { Stream::recording() } else { Stream::default() });
         }
         if let Some(stream) = streams.last_mut() {
             stream.push(segment);
         }
+    }
+
+    /// The session's whole conversation. There must have been one session only, captured from its beginning.
+    pub fn conversation(&self) -> std::result::Result<Conversation, String> {
+        let side = |of_router: bool| {
+            let spoken = |((from, _), streams): (&(SocketAddrV4, _), &Vec<Stream>)| {
+                (Some(*from.ip()) == self.router) == of_router && streams.iter().any(is_session)
+            };
+            let mut found = self.streams.iter().filter(|entry| spoken(*entry)).flat_map(|(_, streams)| streams);
+            match (found.next().and_then(Stream::record), found.next()) {
+                (Some(record), None) => Ok(record.clone()),
+                (None, _) => Err("no session was captured from its beginning".to_owned()),
+                (_, Some(_)) => Err("more than one session was captured".to_owned()),
+            }
+        };
+        Ok(Conversation { neighbor: side(false)?, router: side(true)? })
     }
 
     /// What was on the wire in a window.
@@ -105,6 +135,8 @@ impl Wire {
                 for message in stream.messages.iter().filter(|m| within(m.at_ns)) {
                     report.opens += u64::from(message.kind == message::OPEN);
                     report.notifications += u64::from(message.kind == message::NOTIFICATION);
+                    report.refreshes_from_neighbor += u64::from(!from_router && message.kind == message::ROUTE_REFRESH);
+                    report.updates_from_router += u64::from(from_router && message.kind == message::UPDATE);
                     report.repeated_updates += u64::from(from_router && message.repeats_update);
                 }
             }
@@ -123,6 +155,12 @@ impl Wire {
         let longest = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
         (longest as f64 / 10_000.0).round() / 100.0
     }
+}
+
+/// More than a connection that was given up in favour of another one (RFC 4271 §6.8).
+fn is_session(stream: &Stream) -> bool {
+    stream.record().is_some_and(|record| !record.open.is_empty())
+        && stream.messages.iter().filter(|message| message.kind == message::KEEPALIVE).count() > 1
 }
 
 #[cfg(test)]
@@ -157,12 +195,35 @@ mod tests {
             segment(4500, true, after_open + 38, 0x18, keepalive),
             segment(9000, true, after_open + 57, flags::RST, vec![]),
         ];
-        let wire = Wire::read(&capture(&segments)[..], Ipv4Addr::new(10, 0, 0, 1)).unwrap();
+        let wire = Wire::read(&capture(&segments)[..], Ipv4Addr::new(10, 0, 0, 1), false).unwrap();
         let start = wire.report(window(0, 500));
         assert_eq!((start.syns, start.opens, start.resets, start.faults.len()), (2, 1, 0, 0));
         let run = wire.report(window(3000, 5000));
         assert_eq!((run.syns, run.opens, run.resets), (0, 0, 0));
         assert_eq!(run.longest_silence_ms, 3000.0, "from 1,000 to 4,000, though the window begins later");
         assert_eq!(wire.report(window(8000, 10_000)).resets, 1);
+    }
+
+    #[test]
+    fn a_conversation_is_that_of_the_only_session() {
+        let (mut open, mut keepalives, mut update) = (Vec::new(), Vec::new(), Vec::new());
+        message::open(&mut open, 65_000, 9, Ipv4Addr::new(10, 0, 0, 1));
+        (0..2).for_each(|_| message::frame(&mut keepalives, message::KEEPALIVE, &[]));
+        message::withdraw(&mut update, &[message::Prefix::new(0x0102_0300, 24)]);
+        let said = [open.clone(), keepalives, update.clone()].concat();
+        let session = [
+            segment(0, false, 0, flags::SYN, vec![]),
+            segment(0, true, 0, flags::SYN, vec![]),
+            segment(1, false, 1, 0x18, said.clone()),
+            segment(1, true, 1, 0x18, said),
+        ];
+        let read = |segments: &[Segment], recording| {
+            Wire::read(&capture(segments)[..], Ipv4Addr::new(10, 0, 0, 1), recording).unwrap().conversation()
+        };
+        let record = Record { open, updates: update };
+        assert_eq!(read(&session, true), Ok(Conversation { neighbor: record.clone(), router: record }));
+        assert!(read(&session, false).is_err() && read(&session[..3], true).is_err());
+        let twice = [session.clone(), session].concat();
+        assert!(read(&twice, true).is_err());
     }
 }

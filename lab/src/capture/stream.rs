@@ -41,6 +41,8 @@ pub struct Stream {
     history: Vec<u8>,
     pending: Vec<u8>,
     last_update: Vec<u8>,
+    /// What was said in it, where that is wanted.
+    record: Option<Record>,
     /// Messages in order.
     pub messages: Vec<WireMessage>,
     /// Bytes sent again with the same contents (TCP's ordinary business).
@@ -49,12 +51,31 @@ pub struct Stream {
     pub faults: Vec<Fault>,
 }
 
+/// What was said in one direction: enough to say it again to somebody else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The OPEN.
+    pub open: Vec<u8>,
+    /// All UPDATEs, one behind the other.
+    pub updates: Vec<u8>,
+}
+
 /// Distance from `from` to `to` on the circle of sequence numbers.
 fn distance(from: u32, to: u32) -> i64 {
     i64::from(to.wrapping_sub(from) as i32)
 }
 
 impl Stream {
+    /// One that keeps what is said in it.
+    pub fn recording() -> Self {
+        Self { record: Some(Record::default()), ..Self::default() }
+    }
+
+    /// What was said in it, if it was recorded.
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
     /// Takes the next captured segment.
     pub fn push(&mut self, segment: &Segment) {
         if segment.truncated_bytes > 0 {
@@ -142,6 +163,13 @@ impl Stream {
         let repeats_update = is_update && bytes == self.last_update.as_slice();
         if is_update {
             self.last_update = bytes.to_vec();
+        }
+        if let Some(record) = &mut self.record {
+            match kind {
+                message::OPEN => record.open = bytes.to_vec(),
+                message::UPDATE => record.updates.extend_from_slice(bytes),
+                _ => {}
+            }
         }
         self.messages.push(WireMessage { at_ns, kind, repeats_update });
     }

@@ -3,14 +3,16 @@
 //! Another implementation is another file here: a type that implements [`Neighbor`], and a line in [`Kind`].
 
 pub(crate) mod bird;
-mod frr;
+pub(crate) mod frr;
+mod speaker;
 
 use std::{net::Ipv4Addr, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{bird::Bird, frr::Frr};
+pub use self::{bird::Bird, frr::Frr, speaker::Speaker};
 use crate::{
+    bgp::feeder::Feeder,
     error::{LabError, Result},
     host::netns::Namespace,
     topology::Road,
@@ -24,17 +26,20 @@ pub enum Kind {
     Frr,
     /// BIRD 2.
     Bird,
+    /// The lab's own speaker, for tables that would keep others busy: it needs no feeder behind it.
+    Lab,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Frr, Self::Bird];
+    pub const ALL: [Self; 3] = [Self::Frr, Self::Bird, Self::Lab];
 
     /// Its name on the command line and in names of nodes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Frr => "frr",
             Self::Bird => "bird",
+            Self::Lab => "lab",
         }
     }
 
@@ -42,17 +47,19 @@ impl Kind {
     pub fn check_installed(self) -> Result<()> {
         use crate::host::programs;
         let programs = match self {
-            Self::Frr => [programs::BGPD, programs::VTYSH],
-            Self::Bird => [programs::BIRD, programs::BIRDC],
+            Self::Frr => vec![programs::BGPD, programs::VTYSH],
+            Self::Bird => vec![programs::BIRD, programs::BIRDC],
+            Self::Lab => Vec::new(),
         };
         programs.iter().try_for_each(|p| p.find().map(drop))
     }
 
-    /// Starts one.
-    pub fn start(self, plan: NeighborPlan) -> Result<Box<dyn Neighbor>> {
+    /// Starts one; of the lab's own kind the feeder is the neighbour itself.
+    pub fn start(self, plan: NeighborPlan, feeder: &Feeder) -> Result<Box<dyn Neighbor>> {
         Ok(match self {
             Self::Frr => Box::new(Frr::start(plan)?),
             Self::Bird => Box::new(Bird::start(plan)?),
+            Self::Lab => Box::new(Speaker::new(feeder.state())),
         })
     }
 }
@@ -131,7 +138,7 @@ pub trait Neighbor: Send {
 }
 
 /// Counts lines of a log for which something holds.
-fn count_lines(log: &std::path::Path, holds: impl Fn(&str) -> bool) -> Result<u64> {
+pub(crate) fn count_lines(log: &std::path::Path, holds: impl Fn(&str) -> bool) -> Result<u64> {
     use crate::error::Doing;
     let bytes = std::fs::read(log).doing(|| format!("read {}", log.display()))?;
     Ok(String::from_utf8_lossy(&bytes).lines().filter(|line| holds(line)).count() as u64)

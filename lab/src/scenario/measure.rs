@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Bars, faults::judge::Cell};
 use crate::{
-    capture::analysis::Wire,
-    error::Result,
-    kernel_watch::KernelTables,
+    capture::analysis::{Conversation, Wire},
+    error::{LabError, Result},
+    kernel_tables::KernelTables,
     lab::Lab,
     result::{BeaconResult, FibResult, GapResult, Measured, SessionResult},
     subject::{RunOutcome, SubjectProcess},
@@ -53,10 +53,10 @@ pub struct Wires {
 }
 
 impl Wires {
-    /// Ends the captures and reads them.
-    pub fn stop_and_read(lab: &mut Lab) -> Self {
+    /// Ends the captures and reads them. `recording`: what was said is kept.
+    pub fn stop_and_read(lab: &mut Lab, recording: bool) -> Self {
         let read = |(file, dropped): (PathBuf, Option<u64>), router| match dropped {
-            Some(0) => Wire::read_file(&file, router).map_err(|e| e.to_string()),
+            Some(0) => Wire::read_file(&file, router, recording).map_err(|e| e.to_string()),
             Some(count) => Err(format!("tcpdump missed {count} packets")),
             None => Err("tcpdump did not say whether it missed packets".to_owned()),
         };
@@ -68,6 +68,12 @@ impl Wires {
             })
             .collect();
         Self { wires }
+    }
+
+    /// What each neighbour and the router said to each other.
+    pub fn conversations(&self) -> Result<Vec<Conversation>> {
+        let of = |wire: &std::result::Result<Wire, String>| wire.as_ref().map_err(Clone::clone)?.conversation();
+        self.wires.iter().map(of).collect::<std::result::Result<_, _>>().map_err(LabError::Protocol)
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Bars {
     pub shorter_than_peers: bool,
     /// No growth of memory, descriptors or kernel objects from the second run to the last.
     pub no_growth: bool,
+    /// What the neighbours were told at the end is what a router that never rebooted tells them, fed the same.
+    pub same_tables: bool,
 }
 
 /// A scenario.
@@ -82,6 +84,12 @@ pub struct Scenario {
     pub needs: String,
     /// Routes in all.
     pub routes: usize,
+    /// In which proportion the neighbours have them, in order; repeated. Empty: equal parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<u32>,
+    /// Changes of routes per second that the feeders make, all together, as long as there is traffic.
+    #[serde(default)]
+    pub churn: u32,
     /// Probes per second in each direction.
     pub rate: u32,
     /// How often its steps are done.
@@ -121,6 +129,8 @@ impl Scenario {
             shows: shows.into(),
             needs: NEEDS.into(),
             routes: 100_000,
+            shares: Vec::new(),
+            churn: 0,
             rate: 5_000,
             runs: 1,
             fresh_lab: false,
@@ -167,6 +177,20 @@ impl Scenario {
                 ..Self::base(
                     "issr-gap",
                     "in-service reboots at 1,000, 100,000 and 500,000 routes: the control-plane gap does not grow with the table",
+                    vec![Step::Reboot],
+                )
+            },
+            Self {
+                routes: 1_000_000,
+                // Few by way of FRR and BIRD, which get all the more to hear.
+                neighbors: vec![Kind::Lab, Kind::Frr, Kind::Lab, Kind::Bird],
+                shares: vec![90, 3, 4, 3],
+                churn: 2_000,
+                fresh_lab: true,
+                bars: Bars { control_plane_ms: Some(50.0), run_s: Some(20.0), same_tables: true, ..Bars::default() },
+                ..Self::base(
+                    "issr-scale",
+                    "one in-service reboot with 1,000,000 routes of which 2,000 change every second: nothing lost, and every neighbour was told, route by route, what a router that never rebooted tells it",
                     vec![Step::Reboot],
                 )
             },

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -14,10 +14,11 @@ use crate::{
     bgp::beacon::Beacon,
     error::{LabError, Result},
     host::{interrupt, procfs},
-    kernel_watch::KernelTables,
+    kernel_tables::KernelTables,
     lab::{Lab, LabPlan},
     limits,
     progress::Progress,
+    reference,
     result::{LabResult, Measured, PeerResult, merge},
     subject::{EngineRuntime, RunOutcome, SubjectKind},
     time::{Moment, Window, mono_ns},
@@ -142,6 +143,7 @@ fn one_lab(
         scenario: scenario.name.clone(),
         topology: Topology::new(&scenario.neighbors)?.with_roads(&scenario.roads),
         routes: scenario.routes,
+        shares: scenario.shares.clone(),
         rate_pps: scenario.rate,
         seed: options.seed,
         subject: options.subject,
@@ -162,7 +164,12 @@ fn one_lab(
         scenario.rate,
         limits::BEACON_EVERY.as_millis()
     ));
+    if scenario.churn > 0 {
+        progress.step(&format!("the feeders change {} routes/s", scenario.churn));
+        lab.set_churn(scenario.churn);
+    }
     let start = Notes::take(&lab)?;
+    let (churned_from, churned) = (Instant::now(), lab.churn.made());
     let baseline = observe_baseline()?;
     let mut stretches = Vec::new();
     while let Some((step, round)) = steps.pop_front() {
@@ -178,9 +185,16 @@ fn one_lab(
         }
     }
     interrupt::sleep(limits::AFTERMATH)?;
+    let slow = churn_complaint(scenario.churn, lab.churn.made() - churned, churned_from.elapsed());
+    lab.churn.stand();
     quiet(&mut lab)?;
-    let whole = whole_stretch(&mut lab, &start, &stretches)?;
-    let mut result = conclude(&mut lab, scenario, &stretches, &whole, baseline);
+    if scenario.bars.same_tables {
+        // A beacon is waited for at one neighbour only: what was said last has to have reached all of them.
+        interrupt::sleep(limits::LAST_WORDS_WITHIN)?;
+    }
+    let mut whole = whole_stretch(&mut lab, &start, &stretches)?;
+    whole.complaints.extend(slow);
+    let mut result = conclude(&mut lab, scenario, &stretches, &whole, baseline, progress);
     result.machine_backlog_drops = procfs::backlog_drops().saturating_sub(drops);
     result.options = BTreeMap::from([
         ("routes".to_owned(), scenario.routes as u64),
@@ -380,6 +394,13 @@ fn says_undone(outcome: &RunOutcome) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
+/// Whether the feeders kept up with the churn that was asked for, from the changes they made in a time.
+pub(super) fn churn_complaint(per_second: u32, made: u64, took: Duration) -> Option<String> {
+    let rate = made as f64 / took.as_secs_f64().max(0.001);
+    (rate < f64::from(per_second) * limits::CHURN_RATE_LEAST)
+        .then(|| format!("the feeders made {rate:.0} changes/s, required {per_second}"))
+}
+
 /// Ends the beacons, then the traffic, and waits for what is under way.
 fn quiet(lab: &mut Lab) -> Result<()> {
     lab.run_beacons(false);
@@ -418,13 +439,27 @@ fn whole_stretch(lab: &mut Lab, start: &Notes, stretches: &[Stretch]) -> Result<
     })
 }
 
-fn conclude(lab: &mut Lab, scenario: &Scenario, stretches: &[Stretch], whole: &Stretch, baseline: Window) -> LabResult {
-    let wires = Wires::stop_and_read(lab);
+fn conclude(
+    lab: &mut Lab,
+    scenario: &Scenario,
+    stretches: &[Stretch],
+    whole: &Stretch,
+    baseline: Window,
+    progress: &Progress,
+) -> LabResult {
+    let wires = Wires::stop_and_read(lab, scenario.bars.same_tables);
     let runs: Vec<_> = stretches.iter().map(|s| measure(lab, &wires, s, &scenario.bars, false)).collect();
     let mut total = measure(lab, &wires, whole, &scenario.bars, true);
     if scenario.bars.no_growth {
         let reboots: Vec<_> = runs.iter().filter(|run| run.cell.is_none()).collect();
         total.complaints.extend(growth::complaints(&reboots, lab.beacons.len()));
+    }
+    if scenario.bars.same_tables {
+        progress.step("a router that never rebooted is fed the same");
+        match wires.conversations().and_then(|said| reference::compare(&lab.plan.topology, &said)) {
+            Ok(tables) => total.tables = tables,
+            Err(error) => total.missing_evidence.push(format!("what a router that never rebooted tells: {error}")),
+        }
     }
     judge_total(scenario, &mut total, &runs);
     LabResult {

@@ -7,6 +7,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
+use super::super::runner;
 use super::{Engine, How, Target, matrix::DAEMONS};
 use crate::{
     error::{LabError, Result},
@@ -102,17 +103,13 @@ pub fn prepare(lab: &mut Lab, how: &How) -> Result<()> {
     if how.needs_short_stream() {
         lab.subject()?.disturbable()?.shorten_stream(limits::SHORT_STREAM_BYTES)?;
     }
-    let feeders = u32::try_from(lab.stations.len()).unwrap_or(1).max(1);
-    lab.churn.set(per_second / feeders);
+    lab.set_churn(per_second);
     interrupt::sleep(limits::CHURN_SETTLES)
 }
 
 /// Whether the feeders kept up with the churn that was asked for, from the changes they made in a time.
 pub fn churn_complaint(how: &How, made: u64, took: Duration) -> Option<String> {
-    let per_second = how.churn()?;
-    let rate = made as f64 / took.as_secs_f64().max(0.001);
-    (rate < f64::from(per_second) * limits::CHURN_RATE_LEAST)
-        .then(|| format!("the feeders made {rate:.0} changes/s, required {per_second}"))
+    runner::churn_complaint(how.churn()?, made, took)
 }
 
 /// The supervisor must know of it before the run goes on: what follows shall not depend on who was faster.
