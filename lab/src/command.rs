@@ -13,6 +13,7 @@ use crate::{
     error::{Doing, LabError, Result},
     fault_table,
     host::{cleanup, guardian, programs},
+    interop::{self, Interop, Maker},
     keep,
     lab::Lab,
     limits,
@@ -115,17 +116,26 @@ pub struct RunArguments {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
+        Command::Run(arguments) if arguments.keep && Interop::find(&arguments.scenario).is_some() => {
+            Err(LabError::Usage(format!("{} is not kept: its neighbors end with its script", arguments.scenario)))
+        }
         Command::Run(arguments) if arguments.keep && !arguments.kept_worker => {
             check(&arguments)?;
             keep::in_front()
         }
-        Command::Run(arguments) => run_scenario(&arguments),
+        Command::Run(arguments) => match Interop::find(&arguments.scenario) {
+            Some(interop) => run_interop(interop, &arguments),
+            None => run_scenario(&arguments),
+        },
         Command::List => {
             list();
             Ok(ExitCode::SUCCESS)
         }
         Command::Show { scenario } => {
-            let text = serde_json::to_string_pretty(&Scenario::load(&scenario)?);
+            let text = match Interop::find(&scenario) {
+                Some(interop) => serde_json::to_string_pretty(&interop),
+                None => serde_json::to_string_pretty(&Scenario::load(&scenario)?),
+            };
             say(&text.map_err(|e| LabError::Usage(e.to_string()))?);
             Ok(ExitCode::SUCCESS)
         }
@@ -152,7 +162,8 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     scenario.rate = arguments.rate.unwrap_or(scenario.rate);
     scenario.runs = arguments.runs.unwrap_or(scenario.runs);
     if arguments.times_not_judged {
-        scenario.bars = Bars { no_growth: scenario.bars.no_growth, ..Bars::default() };
+        let Bars { no_growth, same_tables, .. } = scenario.bars;
+        scenario.bars = Bars { no_growth, same_tables, ..Bars::default() };
         // Nothing of them would be judged, and ours must do without a rest.
         scenario.peers.clear();
         scenario.rest_s = 0;
@@ -171,13 +182,18 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     within("--runs", u64::from(scenario.runs), 1, 10_000)?;
     crate::topology::Topology::new(&scenario.neighbors)?;
     programs::require_root()?;
+    check_folders(arguments)?;
+    Ok(scenario)
+}
+
+fn check_folders(arguments: &RunArguments) -> Result<()> {
     for (option, file) in [("--json", &arguments.json), ("--markdown", &arguments.markdown)] {
         let folder = file.as_deref().and_then(Path::parent);
         if let Some(folder) = folder.filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
             return Err(LabError::Usage(format!("{option}: the folder {} does not exist", folder.display())));
         }
     }
-    Ok(scenario)
+    Ok(())
 }
 
 fn within(option: &str, value: u64, least: u64, most: u64) -> Result<()> {
@@ -211,6 +227,17 @@ fn run_scenario(arguments: &RunArguments) -> Result<ExitCode> {
     Ok(ExitCode::from(exit_code_number(&result)))
 }
 
+/// Of the options, those that make sense here are the neighbours and the file.
+fn run_interop(mut scenario: Interop, arguments: &RunArguments) -> Result<ExitCode> {
+    if let Some(names) = &arguments.neighbors {
+        scenario.keep(&names.iter().map(|name| name.trim().parse::<Maker>()).collect::<Result<Vec<_>>>()?)?;
+    }
+    check_folders(arguments)?;
+    let result = interop::run(&scenario, &Progress::new(arguments.verbose), &mut say)?;
+    publish(&result, arguments.json.as_deref())?;
+    Ok(ExitCode::from(exit_code_number(&result)))
+}
+
 fn exit_code_number(result: &LabResult) -> u8 {
     u8::from(![NOTHING_LOST, AS_DECLARED].contains(&result.total.verdict.as_str()))
 }
@@ -236,6 +263,10 @@ fn list() {
             scenario.neighbors.iter().map(|k| k.name()).collect::<Vec<_>>().join(",")
         ));
         say(&format!("{:<14} needs root and {}\n", "", scenario.needs));
+    }
+    for scenario in Interop::built_in() {
+        say(&format!("{:<18} {}", scenario.name, scenario.shows));
+        say(&format!("{:<18} needs root and {}\n", "", interop::scenario::NEEDS));
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Arguments {
 /// Runs it.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     shell::require_root("a benchmark")?;
-    packages::ensure_for_benchmarks()?;
+    packages::ensure()?;
     let folder = build::release()?;
     let mut lab = shell::command(folder.join("holdfast"));
     lab.args(["lab", "bench", &arguments.kind, "--runs", &arguments.runs.to_string()]);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{self, say};
 
 /// What the build and the labs need, and why.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 11] = [
     ("build-essential", "a C compiler for libyang"),
     ("cmake", "builds libyang"),
     ("pkg-config", "finds libpcre2"),
@@ -16,27 +16,17 @@ const NEEDED: [(&str, &str); 9] = [
     ("tcpdump", "captures of the labs"),
     ("frr", "a neighbour"),
     ("bird2", "a neighbour"),
+    ("gobgpd", "a neighbour, and a router to compare with"),
+    ("exabgp", "a neighbour"),
     ("runc", "routing engines in containers"),
 ];
-
-/// What benchmarks compare with, beyond those.
-const COMPARED: [(&str, &str); 1] = [("gobgpd", "a router to compare with")];
 
 /// While this file answers "no" (101), no package's service is started. Debian's own interface for that.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing.
 pub fn ensure() -> Result<()> {
-    ensure_all(&NEEDED)
-}
-
-/// The same, with the routers that benchmarks compare with.
-pub fn ensure_for_benchmarks() -> Result<()> {
-    ensure_all(&[&NEEDED[..], &COMPARED[..]].concat())
-}
-
-fn ensure_all(packages: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<_> = packages.iter().filter(|(name, _)| !installed(name)).collect();
+    let missing: Vec<_> = NEEDED.iter().filter(|(name, _)| !installed(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }

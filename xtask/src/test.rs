@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 11] = [
+const SCENARIOS: [(&str, &[&str]); 18] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -20,6 +20,13 @@ const SCENARIOS: [(&str, &[&str]); 11] = [
     ("crash-matrix", &["crash-matrix"]),
     ("issr-faults", &["issr-faults", "--spread"]),
     ("issr-repeat", &["issr-repeat", "--runs", "5"]),
+    ("issr-scale", &["issr-scale", "--routes", "100000"]),
+    ("interop-routes", &["interop-routes"]),
+    ("interop-internal", &["interop-internal"]),
+    ("interop-internal-2", &["interop-internal-2"]),
+    ("interop-policies", &["interop-policies"]),
+    ("interop-multihop", &["interop-multihop"]),
+    ("interop-rollback", &["interop-rollback"]),
     ("issr-rollback-oci", &["issr-rollback", "--runtime", "oci"]),
     ("crash-matrix-oci", &["crash-matrix", "--runtime", "oci"]),
     ("issr-repeat-oci", &["issr-repeat", "--runs", "5", "--runtime", "oci"]),

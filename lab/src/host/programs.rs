@@ -32,9 +32,12 @@ pub const VTYSH: Program = Program { name: "vtysh", package: "frr", also_in: SBI
 pub const BIRD: Program = Program { name: "bird", package: "bird2", also_in: SBIN };
 /// BIRD's shell.
 pub const BIRDC: Program = Program { name: "birdc", package: "bird2", also_in: SBIN };
-
 /// GoBGP.
 pub const GOBGPD: Program = Program { name: "gobgpd", package: "gobgpd", also_in: SBIN };
+/// GoBGP's own command.
+pub const GOBGP: Program = Program { name: "gobgp", package: "gobgpd", also_in: SBIN };
+/// ExaBGP.
+pub const EXABGP: Program = Program { name: "exabgp", package: "exabgp", also_in: SBIN };
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin", "/usr/local/sbin"];
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -13,6 +13,7 @@ use crate::{
     error::{Doing, LabError, Result},
     host::{
         cleanup,
+        netns::Namespace,
         process::{self, Guarded},
         programs,
     },
@@ -33,19 +34,8 @@ impl Frr {
     pub fn start(plan: NeighborPlan) -> Result<Self> {
         let program = programs::BGPD.find()?;
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
-        let (configuration, log) = (plan.folder.join("bgpd.conf"), plan.folder.join("bgpd.log"));
-        fs::write(&configuration, configuration_text(&plan, &log))
-            .doing(|| format!("write {}", configuration.display()))?;
-        fs::write(plan.folder.join("vtysh.conf"), "").doing(|| "write vtysh.conf".into())?;
-        let said = fs::File::create(plan.folder.join("bgpd.out")).doing(|| "create bgpd.out".into())?;
-        let mut command = Command::new(&program);
-        command.arg("-f").arg(&configuration).arg("-i").arg(plan.folder.join("bgpd.pid"));
-        command.arg("--vty_socket").arg(&plan.folder).arg("-z").arg(plan.folder.join("zserv.api"));
-        // -S: stay root (the lab's folder is root's); -Z: no zebra; -P 0: no TCP console.
-        command.args(["-S", "-Z", "-P", "0", "-p", "179"]);
-        command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
-        let child = Guarded::new("bgpd", plan.namespace.spawn(&mut command)?, Signal::SIGTERM)
-            .with_words(plan.folder.join("bgpd.out"));
+        let log = plan.folder.join("bgpd.log");
+        let child = spawn(&plan.namespace, &plan.folder, &configuration_text(&plan, &log))?;
         let version = version(&program)?;
         Ok(Self { plan, child, version, log })
     }
@@ -54,19 +44,43 @@ impl Frr {
 impl Frr {
     /// One command at its console.
     fn console(&self, line: &str) -> Result<String> {
-        let mut command = Command::new(programs::VTYSH.find()?);
-        command.arg("--vty_socket").arg(&self.plan.folder).arg("--config_dir").arg(&self.plan.folder);
-        process::run(command.args(["-d", "bgpd", "-c", line]))
+        console(&self.plan.folder, &[line])
     }
 }
 
-fn version(program: &std::path::Path) -> Result<String> {
+/// Starts bgpd with a configuration; its console is in the folder.
+pub(crate) fn spawn(namespace: &Namespace, folder: &Path, configuration: &str) -> Result<Guarded> {
+    let file = folder.join("bgpd.conf");
+    fs::write(&file, configuration).doing(|| format!("write {}", file.display()))?;
+    fs::write(folder.join("vtysh.conf"), "").doing(|| "write vtysh.conf".into())?;
+    let said = fs::File::create(folder.join("bgpd.out")).doing(|| "create bgpd.out".into())?;
+    let mut command = Command::new(programs::BGPD.find()?);
+    command.arg("-f").arg(&file).arg("-i").arg(folder.join("bgpd.pid"));
+    command.arg("--vty_socket").arg(folder).arg("-z").arg(folder.join("zserv.api"));
+    // -S: stay root (the lab's folder is root's); -Z: no zebra; -P 0: no TCP console.
+    command.args(["-S", "-Z", "-P", "0", "-p", "179"]);
+    command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
+    Ok(Guarded::new("bgpd", namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(folder.join("bgpd.out")))
+}
+
+/// Commands at the console of the bgpd that was started in a folder.
+pub(crate) fn console(folder: &Path, lines: &[&str]) -> Result<String> {
+    let mut command = Command::new(programs::VTYSH.find()?);
+    command.arg("--vty_socket").arg(folder).arg("--config_dir").arg(folder).args(["-d", "bgpd"]);
+    for line in lines {
+        command.args(["-c", line]);
+    }
+    process::run(&mut command)
+}
+
+/// bgpd's version, as it says itself.
+pub(crate) fn version(program: &Path) -> Result<String> {
     let text = process::run(Command::new(program).arg("--version"))?;
     // "bgpd version 8.4.4"
     Ok(text.lines().next().and_then(|l| l.split_whitespace().last()).unwrap_or("unknown").to_owned())
 }
 
-fn configuration_text(plan: &NeighborPlan, log: &std::path::Path) -> String {
+fn configuration_text(plan: &NeighborPlan, log: &Path) -> String {
     let (router, feeder) = (plan.router, plan.feeder);
     format!(
         "hostname {name}

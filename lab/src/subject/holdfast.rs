@@ -51,6 +51,12 @@ pub struct Holdfast {
 impl Holdfast {
     /// Writes its configuration and starts it; returns when it is up.
     pub fn start(plan: SubjectPlan) -> Result<Self> {
+        let text = configuration_text(&plan.topology);
+        Self::start_with(plan, &text)
+    }
+
+    /// The same with a configuration of somebody else's making.
+    pub fn start_with(plan: SubjectPlan, text: &str) -> Result<Self> {
         // A router that is disturbed has programs of its own and a disk of its own: both may be spoilt.
         let program = match plan.held {
             true => disturb::own_programs(&plan.folder.join("bin"))?,
@@ -58,8 +64,7 @@ impl Holdfast {
         };
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
         let configuration = plan.folder.join("router.conf");
-        fs::write(&configuration, configuration_text(&plan.topology))
-            .doing(|| format!("write {}", configuration.display()))?;
+        fs::write(&configuration, text).doing(|| format!("write {}", configuration.display()))?;
         let (run_dir, state_dir) = (plan.folder.join("run"), plan.folder.join("state"));
         let mut version = process::run(Command::new(&program).arg("version"))?.trim().to_owned();
         if plan.runtime == EngineRuntime::Oci {
@@ -98,6 +103,11 @@ impl Holdfast {
         Ok(router)
     }
 
+    /// Its command line.
+    pub fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
     /// The process ids of one of its programs, in any slot, found by its run-dir on the command line.
     pub(super) fn pids_of(&self, name: &str) -> Vec<u32> {
         let run_dir = self.run_dir.display().to_string();
@@ -129,7 +139,8 @@ impl Holdfast {
         }
     }
 
-    fn outcome(&self, success: bool, log: Vec<String>, took: Duration) -> RunOutcome {
+    /// How a run ended, with what its report says.
+    pub fn outcome(&self, success: bool, log: Vec<String>, took: Duration) -> RunOutcome {
         let report = self.cli.json_even_if_failed("show chassis in-service-upgrade report").unwrap_or(Value::Null);
         RunOutcome { took, ..Self::outcome_of(&report, success, log) }
     }

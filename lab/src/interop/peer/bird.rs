@@ -1,0 +1,207 @@
+//! BIRD 2. What it announces are static routes, whose attributes the export filter towards the router sets.
+
+use std::{fmt::Write as _, fs, path::PathBuf};
+
+use super::{ESTABLISHED, Peer, PeerPlan, Session};
+use crate::{
+    error::{Doing, Result},
+    host::process::Guarded,
+    interop::{
+        offer::{Family, Offer, Origin, prefix},
+        seen::{self, Seen, Table},
+    },
+    neighbor::{bird, count_lines},
+};
+
+/// A running BIRD.
+pub(super) struct Bird {
+    plan: PeerPlan,
+    child: Guarded,
+    version: String,
+    socket: PathBuf,
+}
+
+impl Bird {
+    pub(super) fn start(plan: PeerPlan) -> Result<Self> {
+        let socket = plan.folder.join("bird.ctl");
+        let child = bird::spawn(&plan.namespace, &plan.folder, &text(&plan, &[]), &socket)?;
+        Ok(Self { plan, child, version: bird::version()?, socket })
+    }
+}
+
+/// The protocol of a session.
+fn protocol(family: Family) -> &'static str {
+    family.pick("router4", "router6")
+}
+
+fn text(plan: &PeerPlan, offers: &[Offer]) -> String {
+    let mut text = format!(
+        "log \"{}\" all;\nrouter id {};\nprotocol device {{}}\n",
+        plan.folder.join("bird.log").display(),
+        plan.router_id()
+    );
+    for family in Family::ALL {
+        let ip = family.pick("ipv4", "ipv6");
+        let prefixes: Vec<String> = offers.iter().map(|offer| prefix(family, plan.index, offer.number)).collect();
+        let _ = writeln!(text, "protocol static {{\n  {ip};");
+        for prefix in &prefixes {
+            let _ = writeln!(text, "  route {prefix} blackhole;");
+        }
+        let _ = writeln!(text, "}}\nfilter offers_{ip} {{");
+        for (prefix, offer) in prefixes.iter().zip(offers) {
+            let _ = writeln!(text, "  if net = {prefix} then {{ {}accept; }}", settings(offer));
+        }
+        text.push_str("  reject;\n}\n");
+    }
+    for session in &plan.sessions {
+        let ip = session.family.pick("ipv4", "ipv6");
+        let hops = plan.multihop.map(|hops| format!("  multihop {hops};\n")).unwrap_or_default();
+        let _ = write!(
+            text,
+            "protocol bgp {name} {{
+  debug {{ states, events }};
+  local {local} as {own_as};
+  neighbor {router} as {router_as};
+{hops}  hold time {hold};
+  keepalive time {keepalive};
+  connect delay time 1;
+  connect retry time 1;
+  error wait time 1, 2;
+  graceful restart off;
+  long lived graceful restart off;
+  {ip} {{ import all; export filter offers_{ip}; }};
+}}
+",
+            name = protocol(session.family),
+            local = session.local,
+            own_as = plan.autonomous_system,
+            router = session.router,
+            router_as = plan.router_as,
+            hold = plan.hold_time_s,
+            keepalive = plan.hold_time_s / 3,
+        );
+    }
+    text
+}
+
+fn settings(offer: &Offer) -> String {
+    let mut out = format!("bgp_origin = ORIGIN_{}; ", offer.origin.word().to_uppercase());
+    // Each goes in front of those before it.
+    for number in offer.path.iter().rev() {
+        let _ = write!(out, "bgp_path.prepend({number}); ");
+    }
+    if let Some(med) = offer.med {
+        let _ = write!(out, "bgp_med = {med}; ");
+    }
+    for value in &offer.communities {
+        let _ = write!(out, "bgp_community.add(({},{})); ", value >> 16, value & 0xffff);
+    }
+    for [a, b, c] in &offer.large {
+        let _ = write!(out, "bgp_large_community.add(({a},{b},{c})); ");
+    }
+    for (a, b) in &offer.targets {
+        let _ = write!(out, "bgp_ext_community.add((rt,{a},{b})); ");
+    }
+    out
+}
+
+impl Peer for Bird {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn state(&self, session: &Session) -> Result<String> {
+        let name = protocol(session.family);
+        let text = bird::control(&self.socket, &format!("show protocols {name}"))?;
+        // "router4    BGP        ---        up     12:00:00.123  Established"
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        let state = line.split_whitespace().skip(5).collect::<Vec<_>>().join(" ");
+        Ok(if state == "Established" { ESTABLISHED.into() } else { state })
+    }
+
+    fn times_down(&self) -> Result<u64> {
+        count_lines(&self.plan.folder.join("bird.log"), |line| line.contains("BGP session closed"))
+    }
+
+    fn offer(&mut self, offers: &[Offer]) -> Result<()> {
+        let file = self.plan.folder.join("bird.conf");
+        fs::write(&file, text(&self.plan, offers)).doing(|| format!("write {}", file.display()))?;
+        bird::control(&self.socket, "configure").map(drop)
+    }
+
+    fn table(&self, session: &Session) -> Result<Table> {
+        let name = protocol(session.family);
+        Ok(read(&bird::control(&self.socket, &format!("show route protocol {name} all"))?))
+    }
+
+    fn ask_again(&self) -> Result<()> {
+        let names: Vec<_> = self.plan.sessions.iter().map(|session| protocol(session.family)).collect();
+        names.iter().try_for_each(|name| bird::control(&self.socket, &format!("reload in {name}")).map(drop))
+    }
+
+    fn check_running(&mut self) -> Result<()> {
+        self.child.check_running()
+    }
+}
+
+/// `show route ... all`: a line that begins with a prefix, then a line for each attribute.
+fn read(text: &str) -> Table {
+    let mut table = Table::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        if !line.starts_with(['\t', ' ']) && first.contains('/') {
+            first.clone_into(&mut current);
+            table.insert(current.clone(), Seen::default());
+        } else if let (Some((name, value)), Some(seen)) = (line.trim().split_once(": "), table.get_mut(&current)) {
+            attribute(seen, name, value.trim());
+        }
+    }
+    table.into_iter().map(|(prefix, seen)| (prefix, seen.ordered())).collect()
+}
+
+fn attribute(seen: &mut Seen, name: &str, value: &str) {
+    match name.to_ascii_lowercase().trim_start_matches("bgp.").trim_start_matches("bgp_") {
+        "origin" => seen.origin = Origin::read(value).unwrap_or_default(),
+        "as_path" | "path" => seen.path = seen::path(value),
+        // Of two in IPv6 the global one comes first.
+        "next_hop" => value.split_whitespace().next().unwrap_or_default().clone_into(&mut seen.next_hop),
+        "med" => seen.med = value.parse().ok(),
+        "local_pref" => seen.local_preference = value.parse().ok(),
+        "community" => seen.communities = tuples(value).iter().filter_map(|t| seen::community(&t.join(":"))).collect(),
+        "large_community" => seen.large = tuples(value).iter().filter_map(|t| seen::large(&t.join(":"))).collect(),
+        "ext_community" => {
+            let target = |tuple: &Vec<&str>| (tuple.first() == Some(&"rt")).then(|| tuple[1..].join(":"));
+            seen.targets = tuples(value).iter().filter_map(target).collect();
+        }
+        _ => {}
+    }
+}
+
+/// `(1,2) (3, 4)`.
+fn tuples(text: &str) -> Vec<Vec<&str>> {
+    text.split(['(', ')'])
+        .map(str::trim)
+        .filter(|t| !t.is_empty())
+        .map(|t| t.split(',').map(str::trim).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_words_are_read() {
+        let text = "BIRD 2.0.12 ready.\nTable master4:\n172.16.9.0/24        unicast [router4 23:00:00.000] * (100) [AS64512e]\n\tvia 10.113.1.1 on router\n\tType: BGP univ\n\tBGP.origin: EGP\n\tBGP.as_path: 65000 64512 {64700 4200000700}\n\tBGP.next_hop: 10.113.1.1\n\tBGP.med: 7\n\tBGP.local_pref: 100\n\tBGP.community: (65000,1) (64512,65535)\n\tBGP.ext_community: (rt, 64512, 100)\n\tBGP.large_community: (4200000000, 1, 2) (1, 0, 4294967295)\n172.16.10.0/24 unreachable [router4 23:00:00.000] * (100) [i]\n\tBGP.origin: IGP\n";
+        let table = read(text);
+        let seen = &table["172.16.9.0/24"];
+        assert_eq!((seen.origin, seen.path.as_str()), (Origin::Egp, "65000 64512 {64700 4200000700}"));
+        assert_eq!((seen.next_hop.as_str(), seen.med, seen.local_preference), ("10.113.1.1", Some(7), Some(100)));
+        assert_eq!(
+            (seen.communities.len(), seen.large.len(), seen.targets.as_slice()),
+            (2, 2, &["64512:100".to_owned()][..])
+        );
+        assert_eq!(table["172.16.10.0/24"], Seen::default());
+    }
+}

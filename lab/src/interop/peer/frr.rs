@@ -1,0 +1,219 @@
+//! FRRouting's bgpd, without zebra. What it announces goes through a route map towards the router, where every attribute is set.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{ESTABLISHED, Peer, PeerPlan, Session, community, join, json};
+use crate::{
+    error::{LabError, Result},
+    host::{cleanup, process::Guarded, programs},
+    interop::{
+        offer::{Family, Offer, Origin, prefix},
+        seen::{self, Seen, Table},
+    },
+    neighbor::{count_lines, frr as bgpd},
+};
+
+/// A running bgpd.
+pub(super) struct Frr {
+    plan: PeerPlan,
+    child: Guarded,
+    version: String,
+    offered: Vec<Offer>,
+}
+
+impl Frr {
+    pub(super) fn start(plan: PeerPlan) -> Result<Self> {
+        let child = bgpd::spawn(&plan.namespace, &plan.folder, &text(&plan))?;
+        Ok(Self { version: bgpd::version(&programs::BGPD.find()?)?, child, offered: Vec::new(), plan })
+    }
+
+    fn console(&self, lines: &[&str]) -> Result<String> {
+        bgpd::console(&self.plan.folder, lines)
+    }
+
+    fn configure(&self, lines: &str) -> Result<()> {
+        let lines: Vec<&str> = std::iter::once("configure terminal").chain(lines.lines()).collect();
+        self.console(&lines).map(drop)
+    }
+}
+
+fn text(plan: &PeerPlan) -> String {
+    let mut text = format!(
+        "hostname {name}
+log file {log} informational
+log timestamp precision 6
+!
+router bgp {own_as}
+ bgp router-id {id}
+ bgp log-neighbor-changes
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+ no bgp network import-check
+ bgp graceful-restart-disable
+",
+        name = plan.maker.name(),
+        log = plan.folder.join("bgpd.log").display(),
+        own_as = plan.autonomous_system,
+        id = plan.router_id(),
+    );
+    for session in &plan.sessions {
+        let router = session.router;
+        let _ = write!(
+            text,
+            " neighbor {router} remote-as {}
+ neighbor {router} timers {} {}
+ neighbor {router} timers connect 1
+ neighbor {router} advertisement-interval 0
+",
+            plan.router_as,
+            plan.hold_time_s / 3,
+            plan.hold_time_s,
+        );
+        if let Some(hops) = plan.multihop {
+            let _ = writeln!(text, " neighbor {router} update-source {}", session.local);
+            if !plan.is_internal() {
+                let _ = writeln!(text, " neighbor {router} ebgp-multihop {hops}");
+            }
+        }
+        let _ = write!(
+            text,
+            " address-family {} unicast
+  neighbor {router} activate
+  neighbor {router} route-map OFFERS out
+ exit-address-family
+",
+            session.family.pick("ipv4", "ipv6"),
+        );
+    }
+    // Sequence numbers of what is offered lie below.
+    text.push_str("!\nroute-map OFFERS deny 65535\n!\n");
+    text
+}
+
+/// The statements that announce an offer.
+fn announce(plan: &PeerPlan, offer: &Offer) -> String {
+    let mut out = String::new();
+    for (half, family) in (0u32..).zip(Family::ALL) {
+        let (sequence, ip) = (u32::from(offer.number) * 2 + half + 1, family.pick("ip", "ipv6"));
+        let (prefix, list) = (prefix(family, plan.index, offer.number), format!("O{sequence}"));
+        let _ = writeln!(out, "{ip} prefix-list {list} permit {prefix}");
+        // A map that is made anew has no setting of its predecessor.
+        let _ = writeln!(out, "no route-map OFFERS permit {sequence}");
+        let _ = writeln!(out, "route-map OFFERS permit {sequence}\n match {ip} address prefix-list {list}");
+        let _ = writeln!(out, " set origin {}", offer.origin.word());
+        let mut set = |what: &str, values: String| {
+            if !values.is_empty() {
+                let _ = writeln!(out, " set {what} {values}");
+            }
+        };
+        set("as-path prepend", join(&offer.path, " "));
+        set("metric", offer.med.map(|med| med.to_string()).unwrap_or_default());
+        set("community", offer.communities.iter().map(|c| community(*c)).collect::<Vec<_>>().join(" "));
+        set("large-community", offer.large.iter().map(|l| join(l, ":")).collect::<Vec<_>>().join(" "));
+        set("extcommunity rt", offer.targets.iter().map(|(a, n)| format!("{a}:{n}")).collect::<Vec<_>>().join(" "));
+        out.push_str("exit\n");
+    }
+    out + &network(plan, offer, "")
+}
+
+fn network(plan: &PeerPlan, offer: &Offer, no: &str) -> String {
+    let mut out = format!("router bgp {}\n", plan.autonomous_system);
+    for family in Family::ALL {
+        let prefix = prefix(family, plan.index, offer.number);
+        let ip = family.pick("ipv4", "ipv6");
+        let _ = write!(out, "address-family {ip} unicast\n{no}network {prefix}\nexit-address-family\n");
+    }
+    out.push_str("exit\n");
+    out
+}
+
+impl Peer for Frr {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn state(&self, session: &Session) -> Result<String> {
+        let answer = json(&self.console(&[&format!("show bgp neighbors {} json", session.router)])?)?;
+        let state =
+            answer.get(session.router.to_string()).and_then(|peer| peer.get("bgpState")).and_then(Value::as_str);
+        let state = state.unwrap_or("unknown");
+        Ok(if state == "Established" { ESTABLISHED } else { state }.into())
+    }
+
+    fn times_down(&self) -> Result<u64> {
+        count_lines(&self.plan.folder.join("bgpd.log"), |line| line.contains("%ADJCHANGE") && line.contains(" Down"))
+    }
+
+    fn offer(&mut self, offers: &[Offer]) -> Result<()> {
+        let mut lines = String::new();
+        for gone in self.offered.iter().filter(|old| offers.iter().all(|new| new.number != old.number)) {
+            lines.push_str(&network(&self.plan, gone, "no "));
+        }
+        for new in offers.iter().filter(|new| !self.offered.contains(new)) {
+            lines.push_str(&announce(&self.plan, new));
+        }
+        self.configure(&lines)?;
+        self.offered = offers.to_vec();
+        Ok(())
+    }
+
+    fn table(&self, session: &Session) -> Result<Table> {
+        let ip = session.family.pick("ipv4", "ipv6");
+        let all = json(&self.console(&[&format!("show bgp {ip} unicast json")])?)?;
+        let Some(routes) = all.get("routes").and_then(Value::as_object) else { return Ok(Table::new()) };
+        let questions: Vec<String> = routes.keys().map(|p| format!("show bgp {ip} unicast {p} json")).collect();
+        let answers = self.console(&questions.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let mut table = Table::new();
+        for answer in serde_json::Deserializer::from_str(&answers).into_iter::<Value>() {
+            let answer = answer.map_err(|error| LabError::Protocol(format!("vtysh's answer ({error}): {answers}")))?;
+            let paths = answer.get("paths").and_then(Value::as_array);
+            let from = |path: &&Value| text_at(path, "/peer/peerId") == session.router.to_string();
+            if let (Some(prefix), Some(path)) = (answer.get("prefix"), paths.and_then(|p| p.iter().find(from))) {
+                table.insert(prefix.as_str().unwrap_or_default().to_owned(), read(path));
+            }
+        }
+        Ok(table)
+    }
+
+    fn ask_again(&self) -> Result<()> {
+        for session in &self.plan.sessions {
+            let ip = session.family.pick("ipv4", "ipv6");
+            self.console(&[&format!("clear bgp {ip} unicast {} soft in", session.router)])?;
+        }
+        Ok(())
+    }
+
+    fn check_running(&mut self) -> Result<()> {
+        self.child.check_running()
+    }
+}
+
+impl Drop for Frr {
+    fn drop(&mut self) {
+        self.child.end();
+        cleanup::remove_crash_log_folder(self.child.pid());
+    }
+}
+
+fn text_at<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn read(path: &Value) -> Seen {
+    let words = |pointer: &str| text_at(path, pointer).split_whitespace();
+    let next_hops = path.get("nexthops").and_then(Value::as_array);
+    let global = next_hops.and_then(|hops| hops.iter().find(|hop| text_at(hop, "/scope") != "link-local"));
+    Seen {
+        origin: Origin::read(text_at(path, "/origin")).unwrap_or_default(),
+        path: seen::path(text_at(path, "/aspath/string")),
+        next_hop: global.map(|hop| text_at(hop, "/ip").to_owned()).unwrap_or_default(),
+        med: seen::number(path.get("metric").or_else(|| path.get("med"))),
+        local_preference: seen::number(path.get("locPrf")),
+        communities: words("/community/string").filter_map(seen::community).collect(),
+        large: words("/largeCommunity/string").filter_map(seen::large).collect(),
+        targets: words("/extendedCommunity/string").filter_map(|w| w.strip_prefix("RT:")).map(str::to_owned).collect(),
+    }
+    .ordered()
+}

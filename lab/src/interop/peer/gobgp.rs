@@ -1,0 +1,229 @@
+//! GoBGP, told and asked by its own command over a socket in its folder.
+
+use std::{fmt::Write as _, process::Command, process::Stdio};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{ESTABLISHED, Peer, PeerPlan, Session, community, join, json};
+use crate::{
+    error::{Doing, Result},
+    host::{
+        process::{self, Guarded},
+        programs,
+    },
+    interop::{
+        offer::{Family, Offer, Origin, prefix},
+        seen::{self, Seen, Table},
+    },
+    neighbor::count_lines,
+};
+
+/// What its JSON calls a session that is up.
+const STATE_ESTABLISHED: u64 = 6;
+
+/// A running GoBGP.
+pub(super) struct Gobgp {
+    plan: PeerPlan,
+    child: Guarded,
+    version: String,
+    offered: Vec<Offer>,
+}
+
+impl Gobgp {
+    pub(super) fn start(plan: PeerPlan) -> Result<Self> {
+        let (file, words) = (plan.folder.join("gobgpd.toml"), plan.folder.join("gobgpd.log"));
+        std::fs::write(&file, text(&plan)).doing(|| format!("write {}", file.display()))?;
+        let said = std::fs::File::create(&words).doing(|| format!("create {}", words.display()))?;
+        let program = programs::GOBGPD.find()?;
+        let version = process::run(Command::new(&program).arg("--version"))?;
+        let mut command = Command::new(program);
+        command.arg("-f").arg(&file).args(["--api-hosts", &socket(&plan), "--pprof-disable"]);
+        command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
+        let child = Guarded::new("gobgpd", plan.namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(words);
+        let version = version.split_whitespace().last().unwrap_or("unknown").to_owned();
+        Ok(Self { plan, child, version, offered: Vec::new() })
+    }
+
+    fn command(&self, line: &str) -> Result<String> {
+        let mut command = Command::new(programs::GOBGP.find()?);
+        command.args(["--target", &socket(&self.plan)]).args(line.split(' '));
+        process::run(&mut command)
+    }
+
+    fn withdraw(&self, offer: &Offer) -> Result<()> {
+        for family in Family::ALL {
+            let prefix = prefix(family, self.plan.index, offer.number);
+            self.command(&format!("global rib del {prefix} -a {}", family.pick("ipv4", "ipv6")))?;
+        }
+        Ok(())
+    }
+
+    fn announce(&self, offer: &Offer) -> Result<()> {
+        for session in &self.plan.sessions {
+            let family = session.family;
+            let prefix = prefix(family, self.plan.index, offer.number);
+            let ip = family.pick("ipv4", "ipv6");
+            let line =
+                format!("global rib add {prefix} -a {ip} origin {} nexthop {}", offer.origin.word(), session.local);
+            let mut command = Command::new(programs::GOBGP.find()?);
+            command.args(["--target", &socket(&self.plan)]).args(line.split(' '));
+            // A path is one word, blanks and all.
+            for (name, value) in attributes(offer) {
+                command.args([name, value.as_str()]);
+            }
+            process::run(&mut command)?;
+        }
+        Ok(())
+    }
+}
+
+fn socket(plan: &PeerPlan) -> String {
+    format!("unix://{}", plan.folder.join("gobgp.sock").display())
+}
+
+fn text(plan: &PeerPlan) -> String {
+    let mut text =
+        format!("[global.config]\n  as = {}\n  router-id = \"{}\"\n", plan.autonomous_system, plan.router_id());
+    for session in &plan.sessions {
+        let _ = write!(
+            text,
+            "[[neighbors]]\n  [neighbors.config]\n    neighbor-address = \"{router}\"\n    peer-as = {router_as}\n  [neighbors.transport.config]\n    local-address = \"{local}\"\n  [neighbors.timers.config]\n    hold-time = {hold}.0\n    keepalive-interval = {keepalive}.0\n    connect-retry = 1.0\n    idle-hold-time-after-reset = 1.0\n",
+            router = session.router,
+            router_as = plan.router_as,
+            local = session.local,
+            hold = plan.hold_time_s,
+            keepalive = plan.hold_time_s / 3,
+        );
+        if let Some(hops) = plan.multihop.filter(|_| !plan.is_internal()) {
+            let _ = writeln!(text, "  [neighbors.ebgp-multihop.config]\n    enabled = true\n    multihop-ttl = {hops}");
+        }
+        let _ = write!(
+            text,
+            "  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = \"{}-unicast\"\n",
+            session.family.pick("ipv4", "ipv6")
+        );
+    }
+    text
+}
+
+fn attributes(offer: &Offer) -> Vec<(&'static str, String)> {
+    let set = if offer.set.is_empty() { String::new() } else { format!(" {{{}}}", join(&offer.set, " ")) };
+    let list = [
+        ("aspath", join(&offer.path, " ") + &set),
+        ("med", offer.med.map(|med| med.to_string()).unwrap_or_default()),
+        ("community", offer.communities.iter().map(|c| community(*c)).collect::<Vec<_>>().join(",")),
+        ("large-community", offer.large.iter().map(|l| join(l, ":")).collect::<Vec<_>>().join(",")),
+    ];
+    let mut list: Vec<_> = list.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    list.extend(offer.targets.iter().map(|(a, b)| ("rt", format!("{a}:{b}"))));
+    list
+}
+
+impl Peer for Gobgp {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn state(&self, session: &Session) -> Result<String> {
+        let answer = json(&self.command(&format!("neighbor {} -j", session.router))?)?;
+        let state = crate::subject::cli::find(&answer, "session_state").and_then(Value::as_u64);
+        Ok(if state == Some(STATE_ESTABLISHED) { ESTABLISHED.into() } else { format!("{state:?}") })
+    }
+
+    fn times_down(&self) -> Result<u64> {
+        count_lines(&self.plan.folder.join("gobgpd.log"), |line| line.contains("\"Peer Down\""))
+    }
+
+    fn offer(&mut self, offers: &[Offer]) -> Result<()> {
+        for gone in self.offered.iter().filter(|old| offers.iter().all(|new| new.number != old.number)) {
+            self.withdraw(gone)?;
+        }
+        for new in offers.iter().filter(|new| !self.offered.contains(new)) {
+            self.announce(new)?;
+        }
+        self.offered = offers.to_vec();
+        Ok(())
+    }
+
+    fn table(&self, session: &Session) -> Result<Table> {
+        let ip = session.family.pick("ipv4", "ipv6");
+        let text = self.command(&format!("neighbor {} adj-in -a {ip} -j", session.router))?;
+        let mut paths = Vec::new();
+        let answer = json(&text)?;
+        crate::subject::cli::objects_with(&answer, "nlri", &mut paths);
+        let prefix = |path: &Value| path.pointer("/nlri/prefix").and_then(Value::as_str).map(str::to_owned);
+        Ok(paths.into_iter().filter_map(|path| Some((prefix(path)?, read(path)))).collect())
+    }
+
+    fn ask_again(&self) -> Result<()> {
+        let routers = self.plan.sessions.iter().map(|session| session.router);
+        routers.into_iter().try_for_each(|router| self.command(&format!("neighbor {router} softresetin")).map(drop))
+    }
+
+    fn check_running(&mut self) -> Result<()> {
+        self.child.check_running()
+    }
+}
+
+/// `{"nlri": ..., "attrs": [{"type": 1, "value": 0}, ...]}`, by the attributes' type codes.
+fn read(path: &Value) -> Seen {
+    let mut seen = Seen::default();
+    for attribute in path.get("attrs").and_then(Value::as_array).into_iter().flatten() {
+        let number = |name: &str| seen::number(attribute.get(name));
+        let text = |name: &str| attribute.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let list = |name: &str| attribute.get(name).and_then(Value::as_array).into_iter().flatten();
+        match attribute.get("type").and_then(Value::as_u64) {
+            Some(1) => seen.origin = Origin::read(&number("value").unwrap_or(0).to_string()).unwrap_or_default(),
+            Some(2) => seen.path = seen::path(&list("as_paths").map(segment).collect::<Vec<_>>().join(" ")),
+            Some(3 | 14) => seen.next_hop = text("nexthop"),
+            Some(4) => seen.med = number("metric"),
+            Some(5) => seen.local_preference = number("value"),
+            Some(8) => seen.communities = list("communities").filter_map(|c| seen::number(Some(c))).collect(),
+            Some(16) => seen.targets = list("value").filter_map(target).collect(),
+            Some(32) => seen.large = list("value").filter_map(large).collect(),
+            _ => {}
+        }
+    }
+    seen.ordered()
+}
+
+fn segment(value: &Value) -> String {
+    const AS_SET: u64 = 1;
+    let numbers: Vec<String> =
+        value.get("asns").and_then(Value::as_array).into_iter().flatten().map(Value::to_string).collect();
+    let numbers = numbers.join(" ");
+    if value.get("segment_type").and_then(Value::as_u64) == Some(AS_SET) { format!("{{{numbers}}}") } else { numbers }
+}
+
+fn target(value: &Value) -> Option<String> {
+    const ROUTE_TARGET: u64 = 2;
+    let is_one = value.get("subtype").and_then(Value::as_u64) == Some(ROUTE_TARGET);
+    value.get("value").and_then(Value::as_str).filter(|_| is_one).map(str::to_owned)
+}
+
+fn large(value: &Value) -> Option<[u32; 3]> {
+    let word = |name: &str| seen::number(value.get(name));
+    Some([word("ASN")?, word("LocalData1")?, word("LocalData2")?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_words_are_read() {
+        let path = serde_json::json!({"nlri": {"prefix": "172.18.9.0/24"}, "attrs": [
+            {"type": 1, "value": 1},
+            {"type": 2, "as_paths": [{"segment_type": 2, "num": 1, "asns": [64512]}, {"segment_type": 1, "num": 2, "asns": [7, 5]}]},
+            {"type": 3, "nexthop": "10.0.0.1"}, {"type": 4, "metric": 4294967295u32}, {"type": 8, "communities": [4259840001u32]},
+            {"type": 16, "value": [{"type": 0, "subtype": 2, "value": "65000:100"}, {"type": 0, "subtype": 3, "value": "1:1"}]},
+            {"type": 32, "value": [{"ASN": 1, "LocalData1": 2, "LocalData2": 3}]}]});
+        let seen = read(&path);
+        assert_eq!((seen.origin, seen.path.as_str(), seen.med), (Origin::Egp, "64512 {5 7}", Some(u32::MAX)));
+        assert_eq!(
+            (seen.communities, seen.large, seen.targets),
+            (vec![0xfde8_0001], vec![[1, 2, 3]], vec!["65000:100".to_owned()])
+        );
+    }
+}

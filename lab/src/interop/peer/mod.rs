@@ -1,0 +1,193 @@
+//! Routers of other makes, each told the same in its own language and asked by its own tools.
+//!
+//! Another make is another file here: a type that implements [`Peer`], and a line in [`Maker`].
+
+mod bird;
+mod exabgp;
+mod frr;
+mod gobgp;
+
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    offer::{Family, Offer},
+    seen::Table,
+};
+use crate::{
+    error::{Doing, LabError, Result},
+    host::{netns::Namespace, programs},
+};
+
+/// Who made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// FRRouting's bgpd.
+    Frr,
+    /// BIRD 2.
+    Bird,
+    /// GoBGP.
+    Gobgp,
+    /// ExaBGP.
+    Exabgp,
+}
+
+impl Maker {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Frr, Self::Bird, Self::Gobgp, Self::Exabgp];
+
+    /// Its name on the command line and in names of nodes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Frr => "frr",
+            Self::Bird => "bird",
+            Self::Gobgp => "gobgp",
+            Self::Exabgp => "exabgp",
+        }
+    }
+
+    /// As its makers write it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Frr => "FRR",
+            Self::Bird => "BIRD",
+            Self::Gobgp => "GoBGP",
+            Self::Exabgp => "ExaBGP",
+        }
+    }
+
+    /// Fails if its programs are missing.
+    pub fn check_installed(self) -> Result<()> {
+        let programs: &[programs::Program] = match self {
+            Self::Frr => &[programs::BGPD, programs::VTYSH],
+            Self::Bird => &[programs::BIRD, programs::BIRDC],
+            Self::Gobgp => &[programs::GOBGPD, programs::GOBGP],
+            Self::Exabgp => &[programs::EXABGP],
+        };
+        programs.iter().try_for_each(|program| program.find().map(drop))
+    }
+
+    /// Why an offer cannot be made by it, if so.
+    pub fn cannot_offer(self, offer: &Offer) -> Option<&'static str> {
+        match self {
+            Self::Frr if !offer.set.is_empty() => Some("FRR's route maps put no AS_SET into a path"),
+            Self::Bird if !offer.set.is_empty() => Some("BIRD's filters put no AS_SET into a path"),
+            _ => None,
+        }
+    }
+
+    /// Why it cannot be made to ask for everything again, if so.
+    pub fn cannot_ask(self) -> Option<&'static str> {
+        match self {
+            Self::Gobgp => Some("GoBGP's soft reset judges anew what it has heard, and asks for nothing"),
+            _ => None,
+        }
+    }
+
+    /// Starts one.
+    pub fn start(self, plan: PeerPlan) -> Result<Box<dyn Peer>> {
+        std::fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
+        Ok(match self {
+            Self::Frr => Box::new(frr::Frr::start(plan)?),
+            Self::Bird => Box::new(bird::Bird::start(plan)?),
+            Self::Gobgp => Box::new(gobgp::Gobgp::start(plan)?),
+            Self::Exabgp => Box::new(exabgp::Exabgp::start(plan)?),
+        })
+    }
+}
+
+impl FromStr for Maker {
+    type Err = LabError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|maker| maker.name() == text)
+            .ok_or_else(|| LabError::Usage(format!("neighbor {text:?} is not known here; known are: {}", known())))
+    }
+}
+
+/// One of its sessions with the router, which carries the routes of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// Of the routes, and of the transport.
+    pub family: Family,
+    /// Its address.
+    pub local: IpAddr,
+    /// The router's.
+    pub router: IpAddr,
+}
+
+/// What a neighbour is told.
+#[derive(Debug, Clone)]
+pub struct PeerPlan {
+    /// Who made it.
+    pub maker: Maker,
+    /// Which one it is: part of its addresses and prefixes.
+    pub index: u8,
+    /// Where it lives.
+    pub namespace: Namespace,
+    /// Its files.
+    pub folder: PathBuf,
+    /// Its AS number.
+    pub autonomous_system: u32,
+    /// The router's.
+    pub router_as: u32,
+    /// Its sessions.
+    pub sessions: Vec<Session>,
+    /// The router is this many hops away; nothing: on the same link.
+    pub multihop: Option<u8>,
+    /// Towards the router; the keepalive time is a third.
+    pub hold_time_s: u16,
+}
+
+impl PeerPlan {
+    /// Of the router's own AS.
+    pub fn is_internal(&self) -> bool {
+        self.autonomous_system == self.router_as
+    }
+
+    /// What identifies it (RFC 4271 §4.2).
+    pub fn router_id(&self) -> std::net::Ipv4Addr {
+        std::net::Ipv4Addr::new(10, 113, self.index, 2)
+    }
+}
+
+/// A running neighbour. It ends with the value.
+pub trait Peer: Send {
+    /// Its version, as it says itself.
+    fn version(&self) -> &str;
+    /// The state of a session, as its own tools show it; `Established` when it is up.
+    fn state(&self, session: &Session) -> Result<String>;
+    /// How often its own log says that a session went down.
+    fn times_down(&self) -> Result<u64>;
+    /// Announces these, and withdraws what was announced and is not among them.
+    fn offer(&mut self, offers: &[Offer]) -> Result<()>;
+    /// What it has from the router.
+    fn table(&self, session: &Session) -> Result<Table>;
+    /// Asks the router for everything again (RFC 2918).
+    fn ask_again(&self) -> Result<()>;
+    /// Fails if it has ended.
+    fn check_running(&mut self) -> Result<()>;
+}
+
+/// What a session is called when it is up.
+pub const ESTABLISHED: &str = "Established";
+
+/// A list, written with something between its members.
+pub(super) fn join<T: ToString>(list: &[T], between: &str) -> String {
+    list.iter().map(T::to_string).collect::<Vec<_>>().join(between)
+}
+
+/// `65000:1`.
+pub(super) fn community(value: u32) -> String {
+    format!("{}:{}", value >> 16, value & 0xffff)
+}
+
+/// JSON that a tool has printed.
+pub(super) fn json(text: &str) -> Result<serde_json::Value> {
+    serde_json::from_str(text).map_err(|error| LabError::Protocol(format!("no JSON ({error}): {text}")))
+}

@@ -1,0 +1,120 @@
+//! Where an interoperation scenario takes place: a namespace for the router and one for each neighbour, a link between them
+//! with addresses of both families, and a capture on it.
+
+use std::net::IpAddr;
+
+use super::{
+    offer::Family,
+    peer::{PeerPlan, Session},
+    router,
+    scenario::{Interop, Kind, Neighbor},
+};
+use crate::{
+    bench::setting::Setting,
+    capture::tcpdump::Capture,
+    error::Result,
+    host::netns::{self, Namespace},
+    topology::{HOLD_TIME_S, TO_ROUTER},
+};
+
+/// Beyond the one hop that there is, so that a session would be lost were the TTL not set.
+const MULTIHOP: u8 = 5;
+/// AS numbers of external neighbours: one does not fit two octets (RFC 6793).
+const EXTERNAL: [u32; 4] = [65_001, 65_002, 4_200_000_003, 65_004];
+
+/// Links and captures.
+pub struct Place {
+    /// Removes everything.
+    pub setting: Setting,
+    /// What the neighbours are told, in the scenario's order.
+    pub plans: Vec<PeerPlan>,
+    /// On each neighbour's link.
+    pub captures: Vec<Capture>,
+}
+
+impl Place {
+    /// Makes it.
+    pub fn build(scenario: &Interop) -> Result<Self> {
+        let setting = Setting::build(scenario.name, &[])?;
+        let mut place = Self { setting, plans: Vec::new(), captures: Vec::new() };
+        place.setting.router.sysctl("net/ipv4/ip_forward", "1")?;
+        place.setting.router.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        for (neighbor, index) in scenario.neighbors.iter().zip(0u8..) {
+            place.add(*neighbor, index)?;
+        }
+        Ok(place)
+    }
+
+    fn add(&mut self, neighbor: Neighbor, index: u8) -> Result<()> {
+        let name = neighbor.maker.name();
+        let namespace = self.setting.namespace(name)?;
+        let inside = format!("to-{name}");
+        let linked = |family| link_session(family, index);
+        let [inet, inet6] = Family::ALL.map(linked);
+        netns::link(
+            (&self.setting.router, &inside, &format!("{}/24", inet.router)),
+            (&namespace, TO_ROUTER, &format!("{}/24", inet.local)),
+        )?;
+        // Without looking for duplicates: an address can be used at once.
+        self.setting.router.ip(&format!("address add {}/64 dev {inside} nodad", inet6.router))?;
+        namespace.ip(&format!("address add {}/64 dev {TO_ROUTER} nodad", inet6.local))?;
+        let sessions = match neighbor.kind {
+            Kind::Multihop => Family::ALL.map(|family| looped_session(family, index)),
+            Kind::External | Kind::Internal => [inet, inet6],
+        };
+        if neighbor.kind == Kind::Multihop {
+            join_loopbacks(&self.setting.router, &namespace, &[inet, inet6], &sessions, index)?;
+        }
+        let folder = self.setting.folder();
+        self.captures.push(Capture::start(&namespace, TO_ROUTER, &folder, name)?);
+        let external = EXTERNAL.get(neighbor.maker as usize).copied().unwrap_or(65_100);
+        self.plans.push(PeerPlan {
+            maker: neighbor.maker,
+            index,
+            namespace,
+            folder: folder.join(name),
+            autonomous_system: if neighbor.kind == Kind::Internal { router::AUTONOMOUS_SYSTEM } else { external },
+            router_as: router::AUTONOMOUS_SYSTEM,
+            sessions: sessions.to_vec(),
+            multihop: (neighbor.kind == Kind::Multihop).then_some(MULTIHOP),
+            hold_time_s: HOLD_TIME_S,
+        });
+        Ok(())
+    }
+}
+
+fn address(family: Family, inet: [u8; 4], inet6: [u16; 5]) -> IpAddr {
+    let [a, b, c, d, host] = inet6;
+    family.pick(IpAddr::from(inet), IpAddr::from([a, b, c, d, 0, 0, 0, host]))
+}
+
+fn link_session(family: Family, index: u8) -> Session {
+    let at = |host: u8| address(family, [10, 113, index, host], [0x2001, 0xdb8, 0x113, index.into(), host.into()]);
+    Session { family, local: at(2), router: at(1) }
+}
+
+fn looped_session(family: Family, index: u8) -> Session {
+    let local = address(family, [10, 114, index, 2], [0x2001, 0xdb8, 0x114, index.into(), 2]);
+    let router = address(family, [10, 114, 255, 1], [0x2001, 0xdb8, 0x114, 0xff, 1]);
+    Session { family, local, router }
+}
+
+/// Loopback addresses, and routes to them across the link.
+fn join_loopbacks(
+    router: &Namespace,
+    neighbor: &Namespace,
+    links: &[Session; 2],
+    sessions: &[Session; 2],
+    index: u8,
+) -> Result<()> {
+    for (link, session) in links.iter().zip(sessions) {
+        let (version, length) = session.family.pick(("-4", 32), ("-6", 128));
+        neighbor.ip(&format!("address add {}/{length} dev lo", session.local))?;
+        if index == 0 {
+            router.ip(&format!("address add {}/{length} dev lo", session.router))?;
+        }
+        router.ip(&format!("{version} route add {}/{length} via {}", session.local, link.local))?;
+        neighbor.ip(&format!("{version} route add {}/{length} via {}", session.router, link.router))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,403 @@
+//! Runs an interoperation scenario: builds the place, lets everybody announce, follows the script, and after each step looks
+//! whether every neighbour sees what it must see, and whether a session was touched.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use serde_json::Value;
+
+use super::{
+    expect::{self, Rules},
+    offer::{self, Offer},
+    peer::{ESTABLISHED, Maker, Peer},
+    place::Place,
+    router,
+    scenario::{Interop, Step},
+    seen,
+};
+use crate::{
+    capture::analysis::{Wire, WireReport},
+    error::{LabError, Result},
+    host::{interrupt, programs},
+    kernel_tables::KernelTables,
+    limits,
+    progress::Progress,
+    result::{LabResult, Measured, SessionResult, merge},
+    scenario::Bars,
+    subject::{EngineRuntime, Holdfast, REBOOT, RunOutcome, Subject, SubjectPlan, cli},
+    time::{Moment, Window},
+    topology::Topology,
+};
+
+/// A route that comes and goes while the router reboots.
+const COMES_AND_GOES: Offer = Offer {
+    number: 20,
+    title: "comes and goes",
+    path: Vec::new(),
+    set: Vec::new(),
+    origin: offer::Origin::Igp,
+    med: None,
+    communities: Vec::new(),
+    large: Vec::new(),
+    targets: Vec::new(),
+};
+/// Minutes to confirm in: longer than the script needs.
+const CONFIRM_MINUTES: u32 = 5;
+/// Differences that one complaint names.
+const NAMED_MAX: usize = 4;
+
+/// Runs it to its result. `print` receives what the router prints in a run.
+pub fn run(scenario: &Interop, progress: &Progress, print: &mut dyn FnMut(&str)) -> Result<LabResult> {
+    programs::require_root()?;
+    scenario.neighbors.iter().try_for_each(|neighbor| neighbor.maker.check_installed())?;
+    interrupt::install()?;
+    let place = Place::build(scenario)?;
+    progress.step(&format!("{}: {} neighbors", scenario.name, scenario.neighbors.len()));
+    let mut run = Run::start(scenario, place, progress)?;
+    let mut stretches = vec![run.first_sight()?];
+    for step in &scenario.steps {
+        stretches.push(run.take(*step, print)?);
+    }
+    run.conclude(stretches)
+}
+
+/// What the first and the last word of a stretch of time are.
+struct Stretch {
+    name: String,
+    window: Window,
+    /// Sessions are set up in it.
+    begins: bool,
+    /// Everything was asked for again in it.
+    asked: bool,
+    flaps: Vec<u64>,
+    up: Vec<bool>,
+    outcome: RunOutcome,
+    complaints: Vec<String>,
+}
+
+struct Run<'a> {
+    // The neighbours end first, the place is removed last.
+    peers: Vec<Box<dyn Peer>>,
+    router: Holdfast,
+    place: Place,
+    scenario: &'a Interop,
+    progress: &'a Progress,
+    offers: Vec<Offer>,
+    changed: bool,
+}
+
+impl<'a> Run<'a> {
+    fn start(scenario: &'a Interop, place: Place, progress: &'a Progress) -> Result<Self> {
+        let plan = SubjectPlan {
+            namespace: place.setting.router.clone(),
+            folder: place.setting.folder().join("router"),
+            topology: Topology { neighbors: Vec::new() },
+            environment: Vec::new(),
+            runtime: EngineRuntime::Process,
+            held: false,
+        };
+        let router = Holdfast::start_with(plan, &router::configuration(&place.plans, scenario.policies))?;
+        progress.step(&format!("the router is up: {}", router.title()));
+        let peers = place.plans.iter().map(|plan| plan.maker.start(plan.clone())).collect::<Result<_>>()?;
+        Ok(Self { peers, router, place, scenario, progress, offers: Vec::new(), changed: false })
+    }
+
+    /// Sessions come up, everybody announces, everybody sees.
+    fn first_sight(&mut self) -> Result<Stretch> {
+        let from = Moment::now();
+        for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
+            for session in &plan.sessions {
+                let title = format!("the session of {} with {}", plan.maker.name(), session.router);
+                interrupt::wait_for(&title, limits::SESSIONS_UP_WITHIN, || {
+                    peer.check_running()?;
+                    let state = peer.state(session)?;
+                    if state == ESTABLISHED { Ok(()) } else { Err(format!("state {state}").into()) }
+                })?;
+            }
+        }
+        let downs = self.downs()?;
+        self.offer(offer::first())?;
+        let complaints = self.look()?;
+        self.stretch("everybody sees everything", from, &downs, RunOutcome::default(), complaints)
+            .map(|stretch| Stretch { begins: true, ..stretch })
+    }
+
+    fn take(&mut self, step: Step, print: &mut dyn FnMut(&str)) -> Result<Stretch> {
+        let (from, downs) = (Moment::now(), self.downs()?);
+        let name = match step {
+            Step::Change => "every neighbor changes what it announces",
+            Step::AskAgain => "everything is asked for again",
+            Step::Reboot => "in-service reboot while neighbors change what they announce",
+            Step::TakenBack => "in-service reboot taken back after the switch",
+        };
+        self.progress.step(name);
+        let (mut outcome, mut complaints) = (RunOutcome::default(), Vec::new());
+        match step {
+            Step::Change => self.change()?,
+            Step::AskAgain => self.ask_again()?,
+            Step::Reboot => {
+                outcome = self.reboot(print)?;
+                if !outcome.success {
+                    let last = outcome.log.last().cloned().unwrap_or_default();
+                    complaints.push(format!("the reboot failed; the router\'s last word: {last}"));
+                }
+            }
+            Step::TakenBack => (outcome, complaints) = self.taken_back(print)?,
+        }
+        complaints.extend(self.look()?);
+        let stretch = self.stretch(name, from, &downs, outcome, complaints)?;
+        Ok(Stretch { asked: step == Step::AskAgain, ..stretch })
+    }
+
+    fn stretch(
+        &mut self,
+        name: &str,
+        from: Moment,
+        downs: &[u64],
+        outcome: RunOutcome,
+        complaints: Vec<String>,
+    ) -> Result<Stretch> {
+        let flaps = self.downs()?.iter().zip(downs).map(|(after, before)| after.saturating_sub(*before)).collect();
+        let up = (self.peers.iter().zip(&self.place.plans))
+            .map(|(peer, plan)| {
+                plan.sessions.iter().all(|session| peer.state(session).is_ok_and(|state| state == ESTABLISHED))
+            })
+            .collect();
+        let window = Window { from, to: Moment::now() };
+        let (begins, asked) = (false, false);
+        Ok(Stretch { name: name.into(), window, begins, asked, flaps, up, outcome, complaints })
+    }
+
+    fn downs(&self) -> Result<Vec<u64>> {
+        self.peers.iter().map(|peer| peer.times_down()).collect()
+    }
+
+    /// What everybody announces from now on, as far as they can.
+    fn offer(&mut self, offers: Vec<Offer>) -> Result<()> {
+        for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
+            let can: Vec<Offer> =
+                offers.iter().filter(|offer| plan.maker.cannot_offer(offer).is_none()).cloned().collect();
+            peer.offer(&can)?;
+        }
+        self.offers = offers;
+        Ok(())
+    }
+
+    fn change(&mut self) -> Result<()> {
+        self.changed = !self.changed;
+        self.offer(if self.changed { offer::changed() } else { offer::first() })
+    }
+
+    fn ask_again(&mut self) -> Result<()> {
+        for (peer, plan) in self.peers.iter().zip(&self.place.plans) {
+            if plan.maker.cannot_ask().is_none() {
+                peer.ask_again()?;
+            }
+            for session in &plan.sessions {
+                self.router.cli().text(&format!("clear bgp neighbor {} soft-inbound", session.local))?;
+            }
+        }
+        // Nothing changes by it: what comes again has to have come before it is looked at.
+        interrupt::sleep(limits::ASKED_AGAIN_WITHIN)
+    }
+
+    /// An in-service reboot, with changes from its first moment to its last.
+    fn reboot(&mut self, print: &mut dyn FnMut(&str)) -> Result<RunOutcome> {
+        let (start, mut log) = (Instant::now(), Vec::new());
+        let mut running = self.router.cli().start(REBOOT)?;
+        self.change()?;
+        let steady = self.offers.clone();
+        let mut there = false;
+        while !running.has_ended() && start.elapsed() < limits::RUN_WITHIN {
+            running.drain(|line| {
+                print(line);
+                log.push(line.to_owned());
+            });
+            there = !there;
+            self.offer(steady.iter().cloned().chain(there.then_some(COMES_AND_GOES)).collect())?;
+            interrupt::sleep(limits::POLL_EVERY)?;
+        }
+        let status = running.finish(limits::RUN_WITHIN, |line| {
+            print(line);
+            log.push(line.to_owned());
+        })?;
+        let took = start.elapsed();
+        self.offer(steady)?;
+        Ok(self.router.outcome(status.success(), log, took))
+    }
+
+    /// A reboot that is aborted once the new engine is primary and its neighbours have seen a change.
+    fn taken_back(&mut self, print: &mut dyn FnMut(&str)) -> Result<(RunOutcome, Vec<String>)> {
+        let (start, mut log) = (Instant::now(), Vec::new());
+        let mut running = self.router.cli().start(&format!("{REBOOT} confirm {CONFIRM_MINUTES}"))?;
+        self.change()?;
+        interrupt::wait_for("the run to wait for its confirmation", limits::RUN_WITHIN, || {
+            running.drain(|line| {
+                print(line);
+                log.push(line.to_owned());
+            });
+            if running.has_ended() {
+                return Err(LabError::Fatal(format!("the run has ended: {}", log.join("\n"))).into());
+            }
+            let answer = self.router.cli().json("show chassis in-service-upgrade")?;
+            match cli::find(&answer, "state").and_then(Value::as_str) {
+                Some(state) if state.ends_with("soaking") => Ok(()),
+                other => Err(format!("its state is {other:?}").into()),
+            }
+        })?;
+        self.change()?;
+        let mut complaints = self.look()?;
+        self.router.cli().text("request system reboot in-service abort")?;
+        self.change()?;
+        let status = running.finish(limits::RUN_WITHIN, |line| {
+            print(line);
+            log.push(line.to_owned());
+        })?;
+        let outcome = self.router.outcome(status.success(), log, start.elapsed());
+        let verdict = outcome.verdict.clone().unwrap_or_default();
+        if !verdict.contains("undone, nothing lost") {
+            complaints.push(format!("the run was to be taken back with nothing lost, its verdict is {verdict:?}"));
+        }
+        Ok((outcome, complaints))
+    }
+
+    /// Waits until every neighbour sees what it must see, and says what is wrong if that does not come.
+    fn look(&mut self) -> Result<Vec<String>> {
+        let rules = Rules { policies: self.scenario.policies };
+        let plans = &self.place.plans;
+        let mut complaints = Vec::new();
+        for (peer, plan) in self.peers.iter_mut().zip(plans) {
+            for session in &plan.sessions {
+                let expected = expect::table(plan, session, plans, &self.offers, rules);
+                let title = format!("{} to see {} routes from {}", plan.maker.name(), expected.len(), session.router);
+                let seen = interrupt::wait_for(&title, limits::SEEN_WITHIN, || {
+                    peer.check_running()?;
+                    let wrong = seen::wrong(&peer.table(session)?, &expected, NAMED_MAX);
+                    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ").into()) }
+                });
+                match seen {
+                    Ok(()) => {}
+                    Err(error @ (LabError::Interrupted | LabError::Fatal(_))) => return Err(error),
+                    Err(error) => complaints.push(error.to_string()),
+                }
+            }
+        }
+        Ok(complaints)
+    }
+
+    fn conclude(mut self, stretches: Vec<Stretch>) -> Result<LabResult> {
+        let captures = std::mem::take(&mut self.place.captures);
+        let wires: Vec<std::result::Result<Wire, String>> = captures
+            .into_iter()
+            .zip(&self.place.plans)
+            .map(|(capture, plan)| {
+                let (file, dropped) = capture.stop();
+                let router = plan.sessions.iter().find_map(|session| match session.router {
+                    std::net::IpAddr::V4(address) => Some(address),
+                    std::net::IpAddr::V6(_) => None,
+                });
+                match (dropped, router) {
+                    (Some(0), Some(router)) => Wire::read_file(&file, router, false).map_err(|error| error.to_string()),
+                    (other, _) => Err(format!("packets that tcpdump missed: {other:?}")),
+                }
+            })
+            .collect();
+        let runs: Vec<Measured> = stretches.iter().map(|stretch| self.measure(stretch, &wires)).collect();
+        let mut total = merge(self.scenario.name, &runs);
+        total.judge(&Bars::default());
+        total.skipped = self.skipped();
+        total.kernel = KernelTables::count(&self.place.setting.router)?;
+        let subject = self.router.title();
+        self.peers.clear();
+        let stopped = self.router.stop();
+        let gone = self.place.setting.remove();
+        stopped.and(gone)?;
+        self.progress.step("the lab is gone: no namespace, process or file is left");
+        Ok(LabResult {
+            scenario: self.scenario.name.into(),
+            subject,
+            total,
+            baseline: Vec::new(),
+            machine_backlog_drops: 0,
+            options: BTreeMap::new(),
+            sizes: Vec::new(),
+            runs,
+            peers: Vec::new(),
+        })
+    }
+
+    fn measure(&self, stretch: &Stretch, wires: &[std::result::Result<Wire, String>]) -> Measured {
+        let mut measured = Measured {
+            name: stretch.name.clone(),
+            seconds: stretch.outcome.took.as_secs_f64(),
+            phases: stretch.outcome.phases.clone(),
+            log: stretch.outcome.log.clone(),
+            complaints: stretch.complaints.clone(),
+            ..Measured::default()
+        };
+        measured.gap.control_plane_ms = stretch.outcome.control_plane_ms;
+        for (index, plan) in self.place.plans.iter().enumerate() {
+            let mut session = SessionResult {
+                name: plan.maker.name().into(),
+                neighbor: plan.sessions.first().map(|session| session.local.to_string()).unwrap_or_default(),
+                protocol: "bgp",
+                implementation: plan.maker.title().into(),
+                version: self.peers.get(index).map(|peer| peer.version().to_owned()).unwrap_or_default(),
+                flaps: stretch.flaps.get(index).copied().unwrap_or(0),
+                up_at_end: stretch.up.get(index).copied().unwrap_or(false),
+                ..SessionResult::default()
+            };
+            match wires.get(index) {
+                Some(Ok(wire)) => {
+                    let report = wire.report(stretch.window);
+                    if stretch.asked {
+                        measured.complaints.extend(not_asked(plan.maker, &report));
+                    }
+                    if !stretch.begins {
+                        note(&mut session, report);
+                    }
+                }
+                Some(Err(why)) => {
+                    measured.missing_evidence.push(format!("the capture of {}: {why}", plan.maker.name()))
+                }
+                None => {}
+            }
+            measured.sessions.push(session);
+        }
+        measured.judge(&Bars::default());
+        measured
+    }
+
+    /// What neighbours cannot do, by name.
+    fn skipped(&self) -> Vec<String> {
+        let mut list = Vec::new();
+        for plan in &self.place.plans {
+            let name = plan.maker.name();
+            for offer in offer::changed() {
+                list.extend(plan.maker.cannot_offer(&offer).map(|why| format!("{name}: {}: {why}", offer.title)));
+            }
+            list.extend(plan.maker.cannot_ask().map(|why| format!("{name}: asking for everything again: {why}")));
+        }
+        list
+    }
+}
+
+/// Whether ROUTE-REFRESH was sent, and answered.
+fn not_asked(maker: Maker, report: &WireReport) -> Option<String> {
+    let can = maker.cannot_ask().is_none();
+    let name = maker.name();
+    if can && report.refreshes_from_neighbor == 0 {
+        return Some(format!("{name} did not ask the router for its routes again"));
+    }
+    (can && report.updates_from_router == 0)
+        .then(|| format!("the router did not answer {name} that asked for its routes again"))
+}
+
+fn note(session: &mut SessionResult, report: WireReport) {
+    session.opens_on_wire = report.opens;
+    session.syns_on_wire = report.syns;
+    session.resets_on_wire = report.resets;
+    session.fins_on_wire = report.fins;
+    session.notifications_on_wire = report.notifications;
+    session.longest_silence_ms = report.longest_silence_ms;
+    session.stream_faults = report.faults;
+}

@@ -1,0 +1,150 @@
+//! A route as a neighbour sees it: every implementation's own view, in one form.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::offer::Origin;
+
+/// What a neighbour has of one prefix from the router.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// ORIGIN.
+    pub origin: Origin,
+    /// The AS path: `65000 64512 {1 2}`, the members of a set in order of number.
+    pub path: String,
+    /// The next hop; of two in IPv6 the global one.
+    pub next_hop: String,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// LOCAL_PREF; nothing where it has no meaning.
+    pub local_preference: Option<u32>,
+    /// Communities, in order of number.
+    pub communities: Vec<u32>,
+    /// Large communities, in order.
+    pub large: Vec<[u32; 3]>,
+    /// Route targets `64512:100`, in order of their text.
+    pub targets: Vec<String>,
+}
+
+/// By prefix.
+pub type Table = BTreeMap<String, Seen>;
+
+impl Seen {
+    /// With its lists in order.
+    pub fn ordered(mut self) -> Self {
+        self.communities.sort_unstable();
+        self.large.sort_unstable();
+        self.targets.sort_unstable();
+        self
+    }
+
+    /// What differs from how it has to be.
+    pub fn differences(&self, expected: &Self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut compare = |what: &str, seen: String, expected: String| {
+            if seen != expected {
+                words.push(format!("{what} {seen} instead of {expected}"));
+            }
+        };
+        compare("origin", self.origin.word().into(), expected.origin.word().into());
+        compare("AS path", self.path.clone(), expected.path.clone());
+        compare("next hop", self.next_hop.clone(), expected.next_hop.clone());
+        compare("MED", format!("{:?}", self.med), format!("{:?}", expected.med));
+        compare("communities", format!("{:x?}", self.communities), format!("{:x?}", expected.communities));
+        compare("large communities", format!("{:?}", self.large), format!("{:?}", expected.large));
+        compare("route targets", format!("{:?}", self.targets), format!("{:?}", expected.targets));
+        if expected.local_preference.is_some() {
+            let of = |seen: &Self| format!("{:?}", seen.local_preference);
+            compare("local preference", of(self), of(expected));
+        }
+        words
+    }
+}
+
+/// What is wrong in a table; at most so many.
+pub fn wrong(table: &Table, expected: &Table, most: usize) -> Vec<String> {
+    let missing = expected.keys().filter(|prefix| !table.contains_key(*prefix)).map(|p| format!("{p} is missing"));
+    let others = table.iter().filter_map(|(prefix, seen)| match expected.get(prefix) {
+        None => Some(format!("{prefix} should not be there")),
+        Some(expected) => {
+            let words = seen.differences(expected);
+            (!words.is_empty()).then(|| format!("{prefix} has {}", words.join(", ")))
+        }
+    });
+    missing.chain(others).take(most).collect()
+}
+
+/// An AS path in the one form, from what most print: numbers, sets in braces with blanks or commas.
+pub fn path(text: &str) -> String {
+    let mut words = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        if let Some(inside) = rest.strip_prefix('{') {
+            let (set, after) = inside.split_once('}').unwrap_or((inside, ""));
+            let mut numbers: Vec<u32> = set.split([' ', ',']).filter_map(|number| number.trim().parse().ok()).collect();
+            numbers.sort_unstable();
+            let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+            words.push(format!("{{{}}}", numbers.join(" ")));
+            rest = after.trim_start();
+        } else {
+            let (word, after) = rest.split_at(rest.find([' ', '{']).unwrap_or(rest.len()));
+            words.push(word.to_owned());
+            rest = after.trim_start();
+        }
+    }
+    words.join(" ")
+}
+
+/// A community: `65000:1`, or a well-known name (RFC 1997).
+pub fn community(text: &str) -> Option<u32> {
+    match text.trim() {
+        "no-export" => Some(super::offer::NO_EXPORT),
+        "no-advertise" => Some(super::offer::NO_ADVERTISE),
+        other => {
+            let (high, low) = other.split_once(':')?;
+            Some(u32::from(high.trim().parse::<u16>().ok()?) << 16 | u32::from(low.trim().parse::<u16>().ok()?))
+        }
+    }
+}
+
+/// A large community: `1:2:3`.
+pub fn large(text: &str) -> Option<[u32; 3]> {
+    let words: Vec<u32> = text.split(':').filter_map(|word| word.trim().parse().ok()).collect();
+    words.try_into().ok()
+}
+
+/// A number in JSON.
+pub fn number(value: Option<&Value>) -> Option<u32> {
+    value?.as_u64()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_communities_are_read_in_every_dialect() {
+        for text in ["1 2 {3 70000}", "1 2 {70000,3}", " 1  2 { 3, 70000 } ", "1 2{3 70000}"] {
+            assert_eq!(path(text), "1 2 {3 70000}", "{text}");
+        }
+        assert_eq!(path(""), "");
+        assert_eq!(
+            (community("65000:1"), community("no-export"), community("x")),
+            (Some(0xfde8_0001), Some(0xffff_ff01), None)
+        );
+        assert_eq!((large("1:2:4294967295"), large("1:2")), (Some([1, 2, u32::MAX]), None));
+    }
+
+    #[test]
+    fn each_difference_is_named() {
+        let seen = Seen { path: "1 2".into(), med: Some(3), ..Seen::default() };
+        assert!(seen.differences(&Seen { local_preference: None, ..seen.clone() }).is_empty());
+        let expected = Seen { path: "1".into(), local_preference: Some(100), ..Seen::default() };
+        assert_eq!(seen.differences(&expected).len(), 3);
+        let table =
+            |list: &[(&str, &Seen)]| list.iter().map(|(p, s)| ((*p).to_owned(), (*s).clone())).collect::<Table>();
+        let found = wrong(&table(&[("a", &seen), ("b", &seen)]), &table(&[("a", &expected), ("c", &seen)]), 9);
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+}
