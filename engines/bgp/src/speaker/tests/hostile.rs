@@ -161,6 +161,7 @@ fn a_neighbor_that_says_anything_harms_nobody_else() {
     let lives: Vec<(usize, usize)> = (0..SEEDS).map(live).collect();
     let ended: usize = lives.iter().map(|(ended, _)| ended).sum();
     let most = lives.iter().map(|(_, most)| *most).max().unwrap_or_default();
+    let before = 2 * (peers(0).len() - 2); // what the others tell each other
     println!("seeds 0 to {SEEDS}: {ended} sessions ended, at most {most} routes heard at once");
-    assert!(ended > SEEDS as usize && most > 10, "it was harmless: {ended} sessions ended, {most} routes");
+    assert!(ended > SEEDS as usize && most > before, "it was harmless: {ended} sessions ended, {most} routes");
 }
