@@ -38,6 +38,11 @@ impl Family {
         }
     }
 
+    /// Whether UPDATE's own fields carry it (RFC 4271 §4.3); every other one travels in MP_REACH_NLRI and MP_UNREACH_NLRI.
+    pub const fn is_classic(self) -> bool {
+        matches!(self, Family::Ipv4Unicast)
+    }
+
     /// The name in facts, digests and counters.
     pub const fn name(self) -> &'static str {
         match self {

@@ -174,11 +174,7 @@ pub struct Neighbor {
 impl Neighbor {
     /// Whether its routes of this family get forwarding entries.
     pub fn installs(&self, family: Family) -> bool {
-        let named = match family {
-            Family::Ipv4Unicast => AddressFamily::Ipv4Unicast,
-            Family::Ipv6Unicast => AddressFamily::Ipv6Unicast,
-        };
-        !self.config.not_installed().any(|not| not == named)
+        !self.config.not_installed().any(|not| family_of(not) == Some(family))
     }
 
     /// The cluster whose client it is (RFC 4456 §6).
@@ -328,6 +324,15 @@ impl Neighbor {
     }
 }
 
+/// A family as configurations name it.
+pub fn family_of(named: AddressFamily) -> Option<Family> {
+    match named {
+        AddressFamily::Unspecified => None,
+        AddressFamily::Ipv4Unicast => Some(Family::Ipv4Unicast),
+        AddressFamily::Ipv6Unicast => Some(Family::Ipv6Unicast),
+    }
+}
+
 /// The role that a configuration states for ourselves.
 pub fn role_of(config: &BgpNeighborConfig) -> Option<Role> {
     let role = match config.role() {
@@ -365,7 +370,7 @@ impl OwnAddresses {
 
     /// Whether the neighbour understands this next hop of the family's routes.
     pub fn understands(&self, family: Family, next_hop: &NextHop) -> bool {
-        family != Family::Ipv4Unicast || self.extended || matches!(next_hop, NextHop::V4(_))
+        next_hop.fits(family, self.extended)
     }
 
     /// A next hop as it is noted for this neighbour: our own address as what stands for it.

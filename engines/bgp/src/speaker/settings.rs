@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use holdfast_policy::{Chain, PolicySet};
-use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, RouterConfig};
+use holdfast_proto::v1::{BgpNeighborConfig, RouterConfig};
 use holdfast_rib::{Family, Rib};
 
 use crate::session::{GracefulRestart, RoleConfig, Session, SessionConfig};
@@ -14,7 +14,7 @@ use super::decision::MedRules;
 use super::export_rules::Teller;
 use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
-use super::neighbor::{Counters, Neighbor, role_of};
+use super::neighbor::{Counters, Neighbor, family_of, role_of};
 use super::table::NeighborId;
 
 /// Why a configuration cannot be put in force. Nothing was changed then.
@@ -334,13 +334,7 @@ impl Speaker {
 
     fn session_parameters(&self, config: &BgpNeighborConfig, forwarding_kept: bool, restarting: bool) -> SessionConfig {
         let mut families = [false; 2];
-        for family in config.families() {
-            match family {
-                AddressFamily::Ipv4Unicast => families[Family::Ipv4Unicast.index()] = true,
-                AddressFamily::Ipv6Unicast => families[Family::Ipv6Unicast.index()] = true,
-                AddressFamily::Unspecified => {}
-            }
-        }
+        config.families().filter_map(family_of).for_each(|family| families[family.index()] = true);
         let restart_time_s = config.restart_time_s.min(0x0fff) as u16; // RFC 4724 §3: twelve bits
         SessionConfig {
             local_as: config.local_as,

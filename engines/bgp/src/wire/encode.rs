@@ -141,41 +141,46 @@ fn announce_multiprotocol(
 
 /// Appends one UPDATE that withdraws as many of `prefixes` as fit; returns how many.
 pub fn encode_withdraw(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], format: Format) -> usize {
-    match family {
-        Family::Ipv4Unicast => {
-            let count = count_that_fit(prefixes, format.room());
-            if count == 0 {
-                return 0;
-            }
-            let start = begin_message(out, MessageType::Update);
-            out.extend_from_slice(&[0; 2]);
-            let field = out.len();
-            put_prefixes(out, family, &prefixes[..count]);
-            let length = ((out.len() - field) as u16).to_be_bytes();
-            out[field - 2..field].copy_from_slice(&length);
-            out.extend_from_slice(&[0; 2]);
-            end_message(out, start);
-            count
-        }
-        Family::Ipv6Unicast => {
-            let count = count_that_fit(prefixes, format.room() - EXTENDED_HEADER_LEN - 3);
-            if count == 0 {
-                return 0;
-            }
-            let start = begin_update(out, 0);
-            let attribute = begin_multiprotocol(out, family, code::MP_UNREACH_NLRI);
-            put_prefixes(out, family, &prefixes[..count]);
-            end_multiprotocol(out, attribute);
-            end_attributes(out, start);
-            count
-        }
+    if family.is_classic() {
+        withdraw_classic(out, family, prefixes, format)
+    } else {
+        withdraw_multiprotocol(out, family, prefixes, format)
     }
+}
+
+fn withdraw_classic(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], format: Format) -> usize {
+    let count = count_that_fit(prefixes, format.room());
+    if count == 0 {
+        return 0;
+    }
+    let start = begin_message(out, MessageType::Update);
+    out.extend_from_slice(&[0; 2]);
+    let field = out.len();
+    put_prefixes(out, family, &prefixes[..count]);
+    let length = ((out.len() - field) as u16).to_be_bytes();
+    out[field - 2..field].copy_from_slice(&length);
+    out.extend_from_slice(&[0; 2]);
+    end_message(out, start);
+    count
+}
+
+fn withdraw_multiprotocol(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], format: Format) -> usize {
+    let count = count_that_fit(prefixes, format.room() - EXTENDED_HEADER_LEN - 3);
+    if count == 0 {
+        return 0;
+    }
+    let start = begin_update(out, 0);
+    let attribute = begin_multiprotocol(out, family, code::MP_UNREACH_NLRI);
+    put_prefixes(out, family, &prefixes[..count]);
+    end_multiprotocol(out, attribute);
+    end_attributes(out, start);
+    count
 }
 
 /// Appends the mark that all routes of a family have been sent (RFC 4724 §2).
 pub fn encode_end_of_rib(out: &mut Vec<u8>, family: Family) {
     let start = begin_update(out, 0);
-    if family != Family::Ipv4Unicast {
+    if !family.is_classic() {
         out.extend_from_slice(&[FLAG_OPTIONAL, code::MP_UNREACH_NLRI, 3]);
         out.extend_from_slice(&family.afi().to_be_bytes());
         out.push(family.safi());

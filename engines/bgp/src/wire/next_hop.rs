@@ -1,5 +1,6 @@
 //! Next hops as they are on the wire: NEXT_HOP (RFC 4271 §5.1.3) and the field of MP_REACH_NLRI (RFC 2545 §3, RFC 8950).
 
+use holdfast_rib::Family;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -42,6 +43,15 @@ impl NextHop {
         // On links without global addresses some send `::` in the first place; the link-local one is meant.
         let global = link_local.filter(|_| first.is_unspecified()).unwrap_or(first);
         Some(NextHop::V6 { global, link_local })
+    }
+
+    /// Whether routes of a family can have it; `extended`: RFC 8950 was agreed upon.
+    pub(crate) fn fits(&self, family: Family, extended: bool) -> bool {
+        match (family, self) {
+            (Family::Ipv4Unicast, NextHop::V4(_)) | (Family::Ipv6Unicast, NextHop::V6 { .. }) => true,
+            (Family::Ipv4Unicast, NextHop::V6 { .. }) => extended,
+            (Family::Ipv6Unicast, NextHop::V4(_)) => false,
+        }
     }
 
     /// Why no router can have this address, if so (RFC 4271 §6.3: "syntactically correct").

@@ -293,12 +293,7 @@ impl<'a> Scan<'a> {
             return Ok(Verdict::Consume);
         }
         let next_hop = NextHop::decode(next_hop).ok_or_else(error)?;
-        let fits = match (family, next_hop) {
-            (Family::Ipv4Unicast, NextHop::V6 { .. }) => self.session.extended_next_hop,
-            (Family::Ipv6Unicast, NextHop::V4(_)) => false,
-            _ => true,
-        };
-        if !fits || !nlri::check(family, nlri) {
+        if !next_hop.fits(family, self.session.extended_next_hop) || !nlri::check(family, nlri) {
             return Err(error());
         }
         self.reach = Some(Reach { family, next_hop, nlri });

@@ -37,7 +37,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn iter(&self, family: Family) -> NlriIter<'a> {
-        let classic = if family == Family::Ipv4Unicast { self.classic } else { &[] };
+        let classic = if family.is_classic() { self.classic } else { &[] };
         NlriIter::new(family, classic, self.multiprotocol[family.index()])
     }
 
