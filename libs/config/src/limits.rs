@@ -12,3 +12,6 @@ pub const WORDS_MAX: usize = 4_096;
 pub const ERRORS_MAX: usize = 100;
 /// Most AS numbers one action may prepend.
 pub const PREPEND_MAX: usize = 32;
+
+/// Minutes that a session rests after too many prefixes: 40 hours, as in Junos. Who wants more wants `forever`.
+pub(crate) const IDLE_MINUTES_MAX: u32 = 2400;

@@ -16,7 +16,12 @@ const ENUMERATIONS: [(&str, Values); 12] = [
     ("family-name", &[("inet", "IPv4"), ("inet6", "IPv6")]),
     (
         "route-protocol",
-        &[("bgp", "Routes from neighbors"), ("static", "Static routes"), ("direct", "Networks of our interfaces")],
+        &[
+            ("bgp", "Routes from neighbors"),
+            ("static", "Static routes"),
+            ("direct", "Networks of our interfaces"),
+            ("aggregate", "Aggregates and generated routes"),
+        ],
     ),
     (
         "community-operation",
@@ -59,6 +64,7 @@ pub(crate) fn is_known(type_name: &str) -> bool {
         "as-path-expression",
         "adjustment",
         "prefix-match",
+        "minutes-or-forever",
     ];
     checked.contains(&type_name)
         || PATTERN_ONLY.contains(&type_name)
@@ -97,6 +103,7 @@ pub(crate) fn canonical(type_name: &str, value: &str) -> Result<String, Refusal>
         "as-path-expression" => as_path_expression(value),
         "adjustment" => adjustment(value),
         "prefix-match" => prefix_match(value),
+        "minutes-or-forever" => minutes_or_forever(value),
         "description" => Ok(value.to_owned()),
         _ if value.is_empty() => refuse("an empty name".into(), "a name of 1 or more characters"),
         _ => Ok(value.to_owned()),
@@ -113,6 +120,17 @@ pub(crate) fn number(value: &str) -> Result<String, Refusal> {
 
 fn refuse<T>(message: String, allowed: impl Into<String>) -> Result<T, Refusal> {
     Err((message, allowed.into()))
+}
+
+fn minutes_or_forever(value: &str) -> Result<String, Refusal> {
+    match value.parse::<u32>() {
+        _ if value == "forever" => Ok(value.to_owned()),
+        Ok(minutes) if (1..=limits::IDLE_MINUTES_MAX).contains(&minutes) => Ok(minutes.to_string()),
+        _ => refuse(
+            format!("{value:?} is no such time"),
+            format!("1 to {} minutes, or forever", limits::IDLE_MINUTES_MAX),
+        ),
+    }
 }
 
 fn ipv4_address(value: &str) -> Result<String, Refusal> {

@@ -271,7 +271,10 @@ fn completion_offers_names_entries_and_values_with_help() {
     assert_eq!(existing("protocols bgp group EXT import"), ("A B".into(), true));
     assert_eq!(
         offered("", "protocols bgp group EXT", Purpose::Edit),
-        ("local-as remove-private family graceful-restart role multihop neighbor".into(), true)
+        (
+            "local-as remove-private graceful-shutdown multipath family graceful-restart role multihop neighbor".into(),
+            true
+        )
     );
 }
 

@@ -213,6 +213,28 @@ fn what_becomes_of_routes() {
         "10.0.0.2 is an external neighbor, only internal ones are clients; allowed: cluster in groups of type internal",
     );
     one(&bgp("group G { type internal; cluster 0.0.0.0; neighbor 10.0.0.2; }"), "3:26", "no cluster identifier");
+    one(
+        "routing-options { aggregate route 10.0.0.0/8 policy NO; }",
+        "1:53",
+        "policy-statement NO, which is not configured",
+    );
+    one(
+        "routing-options { rib inet6.0 aggregate route 10.0.0.0/8; }",
+        "1:41",
+        "10.0.0.0/8 does not belong into inet6.0",
+    );
+    one(
+        "routing-options { aggregate route 10.0.0.0/8;\n generate route 10.0.0.0/8; }",
+        "2:11",
+        "aggregate 10.0.0.0/8 is stated twice, first at 1:29",
+    );
+    let limited = |limit: &str| {
+        bgp(&format!("group G {{ peer-as 2; neighbor 10.0.0.2 family inet unicast prefix-limit {limit} }}"))
+    };
+    one(&limited("drop-excess;"), "3:60", "the limit has no maximum; allowed: maximum N");
+    one(&limited("{ maximum 5; teardown; drop-excess; }"), "3:96", "teardown and drop-excess rule each other out");
+    one(&limited("{ maximum 5; teardown idle-timeout 0; }"), "3:108", "allowed: 1 to 2400 minutes, or forever");
+    one(&bgp("group G { peer-as 2; out-delay 0; neighbor 10.0.0.2; }"), "3:22", "out-delay is 1 to 3600 seconds");
     one(&bgp("group G { peer-as 2; loops 11; neighbor 10.0.0.2; }"), "3:22", "loops is 1 to 10");
     one(
         &bgp("group G { peer-as 2; local-as 7; local-as 8 private; neighbor 10.0.0.2; }"),

@@ -12,11 +12,13 @@ pub enum Protocol {
     Static,
     /// Learned by BGP.
     Bgp,
+    /// Put together from longer routes.
+    Aggregate,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Protocol; 3] = [Protocol::Direct, Protocol::Static, Protocol::Bgp];
+    pub const ALL: [Protocol; 4] = [Protocol::Direct, Protocol::Static, Protocol::Bgp, Protocol::Aggregate];
 
     /// The name in configuration and output.
     pub const fn name(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Protocol {
             Protocol::Direct => "direct",
             Protocol::Static => "static",
             Protocol::Bgp => "bgp",
+            Protocol::Aggregate => "aggregate",
         }
     }
 

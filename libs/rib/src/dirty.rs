@@ -34,6 +34,20 @@ impl DirtySet {
         word & (1 << (id as usize % WORD_BITS)) != 0
     }
 
+    /// Takes it out; true when it was in the set.
+    pub fn remove(&mut self, id: u32) -> bool {
+        if !self.contains(id) {
+            return false;
+        }
+        let (word, bit) = (id as usize / WORD_BITS, 1u64 << (id as usize % WORD_BITS));
+        self.words[word] &= !bit;
+        if self.words[word] == 0 {
+            self.summary[word / WORD_BITS] &= !(1 << (word % WORD_BITS));
+        }
+        self.len -= 1;
+        true
+    }
+
     /// How many are in it.
     pub fn len(&self) -> usize {
         self.len
@@ -81,11 +95,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_set(operations in prop::collection::vec((any::<bool>(), 0u32..20_000), 0..400)) {
+        fn behaves_like_a_set(operations in prop::collection::vec((0u8..4, 0u32..20_000), 0..400)) {
             let (mut dirty, mut model) = (DirtySet::default(), BTreeSet::new());
-            for (insert, id) in operations {
-                if insert {
+            for (operation, id) in operations {
+                if operation < 2 {
                     prop_assert_eq!(dirty.insert(id), model.insert(id));
+                } else if operation == 2 {
+                    let id = model.first().copied().filter(|_| id % 2 == 0).unwrap_or(id);
+                    prop_assert_eq!(dirty.remove(id), model.remove(&id));
                 } else if let Some(taken) = dirty.pop() {
                     prop_assert!(model.remove(&taken));
                 } else {

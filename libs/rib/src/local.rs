@@ -1,4 +1,5 @@
-//! Direct and static candidates: the few routes that everything else is resolved through.
+//! Direct and static candidates: the few routes that everything else is resolved through. Aggregates lie beside them, but nothing
+//! is resolved through what only stands for longer routes.
 
 use crate::nexthop::NexthopSetId;
 use crate::prefix_table::{PrefixId, PrefixTable};
@@ -19,17 +20,19 @@ pub(crate) struct LocalRoute {
 pub(crate) struct LocalCandidates {
     pub direct: Option<LocalRoute>,
     pub configured: Option<LocalRoute>,
+    pub aggregate: Option<LocalRoute>,
 }
 
 impl LocalCandidates {
     pub fn is_empty(&self) -> bool {
-        self.direct.is_none() && self.configured.is_none()
+        self.direct.is_none() && self.configured.is_none() && self.aggregate.is_none()
     }
 
     pub fn get(&self, protocol: Protocol) -> Option<LocalRoute> {
         match protocol {
             Protocol::Direct => self.direct,
             Protocol::Static => self.configured,
+            Protocol::Aggregate => self.aggregate,
             Protocol::Bgp => None,
         }
     }
@@ -39,6 +42,7 @@ impl LocalCandidates {
         match protocol {
             Protocol::Direct => std::mem::replace(&mut self.direct, route),
             Protocol::Static => std::mem::replace(&mut self.configured, route),
+            Protocol::Aggregate => std::mem::replace(&mut self.aggregate, route),
             Protocol::Bgp => None,
         }
     }

@@ -162,7 +162,7 @@ impl Model {
     fn fib(&self) -> BTreeMap<IpNet, ForwardingNexthop> {
         let installed = |prefix: &IpNet, protocol| match protocol {
             Protocol::Direct => false,
-            Protocol::Static => true,
+            Protocol::Static | Protocol::Aggregate => true,
             Protocol::Bgp => !self.not_installed.contains(prefix),
         };
         let routed = self.active().into_iter().filter(|(prefix, (protocol, ..))| installed(prefix, *protocol));
@@ -363,6 +363,7 @@ impl Harness {
             direct.keys().filter(of).count(),
             self.model.statics.keys().filter(of).count(),
             self.model.bgp.keys().filter(of).count(),
+            0, // aggregates: `tests/scenarios.rs`
         ];
         for protocol in Protocol::ALL {
             let counts = counts.protocols[protocol.index()];

@@ -9,11 +9,13 @@ pub enum Protocol {
     Static,
     /// BGP's best path.
     Bgp,
+    /// Put together from longer ones, as long as there are any.
+    Aggregate,
 }
 
 impl Protocol {
     /// Every protocol, in the order of [`Protocol::index`].
-    pub const ALL: [Protocol; 3] = [Protocol::Direct, Protocol::Static, Protocol::Bgp];
+    pub const ALL: [Protocol; 4] = [Protocol::Direct, Protocol::Static, Protocol::Bgp, Protocol::Aggregate];
 
     /// The name in configuration and output.
     pub const fn name(self) -> &'static str {
@@ -21,6 +23,7 @@ impl Protocol {
             Protocol::Direct => "direct",
             Protocol::Static => "static",
             Protocol::Bgp => "bgp",
+            Protocol::Aggregate => "aggregate",
         }
     }
 
@@ -30,6 +33,7 @@ impl Protocol {
             Protocol::Direct => 0,
             Protocol::Static => 5,
             Protocol::Bgp => 170,
+            Protocol::Aggregate => 130,
         }
     }
 
@@ -44,6 +48,7 @@ impl Protocol {
             Protocol::Direct => 1,
             Protocol::Static => 2,
             Protocol::Bgp => 3,
+            Protocol::Aggregate => 4,
         }
     }
 }

@@ -206,6 +206,19 @@ impl Rib {
         self.finish(change);
     }
 
+    /// An aggregate, or none any more.
+    pub fn set_aggregate(&mut self, prefix: IpNet, route: Option<(NexthopSpec, u8)>) {
+        let prefix = prefix.trunc();
+        let known = self.locals[Family::of(&prefix).index()].get(prefix).aggregate;
+        let known = known.and_then(|known| Some((self.sets.get(known.nexthop)?.spec.clone(), known.preference)));
+        if known != route {
+            let mut change = LocalChange::default();
+            let route = route.map(|(spec, preference)| Wanted { spec, preference, tag: 0 });
+            self.set_local(prefix, Protocol::Aggregate, route, &mut change);
+            self.finish(change);
+        }
+    }
+
     /// BGP's candidate for one prefix (an id that the caller holds), or none any more. True when BGP's route is the
     /// active one now. The next hop is held by the table as long as it is used here.
     pub fn set_bgp(&mut self, family: Family, prefix: PrefixId, route: Option<BgpRoute>) -> bool {

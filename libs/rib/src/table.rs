@@ -73,8 +73,8 @@ pub(crate) struct Table {
     pub fib_digest: Digest,
     pub rib_digest: Digest,
     pub destinations: u64,
-    pub routes: [u64; 3],
-    pub active: [u64; 3],
+    pub routes: [u64; 4],
+    pub active: [u64; 4],
 }
 
 impl Table {
@@ -89,8 +89,8 @@ impl Table {
             fib_digest: Digest::default(),
             rib_digest: Digest::default(),
             destinations: 0,
-            routes: [0; 3],
-            active: [0; 3],
+            routes: [0; 4],
+            active: [0; 4],
         }
     }
 
@@ -270,7 +270,7 @@ impl Table {
     }
 }
 
-/// The hash of one active route in a table's digest: prefix; protocol octet (1 direct, 2 static, 3 bgp) and preference; the
+/// The hash of one active route in a table's digest: prefix; protocol octet (1 direct, 2 static, 3 bgp, 4 aggregate) and preference; the
 /// next hop specification's canonical octets. Fixed for ever.
 pub(crate) fn rib_entry_hash(prefix: &[u8], route: &ActiveRoute, sets: &NexthopSets) -> u64 {
     let spec = sets.get(route.nexthop).map_or(&[][..], |set| &set.canonical);

@@ -24,7 +24,7 @@ pub struct TableCounts {
     /// Prefixes with at least one route, reachable or not.
     pub destinations: u64,
     /// By protocol, in the order of [`Protocol::index`].
-    pub protocols: [ProtocolCounts; 3],
+    pub protocols: [ProtocolCounts; 4],
 }
 
 impl Rib {
@@ -59,7 +59,8 @@ impl Rib {
             Protocol::Static => self.configured_routes().for_each(|(prefix, spec, preference)| {
                 add(prefix, preference, &spec.canonical());
             }),
-            Protocol::Bgp => {}
+            // Aggregates follow from all others.
+            Protocol::Bgp | Protocol::Aggregate => {}
         }
         digest
     }

@@ -281,3 +281,25 @@ fn a_prefix_stays_small_with_many_of_them() {
     assert_eq!(rib.fib_len(family), 0);
     assert_eq!(rib.fib_changes_waiting(), ROUTES as usize);
 }
+
+/// An aggregate is a route like a static one, but nothing is resolved through it.
+#[test]
+fn aggregates() {
+    let mut rib = Rib::new();
+    let family = Family::Ipv4Unicast;
+    rib.set_aggregate(net("198.51.0.0/16"), Some((NexthopSpec::Discard, 130)));
+    let id = rib.prefixes(family).get(net("198.51.0.0/16")).expect("it is there");
+    assert_eq!(rib.active(family, id).map(|route| route.protocol), Some(Protocol::Aggregate));
+    assert_eq!((rib.fib_len(family), rib.counts(family).protocols[Protocol::Aggregate.index()].active), (1, 1));
+    let through = rib.intern_nexthop(NexthopSpec::gateway("198.51.0.1".parse().unwrap()));
+    assert_eq!(rib.nexthop_reachable(through), None, "it only stands for longer routes");
+    assert_eq!(rib.take_changed(8), [(family, id)]);
+    rib.set_static(vec![static_route("198.51.0.0/16", NexthopSpec::Reject)]);
+    assert_eq!(rib.active(family, id).map(|route| route.protocol), Some(Protocol::Static));
+    rib.set_static(Vec::new());
+    let before = rib.fib_digest(family);
+    rib.set_aggregate(net("198.51.0.0/16"), Some((NexthopSpec::Reject, 130)));
+    assert_ne!(rib.fib_digest(family), before);
+    rib.set_aggregate(net("198.51.0.0/16"), None);
+    assert_eq!((rib.fib_len(family), rib.counts(family).destinations), (0, 0));
+}

@@ -197,7 +197,7 @@ pub const COMMANDS: &[Command] = &[
             one_of("match", "exact", "Only this very prefix"),
             one_of("match", "longer", "More specific prefixes, too"),
             named("table", Value::Choice(&["inet.0", "inet6.0"]), "Only this table"),
-            named("protocol", Value::Choice(&["bgp", "direct", "static"]), "Only routes of this protocol"),
+            named("protocol", Value::Choice(&["aggregate", "bgp", "direct", "static"]), "Only routes of this protocol"),
             // The protocol is part of the name while BGP is the only one with neighbours.
             view("receive-protocol bgp", "Routes as a neighbor sent them, before import policy"),
             view("advertising-protocol bgp", "Routes as sent to a neighbor"),

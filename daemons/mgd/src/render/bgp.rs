@@ -126,6 +126,12 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
             "  Active prefixes: {}    Received: {}    Accepted: {}    Advertised: {}    Stale: {}",
             family.active, family.received, family.accepted, family.advertised, family.stale
         ));
+        if family.dropped > 0 {
+            line(format!("  Dropped by a prefix limit: {}", family.dropped));
+        }
+        if family.unrefreshed > 0 {
+            line(format!("  The neighbor tells its routes again; to come: {}", family.unrefreshed));
+        }
         line(format!(
             "  End-of-RIB received: {}    sent: {}",
             end(family.end_of_rib_received),

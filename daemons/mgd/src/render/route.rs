@@ -84,6 +84,7 @@ fn protocol(name: &str) -> String {
         "bgp" => "BGP".to_owned(),
         "static" => "Static".to_owned(),
         "direct" => "Direct".to_owned(),
+        "aggregate" => "Aggregate".to_owned(),
         other => other.to_owned(),
     }
 }

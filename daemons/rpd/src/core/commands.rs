@@ -157,7 +157,7 @@ impl Core {
         };
         for id in &ids {
             match (request.soft, request.soft_inbound) {
-                (_, true) => self.protocols.bgp.import_anew(*id),
+                (_, true) => self.protocols.bgp.ask_anew(*id),
                 (true, false) => self.protocols.bgp.send_anew(*id),
                 (false, false) => self.protocols.bgp.reset(*id, &mut self.rib, now()),
             }

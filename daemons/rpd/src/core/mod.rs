@@ -239,6 +239,8 @@ impl Core {
                 Action::Send { neighbor, side, message } => self.enqueue(neighbor, side, &message),
                 Action::Established { neighbor, side } => self.established(neighbor, side, now),
                 Action::Down { neighbor, reason, kept } => self.session_down(neighbor, &reason, kept, now),
+                Action::Warn { text } => tracing::warn!("BGP {text}"),
+                Action::HasOutput => self.connections.mark_output_all(),
                 Action::Replicate(fact) => self.replicate(*fact),
             }
         }

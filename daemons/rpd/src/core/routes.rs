@@ -131,7 +131,7 @@ impl Core {
     pub(super) fn route_summary(&self) -> v1::RouteSummary {
         let tables = Family::ALL.map(|family| {
             let counts = self.rib.counts(family);
-            let protocols: Vec<v1::ProtocolCount> = [Protocol::Direct, Protocol::Static, Protocol::Bgp]
+            let protocols: Vec<v1::ProtocolCount> = Protocol::ALL
                 .into_iter()
                 .map(|protocol| {
                     let count = counts.protocols[protocol.index()];

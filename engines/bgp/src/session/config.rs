@@ -57,9 +57,9 @@ pub struct SessionConfig {
 impl SessionConfig {
     /// The OPEN that says all this.
     pub(crate) fn open(&self) -> OpenMessage {
-        let mut capabilities = Vec::with_capacity(8);
+        let mut capabilities = Vec::with_capacity(9);
         capabilities.extend(self.offered().map(Capability::MultiProtocol));
-        capabilities.push(Capability::RouteRefresh);
+        capabilities.extend([Capability::RouteRefresh, Capability::EnhancedRouteRefresh]);
         capabilities.push(Capability::FourOctetAs(self.local_as));
         capabilities.push(Capability::ExtendedMessage);
         if self.extended_next_hop && self.families[Family::Ipv4Unicast.index()] {

@@ -3,7 +3,8 @@
 use super::connection::ConnectionSide::{Accepted, Opened};
 use super::*;
 use crate::wire::{
-    Capability, Cease, HEADER_LEN, MessageType, NotificationMessage, OpenMessage, encode_route_refresh, frame,
+    Capability, Cease, HEADER_LEN, MessageType, NotificationMessage, OpenMessage, RefreshMark, RouteRefresh,
+    encode_refresh_mark, encode_route_refresh, frame,
 };
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
@@ -369,12 +370,18 @@ fn attempts_become_rarer_and_a_success_forgets() {
 
 #[test]
 fn updates_and_refreshes_are_handed_over_only_when_established() {
-    let mut session = established(config(65001, 65002, 1), &peer_open(65002, 2));
+    let mut open = peer_open(65002, 2);
+    open.capabilities.retain(|capability| *capability != Capability::EnhancedRouteRefresh);
+    let mut session = established(config(65001, 65002, 1), &open);
     assert_eq!(session.receive(Opened, MessageType::Update, &[0; 4], s(1)), Received::Update);
     let mut refresh = Vec::new();
     encode_route_refresh(&mut refresh, Family::Ipv4Unicast);
-    let family = Family::Ipv4Unicast;
-    assert_eq!(receive_wire(&mut session, Opened, &refresh, s(1)), Received::RouteRefresh { family });
+    let request = RouteRefresh::Request(Family::Ipv4Unicast);
+    assert_eq!(receive_wire(&mut session, Opened, &refresh, s(1)), Received::RouteRefresh(request));
+    // A mark that the neighbour has not announced (RFC 7313 §4).
+    refresh.clear();
+    encode_refresh_mark(&mut refresh, Family::Ipv4Unicast, RefreshMark::Begin);
+    assert_eq!(receive_wire(&mut session, Opened, &refresh, s(1)), Received::Handled);
     // A family that the session does not carry.
     refresh.clear();
     encode_route_refresh(&mut refresh, Family::Ipv6Unicast);

@@ -106,8 +106,7 @@ impl Session {
             return Received::Handled;
         }
         match decode_route_refresh(body) {
-            Ok(RouteRefresh::Request(family)) if self.carries(side, family) => Received::RouteRefresh { family },
-            // Marks of RFC 7313 come only to one who announced it; other families are passed over (RFC 2918 §4).
+            Ok(message) if self.is_due(side, message) => Received::RouteRefresh(message),
             Ok(_) => Received::Handled,
             Err(notification) => {
                 self.run(side, Event::ErrorFound, Cause::sent(notification), now);
@@ -116,7 +115,9 @@ impl Session {
         }
     }
 
-    fn carries(&self, side: ConnectionSide, family: holdfast_rib::Family) -> bool {
-        self.connection(side).and_then(|c| c.negotiated()).is_some_and(|n| n.carries(family))
+    /// Marks come only where both know them (RFC 7313 §4); other families are passed over (RFC 2918 §4).
+    fn is_due(&self, side: ConnectionSide, message: RouteRefresh) -> bool {
+        let negotiated = self.connection(side).and_then(|connection| connection.negotiated());
+        negotiated.is_some_and(|negotiated| negotiated.expects(message))
     }
 }

@@ -1,8 +1,7 @@
 //! What comes out of a session.
 
 use super::connection::ConnectionSide;
-use crate::wire::NotificationMessage;
-use holdfast_rib::Family;
+use crate::wire::{NotificationMessage, RouteRefresh};
 
 /// What is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,11 +75,8 @@ impl DownReason {
 pub enum Received {
     /// An UPDATE of the established session: the caller parses and uses it.
     Update,
-    /// The neighbour wants all routes of a family again.
-    RouteRefresh {
-        /// The family.
-        family: Family,
-    },
+    /// The neighbour wants all routes of a family again, or begins or ends to tell its own again.
+    RouteRefresh(RouteRefresh),
     /// The session itself has dealt with it, or it came too late to matter.
     Handled,
 }

@@ -48,6 +48,13 @@ pub enum Action {
         /// What becomes of its routes.
         kept: Kept,
     },
+    /// Something that an operator should know.
+    Warn {
+        /// In words.
+        text: String,
+    },
+    /// Neighbours may be told something that was held back until now.
+    HasOutput,
     /// A fact that a follower has to know.
     Replicate(Box<Fact>),
 }

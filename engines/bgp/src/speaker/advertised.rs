@@ -133,7 +133,7 @@ impl Speaker {
             let Some(neighbor) = self.get_mut(id) else { return };
             let state = &mut neighbor.families[family.index()];
             state.sent = Digest::default();
-            while let Some(prefix) = state.dirty.pop() {
+            while let Some(prefix) = state.dirty.pop().or_else(|| neighbor.delayed.waiting[family.index()].pop()) {
                 rib.prefixes_mut(family).release(PrefixId(prefix));
             }
         }

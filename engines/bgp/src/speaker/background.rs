@@ -18,11 +18,13 @@ impl Speaker {
 
     /// Whether [`Speaker::background`] has anything to do.
     pub fn has_background(&self) -> bool {
-        self.rescan.iter().any(Option::is_some)
-            || self.neighbors.iter().flatten().any(|neighbor| {
-                let works = |state: &FamilyState| state.sweep.is_some() || state.reimport.is_some();
-                neighbor.leaving.is_some() || neighbor.families.iter().any(works)
-            })
+        self.has_dirty_aggregates()
+            || self.rescan.iter().any(Option::is_some)
+            || self
+                .neighbors
+                .iter()
+                .flatten()
+                .any(|neighbor| neighbor.leaving.is_some() || neighbor.families.iter().any(FamilyState::has_background))
     }
 
     /// One slice of work on whole tables: about a millisecond.
@@ -32,11 +34,13 @@ impl Speaker {
             for id in self.neighbor_ids() {
                 self.sweep_slice(id, family, rib);
                 self.reimport_slice(id, family, rib);
+                self.unrefreshed_slice(id, family, rib);
             }
         }
         for id in self.neighbor_ids() {
             self.move_slice(id, rib);
         }
+        self.work_out_aggregate(rib);
         if self.rescan.iter().all(Option::is_none) {
             self.moved_nexthops.clear();
         }

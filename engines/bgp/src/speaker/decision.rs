@@ -47,6 +47,11 @@ impl Rank {
             cluster_list_length: attributes.cluster_list.len() as u16,
         }
     }
+
+    /// Whether both paths come through the same neighbouring AS.
+    pub fn is_through_same_as(&self, other: &Rank) -> bool {
+        self.neighbor_as == other.neighbor_as
+    }
 }
 
 /// One usable path to a destination, as the decision process sees it.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::wire::{PathAttributes, Role};
 
 use super::as_path_rules::AsPathRules;
+use super::communities;
 use super::decision::LOCAL_PREFERENCE_DEFAULT;
 use super::{leak, long_lived};
 
@@ -28,6 +29,12 @@ pub struct ExportRules {
     pub long_lived_partial: bool,
     /// Clients of one cluster tell each other; we need not (RFC 4456 §10).
     pub no_client_reflect: bool,
+    /// Our sessions with them are about to go (RFC 8326).
+    pub shutting_down: bool,
+    /// They are clients of a route server (RFC 7947).
+    pub route_server: bool,
+    /// They are told the best BGP route where a route of another protocol is in force.
+    pub advertise_inactive: bool,
 }
 
 /// Who told us a route.
@@ -61,12 +68,17 @@ pub enum Passage {
     Open,
     /// It may, reflected.
     Reflected(Reflected),
+    /// It may, from one external neighbour to another as if we were not there (RFC 7947 §2.2).
+    Transparent,
 }
 
 impl ExportRules {
     /// Whether what this neighbour told us (none: it is a route of our own) may go to the members.
     pub fn passage(&self, from: Option<&Teller>) -> Passage {
-        let Some(from) = from.filter(|from| self.internal && !from.external) else { return Passage::Open };
+        let Some(from) = from else { return Passage::Open };
+        if from.external || !self.internal {
+            return if from.external && self.route_server { Passage::Transparent } else { Passage::Open };
+        }
         match (from.cluster, self.cluster) {
             // RFC 4271 §9.2: what an internal neighbour told us is not told to another.
             (None, None) => Passage::Withheld,
@@ -77,23 +89,25 @@ impl ExportRules {
     }
 
     /// What changes before policy has its say.
-    pub fn prepare(&self, attributes: &mut PathAttributes, reflected: Option<Reflected>) {
+    pub fn prepare(&self, attributes: &mut PathAttributes, passage: Passage) {
         if self.internal {
             // RFC 4271 §5.1.5: LOCAL_PREF is sent to internal neighbours, always.
             attributes.local_pref.get_or_insert(LOCAL_PREFERENCE_DEFAULT);
-            if let Some(reflected) = reflected {
+            if let Passage::Reflected(reflected) = passage {
                 self.reflect(attributes, reflected);
             }
-        } else {
+            return;
+        }
+        // RFC 4456 §8: reflection stays within the AS.
+        attributes.originator_id = None;
+        attributes.cluster_list.clear();
+        if passage != Passage::Transparent {
             // §5.1.4: a MED received from one AS is not told to another.
             attributes.med = None;
-            // RFC 4456 §8: reflection stays within the AS.
-            attributes.originator_id = None;
-            attributes.cluster_list.clear();
             self.as_path.apply(&mut attributes.as_path);
-            if self.role.is_some_and(leak::marks) {
-                attributes.only_to_customer.get_or_insert(self.local_as);
-            }
+        }
+        if self.role.is_some_and(leak::marks) {
+            attributes.only_to_customer.get_or_insert(self.local_as);
         }
     }
 
@@ -109,6 +123,11 @@ impl ExportRules {
     /// What no policy changes.
     pub fn finish(&self, attributes: &mut PathAttributes) {
         long_lived::lower(self, attributes);
+        if self.shutting_down {
+            // RFC 8326 §4.2: whoever does not know the community goes by the preference, within the AS.
+            communities::add(&mut attributes.communities, communities::GRACEFUL_SHUTDOWN);
+            attributes.local_pref = Some(0);
+        }
         if !self.internal {
             attributes.local_pref = None; // RFC 4271 §5.1.5
         }

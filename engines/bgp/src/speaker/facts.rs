@@ -12,16 +12,17 @@ use ipnet::IpNet;
 use prost::Message;
 
 use crate::session::ConnectionSide;
-use crate::wire::{self, Format, MessageType, Negotiated, OpenMessage, RouteRefresh, Update, encode_announce};
+use crate::wire::{self, Format, MessageType, Negotiated, OpenMessage, Update, encode_announce};
 
-use super::Speaker;
 use super::action::Kept;
 use super::attributes::AttributeId;
 use super::limits::{OUTPUT_BATCH, OUTPUT_BATCH_LEN};
 use super::long_lived::long_lived_event;
 use super::neighbor::{Neighbor, Up};
+use super::refresh::Unrefreshed;
 use super::restart::{Stale, StaleCause};
 use super::table::NeighborId;
+use super::{Speaker, prefix_limit};
 
 /// The protocol's name in facts.
 pub const PROTOCOL: &str = "bgp";
@@ -36,14 +37,15 @@ pub(super) fn event(neighbor: IpAddr, event: &BgpEvent) -> Fact {
     of(neighbor, fact::Kind::Event(event.encode_to_vec()))
 }
 
-/// Whole messages in a buffer that holds nothing else.
-pub(super) fn count_messages(mut bytes: &[u8]) -> u64 {
-    let mut count = 0;
-    while let Ok(Some((length, _))) = wire::frame(bytes) {
+/// Whole messages in a buffer that holds nothing else, and how many of them are UPDATEs.
+pub(super) fn count_messages(mut bytes: &[u8]) -> (u64, u64) {
+    let (mut messages, mut updates) = (0, 0);
+    while let Ok(Some((length, kind))) = wire::frame(bytes) {
         bytes = &bytes[length..];
-        count += 1;
+        messages += 1;
+        updates += u64::from(kind == MessageType::Update);
     }
-    count
+    (messages, updates)
 }
 
 fn contradiction(neighbor: &str, reason: impl Into<String>) -> ReplicationError {
@@ -137,6 +139,10 @@ impl Speaker {
             let state = &mut neighbor.families[family.index()];
             state.end_of_rib_received = told.end_of_rib_received;
             state.end_of_rib_sent = told.end_of_rib_sent;
+            state.limit.dropped = told.excess_dropped;
+            let until = told.refresh_until_mono_ns;
+            let until = (until > 0).then(|| Duration::from_nanos(until));
+            state.unrefreshed = told.refreshing.then(|| Unrefreshed::new(until));
             if told.end_of_rib_sent {
                 state.initial = None;
             }
@@ -156,8 +162,12 @@ impl Speaker {
                 // A message that the primary answers with a reset is followed by its SessionDown.
                 MessageType::Update => drop(self.update(id, body, rib)),
                 MessageType::RouteRefresh => {
-                    if let Ok(RouteRefresh::Request(family)) = wire::decode_route_refresh(body) {
-                        self.refresh_requested(id, family);
+                    let up = self.get(id).and_then(|neighbor| neighbor.up.as_ref());
+                    let due = wire::decode_route_refresh(body)
+                        .ok()
+                        .filter(|message| up.is_some_and(|up| up.negotiated.expects(*message)));
+                    if let Some(message) = due {
+                        self.refresh_heard(id, message, now);
                     }
                 }
                 _ => {}
@@ -230,6 +240,9 @@ impl Speaker {
             (MessageType::Update, snapshot_slice::Table::Received) => {
                 let update = Update::parse(body, &parameters).map_err(|error| error.to_string())?;
                 self.apply_update(id, &update, generation, rib);
+                if slice.unrefreshed {
+                    self.adopt_unrefreshed(id, &update, rib);
+                }
                 Ok(())
             }
             (MessageType::Update, snapshot_slice::Table::Sent) => self.note_sent_update(id, body, &parameters, rib),
@@ -237,10 +250,21 @@ impl Speaker {
         })
     }
 
-    fn adopt_event(&mut self, id: NeighborId, bytes: &[u8]) -> Result<(), String> {
+    fn adopt_event(&mut self, id: NeighborId, bytes: &[u8], rib: &mut Rib) -> Result<(), String> {
         let event = BgpEvent::decode(bytes).map_err(|error| error.to_string())?;
         let named = |name: &str| Family::ALL.into_iter().find(|family| family.name() == name);
         match event.event {
+            Some(bgp_event::Event::IdleUntilMonoNs(until)) => {
+                if let Some(neighbor) = self.get_mut(id) {
+                    neighbor.idle_until = prefix_limit::idle_until(until);
+                }
+            }
+            Some(bgp_event::Event::RefreshExpired(name)) => {
+                if let Some(family) = named(&name) {
+                    self.refresh_ended(id, family);
+                }
+            }
+            Some(bgp_event::Event::ExcessDropped(updates)) => self.adopt_dropped(id, &updates, rib)?,
             Some(bgp_event::Event::StaleSwept(name)) => {
                 if let Some(family) = named(&name) {
                     self.begin_sweep(id, family);
@@ -275,11 +299,14 @@ impl Speaker {
         Ok(())
     }
 
-    /// Until when stale routes wait, and under which name: neighbours that are away have no session to describe, but the
-    /// decision needs it.
+    /// Until when stale routes wait, and under which name; until when sessions rest: neighbours that are away have no session
+    /// to describe, but the decision needs it.
     fn describe_waiting(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         for neighbor in self.neighbors.iter().flatten() {
+            if neighbor.idle_until.is_some() {
+                facts.push(event(neighbor.address, &prefix_limit::idle_event(neighbor.idle_until)));
+            }
             let Some(stale) = neighbor.stale else { continue };
             let until = u64::try_from(stale.until.as_nanos()).unwrap_or(u64::MAX);
             let router_id = bgp_event::Event::RouterId(neighbor.router_id.into());
@@ -299,6 +326,9 @@ impl Speaker {
     /// A follower forgets marks for what the neighbour has been told by now, so that little is left to compare at a switchover.
     pub fn settle(&mut self, rib: &mut Rib) {
         for id in self.neighbor_ids() {
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.end_delay(rib);
+            }
             for family in Family::ALL {
                 let Some(neighbor) = self.get_mut(id) else { continue };
                 let state = &mut neighbor.families[family.index()];
@@ -343,8 +373,10 @@ impl Speaker {
             let prefix = rib.prefixes(family).prefix(prefix_id);
             for path in self.tables[family.index()].paths(prefix_id) {
                 let Some(neighbor) = self.get(path.neighbor) else { continue };
+                let waits = neighbor.families[family.index()].unrefreshed.as_ref();
+                let waits = waits.is_some_and(|waiting| waiting.prefixes.contains(prefix_id.0));
                 let kind = if path.generation == neighbor.generation {
-                    SliceKind::Received
+                    if waits { SliceKind::Unrefreshed } else { SliceKind::Received }
                 } else if neighbor.is_stale(family, path.generation) {
                     SliceKind::Stale
                 } else {
@@ -384,7 +416,8 @@ impl Speaker {
             }
         }
         let table = if kind == SliceKind::Sent { snapshot_slice::Table::Sent } else { snapshot_slice::Table::Received };
-        let slice = SnapshotSlice { table: table.into(), messages, stale: kind == SliceKind::Stale };
+        let (stale, unrefreshed) = (kind == SliceKind::Stale, kind == SliceKind::Unrefreshed);
+        let slice = SnapshotSlice { table: table.into(), messages, stale, unrefreshed };
         Some(of(self.get(id)?.address, fact::Kind::Slice(slice)))
     }
 }
@@ -392,21 +425,26 @@ impl Speaker {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum SliceKind {
     Received,
+    Unrefreshed,
     Stale,
     Sent,
 }
 
 fn family_state(neighbor: &Neighbor, family: Family) -> BgpFamilyState {
     let state = &neighbor.families[family.index()];
+    let until = state.unrefreshed.as_ref().and_then(|unrefreshed| unrefreshed.until);
     BgpFamilyState {
         family: family.name().into(),
         end_of_rib_received: state.end_of_rib_received,
         end_of_rib_sent: state.end_of_rib_sent,
         refresh_pending: state.refresh.is_some(),
+        excess_dropped: state.limit.dropped,
+        refreshing: state.unrefreshed.is_some(),
+        refresh_until_mono_ns: until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(u64::MAX)),
     }
 }
 
-fn for_each_message(
+pub(super) fn for_each_message(
     mut bytes: &[u8],
     mut each: impl FnMut(MessageType, &[u8]) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -498,7 +536,7 @@ impl Switchover<Rib> for Speaker {
             Some(fact::Kind::Received(bytes)) => self.adopt_received(id, &bytes.data, rib, now),
             Some(fact::Kind::Sent(bytes)) => self.adopt_sent(id, &bytes.data, rib, now),
             Some(fact::Kind::Slice(slice)) => self.adopt_slice(id, slice, rib),
-            Some(fact::Kind::Event(bytes)) => self.adopt_event(id, bytes),
+            Some(fact::Kind::Event(bytes)) => self.adopt_event(id, bytes, rib),
             None => Ok(()), // of a newer version
         };
         self.forget_freed();

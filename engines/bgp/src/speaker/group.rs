@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::wire::{NextHop, PathAttributes};
 
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
+use super::communities::{NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED};
 use super::export_rules::{ExportRules, Passage, Reflected, Teller};
 use super::limits::REFLECTIONS_MAX;
 use super::local::LocalPart;
@@ -55,8 +56,12 @@ pub struct ExportGroup {
     reflections: Vec<Reflected>,
 }
 
-/// Which reflection a result belongs to; zero: none.
+/// How a route comes through to which a result belongs: [`OPEN`], [`TRANSPARENT`], or the number of a reflection.
 type Way = u16;
+/// [`Passage::Open`].
+const OPEN: Way = 0;
+/// [`Passage::Transparent`].
+const TRANSPARENT: Way = Way::MAX;
 
 /// What a result depends on beside the attribute set.
 #[derive(PartialEq, Eq)]
@@ -72,13 +77,6 @@ enum Memo {
     Withheld,
     Becomes(Remembered),
 }
-
-/// RFC 1997: not to be advertised to other ASes.
-const NO_EXPORT: u32 = 0xffff_ff01;
-/// RFC 1997: not to be advertised to anybody.
-const NO_ADVERTISE: u32 = 0xffff_ff02;
-/// RFC 1997: not outside the local (member) AS.
-const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
 
 impl ExportGroup {
     /// A group that knows nothing yet.
@@ -99,7 +97,8 @@ impl ExportGroup {
     ) -> AttributeId {
         let way = match self.key.rules.passage(from.as_ref()) {
             Passage::Withheld => return AttributeId::NONE,
-            Passage::Open => 0,
+            Passage::Open => OPEN,
+            Passage::Transparent => TRANSPARENT,
             Passage::Reflected(reflected) => self.way(reflected),
         };
         let memorable =
@@ -139,7 +138,7 @@ impl ExportGroup {
         };
         if memorable {
             if self.memo.len() <= source.index() {
-                self.memo.resize(table.capacity().max(source.index() + 1), (Memo::Unknown, 0));
+                self.memo.resize(table.capacity().max(source.index() + 1), (Memo::Unknown, OPEN));
             }
             let memo = if result.is_none() { Memo::Withheld } else { Memo::Becomes(table.remember(result)) };
             self.memo[source.index()] = (memo, way);
@@ -162,6 +161,14 @@ impl ExportGroup {
         (index + 1) as Way
     }
 
+    fn passage(&self, way: Way) -> Passage {
+        match way {
+            OPEN => Passage::Open,
+            TRANSPARENT => Passage::Transparent,
+            _ => self.reflections.get(usize::from(way) - 1).map_or(Passage::Open, |known| Passage::Reflected(*known)),
+        }
+    }
+
     fn accepts(&self, route: &PolicyRoute<'_>, changes: &mut Changes) -> bool {
         let has = |value| route.attributes.communities.contains(&value);
         if has(NO_ADVERTISE) || (!self.key.rules.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED))) {
@@ -177,7 +184,7 @@ impl ExportGroup {
         // As in Junos: BGP routes are advertised unless a policy objects, all others only if one asks for it.
         let default = match route.protocol {
             Protocol::Bgp => Disposition::Accept,
-            Protocol::Static | Protocol::Direct => Disposition::Reject,
+            Protocol::Static | Protocol::Direct | Protocol::Aggregate => Disposition::Reject,
         };
         self.key.chain.evaluate(route, default, changes) == Disposition::Accept
     }
@@ -199,19 +206,21 @@ impl ExportGroup {
 
     fn transform(&self, source: AttributeId, case: &Case, table: &mut AttributeTable) -> AttributeId {
         let Some(received) = table.get(source).map(AttributeSet::next_hop) else { return AttributeId::NONE };
-        let Some(next_hop) = self.next_hop(received, case.family, &case.asked) else { return AttributeId::NONE };
+        let passage = self.passage(case.way);
+        let Some(next_hop) = self.next_hop(received, case.family, passage, &case.asked) else {
+            return AttributeId::NONE;
+        };
         let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
         let mut attributes = PathAttributes::clone(&attributes);
-        let reflected = usize::from(case.way).checked_sub(1).and_then(|index| self.reflections.get(index).copied());
         expand_path(&mut attributes.as_path, &case.asked);
-        self.key.rules.prepare(&mut attributes, reflected);
+        self.key.rules.prepare(&mut attributes, passage);
         apply_changes(&mut attributes, &case.asked);
         self.key.rules.finish(&mut attributes);
         table.intern_values(&attributes, next_hop)
     }
 
     /// `None`: there is none that the neighbour could use, so the route is not told.
-    fn next_hop(&self, received: NextHop, family: Family, changes: &Changes) -> Option<NextHop> {
+    fn next_hop(&self, received: NextHop, family: Family, passage: Passage, changes: &Changes) -> Option<NextHop> {
         let own = ourselves(family);
         let next_hop = match changes.next_hop {
             Some(NextHopAction::SelfAddress) => return Some(own),
@@ -219,6 +228,8 @@ impl ExportGroup {
             Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
                 NextHop::V6 { global, link_local: None }
             }
+            // RFC 7947 §2.2.1: all are on one link, and we are not on the packets' way.
+            _ if passage == Passage::Transparent && is_portable(&received) => received,
             // §5.1.3: ourselves to other ASes and for routes of our own, else as received.
             _ if !self.key.rules.internal || !is_portable(&received) => return Some(own),
             _ => match received {
@@ -234,7 +245,7 @@ impl ExportGroup {
     pub fn forget(&mut self, freed: &[AttributeId]) {
         for id in freed {
             if let Some(memo) = self.memo.get_mut(id.index()) {
-                *memo = (Memo::Unknown, 0);
+                *memo = (Memo::Unknown, OPEN);
             }
             self.changed.remove(id);
         }

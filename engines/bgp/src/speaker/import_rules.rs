@@ -2,8 +2,10 @@
 
 use holdfast_proto::v1::BgpNeighborConfig;
 
-use crate::wire::{self, PathAttributes, Role};
+use crate::wire::{self, Family, NextHop, PathAttributes, Role};
 
+use super::communities;
+use super::group::ourselves;
 use super::leak::{self, Arrival};
 use super::neighbor::role_of;
 use super::table::Refusal;
@@ -21,18 +23,25 @@ pub struct ImportRules {
     behind: Option<u32>,
     /// What we are to the neighbour (RFC 9234), and its AS.
     role: Option<(Role, u32)>,
+    /// Local preference of what the neighbour is about to give up (RFC 8326).
+    at_shutdown: Option<u32>,
+    /// What it marks is discarded (RFC 7999).
+    blackhole: bool,
 }
 
 impl ImportRules {
     /// As configured. `router_as`: our own AS.
     pub fn of(config: &BgpNeighborConfig, router_as: u32) -> Self {
         let external = !config.internal;
+        let known = config.well_known.unwrap_or_default();
         Self {
             own: [config.local_as, router_as],
             loops: config.own_as_loops as usize,
             first: (external && !config.no_enforce_first_as).then_some(config.peer_as),
             role: role_of(config).map(|role| (role, config.peer_as)),
             behind: (external && config.received_behind_as != 0).then_some(config.received_behind_as),
+            at_shutdown: known.preference_at_shutdown.filter(|_| external),
+            blackhole: known.blackhole,
         }
     }
 
@@ -52,15 +61,28 @@ impl ImportRules {
         self.role.map_or(Arrival::AsItIs, judge)
     }
 
-    /// Whether [`Self::prepare`] changes nothing.
-    pub fn leave_as_is(&self) -> bool {
+    /// Whether [`Self::prepare`] changes nothing about these attributes (a canonical block).
+    pub fn leave_as_is(&self, block: &[u8]) -> bool {
         self.behind.is_none()
+            && (self.at_shutdown.is_none() || !wire::has_community(block, communities::GRACEFUL_SHUTDOWN))
+            && (!self.blackhole || !wire::has_community(block, communities::BLACKHOLE))
     }
 
     /// What changes before policy has its say.
-    pub fn prepare(&self, attributes: &mut PathAttributes) {
+    pub fn prepare(&self, attributes: &mut PathAttributes, next_hop: &mut NextHop) {
         if let Some(asn) = self.behind {
             attributes.as_path.prepend(asn, 1);
+        }
+        if attributes.communities.contains(&communities::GRACEFUL_SHUTDOWN) {
+            attributes.local_pref = self.at_shutdown.or(attributes.local_pref); // RFC 8326 §4.1
+        }
+        if self.blackhole && attributes.communities.contains(&communities::BLACKHOLE) {
+            // RFC 7999 §3.2: it does not leave the AS. That we are the next hop means that we discard (there is no other way on).
+            communities::add(&mut attributes.communities, communities::NO_EXPORT);
+            *next_hop = match next_hop {
+                NextHop::V4(_) => ourselves(Family::Ipv4Unicast),
+                NextHop::V6 { .. } => ourselves(Family::Ipv6Unicast),
+            };
         }
     }
 }

@@ -14,12 +14,15 @@ use super::import_rules::ImportRules;
 use super::leak::Arrival;
 use super::local::{Forwarding, LocalPart};
 use super::long_lived::{self, NO_LLGR};
+use super::neighbor::Neighbor;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{Best, NeighborId, Path, Refusal};
 
 /// What the rules of BGP make of a route before import policy has its say.
 struct BeforePolicy {
     rules: ImportRules,
+    /// The rules change nothing.
+    as_is: bool,
     /// RFC 9234 §5: the AS to be written into it.
     mark: Option<u32>,
     /// It is kept for a neighbour that has been away for long (RFC 9494).
@@ -28,9 +31,13 @@ struct BeforePolicy {
 
 impl BeforePolicy {
     fn leaves_as_is(&self) -> bool {
-        self.rules.leave_as_is() && self.mark.is_none() && !self.long_lived
+        self.as_is && self.mark.is_none() && !self.long_lived
     }
 }
+/// Usable paths.
+pub(super) type Candidates = SmallVec<[Candidate; 8]>;
+/// By the handles of candidates: from whom, and with what.
+pub(super) type Sources = SmallVec<[(NeighborId, AttributeId); 8]>;
 
 /// A route as it was received and as import left it.
 struct Judged {
@@ -77,6 +84,7 @@ impl Speaker {
             let told_in = generation.or_else(|| self.get(id).map(|neighbor| neighbor.generation)).unwrap_or_default();
             let imported =
                 update.announced(family).next().and_then(|first| self.import_all(id, first, received, told_in));
+            let mut excess = Vec::new();
             for prefix in update.announced(family) {
                 let (effective, refusal) = match imported {
                     Some((effective, refusal)) => {
@@ -89,14 +97,31 @@ impl Speaker {
                     self.withdraw(id, family, prefix, rib);
                     continue;
                 }
+                if self.is_excess(id, family, prefix, !effective.is_none(), rib) {
+                    self.attributes.release(effective, rib);
+                    excess.push(prefix);
+                    continue;
+                }
                 let route = Judged { received, effective, refusal, generation };
                 self.announce(id, family, prefix, route, rib);
             }
+            self.tell_dropped(id, family, &excess);
             if let Some((effective, _)) = imported {
                 self.attributes.release(effective, rib);
             }
             self.attributes.release(received, rib);
         }
+    }
+
+    /// Whether a route is one more than the neighbour may tell. A follower hears of it.
+    fn is_excess(&self, id: NeighborId, family: Family, prefix: IpNet, accepted: bool, rib: &Rib) -> bool {
+        let limited = |neighbor: &&Neighbor| !neighbor.config.prefix_limits.is_empty();
+        let Some(neighbor) = self.get(id).filter(limited).filter(|_| !self.following) else { return false };
+        let known = || {
+            let prefix_id = rib.prefixes(family).get(prefix)?;
+            self.tables[family.index()].find(prefix_id, id)
+        };
+        neighbor.drops_one_more(family, accepted) && known().is_none()
     }
 
     fn announce(&mut self, id: NeighborId, family: Family, prefix: IpNet, route: Judged, rib: &mut Rib) {
@@ -111,6 +136,9 @@ impl Speaker {
             rib.prefixes_mut(family).release(prefix_id); // all paths of a prefix count as one user
         }
         self.account(id, family, prefix, received, effective);
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.note_told(family, prefix_id);
+        }
         if let Some(before) = before {
             self.unaccount(id, family, prefix, &before, rib);
             if before.effective == effective {
@@ -122,6 +150,9 @@ impl Speaker {
 
     fn withdraw(&mut self, id: NeighborId, family: Family, prefix: IpNet, rib: &mut Rib) {
         if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
+            if let Some(neighbor) = self.get_mut(id) {
+                neighbor.note_told(family, prefix_id);
+            }
             self.remove_path(id, family, prefix_id, rib);
         }
     }
@@ -205,7 +236,7 @@ impl Speaker {
         };
         let next_hop = set.next_hop();
         let long_lived = neighbor.is_long_lived(Family::of(&prefix), generation);
-        let before = BeforePolicy { rules, mark, long_lived };
+        let before = BeforePolicy { rules, as_is: rules.leave_as_is(set.block()), mark, long_lived };
         if neighbor.import.is_empty() && before.leaves_as_is() {
             self.attributes.retain(received);
             return (received, Refusal::None);
@@ -282,10 +313,9 @@ impl Speaker {
         neighbor.import_memo[received.index()] = note;
     }
 
-    /// RFC 4271 §9.1.2: chooses among the usable paths and tells the RIB and the neighbours' queues.
-    pub(super) fn decide(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
-        let mut candidates: SmallVec<[Candidate; 8]> = SmallVec::new();
-        let mut attributes: SmallVec<[(NeighborId, AttributeId); 8]> = SmallVec::new();
+    /// The usable paths to a destination, and by their handles from whom they are and with what.
+    pub(super) fn candidates(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) -> (Candidates, Sources) {
+        let (mut candidates, mut sources) = (Candidates::new(), Sources::new());
         let chain: SmallVec<[Path; 8]> = self.tables[family.index()].paths(prefix).copied().collect();
         for path in chain.iter().filter(|path| !path.effective.is_none()) {
             let Some(neighbor) = self.get(path.neighbor) else { continue };
@@ -294,17 +324,23 @@ impl Speaker {
             let Some(nexthop) = self.attributes.nexthop_set(path.effective, scope, rib) else { continue };
             let Some(metric) = rib.nexthop_reachable(nexthop) else { continue };
             let Some(set) = self.attributes.get(path.effective) else { continue };
-            let handle = attributes.len() as u32;
-            attributes.push((path.neighbor, path.effective));
+            let handle = sources.len() as u32;
+            sources.push((path.neighbor, path.effective));
             let preference = set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference());
             candidates.push(Candidate { handle, preference, rank: set.rank, external, metric, router_id, address });
         }
+        (candidates, sources)
+    }
+
+    /// RFC 4271 §9.1.2: chooses among the usable paths and tells the RIB and the neighbours' queues.
+    pub(super) fn decide(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
+        let (mut candidates, attributes) = self.candidates(family, prefix, rib);
         let best = decision::best(&mut candidates, self.med_rules).map(|(best, equal)| {
             let (neighbor, chosen) = attributes[best.handle as usize];
             (Best { neighbor, attributes: chosen }, best.preference, equal)
         });
         let route = best.as_ref().and_then(|(best, preference, equal)| {
-            let nexthop = self.nexthop_of(best, equal.iter().map(|handle| attributes[*handle as usize].1), rib)?;
+            let nexthop = self.nexthop_of(best, equal.iter().map(|handle| attributes[*handle as usize]), rib)?;
             let installed = self.get(best.neighbor)?.installs(family);
             Some(BgpRoute { nexthop, preference: *preference, installed })
         });
@@ -322,29 +358,38 @@ impl Speaker {
         rib.set_bgp(family, prefix, route);
         if changed {
             self.mark_dirty(family, prefix, rib);
+        } else if self.serves_clients {
+            self.mark_clients_dirty(family, prefix, rib);
         }
     }
 
-    /// The RIB's next hop for a decision: the best path's, or all of the equally good ones where multipath is on.
+    /// The RIB's next hop for a decision: the best path's, or with it those of the equally good ones, where multipath is on.
     fn nexthop_of(
         &mut self,
         best: &Best,
-        equal: impl Iterator<Item = AttributeId>,
+        equal: impl Iterator<Item = (NeighborId, AttributeId)>,
         rib: &mut Rib,
     ) -> Option<NexthopSetId> {
-        let scope = self.get(best.neighbor)?.scope;
-        let multipath = self.maximum_paths > 1 && self.get(best.neighbor)?.config.multipath;
+        let neighbor = self.get(best.neighbor)?;
+        let (scope, multipath) = (neighbor.scope, neighbor.config.multipath);
+        let rules = neighbor.config.multipath_rules.unwrap_or_default();
+        let maximum = if rules.maximum_paths > 0 { rules.maximum_paths } else { self.maximum_paths };
         let single = self.attributes.nexthop_set(best.attributes, scope, rib)?;
-        if !multipath {
+        let set = self.attributes.get(best.attributes)?;
+        // Where the best one drops, so does the route; who else drops has no part in it.
+        let goes = |set: &AttributeSet| set.local().forwarding == Forwarding::NextHop && !set.leads_to_ourselves();
+        if !multipath || maximum < 2 || !goes(set) {
             return Some(single);
         }
+        let rank = set.rank;
+        let joins = |(neighbor, id): &(NeighborId, AttributeId)| {
+            let takes_part = self.get(*neighbor).is_some_and(|neighbor| neighbor.config.multipath);
+            let set = self.attributes.get(*id).filter(|set| takes_part && goes(set));
+            set.is_some_and(|set| rules.multiple_as || set.rank.is_through_same_as(&rank))
+        };
         let mut gateways: SmallVec<[IpAddr; 1]> = SmallVec::new();
-        for id in equal.take(self.maximum_paths as usize) {
-            let set = self.attributes.get(id)?;
-            if set.local().forwarding != Forwarding::NextHop {
-                return Some(single); // dropping is not shared with going
-            }
-            gateways.push(set.next_hop().address());
+        for (_, id) in equal.filter(joins).take(maximum as usize) {
+            gateways.extend(self.attributes.get(id).map(|set| set.next_hop().address()));
         }
         gateways.sort_unstable();
         gateways.dedup();
@@ -366,8 +411,8 @@ impl Speaker {
 }
 
 fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -> (PathAttributes, NextHop) {
-    let mut attributes = route.attributes.clone();
-    before.rules.prepare(&mut attributes);
+    let (mut attributes, mut next_hop) = (route.attributes.clone(), route.next_hop);
+    before.rules.prepare(&mut attributes, &mut next_hop);
     expand_path(&mut attributes.as_path, changes);
     apply_changes(&mut attributes, changes);
     attributes.only_to_customer = attributes.only_to_customer.or(before.mark);
@@ -384,7 +429,7 @@ fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -
         Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
             NextHop::V6 { global, link_local: None }
         }
-        _ => route.next_hop,
+        _ => next_hop,
     };
     (attributes, next_hop)
 }

@@ -12,17 +12,22 @@
 //! - `attributes`: distinct attribute sets, interned as received, kept as bytes, counted.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
 //! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best.
-//! - `import_rules`, `export_rules`, `as_path_rules`: what holds before any policy: loops, first AS; to whom a route may go and
+//! - `import_rules`, `export_rules`, `as_path_rules`, `communities`: what holds before any policy: loops, first AS; to whom a route may go and
 //!   what changes on the way, reflection, AS numbers shown and hidden.
+//! - `prefix_limit`: how many prefixes a neighbour may tell.
 //! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours, but for
 //!   our own address as next hop, which is filled in for each.
 //! - `told`: what the members of a group have been told, noted once for all; `advertised`: each neighbour's part of it.
 //! - `leak`: which routes a neighbour's role forbids.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
+//! - `client_view`: what a route server's client is told instead, where the best path cannot go to it.
+//! - `out_delay`: changes that wait before they are told.
+//! - `aggregate`: routes of our own that stand for longer ones.
 //! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
 //!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
 //!   the difference between what a neighbour should have and what it has is known exactly (and normally empty).
+//! - `refresh`: everything once more, asked for by either side.
 //! - `restart`: graceful restart, the neighbour's and our own; which road each session would take through a switchover.
 //! - `long_lived`: what stays when a neighbour's graceful restart is over.
 //! - `recovery`: our restart as a whole, after a crash that nobody took over.
@@ -30,9 +35,12 @@
 
 mod action;
 mod advertised;
+mod aggregate;
 mod as_path_rules;
 mod attributes;
 mod background;
+mod client_view;
+mod communities;
 mod decision;
 mod explain;
 mod export_rules;
@@ -45,10 +53,13 @@ pub mod limits;
 mod local;
 mod long_lived;
 mod neighbor;
+mod out_delay;
 mod output;
 mod policy_test;
 mod policy_view;
+mod prefix_limit;
 mod recovery;
+mod refresh;
 mod restart;
 mod rules_view;
 mod settings;
@@ -75,10 +86,12 @@ pub use neighbor::Counters;
 pub use settings::SettingsError;
 pub use table::NeighborId;
 
+use aggregate::Aggregate;
 use attributes::{AttributeId, AttributeTable, Remembered};
 use decision::MedRules;
 use group::ExportGroup;
 use neighbor::{Neighbor, Sweep, Up};
+use prefix_limit::LimitState;
 use recovery::Recovery;
 use table::PathTable;
 
@@ -98,6 +111,8 @@ pub struct Speaker {
     clusters: Vec<std::net::Ipv4Addr>,
     maximum_paths: u32,
     med_rules: MedRules,
+    /// Some neighbours are clients of a route server.
+    serves_clients: bool,
     listen_port: u16,
     /// Attributes under which static and direct routes leave us.
     local_origin: AttributeId,
@@ -106,6 +121,8 @@ pub struct Speaker {
     /// Next hops that moved and the scan that decides anew for the paths that use them.
     moved_nexthops: HashSet<NexthopSetId>,
     rescan: [Option<u32>; 2],
+    /// Routes put together from longer ones.
+    aggregates: Vec<Aggregate>,
     /// Neighbours whose sessions stand still because another engine owns them.
     following: bool,
     preparing: bool,
@@ -144,12 +161,14 @@ impl Speaker {
             clusters: Vec::new(),
             maximum_paths: 1,
             med_rules: MedRules::default(),
+            serves_clients: false,
             listen_port: 0,
             local_origin: AttributeId::NONE,
             actions: VecDeque::new(),
             multipaths: HashMap::new(),
             moved_nexthops: HashSet::new(),
             rescan: [None; 2],
+            aggregates: Vec::new(),
             following,
             preparing: false,
             recovery: None,
@@ -285,8 +304,9 @@ impl Speaker {
                 neighbor.counters.updates_in += 1;
                 neighbor.note_growth(now);
                 self.update(id, body, rib)?;
+                self.enforce_limits(id, now);
             }
-            Received::RouteRefresh { family } => self.refresh_requested(id, family),
+            Received::RouteRefresh(message) => self.refresh_heard(id, message, now),
             Received::Handled => {}
         }
         Ok(())
@@ -300,6 +320,9 @@ impl Speaker {
         for id in self.neighbor_ids() {
             self.expire_stale(id, now);
             self.note_restart(id, now);
+            self.note_delay(id, rib, now);
+            self.end_idle(id, now);
+            self.expire_refresh(id, now);
             self.collect(id, rib, now);
         }
         self.recovery_tick(now);
@@ -311,7 +334,9 @@ impl Speaker {
             return None;
         }
         let of = |neighbor: &Neighbor| {
-            [neighbor.session.next_deadline(), neighbor.stale_deadline(), neighbor.claims_restart_until]
+            let restarts = [neighbor.stale_deadline(), neighbor.claims_restart_until];
+            let waits = [neighbor.delay_ends(), neighbor.idle_until, neighbor.refresh_ends()];
+            restarts.into_iter().chain(waits).chain([neighbor.session.next_deadline()])
         };
         self.neighbors.iter().flatten().flat_map(of).chain([self.recovery_deadline()]).flatten().min()
     }
@@ -415,6 +440,8 @@ impl Speaker {
             state.end_of_rib_received = false;
             state.end_of_rib_sent = false;
             state.refresh = None;
+            state.unrefreshed = None;
+            state.limit = LimitState::default();
             state.initial = up.negotiated.families[family.index()].then_some(0);
         }
         let router_id = up.negotiated.peer_router_id;
@@ -457,6 +484,7 @@ impl Speaker {
         for (state, kept) in neighbor.families.iter_mut().zip(kept) {
             state.initial = None;
             state.refresh = None;
+            state.unrefreshed = None;
             state.end_of_rib_received = false;
             state.end_of_rib_sent = false;
             state.long_lived = None;
@@ -489,6 +517,8 @@ impl Speaker {
             String::new()
         } else if neighbor.config.disable {
             "the neighbor is deactivated in the configuration".into()
+        } else if let Some(why) = neighbor.why_idle() {
+            why
         } else if self.following {
             neighbor.last_error.clone()
         } else {

@@ -14,6 +14,9 @@ use super::attributes::{AttributeSet, Remembered};
 use super::export_rules::{ExportRules, Teller};
 use super::group::ourselves;
 use super::limits;
+use super::out_delay::Delayed;
+use super::prefix_limit::LimitState;
+use super::refresh::Unrefreshed;
 use super::restart::{Restart, Stale};
 use super::table::NeighborId;
 
@@ -53,6 +56,18 @@ pub struct FamilyState {
     pub sweep: Option<Sweep>,
     /// Paths are being judged by a new import policy, from here on.
     pub reimport: Option<u32>,
+    /// The neighbour tells its routes again: those that wait (RFC 7313).
+    pub unrefreshed: Option<Unrefreshed>,
+    /// What prefix limits have done.
+    pub limit: LimitState,
+}
+
+impl FamilyState {
+    /// The neighbour's table is being worked through.
+    pub fn has_background(&self) -> bool {
+        let left_behind = self.unrefreshed.as_ref().is_some_and(|unrefreshed| unrefreshed.until.is_none());
+        self.sweep.is_some() || self.reimport.is_some() || left_behind
+    }
 }
 
 /// An established session: what was negotiated, and what a successor needs to be told of it.
@@ -153,6 +168,10 @@ pub struct Neighbor {
     pub import_memo: Vec<Remembered>,
     /// Per family, by [`Family::index`].
     pub families: [FamilyState; 2],
+    /// What it is not told yet.
+    pub delayed: Delayed,
+    /// After too many prefixes the session rests until then.
+    pub idle_until: Option<Duration>,
     /// Counters for operators.
     pub counters: Counters,
     /// Interface of a link-local neighbour.
@@ -199,6 +218,9 @@ impl Neighbor {
             local_as: self.config.local_as,
             long_lived: self.up.as_ref().is_some_and(|up| up.negotiated.long_lived()),
             long_lived_partial: self.config.internal && self.config.long_lived_partial,
+            route_server: self.config.route_server_client,
+            advertise_inactive: self.config.advertise_inactive,
+            shutting_down: self.config.well_known.as_ref().is_some_and(|known| known.shutting_down),
         }
     }
 

@@ -6,11 +6,12 @@ use holdfast_proto::v1::{BgpEvent, bgp_event};
 use holdfast_rib::{Family, PrefixId, Protocol as RibProtocol, Rib};
 use ipnet::IpNet;
 
-use crate::wire::{encode_announce, encode_end_of_rib, encode_withdraw};
+use crate::wire::{RefreshMark, encode_announce, encode_end_of_rib, encode_refresh_mark, encode_withdraw};
 
 use super::action::Action;
 use super::advertised::advertised;
 use super::attributes::{AttributeId, AttributeSet};
+use super::export_rules::Teller;
 use super::group::ourselves;
 use super::limits::{ALWAYS_FITS_LEN, OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATCH_LEN};
 use super::local::LocalPart;
@@ -23,15 +24,18 @@ impl Speaker {
     /// none of us, there is nothing to look at.
     pub(super) fn mark_dirty(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
         let teller = self.tables[family.index()].best(prefix).map(|best| best.neighbor);
+        self.touch_aggregates(family, prefix, rib);
+        let following = self.following;
         for neighbor in self.neighbors.iter_mut().flatten() {
             if !neighbor.exchanges(family) {
                 continue;
             }
             let concerned = teller != Some(neighbor.id)
                 || !advertised(&self.groups, neighbor, family, prefix).is_none()
+                || neighbor.config.route_server_client
                 || rib.active(family, prefix).is_none_or(|active| active.protocol != RibProtocol::Bgp);
-            if concerned && neighbor.families[family.index()].dirty.insert(prefix.0) {
-                rib.prefixes_mut(family).retain(prefix);
+            if concerned {
+                neighbor.mark_dirty(family, prefix, following, rib);
             }
         }
     }
@@ -59,12 +63,12 @@ impl Speaker {
             while out.len() < OUTPUT_AHEAD_LEN && self.fill_family(id, family, rib, out) {}
         }
         if out.len() > before {
-            let messages = facts::count_messages(&out[before..]);
+            let (messages, updates) = facts::count_messages(&out[before..]);
             if let Some(neighbor) = self.get_mut(id) {
                 neighbor.counters.messages_out += messages;
-                neighbor.counters.updates_out += messages;
+                neighbor.counters.updates_out += updates;
                 neighbor.last_written = now;
-                neighbor.session.note_sent(messages, messages, now);
+                neighbor.session.note_sent(messages, updates, now);
             }
         }
         self.forget_freed();
@@ -212,6 +216,7 @@ impl Speaker {
     fn repeat(&mut self, id: NeighborId, family: Family, from: u32, rib: &mut Rib, out: &mut Vec<u8>) {
         let Some(neighbor) = self.get(id) else { return };
         let address = neighbor.address;
+        let marks = neighbor.up.as_ref().is_some_and(|up| up.negotiated.enhanced_route_refresh);
         let capacity = self.advertised_capacity(neighbor, family);
         let mut to = capacity.min(from.saturating_add(OUTPUT_BATCH as u32));
         let mut again: Vec<(AttributeId, PrefixId)> = (from..to)
@@ -226,7 +231,13 @@ impl Speaker {
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families[family.index()].refresh = (!finished).then_some(to);
         }
+        if marks && from == 0 {
+            encode_refresh_mark(out, family, RefreshMark::Begin);
+        }
         self.write_announcements(id, family, again, rib, out);
+        if marks && finished {
+            encode_refresh_mark(out, family, RefreshMark::End);
+        }
         if finished {
             let event = BgpEvent { event: Some(bgp_event::Event::RefreshDone(family.name().into())) };
             self.actions.push_back(Action::Replicate(Box::new(facts::event(address, &event))));
@@ -247,29 +258,71 @@ impl Speaker {
 
     /// What the neighbour should be told about a destination now. One use of it is counted for the caller.
     pub(super) fn wanted(&mut self, id: NeighborId, family: Family, prefix_id: PrefixId, rib: &mut Rib) -> AttributeId {
-        let Some(group) = self.get(id).map(|neighbor| neighbor.place.group) else { return AttributeId::NONE };
+        let Some(neighbor) = self.get(id) else { return AttributeId::NONE };
+        let (is_client, inactive_too) = (neighbor.config.route_server_client, neighbor.config.advertise_inactive);
         let Some(active) = rib.active(family, prefix_id) else { return AttributeId::NONE };
-        let prefix = rib.prefixes(family).prefix(prefix_id);
-        let of_active = LocalPart { preference: Some(active.preference), tag: active.tag, ..LocalPart::default() };
-        let (source, protocol, local, from) = match active.protocol {
-            RibProtocol::Bgp => {
-                let Some(best) = self.tables[family.index()].best(prefix_id) else { return AttributeId::NONE };
-                if best.neighbor == id {
-                    return AttributeId::NONE; // it told us
-                }
-                let from = self.get(best.neighbor).map(Neighbor::as_teller);
-                let local = self.attributes.get(best.attributes).map(AttributeSet::local).unwrap_or_default();
-                (best.attributes, Protocol::Bgp, local, from)
-            }
-            RibProtocol::Static => (self.local_origin, Protocol::Static, of_active, None),
-            RibProtocol::Direct => (self.local_origin, Protocol::Direct, of_active, None),
+        let best = self.tables[family.index()].best(prefix_id);
+        let protocol = match active.protocol {
+            RibProtocol::Bgp => Protocol::Bgp,
+            _ if inactive_too && best.is_some() => Protocol::Bgp,
+            RibProtocol::Static => Protocol::Static,
+            RibProtocol::Direct => Protocol::Direct,
+            RibProtocol::Aggregate => Protocol::Aggregate,
         };
+        if protocol != Protocol::Bgp {
+            let prefix = rib.prefixes(family).prefix(prefix_id);
+            let attributes = match protocol {
+                Protocol::Aggregate => self.aggregate_attributes(&prefix),
+                _ => self.local_origin,
+            };
+            let local = LocalPart { preference: Some(active.preference), tag: active.tag, ..LocalPart::default() };
+            return self.export(id, attributes, prefix, (protocol, local), None, rib);
+        }
+        let Some(best) = best else { return AttributeId::NONE };
+        let exported = if best.neighbor == id {
+            AttributeId::NONE // it told us
+        } else {
+            self.export_path(id, family, prefix_id, best.neighbor, best.attributes, rib)
+        };
+        if exported.is_none() && is_client {
+            return self.next_best_for_client(id, family, prefix_id, rib);
+        }
+        exported
+    }
+
+    /// What a path of one neighbour becomes for another. One use of it is counted for the caller.
+    pub(super) fn export_path(
+        &mut self,
+        to: NeighborId,
+        family: Family,
+        prefix_id: PrefixId,
+        from: NeighborId,
+        attributes: AttributeId,
+        rib: &mut Rib,
+    ) -> AttributeId {
+        let from = self.get(from).map(Neighbor::as_teller);
+        let prefix = rib.prefixes(family).prefix(prefix_id);
+        let local = self.attributes.get(attributes).map(AttributeSet::local).unwrap_or_default();
+        self.export(to, attributes, prefix, (Protocol::Bgp, local), from, rib)
+    }
+
+    fn export(
+        &mut self,
+        to: NeighborId,
+        attributes: AttributeId,
+        prefix: IpNet,
+        (protocol, local): (Protocol, LocalPart),
+        from: Option<Teller>,
+        rib: &mut Rib,
+    ) -> AttributeId {
+        let Some(group) = self.get(to).map(|neighbor| neighbor.place.group) else { return AttributeId::NONE };
         let exported = match self.groups.get_mut(group.0 as usize) {
-            Some(Some(group)) => group.export(source, prefix, protocol, local, from, &mut self.attributes),
+            Some(Some(group)) => group.export(attributes, prefix, protocol, local, from, &mut self.attributes),
             _ => AttributeId::NONE,
         };
-        let noted = self.as_noted(id, family, exported, rib);
-        self.if_it_fits(id, family, prefix, noted, rib)
+        let family = Family::of(&prefix);
+        let noted = self.as_noted(to, family, exported, rib);
+        self.if_it_fits(to, family, prefix, noted, rib)
     }
 
     /// RFC 4271 §9.2: a route whose attributes leave no room for its prefix in a message to this neighbour is not told.

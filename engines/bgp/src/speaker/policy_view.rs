@@ -81,6 +81,7 @@ impl RouteView for PolicyRoute<'_> {
             Protocol::Direct => RibProtocol::Direct,
             Protocol::Static => RibProtocol::Static,
             Protocol::Bgp => RibProtocol::Bgp,
+            Protocol::Aggregate => RibProtocol::Aggregate,
         };
         self.local.preference.unwrap_or_else(|| protocol.default_preference()).into()
     }

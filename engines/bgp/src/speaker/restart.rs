@@ -278,7 +278,7 @@ impl Speaker {
         let Some(config) = self.get(id).map(|neighbor| self.session_config(neighbor)) else { return };
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.session = Session::new(config, seed);
-            if !neighbor.config.disable {
+            if !neighbor.config.disable && neighbor.idle_until.is_none() {
                 neighbor.session.start(now);
             }
         }

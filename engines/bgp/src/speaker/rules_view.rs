@@ -11,7 +11,34 @@ impl Neighbor {
             rules.push(format!("client of cluster {cluster}{among_clients}"));
         }
         self.as_path_rules_in_words(&mut rules);
+        self.communities_in_words(&mut rules);
+        self.limits_in_words(&mut rules);
         rules
+    }
+
+    fn communities_in_words(&self, rules: &mut Vec<String>) {
+        let known = self.config.well_known.unwrap_or_default();
+        if known.shutting_down {
+            rules.push("graceful shutdown is announced".into());
+        }
+        match known.preference_at_shutdown {
+            None if self.config.internal => {}
+            None => rules.push("graceful shutdown of the neighbor is not looked at".into()),
+            Some(0) => {}
+            Some(preference) => rules.push(format!("local preference {preference} at its graceful shutdown")),
+        }
+        if self.config.route_server_client {
+            rules.push("route server client".into());
+        }
+        if self.config.advertise_inactive {
+            rules.push("inactive routes are told".into());
+        }
+        if self.config.out_delay_s > 0 {
+            rules.push(format!("told after {} s", self.config.out_delay_s));
+        }
+        if known.blackhole {
+            rules.push("blackhole".into());
+        }
     }
 
     fn as_path_rules_in_words(&self, rules: &mut Vec<String>) {

@@ -8,14 +8,15 @@ use holdfast_rib::{Family, Rib};
 use crate::session::{GracefulRestart, RoleConfig, Session, SessionConfig};
 use crate::wire::{Cease, NextHop, Origin, PathAttributes};
 
-use super::Speaker;
 use super::advertised::Place;
+use super::aggregate::Aggregate;
 use super::decision::MedRules;
 use super::export_rules::Teller;
 use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
 use super::neighbor::{Counters, Neighbor, family_of, role_of};
 use super::table::NeighborId;
+use super::{Speaker, aggregate};
 
 /// Why a configuration cannot be put in force. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,7 @@ impl Speaker {
             let export = policies.chain(&neighbor.export_policies)?;
             wanted.push((address.to_canonical(), neighbor.clone(), import, export));
         }
+        let aggregates = aggregate::compile(&routing.aggregates, &policies)?;
         let configured = routing.router_id.parse::<Ipv4Addr>().ok();
         // A new router id ends every session: while the address it was taken from is there, it stays.
         let known = || Some(self.router_id).filter(|known| rib.is_local((*known).into()));
@@ -70,6 +72,7 @@ impl Speaker {
         let decides_anew = decides_by != decided_by || clusters != self.clusters;
         (self.router_id, self.local_as, self.maximum_paths, self.med_rules) = decides_by;
         self.clusters = clusters;
+        self.serves_clients = bgp.neighbors.iter().any(|neighbor| neighbor.route_server_client);
         self.listen_port = u16::try_from(bgp.listen_port).ok().filter(|port| *port != 0).unwrap_or(BGP_PORT);
         self.prepare_local_origin();
         let gone: Vec<NeighborId> = self
@@ -98,6 +101,7 @@ impl Speaker {
         if tellers.iter().any(|(id, teller)| self.get(*id).is_some_and(|neighbor| neighbor.as_teller() != *teller)) {
             self.advertise_all_anew();
         }
+        self.set_aggregates(aggregates, rib);
         self.forget_freed();
         self.recovery_configured();
         Ok(())
@@ -121,6 +125,7 @@ impl Speaker {
             return;
         }
         self.router_id = primary;
+        self.aggregates.iter_mut().for_each(Aggregate::mark); // it is in their AGGREGATOR
         for id in self.neighbor_ids() {
             self.renew_session_config(id);
             self.import_anew(id); // what bears our own name is a loop (RFC 4456 §8)
@@ -176,6 +181,8 @@ impl Speaker {
             own: Default::default(),
             import_memo: Vec::new(),
             families: Default::default(),
+            delayed: Default::default(),
+            idle_until: None,
             counters: Counters::default(),
             last_error: String::new(),
             ended_blameless: false,
@@ -195,7 +202,8 @@ impl Speaker {
         if self.following {
             return;
         }
-        if let Some(neighbor) = self.get_mut(id).filter(|neighbor| !neighbor.config.disable) {
+        let may_run = |neighbor: &&mut Neighbor| !neighbor.config.disable && neighbor.idle_until.is_none();
+        if let Some(neighbor) = self.get_mut(id).filter(may_run) {
             neighbor.session.start(now);
         }
         self.collect(id, rib, now);
@@ -229,11 +237,14 @@ impl Speaker {
             false if named(&before) != named(config) => Cease::PeerDeconfigured,
             false => Cease::ConfigurationChange,
         };
+        let limits_changed = before.prefix_limits != config.prefix_limits;
         let export_changed = neighbor.export != export || neighbor.export_rules() != rules;
         let rules = |config: &BgpNeighborConfig| ImportRules::of(config, router_as);
         let rules_changed = rules(&before) != rules(config);
-        let mut judged_anew =
-            rules_changed || before.multipath != config.multipath || before.not_installed != config.not_installed;
+        let mut judged_anew = rules_changed
+            || before.multipath != config.multipath
+            || before.multipath_rules != config.multipath_rules
+            || before.not_installed != config.not_installed;
         neighbor.export = export;
         if neighbor.import != import || rules_changed {
             neighbor.import = import;
@@ -242,6 +253,9 @@ impl Speaker {
         }
         if judged_anew {
             self.import_anew(id);
+        }
+        if limits_changed {
+            self.wake(id, now);
         }
         if reset && !self.following {
             self.stop(id, cause, rib, now);
@@ -279,8 +293,9 @@ impl Speaker {
         }
     }
 
-    /// Ends a session as an operator asks; it comes up again by itself.
+    /// Ends a session as an operator asks; it comes up again by itself, also where it rests.
     pub fn reset(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+        self.wake(id, now);
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.session.reset(Cease::AdministrativeReset, now);
         }

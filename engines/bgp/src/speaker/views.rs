@@ -83,6 +83,8 @@ impl Speaker {
                 .long_lived
                 .or_else(|| neighbor.stale.map(|stale| stale.until))
                 .map_or(0, |until| until.saturating_sub(now).as_millis() as u64),
+            dropped: state.limit.dropped,
+            unrefreshed: state.unrefreshed.as_ref().map_or(0, |unrefreshed| unrefreshed.prefixes.len() as u64),
         }
     }
 
@@ -175,6 +177,9 @@ impl Speaker {
             Refusal::None => "",
         };
         let mut route = attributes_view(set);
+        if set.leads_to_ourselves() {
+            route.kind = "discard".into(); // a blackhole (RFC 7999)
+        }
         route.table = family.table().into();
         route.prefix = rib.prefixes(family).try_prefix(prefix)?.to_string();
         route.active = active;
@@ -240,7 +245,7 @@ struct Standing {
 }
 
 fn capabilities(open: &[u8]) -> Vec<String> {
-    debug_assert_eq!(count_messages(open), 1);
+    debug_assert_eq!(count_messages(open).0, 1);
     open.get(crate::wire::HEADER_LEN..)
         .and_then(|body| OpenMessage::decode(body).ok())
         .map(|open| open.capabilities.iter().map(ToString::to_string).collect())

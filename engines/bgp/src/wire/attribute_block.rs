@@ -113,6 +113,11 @@ fn as_path_segments(block: &[u8]) -> impl Iterator<Item = (u8, &[[u8; 4]])> {
     })
 }
 
+/// Whether a canonical block's COMMUNITIES hold this one.
+pub fn has_community(block: &[u8], community: u32) -> bool {
+    value_of(block, code::COMMUNITIES).unwrap_or_default().as_chunks::<4>().0.contains(&community.to_be_bytes())
+}
+
 /// How often one of these AS numbers is in a canonical block's AS_PATH, in segments of any kind.
 pub fn as_path_count(block: &[u8], numbers: &[u32]) -> usize {
     let in_segment = |(_, segment): (u8, &[[u8; 4]])| {

@@ -34,7 +34,7 @@ mod tests;
 
 pub use as_path::{AsPath, Segment, SegmentKind};
 pub use attribute_block::{
-    AttributeBlock, MalformedBlock, as_path_count, as_path_first, only_to_customer, was_reflected_by,
+    AttributeBlock, MalformedBlock, as_path_count, as_path_first, has_community, only_to_customer, was_reflected_by,
 };
 pub use attributes::{Origin, PartialBits, PathAttributes, RawAttribute, code};
 pub use capability::{Capability, ExtendedNextHopEntry, LongLived};
@@ -50,5 +50,5 @@ pub use nlri::NlriIter;
 pub use notification::{Cease, NotificationMessage};
 pub use open::OpenMessage;
 pub use role::Role;
-pub use route_refresh::{RouteRefresh, decode_route_refresh, encode_route_refresh};
+pub use route_refresh::{RefreshMark, RouteRefresh, decode_route_refresh, encode_refresh_mark, encode_route_refresh};
 pub use update::Update;

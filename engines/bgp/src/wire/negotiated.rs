@@ -4,6 +4,7 @@ use super::capability::{Capability, ExtendedNextHopEntry, LongLived};
 use super::encode::Format;
 use super::open::OpenMessage;
 use super::role::Role;
+use super::route_refresh::RouteRefresh;
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
 
@@ -135,6 +136,17 @@ impl Negotiated {
         let features = features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned());
         let roles = self.roles.map(|(ours, theirs)| format!("roles: {ours} here, {theirs} there"));
         families.chain(features).chain(roles).collect()
+    }
+
+    /// Whether a ROUTE-REFRESH means something on this session.
+    pub fn expects(&self, message: RouteRefresh) -> bool {
+        match message {
+            RouteRefresh::Request(family) => self.carries(family),
+            RouteRefresh::Begin(family) | RouteRefresh::End(family) => {
+                self.enhanced_route_refresh && self.carries(family)
+            }
+            RouteRefresh::Ignored => false,
+        }
     }
 
     /// Are routes of this family exchanged?

@@ -2,6 +2,7 @@
 
 use super::header::{MessageType, begin_message, end_message};
 use super::limits::{MAX_MESSAGE_LEN, SHUTDOWN_TEXT_MAX};
+use holdfast_rib::Family;
 use std::fmt;
 
 /// Why a session is ended: the same on the wire, in the log and for the operator.
@@ -53,6 +54,14 @@ impl NotificationMessage {
     /// A NOTIFICATION of any kind.
     pub fn new(code: u8, subcode: u8, data: &[u8]) -> Self {
         NotificationMessage { code, subcode, data: data.to_vec() }
+    }
+
+    /// The neighbour told more prefixes than it may; family and limit go along (RFC 4486 §4).
+    pub fn maximum_prefixes(family: Family, maximum: u32) -> Self {
+        let mut data = family.afi().to_be_bytes().to_vec();
+        data.push(family.safi());
+        data.extend(maximum.to_be_bytes());
+        Self::new(CEASE, Cease::MaximumPrefixes as u8, &data)
     }
 
     /// The marker is not all ones.

@@ -39,9 +39,28 @@ pub fn decode_route_refresh(body: &[u8]) -> Result<RouteRefresh, NotificationMes
 
 /// Appends a request for all routes of a family.
 pub fn encode_route_refresh(out: &mut Vec<u8>, family: Family) {
+    encode(out, family, 0);
+}
+
+/// Appends the mark that all routes of a family follow, or that they were all (RFC 7313 §3.2).
+pub fn encode_refresh_mark(out: &mut Vec<u8>, family: Family, mark: RefreshMark) {
+    encode(out, family, mark as u8);
+}
+
+/// Where a repetition begins and ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum RefreshMark {
+    /// Beginning of Route Refresh.
+    Begin = 1,
+    /// End of Route Refresh.
+    End = 2,
+}
+
+fn encode(out: &mut Vec<u8>, family: Family, subtype: u8) {
     let start = begin_message(out, MessageType::RouteRefresh);
     out.extend_from_slice(&family.afi().to_be_bytes());
-    out.extend_from_slice(&[0, family.safi()]);
+    out.extend_from_slice(&[subtype, family.safi()]);
     end_message(out, start);
 }
 
@@ -51,11 +70,19 @@ mod tests {
     use crate::wire::HEADER_LEN;
 
     #[test]
-    fn requests_round_trip() {
+    fn requests_and_marks_round_trip() {
         for family in Family::ALL {
-            let mut wire = Vec::new();
-            encode_route_refresh(&mut wire, family);
-            assert_eq!(decode_route_refresh(&wire[HEADER_LEN..]), Ok(RouteRefresh::Request(family)));
+            let (mut request, mut begin, mut end) = (Vec::new(), Vec::new(), Vec::new());
+            encode_route_refresh(&mut request, family);
+            encode_refresh_mark(&mut begin, family, RefreshMark::Begin);
+            encode_refresh_mark(&mut end, family, RefreshMark::End);
+            for (wire, message) in [
+                (request, RouteRefresh::Request(family)),
+                (begin, RouteRefresh::Begin(family)),
+                (end, RouteRefresh::End(family)),
+            ] {
+                assert_eq!(decode_route_refresh(&wire[HEADER_LEN..]), Ok(message));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! replaces the list of the level above, as in Junos.
 
 mod as_path;
+mod limits;
 
 use std::net::Ipv4Addr;
 
@@ -116,6 +117,10 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         restart_time_s: restart.restart_time_s,
         stale_routes_time_s: restart.stale_routes_time_s,
         multipath: levels.nearest("multipath").is_some(),
+        multipath_rules: levels.nearest("multipath").map(|multipath| v1::bgp_neighbor_config::Multipath {
+            multiple_as: multipath.has("multiple-as"),
+            maximum_paths: multipath.number("maximum-paths").unwrap_or(0),
+        }),
         port: BGP_PORT,
         interface: String::new(),
         authentication_key: String::new(),
@@ -131,12 +136,32 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         remove_private: as_path.remove_private.into(),
         replace_private: as_path.replace_private,
         as_override: levels.nearest("as-override").is_some(),
+        well_known: Some(well_known(levels)),
+        route_server_client: !internal && levels.nearest("route-server-client").is_some(),
+        prefix_limits: limits::prefix_limits(levels),
+        advertise_inactive: levels.nearest("advertise-inactive").is_some(),
+        out_delay_s: levels.number("out-delay").unwrap_or(0),
     }
 }
 
 /// Of external neighbours it means nothing: a statement of the whole protocol reaches them, too.
 fn cluster(levels: Levels<'_>) -> Option<Ipv4Addr> {
     levels.nearest("cluster").and_then(|cluster| cluster.value().parse().ok())
+}
+
+/// Receiving is on as in Junos: the community is only set on purpose.
+fn well_known(levels: Levels<'_>) -> v1::bgp_neighbor_config::WellKnown {
+    let shutdown = |name: &str| {
+        let levels = levels.nearest_first().into_iter();
+        levels.filter_map(|level| level.at(&["graceful-shutdown", name])).next()
+    };
+    let receiver = shutdown("receiver");
+    let preference = receiver.and_then(|receiver| receiver.number("local-preference")).unwrap_or(0);
+    v1::bgp_neighbor_config::WellKnown {
+        shutting_down: shutdown("sender").is_some(),
+        preference_at_shutdown: receiver.is_none_or(|receiver| !receiver.has("disable")).then_some(preference),
+        blackhole: levels.nearest("blackhole").is_some(),
+    }
 }
 
 fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {
@@ -147,10 +172,13 @@ fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {
     }
 }
 
+/// Families by the names of their statements.
+const UNICAST: [(&str, v1::AddressFamily); 2] =
+    [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
+
 /// Families of one level under whose `unicast` something is so.
 fn unicast_families(level: View<'_>, is_so: impl Fn(View<'_>) -> bool) -> Vec<i32> {
-    let known = [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
-    let those = known.into_iter().filter(|(name, _)| level.at(&["family", name, "unicast"]).is_some_and(&is_so));
+    let those = UNICAST.into_iter().filter(|(name, _)| level.at(&["family", name, "unicast"]).is_some_and(&is_so));
     those.map(|(_, family)| family.into()).collect()
 }
 

@@ -22,9 +22,11 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     }
     let mut seen: HashMap<IpAddr, View<'_>> = HashMap::new();
     routes::local_as(bgp, problems);
+    routes::prefix_limits(bgp, problems);
     for group in bgp.all("group") {
         policies(top, group, problems);
         routes::local_as(group, problems);
+        routes::prefix_limits(group, problems);
         local_address(group, problems);
         if !group.has("neighbor") {
             problems
@@ -33,6 +35,7 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
         for neighbor in group.all("neighbor") {
             policies(top, neighbor, problems);
             routes::local_as(neighbor, problems);
+            routes::prefix_limits(neighbor, problems);
             local_address(neighbor, problems);
             check(local_as, Levels { bgp, group, neighbor }, problems);
             let Ok(address) = neighbor.value().parse::<IpAddr>() else { continue };

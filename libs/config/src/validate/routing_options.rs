@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::at;
+use super::{at, reference};
 use crate::{error::Problem, tree::View};
 
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
@@ -16,8 +16,18 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
             .push(at(router_id, "0.0.0.0 is no identifier (RFC 6286 section 2.1)").allowed("any other IPv4 address"));
     }
     let mut seen: HashMap<&str, View<'_>> = HashMap::new();
+    let mut aggregates: HashMap<&str, View<'_>> = HashMap::new();
     let tables = std::iter::once((None, options)).chain(options.all("rib").map(|rib| (Some(rib.value()), rib)));
     for (table, place) in tables {
+        for kind in ["aggregate", "generate"] {
+            for route in place.get(kind).into_iter().flat_map(|routes| routes.all("route")) {
+                aggregate(top, table, route, problems);
+                if let Some(first) = aggregates.insert(route.value(), route) {
+                    let message = format!("aggregate {} is stated twice, first at {}", route.value(), first.span());
+                    problems.push(at(route, message).allowed("one of aggregate and generate for each prefix"));
+                }
+            }
+        }
         for route in place.get("static").into_iter().flat_map(|routes| routes.all("route")) {
             check(table, route, problems);
             if let Some(first) = seen.insert(route.value(), route) {
@@ -28,14 +38,27 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check(table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
+fn aggregate(top: View<'_>, table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
+    belongs(table, route, problems);
+    for policy in route.all("policy") {
+        reference(top, policy, "policy-statement", policy.value(), problems);
+    }
+}
+
+/// Whether the destination is of the table's family.
+fn belongs(table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
     let Ok(prefix) = route.value().parse::<IpNet>() else { return };
-    let ipv4 = prefix.addr().is_ipv4();
-    let wanted = if ipv4 { "inet.0" } else { "inet6.0" };
+    let wanted = if prefix.addr().is_ipv4() { "inet.0" } else { "inet6.0" };
     if table.is_some_and(|table| table != wanted) {
         let message = format!("{prefix} does not belong into {}", table.unwrap_or_default());
         problems.push(at(route, message).allowed(format!("rib {wanted}")));
     }
+}
+
+fn check(table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
+    let Ok(prefix) = route.value().parse::<IpNet>() else { return };
+    let ipv4 = prefix.addr().is_ipv4();
+    belongs(table, route, problems);
     for next_hop in route.all("next-hop") {
         if next_hop.value().parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() != ipv4) {
             let message = format!("the next hop {} is not of the family of {prefix}", next_hop.value());

@@ -96,6 +96,7 @@ impl Rpd {
                         let _ = remove(number).await;
                     }
                 }
+                Action::HasOutput | Action::Warn { .. } => {}
                 Action::Replicate(fact) => self.replicate(*fact).await,
             }
         }

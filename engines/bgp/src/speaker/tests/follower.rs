@@ -4,24 +4,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use holdfast_proto::v1::{PolicyActions, PolicyMatch};
+use holdfast_proto::v1::{self, PolicyActions, PolicyMatch, bgp_neighbor_config::PrefixLimit};
 use holdfast_rib::{Family, NexthopSpec};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::peer::{Heard, Peer};
-use super::selection::{prefix, random_attributes};
+use super::selection::{prefix, random_attributes, vary};
 use super::world::{LOCAL_AS, Random, World, accept, policy, term};
+use crate::wire::RefreshMark;
 
 const BOTH: [(Family, bool); 2] = [(Family::Ipv4Unicast, true), (Family::Ipv6Unicast, true)];
 
 fn peers() -> Vec<Peer> {
     vec![
         Peer::new(1, 65001).with_graceful_restart(&BOTH, 40),
-        Peer::new(2, 65001),
+        Peer::new(2, 65001).with_enhanced_refresh(),
         Peer::new(3, 65002).old().with_graceful_restart(&BOTH[..1], 40),
         Peer::new(4, LOCAL_AS).with_graceful_restart(&[(Family::Ipv4Unicast, false), (Family::Ipv6Unicast, true)], 40),
-        Peer::new(5, LOCAL_AS),
+        Peer::new(5, LOCAL_AS).with_enhanced_refresh(),
     ]
 }
 
@@ -49,6 +50,10 @@ fn happening(world: &mut World, random: &mut Random) {
         98 => world.configure_neighbor(peer, |neighbor| {
             neighbor.export_policies = ["m".to_owned()].into_iter().take((choice % 2) as usize).collect();
         }),
+        99 if world.peers[peer].is_up() => {
+            let mark = [RefreshMark::Begin, RefreshMark::End][(choice % 2) as usize];
+            world.peers[peer].mark_refresh(Family::ALL[(choice / 2 % 2) as usize], mark);
+        }
         _ => {}
     }
 }
@@ -84,6 +89,12 @@ fn follow(seed: u64) {
     world.random = Random(!seed);
     world.slice = 1 + (seed % 9) as usize;
     let joins_at = random.below(120);
+    world.configure(|config| {
+        vary(config, (seed % 128) as u8);
+        let family = v1::AddressFamily::Ipv4Unicast.into();
+        let limit = PrefixLimit { family, maximum: 9, warn_percent: 100, drop_excess: true, ..PrefixLimit::default() };
+        config.bgp.as_mut().unwrap().neighbors[1].prefix_limits = vec![limit];
+    });
     for step in 0..240 {
         happening(&mut world, &mut random);
         if step == joins_at || (world.follows && random.below(80) == 0) {
@@ -104,6 +115,7 @@ fn lives(seed: u64, handovers: bool) -> World {
     let mut random = Random(seed);
     let mut world = world();
     world.random = Random(!seed);
+    world.configure(|config| vary(config, (seed % 128) as u8));
     let mut switches = Random(seed ^ 0x5555);
     if handovers {
         world.join();

@@ -2,6 +2,7 @@
 //! among neighbours who speak raw BGP and write down what they hear. `world` and
 //! `standby` play the daemon's part, `peer` the neighbours'.
 
+mod aggregates;
 mod as_paths;
 mod counting;
 mod export;
@@ -11,6 +12,7 @@ mod follower;
 mod groups;
 mod hostile;
 mod import;
+mod limits;
 mod long_lived;
 mod notification_restart;
 mod old_speakers;
@@ -19,10 +21,13 @@ mod peer;
 mod policies;
 mod recovery;
 mod reflection;
+mod refresh;
 mod restart;
 mod roles;
+mod route_server;
 mod selection;
 mod sessions;
 mod standby;
+mod well_known;
 mod whole_tables;
 mod world;

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use crate::wire::{
     AsPath, Capability, Family, Format, HEADER_LEN, LongLived, MessageType, Negotiated, NextHop, NotificationMessage,
-    OpenMessage, PathAttributes, Update, encode_announce, encode_end_of_rib, encode_keepalive, encode_route_refresh,
-    encode_withdraw, frame,
+    OpenMessage, PathAttributes, RefreshMark, RouteRefresh, Update, decode_route_refresh, encode_announce,
+    encode_end_of_rib, encode_keepalive, encode_refresh_mark, encode_route_refresh, encode_withdraw, frame,
 };
 
 /// A route as it came over the wire: canonical attributes and next hop.
@@ -36,6 +36,8 @@ pub struct Peer {
     /// Withdrawals of what was not there.
     pub idle_withdrawals: u64,
     pub notifications: Vec<NotificationMessage>,
+    /// Requests and marks.
+    pub refreshes: Vec<RouteRefresh>,
     pub sessions: u32,
     /// The router's last OPEN.
     pub heard_open: Option<OpenMessage>,
@@ -67,6 +69,7 @@ impl Peer {
             repeated: 0,
             idle_withdrawals: 0,
             notifications: Vec::new(),
+            refreshes: Vec::new(),
             sessions: 0,
             heard_open: None,
         }
@@ -103,6 +106,12 @@ impl Peer {
     pub fn with_long_life(mut self, time_s: [u32; 2]) -> Peer {
         let entry = |family: Family| LongLived { family, forwarding_kept: true, time_s: time_s[family.index()] };
         self.open.capabilities.push(Capability::LongLivedGracefulRestart(Family::ALL.map(entry).to_vec()));
+        self
+    }
+
+    /// Marks begin and end of a refresh (RFC 7313).
+    pub fn with_enhanced_refresh(mut self) -> Peer {
+        self.open.capabilities.push(Capability::EnhancedRouteRefresh);
         self
     }
 
@@ -146,6 +155,7 @@ impl Peer {
                     self.keepalive();
                 }
                 MessageType::Update => self.update(body),
+                MessageType::RouteRefresh => self.refreshes.push(decode_route_refresh(body).expect("well-formed")),
                 MessageType::Notification => self.notifications.push(NotificationMessage::decode(body)),
                 _ => {}
             }
@@ -238,6 +248,11 @@ impl Peer {
 
     pub fn ask_refresh(&mut self, family: Family) {
         encode_route_refresh(&mut self.out, family);
+    }
+
+    /// Begins or ends to tell everything again.
+    pub fn mark_refresh(&mut self, family: Family, mark: RefreshMark) {
+        encode_refresh_mark(&mut self.out, family, mark);
     }
 
     /// What the router told about one destination.

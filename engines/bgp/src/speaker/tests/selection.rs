@@ -1,10 +1,12 @@
 //! The decision process over whole tables: the outcome depends on what was told, never on when.
 
-use holdfast_rib::Family;
+use holdfast_proto::v1::bgp_neighbor_config::Multipath;
+use holdfast_proto::v1::{AggregateRoute, PathSelection, PolicyMatch, RouterConfig};
+use holdfast_rib::{Family, ForwardingNexthop};
 use proptest::prelude::*;
 
 use super::peer::Peer;
-use super::world::{LOCAL_AS, Random, World};
+use super::world::{LOCAL_AS, Random, World, accept, policy, term};
 use crate::wire::{Origin, PathAttributes};
 
 fn peers() -> Vec<Peer> {
@@ -45,10 +47,30 @@ fn digests(world: &World) -> Vec<String> {
     world.tables(world.primary).iter().map(|table| format!("{table:?}")).collect()
 }
 
+/// What may be configured, by the bits of a number: how MEDs compare, clients of a reflector and of a route server, an aggregate.
+pub fn vary(config: &mut RouterConfig, variety: u8) {
+    let has = |bit: u8| variety & 1 << bit != 0;
+    let bgp = config.bgp.as_mut().unwrap();
+    bgp.path_selection =
+        Some(PathSelection { always_compare_med: has(0), cisco_non_deterministic: has(1), med_plus_igp: has(2) });
+    for neighbor in &mut bgp.neighbors {
+        neighbor.cluster = u32::from(has(3) && neighbor.internal);
+        neighbor.route_server_client = has(4) && !neighbor.internal;
+        neighbor.own_as_loops = u32::from(has(5));
+        neighbor.export_policies = vec!["aggregates".into()];
+    }
+    let aggregate =
+        AggregateRoute { prefix: "172.16.0.0/12".into(), as_set: has(6), preference: 130, ..Default::default() };
+    config.routing.as_mut().unwrap().aggregates = vec![aggregate];
+    let from = PolicyMatch { protocols: vec!["aggregate".into(), "bgp".into()], ..PolicyMatch::default() };
+    config.policy.as_mut().unwrap().statements.push(policy("aggregates", vec![term(from, accept())]));
+}
+
 /// Every neighbour's announcements in some order; `noise`: something else is announced first, or withdrawn in between.
-fn told_in_order(seed: u64, order: u64, noise: bool, multipath: u32) -> World {
+fn told_in_order(seed: u64, order: u64, noise: bool, multipath: u32, variety: u8) -> World {
     let mut world = World::cold(peers());
     world.config.routing.as_mut().unwrap().maximum_paths = multipath;
+    vary(&mut world.config, variety);
     world.configure(|config| {
         config.bgp.as_mut().unwrap().neighbors.iter_mut().for_each(|neighbor| neighbor.multipath = multipath > 1);
     });
@@ -87,9 +109,11 @@ fn told_in_order(seed: u64, order: u64, noise: bool, multipath: u32) -> World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn order_and_history_do_not_matter(seed in any::<u64>(), order in any::<u64>(), multipath in 1u32..4) {
-        let plain = told_in_order(seed, 0, false, multipath);
-        let other = told_in_order(seed, order, true, multipath);
+    fn order_and_history_do_not_matter(
+        seed in any::<u64>(), order in any::<u64>(), multipath in 1u32..4, variety in 0u8..128,
+    ) {
+        let plain = told_in_order(seed, 0, false, multipath, variety);
+        let other = told_in_order(seed, order, true, multipath, variety);
         prop_assert_eq!(digests(&plain), digests(&other), "seed {} order {}", seed, order);
         for (one, other) in plain.peers.iter().zip(&other.peers) {
             prop_assert_eq!(&one.table, &other.table, "seed {} order {}", seed, order);
@@ -99,18 +123,48 @@ proptest! {
 
 #[test]
 fn multipath_uses_no_more_paths_than_configured_and_always_the_best() {
-    let mut world = told_in_order(1, 0, false, 2);
+    let mut world = told_in_order(1, 0, false, 2, 0);
     for peer in [3, 2, 1, 0] {
         let attributes = world.peers[peer].attributes(&[world.peers[peer].open.autonomous_system]);
         world.peers[peer].announce(&["192.0.2.0/24"], &attributes);
         world.run();
     }
+    assert_eq!(used(&world), ["10.0.0.1", "10.0.0.2"]);
+}
+
+/// The gateways of 192.0.2.0/24.
+fn used(world: &World) -> Vec<String> {
     let rib = &world.primary().rib;
     let id = rib.prefixes(Family::Ipv4Unicast).get("192.0.2.0/24".parse().unwrap()).unwrap();
     let nexthop = rib.bgp_route(Family::Ipv4Unicast, id).unwrap().nexthop;
-    let holdfast_rib::ForwardingNexthop::Unicast(gateways) = rib.resolved(nexthop).unwrap() else { panic!() };
-    let used: Vec<String> = gateways.iter().map(|gateway| gateway.address.unwrap().to_string()).collect();
-    assert_eq!(used, ["10.0.0.1", "10.0.0.2"]);
+    let ForwardingNexthop::Unicast(gateways) = rib.resolved(nexthop).unwrap() else { panic!() };
+    gateways.iter().map(|gateway| gateway.address.unwrap().to_string()).collect()
+}
+
+#[test]
+fn paths_are_used_together_through_one_as_or_several() {
+    let mut world = World::new(peers());
+    for peer in 0..4 {
+        let attributes = world.peers[peer].attributes(&[world.peers[peer].open.autonomous_system]);
+        world.peers[peer].announce(&["192.0.2.0/24"], &attributes);
+    }
+    world.join();
+    let mut with = |multiple_as, maximum_paths| {
+        world.configure(|config| {
+            config.routing.as_mut().unwrap().maximum_paths = 8;
+            for neighbor in &mut config.bgp.as_mut().unwrap().neighbors {
+                // Who does not take part is not used beside others.
+                neighbor.multipath = neighbor.address != "10.0.0.3";
+                neighbor.multipath_rules = Some(Multipath { multiple_as, maximum_paths });
+            }
+        });
+        world.assert_equal("multipath");
+        used(&world)
+    };
+    assert_eq!(with(false, 0), ["10.0.0.1", "10.0.0.2"]);
+    assert_eq!(with(true, 0), ["10.0.0.1", "10.0.0.2", "10.0.0.4"]);
+    assert_eq!(with(true, 2), ["10.0.0.1", "10.0.0.2"]);
+    assert_eq!(with(true, 1), ["10.0.0.1"]);
 }
 
 /// Multipath is a matter of forwarding: turning it on or off takes effect at once and touches no session.

@@ -75,6 +75,8 @@ pub struct World {
     pub slice: usize,
     /// Changes that forwarding was given by whoever led.
     pub fib_changes: u64,
+    /// What operators were told.
+    pub warnings: Vec<String>,
     /// Reasons of sessions that ended, and whether routes were kept.
     pub downs: Vec<(IpAddr, String, bool)>,
 }
@@ -133,6 +135,7 @@ impl World {
             cursor: None,
             follows: false,
             slice: 7,
+            warnings: Vec::new(),
             downs: Vec::new(),
             fib_changes: 0,
         };
@@ -388,6 +391,8 @@ impl World {
                     self.downs.push((address, reason, kept != Kept::Nothing));
                     self.replicate(fact.expect("a fact"));
                 }
+                Action::Warn { text } => self.warnings.push(text),
+                Action::HasOutput => {}
                 Action::Replicate(fact) => self.replicate(*fact),
             }
         }

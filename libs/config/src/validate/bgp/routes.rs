@@ -1,6 +1,11 @@
 //! What becomes of routes: statements that belong to one kind of neighbour, or together.
 
-use crate::{compile::Levels, error::Problem, tree::View, validate::at};
+use crate::{
+    compile::Levels,
+    error::Problem,
+    tree::View,
+    validate::{at, lacks},
+};
 
 pub(super) fn validate(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
     let internal = levels.is_internal(router_as);
@@ -19,9 +24,9 @@ pub(super) fn local_as(place: View<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Within the AS no AS path is changed.
+/// Within the AS no AS path is changed, and route servers serve others.
 fn external_only(levels: Levels<'_>, problems: &mut Vec<Problem>) {
-    for name in ["remove-private", "as-override", "no-enforce-first-as"] {
+    for name in ["remove-private", "as-override", "no-enforce-first-as", "route-server-client"] {
         let stated = [levels.neighbor, levels.group].into_iter().find_map(|level| level.get(name));
         if let Some(stated) = stated {
             let message = format!("{name} for the internal neighbor {} does nothing", levels.neighbor.value());
@@ -41,5 +46,22 @@ fn reflection(internal: bool, levels: Levels<'_>, problems: &mut Vec<Problem>) {
     if let Some(stated) = stated.filter(|_| !internal) {
         let message = format!("{} is an external neighbor, only internal ones are clients", levels.neighbor.value());
         problems.push(at(stated, message).allowed("cluster in groups of type internal"));
+    }
+}
+
+/// A limit has a number, and does one thing with what exceeds it.
+pub(super) fn prefix_limits(place: View<'_>, problems: &mut Vec<Problem>) {
+    let unicast = |family| place.at(&["family", family, "unicast"]);
+    for unicast in ["inet", "inet6"].into_iter().filter_map(unicast) {
+        let limits = ["prefix-limit", "accepted-prefix-limit"].into_iter().filter_map(|name| unicast.get(name));
+        for limit in limits {
+            if !limit.has("maximum") {
+                problems.push(lacks(limit, "maximum", "the limit has no maximum").allowed("maximum N"));
+            }
+            if let Some(drop) = limit.get("drop-excess").filter(|_| limit.has("teardown")) {
+                let message = "teardown and drop-excess rule each other out";
+                problems.push(at(drop, message).allowed("one of teardown, drop-excess"));
+            }
+        }
     }
 }

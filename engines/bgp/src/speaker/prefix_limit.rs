@@ -1,0 +1,211 @@
+//! How many prefixes a neighbour may tell (RFC 4271 §6.7, RFC 4486 §4): it is warned of, what is too much is dropped, or the
+//! session ends and rests.
+//!
+//! Only the engine that leads judges. What it dropped and how long a session rests does not follow from what the neighbour
+//! said (a follower that is still reading its snapshot counts less), so both are facts. Had the leading engine died between a
+//! message and the fact of what it dropped of it, its successor would hold that bit too much: no more than one read.
+
+use std::time::Duration;
+
+use holdfast_proto::v1::{BgpEvent, bgp_event, bgp_neighbor_config::PrefixLimit};
+use holdfast_rib::{Family, Rib};
+use ipnet::IpNet;
+
+use crate::wire::{Format, NotificationMessage, Update, encode_withdraw};
+
+use super::action::Action;
+use super::neighbor::{FamilyState, Neighbor, family_of};
+use super::table::NeighborId;
+use super::{Speaker, facts};
+
+const SECONDS_PER_MINUTE: u64 = 60;
+
+/// What a family's limits have done in this session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitState {
+    /// Routes that were dropped.
+    pub dropped: u64,
+    /// The operator was warned, by [`PrefixLimit::accepted`].
+    warned: [bool; 2],
+}
+
+fn is_of(limit: &PrefixLimit, family: Family) -> bool {
+    family_of(limit.family()) == Some(family)
+}
+
+fn counted(limit: &PrefixLimit, state: &FamilyState) -> u64 {
+    if limit.accepted { state.accepted } else { state.received.entries }
+}
+
+fn name(limit: &PrefixLimit) -> &'static str {
+    if limit.accepted { "accepted-prefix-limit" } else { "prefix-limit" }
+}
+
+impl Neighbor {
+    /// Whether one more route of a family is too much and to be dropped.
+    pub(super) fn drops_one_more(&self, family: Family, accepted: bool) -> bool {
+        let state = &self.families[family.index()];
+        let applies = |limit: &&PrefixLimit| limit.drop_excess && is_of(limit, family) && (accepted || !limit.accepted);
+        let mut limits = self.config.prefix_limits.iter().filter(applies);
+        limits.any(|limit| counted(limit, state) >= u64::from(limit.maximum))
+    }
+
+    /// The limit of a family that is exceeded and ends the session.
+    fn exceeded(&self) -> Option<(Family, PrefixLimit)> {
+        let over = |family: Family| {
+            let state = &self.families[family.index()];
+            let mut limits =
+                self.config.prefix_limits.iter().filter(move |limit| limit.teardown && is_of(limit, family));
+            let limit = limits.find(|limit| counted(limit, state) > u64::from(limit.maximum))?;
+            Some((family, *limit))
+        };
+        Family::ALL.into_iter().find_map(over)
+    }
+
+    /// Limits that are near, and were not the last time.
+    fn near(&mut self) -> Vec<String> {
+        let mut near = Vec::new();
+        for limit in &self.config.prefix_limits {
+            let Some(family) = family_of(limit.family()) else { continue };
+            let state = &mut self.families[family.index()];
+            let (count, maximum) = (counted(limit, state), u64::from(limit.maximum));
+            let is_near = count * 100 >= maximum * u64::from(limit.warn_percent);
+            if is_near && !state.limit.warned[usize::from(limit.accepted)] {
+                let (what, family) = (name(limit), family.name());
+                near.push(format!("neighbor {}: {count} prefixes of {family}, {what} is {maximum}", self.address));
+            }
+            state.limit.warned[usize::from(limit.accepted)] = is_near;
+        }
+        near
+    }
+
+    /// The session rests because there were too many prefixes. In words.
+    pub(super) fn why_idle(&self) -> Option<String> {
+        let until = self.idle_until?;
+        let end = if until == Duration::MAX { "until it is cleared (clear bgp neighbor)" } else { "for a time" };
+        Some(format!("it told more prefixes than its limit and rests {end}"))
+    }
+
+    /// Limits, and what becomes of what exceeds them, in words.
+    pub(super) fn limits_in_words(&self, rules: &mut Vec<String>) {
+        for limit in &self.config.prefix_limits {
+            let family = family_of(limit.family()).map_or("", |family| family.name());
+            let then = match (limit.teardown, limit.drop_excess) {
+                (true, _) => ", then the session ends",
+                (_, true) => ", more are dropped",
+                _ => "",
+            };
+            rules.push(format!("{} {family} {}{then}", name(limit), limit.maximum));
+        }
+    }
+}
+
+impl Speaker {
+    /// After an UPDATE: warns, or ends the session.
+    pub(super) fn enforce_limits(&mut self, id: NeighborId, now: Duration) {
+        let Some(neighbor) = self.get_mut(id).filter(|neighbor| !neighbor.config.prefix_limits.is_empty()) else {
+            return;
+        };
+        for text in neighbor.near() {
+            self.actions.push_back(Action::Warn { text });
+        }
+        let Some(neighbor) = self.get_mut(id) else { return };
+        let Some((family, limit)) = neighbor.exceeded() else { return };
+        let notification = NotificationMessage::maximum_prefixes(family, limit.maximum);
+        let idle = match limit.idle_minutes {
+            Some(0) => Some(Duration::MAX),
+            Some(minutes) => Some(now + Duration::from_secs(u64::from(minutes) * SECONDS_PER_MINUTE)),
+            None => None,
+        };
+        match idle {
+            Some(_) => neighbor.session.stop_with(notification, now),
+            None => neighbor.session.fail(notification, now),
+        }
+        let (address, maximum) = (neighbor.address, limit.maximum);
+        let text = format!("neighbor {address}: more than {maximum} prefixes of {}: the session ends", family.name());
+        self.actions.push_back(Action::Warn { text });
+        self.set_idle(id, idle);
+    }
+
+    fn set_idle(&mut self, id: NeighborId, until: Option<Duration>) {
+        let Some(neighbor) = self.get_mut(id).filter(|neighbor| neighbor.idle_until != until) else { return };
+        neighbor.idle_until = until;
+        if self.following {
+            return;
+        }
+        let Some(address) = self.neighbor_address(id) else { return };
+        let event = facts::event(address, &idle_event(until));
+        self.actions.push_back(Action::Replicate(Box::new(event)));
+    }
+
+    /// Rest is over when its time is.
+    pub(super) fn end_idle(&mut self, id: NeighborId, now: Duration) {
+        if self.get(id).is_some_and(|neighbor| neighbor.idle_until.is_some_and(|until| until <= now)) {
+            self.wake(id, now);
+        }
+    }
+
+    /// Rest is over.
+    pub(super) fn wake(&mut self, id: NeighborId, now: Duration) {
+        if self.get(id).is_none_or(|neighbor| neighbor.idle_until.is_none()) {
+            return;
+        }
+        self.set_idle(id, None);
+        let following = self.following;
+        if let Some(neighbor) = self.get_mut(id).filter(|neighbor| !following && !neighbor.config.disable) {
+            neighbor.session.start(now);
+        }
+    }
+
+    /// Routes that were too much: followers drop them as well.
+    pub(super) fn tell_dropped(&mut self, id: NeighborId, family: Family, excess: &[IpNet]) {
+        let Some(neighbor) = self.get_mut(id).filter(|_| !excess.is_empty()) else { return };
+        neighbor.families[family.index()].limit.dropped += excess.len() as u64;
+        let mut updates = Vec::new();
+        let mut rest = excess;
+        while !rest.is_empty() {
+            rest = &rest[encode_withdraw(&mut updates, family, rest, Format::plain(true))..];
+        }
+        let event = BgpEvent { event: Some(bgp_event::Event::ExcessDropped(updates)) };
+        let fact = facts::event(neighbor.address, &event);
+        self.actions.push_back(Action::Replicate(Box::new(fact)));
+    }
+
+    /// The fact of [`Self::tell_dropped`].
+    pub(super) fn adopt_dropped(&mut self, id: NeighborId, updates: &[u8], rib: &mut Rib) -> Result<(), String> {
+        let Some(parameters) = self.get(id).map(Neighbor::snapshot_parameters) else { return Ok(()) };
+        facts::for_each_message(updates, |_, body| {
+            let update = Update::parse(body, &parameters).map_err(|error| error.to_string())?;
+            for family in Family::ALL {
+                for prefix in update.withdrawn(family) {
+                    self.drop_excess(id, family, prefix, rib);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn drop_excess(&mut self, id: NeighborId, family: Family, prefix: IpNet, rib: &mut Rib) {
+        if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
+            self.remove_path(id, family, prefix_id, rib);
+        }
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.families[family.index()].limit.dropped += 1;
+        }
+    }
+}
+
+/// The fact of how long a session rests.
+pub(super) fn idle_event(until: Option<Duration>) -> BgpEvent {
+    let until = until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(u64::MAX));
+    BgpEvent { event: Some(bgp_event::Event::IdleUntilMonoNs(until)) }
+}
+
+/// The inverse.
+pub(super) fn idle_until(mono_ns: u64) -> Option<Duration> {
+    match mono_ns {
+        0 => None,
+        u64::MAX => Some(Duration::MAX),
+        _ => Some(Duration::from_nanos(mono_ns)),
+    }
+}

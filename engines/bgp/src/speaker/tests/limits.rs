@@ -1,0 +1,137 @@
+//! Prefix limits: warned of, dropped, or the end of a session that rests; on whichever engine leads.
+
+use std::time::Duration;
+
+use holdfast_proto::v1::{AddressFamily, bgp_neighbor_config::PrefixLimit};
+use holdfast_rib::Family;
+
+use super::peer::Peer;
+use super::world::{World, policy, reject, term};
+
+fn limit() -> PrefixLimit {
+    PrefixLimit { family: AddressFamily::Ipv4Unicast.into(), maximum: 4, warn_percent: 75, ..PrefixLimit::default() }
+}
+
+fn world(limit: PrefixLimit) -> World {
+    let mut world = World::new(vec![Peer::new(1, 65001), Peer::new(2, 65002)]);
+    world.configure_neighbor(0, |neighbor| neighbor.prefix_limits = vec![limit]);
+    world
+}
+
+/// The first neighbour tells these.
+fn tell(world: &mut World, numbers: std::ops::Range<u8>) {
+    let attributes = world.peers[0].attributes(&[65001]);
+    for number in numbers {
+        world.peers[0].announce(&[&format!("198.51.{number}.0/24")], &attributes);
+    }
+    world.run();
+}
+
+fn counters(world: &World, index: usize) -> (u64, u64) {
+    let speaker = &world.engines[index].speaker;
+    let id = speaker.find_neighbor(world.peers[0].address).unwrap();
+    let summary = speaker.detail(id, world.now).unwrap().summary.unwrap();
+    let family = summary.families.iter().find(|counters| counters.family == Family::Ipv4Unicast.name()).unwrap();
+    (family.received, family.dropped)
+}
+
+#[test]
+fn the_operator_is_warned_once() {
+    let mut world = world(limit());
+    tell(&mut world, 0..2);
+    assert!(world.warnings.is_empty());
+    tell(&mut world, 2..9);
+    assert_eq!(world.warnings, ["neighbor 10.0.0.1: 3 prefixes of ipv4-unicast, prefix-limit is 4"]);
+    assert_eq!(counters(&world, world.primary), (9, 0), "no more than warned");
+    let gone: Vec<String> = (1..9).map(|number| format!("198.51.{number}.0/24")).collect();
+    world.peers[0].withdraw(&gone.iter().map(String::as_str).collect::<Vec<_>>());
+    world.run();
+    tell(&mut world, 1..4);
+    assert_eq!(world.warnings.len(), 2, "it was far below in between: {:?}", world.warnings);
+}
+
+#[test]
+fn what_is_too_much_is_dropped_on_both_engines() {
+    let mut world = world(PrefixLimit { drop_excess: true, ..limit() });
+    world.join();
+    tell(&mut world, 0..7);
+    assert_eq!((counters(&world, 0), counters(&world, 1)), ((4, 3), (4, 3)));
+    assert_eq!(world.peers[1].table.len(), 4);
+    world.assert_equal("dropped");
+    // What it has it may change; a place that becomes free is taken by who comes next.
+    let changed = crate::wire::PathAttributes { communities: vec![1], ..world.peers[0].attributes(&[65001]) };
+    world.peers[0].announce(&["198.51.0.0/24"], &changed);
+    world.peers[0].withdraw(&["198.51.1.0/24"]);
+    tell(&mut world, 8..10);
+    assert!(world.peers[1].has("198.51.8.0/24") && !world.peers[1].has("198.51.9.0/24"));
+    assert_eq!(world.peers[1].route("198.51.0.0/24").unwrap().0.communities, [1]);
+    world.hand_over("dropped");
+    world.run();
+    tell(&mut world, 10..12);
+    assert_eq!((counters(&world, 0), counters(&world, 1)), ((4, 6), (4, 6)));
+    world.assert_equal("handed over");
+    world.join_anew();
+    world.run();
+    assert_eq!(counters(&world, 1 - world.primary), (4, 6), "a newcomer is told");
+    world.assert_equal("joined anew");
+    assert!(world.peers.iter().all(|peer| peer.sessions == 1));
+}
+
+#[test]
+fn accepted_routes_are_counted_on_their_own() {
+    let mut world = world(PrefixLimit { accepted: true, drop_excess: true, ..limit() });
+    world.configure(|config| {
+        let from = holdfast_proto::v1::PolicyMatch { prefix_lists: vec!["no".into()], ..Default::default() };
+        let policies = config.policy.as_mut().unwrap();
+        let prefixes = (0..3).map(|number| format!("198.51.{number}.0/24")).collect();
+        policies.prefix_lists = vec![holdfast_proto::v1::PrefixList { name: "no".into(), prefixes }];
+        policies.statements = vec![policy("some", vec![term(from, reject())])];
+        config.bgp.as_mut().unwrap().neighbors[0].import_policies = vec!["some".into()];
+    });
+    world.join();
+    tell(&mut world, 0..9);
+    assert_eq!(counters(&world, world.primary), (7, 2));
+    assert_eq!(world.peers[1].table.len(), 4);
+    world.assert_equal("accepted");
+}
+
+#[test]
+fn a_session_that_ends_rests_and_comes_back_by_itself() {
+    let mut world = world(PrefixLimit { teardown: true, idle_minutes: Some(2), ..limit() });
+    world.join();
+    tell(&mut world, 0..4);
+    assert!(world.peers[0].is_up());
+    tell(&mut world, 4..5);
+    let cease = world.peers[0].notifications.last().expect("told why").clone();
+    assert_eq!((cease.code, cease.subcode, cease.data), (6, 1, vec![0, 1, 1, 0, 0, 0, 4]));
+    assert!(world.peers[1].table.is_empty());
+    world.advance(Duration::from_secs(60));
+    world.hand_over("at rest");
+    world.run();
+    world.assert_equal("at rest");
+    world.advance(Duration::from_secs(50));
+    let why = world.primary().speaker.detail(world.id(0), world.now).unwrap().why_not_established;
+    assert!(why.contains("more prefixes than its limit"), "{why}");
+    assert_eq!(world.peers[0].sessions, 1);
+    world.advance(Duration::from_secs(20));
+    world.establish();
+    assert_eq!(world.peers[0].sessions, 2);
+    assert_eq!(world.peers[1].sessions, 1);
+}
+
+#[test]
+fn for_ever_is_until_it_is_cleared() {
+    let mut world = world(PrefixLimit { teardown: true, idle_minutes: Some(0), ..limit() });
+    tell(&mut world, 0..5);
+    world.join();
+    world.run();
+    world.advance(Duration::from_secs(9000));
+    world.hand_over("for ever");
+    world.advance(Duration::from_secs(9000));
+    assert_eq!(world.peers[0].sessions, 1);
+    let (id, now) = (world.id(0), world.now);
+    let super::world::Engine { speaker, rib } = &mut world.engines[world.primary];
+    speaker.reset(id, rib, now);
+    world.establish();
+    assert_eq!(world.peers[0].sessions, 2);
+}
