@@ -156,7 +156,8 @@ impl Session {
     pub fn note_sent(&mut self, messages: u64, updates: u64, now: Duration) {
         self.counters.messages_out += messages;
         self.counters.updates_out += updates;
-        if let Some(side) = self.active_side().filter(|_| messages > 0) {
+        // Before that nothing but the session itself sends, and a KEEPALIVE would be due that must not be sent.
+        if let Some(side) = self.active_side().filter(|_| messages > 0 && self.state() == State::Established) {
             self.arm_keepalive(side, now);
         }
     }

@@ -430,3 +430,21 @@ fn what_needs_a_new_session_and_what_does_not() {
         assert!(!stopped.configure(change));
     }
 }
+
+/// Two connections, and the one with an OPEN waits: a caller that sends all the same makes nothing due that never happens.
+#[test]
+fn nothing_is_due_that_must_not_be_sent() {
+    let mut session = Session::new(config(65001, 65002, 1), 1);
+    session.start(s(0));
+    session.tcp_connected(s(0));
+    assert_eq!(session.tcp_accepted(s(0)), Verdict::Accept);
+    receive_wire(&mut session, Opened, &peer_open(65002, 2).encode(), s(0));
+    drain(&mut session, s(0));
+    assert_eq!(session.state(), State::OpenSent);
+    session.note_sent(1, 1, s(0));
+    for _ in 0..3 {
+        let due = session.next_deadline().expect("something is waited for");
+        drain(&mut session, due);
+        assert!(session.next_deadline().is_none_or(|next| next > due), "still due at {due:?}");
+    }
+}

@@ -104,8 +104,9 @@ impl Speaker {
 
     fn adopt_up(&mut self, id: NeighborId, session: &SessionUp, rib: &mut Rib) -> Result<(), String> {
         let open = |bytes: &[u8]| match wire::frame(bytes) {
-            Ok(Some((length, MessageType::Open))) => {
-                OpenMessage::decode(&bytes[wire::HEADER_LEN..length]).map_err(|error| error.to_string())
+            // Nothing behind it: the session takes it over octet by octet.
+            Ok(Some((length, MessageType::Open))) if length == bytes.len() => {
+                OpenMessage::decode(&bytes[wire::HEADER_LEN..]).map_err(|error| error.to_string())
             }
             _ => Err("the fact's OPEN message is not one".to_owned()),
         };

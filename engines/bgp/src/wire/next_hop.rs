@@ -39,7 +39,8 @@ impl NextHop {
             return Some(NextHop::V6 { global: first, link_local });
         }
         let second = Ipv6Addr::from(<[u8; 16]>::try_from(second).ok()?);
-        let link_local = second.is_unicast_link_local().then_some(second);
+        // The same next hop has one form, whichever way it came: a follower may read it from a message of ours.
+        let link_local = [second, first].into_iter().find(Ipv6Addr::is_unicast_link_local);
         // On links without global addresses some send `::` in the first place; the link-local one is meant.
         let global = link_local.filter(|_| first.is_unspecified()).unwrap_or(first);
         Some(NextHop::V6 { global, link_local })
@@ -121,6 +122,22 @@ mod tests {
             assert!(NextHop::V6 { global, link_local: None }.fault().is_some(), "{bogus}");
         }
         assert_eq!(NextHop::V4("192.0.2.1".parse().unwrap()).fault(), None);
+    }
+
+    /// What is written is read as the same next hop; else a follower would hold another one than its primary.
+    #[test]
+    fn every_next_hop_has_one_form() {
+        let addresses =
+            ["::", "2001:db8::1", "2001:db8::2", "fe80::1", "fe80::2"].map(|a| a.parse::<Ipv6Addr>().unwrap());
+        for first in addresses {
+            for second in addresses {
+                let octets = [first.octets(), second.octets()].concat();
+                let next_hop = NextHop::decode(&octets).unwrap();
+                let mut wire = Vec::new();
+                next_hop.encode_mp(&mut wire);
+                assert_eq!(NextHop::decode(&wire), Some(next_hop), "{first} {second}");
+            }
+        }
     }
 
     #[test]
