@@ -13,7 +13,7 @@ const MANDATORY: [(u8, &[u8]); 3] =
 const NLRI: [u8; 2] = [8, 10];
 
 /// Types whose meaning is known.
-const KNOWN: [u8; 16] = [
+const KNOWN: [u8; 17] = [
     code::ORIGIN,
     code::AS_PATH,
     code::NEXT_HOP,
@@ -30,6 +30,7 @@ const KNOWN: [u8; 16] = [
     code::AS4_PATH,
     code::AS4_AGGREGATOR,
     code::LARGE_COMMUNITIES,
+    code::ONLY_TO_CUSTOMER,
 ];
 
 fn put(field: &mut Vec<u8>, flags: u8, code: u8, value: &[u8]) {
@@ -97,6 +98,7 @@ fn is_there_as_it_came(read: &PathAttributes, session: &Negotiated, code: u8, va
         code::ATOMIC_AGGREGATE => assert!(read.atomic_aggregate && value.is_empty()),
         code::AGGREGATOR if session.four_octet_as => assert_eq!(read.aggregator.map(|(asn, _)| asn), Some(word(0))),
         code::ORIGINATOR_ID => assert_eq!(read.originator_id.map(u32::from), Some(word(0))),
+        code::ONLY_TO_CUSTOMER => assert_eq!(read.only_to_customer, Some(word(0))),
         code::CLUSTER_LIST => assert_eq!(read.cluster_list.len() * 4, value.len()),
         _ => {}
     }

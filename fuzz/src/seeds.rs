@@ -61,6 +61,8 @@ pub fn seeds() -> Vec<Seed> {
         add(target, name, input);
     }
     add(Target::Session, "handshake", handshake());
+    // Two connections, OPEN on the one that waits; something is sent all the same, and time passes.
+    add(Target::Session, "sent-while-waiting", vec![0, 3, 5, 9, 12, 8, 8]);
     for (name, _, wire) in updates().into_iter().filter(|(name, ..)| matches!(*name, "ipv4-external" | "withdraw-ipv4"))
     {
         let mut stream = Outbound::default();
@@ -106,6 +108,7 @@ fn attributes() -> Vec<(&'static str, Vec<u8>)> {
         input("as4-aggregator", 3, 0xc0, code::AS4_AGGREGATOR, &[0, 1, 0, 0, 192, 0, 2, 1]),
         input("large", 1, 0xc0, code::LARGE_COMMUNITIES, &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]),
         input("mp-unreach", 1, 0x80, code::MP_UNREACH_NLRI, &[0, 2, 1, 32, 0x20, 1, 0xd, 0xb8]),
+        input("only-to-customer", 1, 0xc0, code::ONLY_TO_CUSTOMER, &[0, 0, 0xfd, 0xea]),
         input("unknown", 1, 0xe0, 99, &[1, 2, 3]),
     ]
 }
@@ -114,6 +117,8 @@ fn attributes() -> Vec<(&'static str, Vec<u8>)> {
 fn parts() -> Vec<(Target, &'static str, Vec<u8>)> {
     let reach: Vec<u8> = [&[0, 2, 1, 16, 0x20, 1, 0xd, 0xb8][..], &[0; 11], &[1, 0, 32, 0x20, 1, 0xd, 0xb8]].concat();
     let unreach = [0, 1, 1, 8, 10];
+    // A link-local address where a global one belongs, and no link-local one behind it.
+    let odd: Vec<u8> = [&[0, 2, 1, 32, 0xfe, 0x80][..], &[0x4c; 30], &[0, 32, 0x20, 1, 0xd, 0xb8]].concat();
     vec![
         (Target::AsPath, "wide", vec![1, 14, 2, 2, 0, 0, 0xfd, 0xea, 0, 1, 0, 0, 1, 1, 0, 0, 0, 7]),
         (Target::AsPath, "old", vec![3, 6, 2, 2, 0xfd, 0xea, 0x5b, 0xa0, 2, 1, 0, 1, 0, 0]),
@@ -122,6 +127,7 @@ fn parts() -> Vec<(Target, &'static str, Vec<u8>)> {
         (Target::Communities, "large", vec![2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]),
         (Target::Multiprotocol, "both", [&[1, reach.len() as u8][..], &reach, &unreach].concat()),
         (Target::Multiprotocol, "reach", [&[1, reach.len() as u8][..], &reach].concat()),
+        (Target::Multiprotocol, "odd-next-hop", [&[1, odd.len() as u8][..], &odd].concat()),
         (Target::Multiprotocol, "unreach", [&[1, 0][..], &unreach].concat()),
     ]
 }

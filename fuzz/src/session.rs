@@ -1,7 +1,9 @@
 //! The state machine of one neighbour: any events in any order, with any messages, at any times.
 
-use holdfast_bgp::session::{ConnectionSide, GracefulRestart, Output, Session, SessionConfig, State};
-use holdfast_bgp::wire::{Capability, Cease, Family, HEADER_LEN, MessageType, NotificationMessage, OpenMessage, frame};
+use holdfast_bgp::session::{ConnectionSide, GracefulRestart, Output, RoleConfig, Session, SessionConfig, State};
+use holdfast_bgp::wire::{
+    Capability, Cease, Family, HEADER_LEN, MessageType, NotificationMessage, OpenMessage, Role, frame,
+};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -25,6 +27,9 @@ fn config(octet: u8) -> SessionConfig {
         hold_time_s: if octet & 4 == 0 { 90 } else { 0 },
         passive: octet & 8 != 0,
         families: [true, octet & 16 == 0],
+        extended_next_hop: octet & 32 == 0,
+        role: (octet & 3 == 2).then_some(RoleConfig { role: Role::Customer, strict: octet & 64 != 0 }),
+        long_lived: (octet & 96 == 96).then_some([3600, 0]),
         graceful_restart: (octet & 32 != 0)
             .then_some(GracefulRestart { restart_time_s: 120, forwarding_kept: octet & 64 != 0 }),
         helper: true,
@@ -60,7 +65,12 @@ impl Machine {
             }
         }
         assert_eq!(self.is_up, self.session.state() == State::Established);
-        assert!(self.session.next_deadline().is_none_or(|deadline| deadline > self.now), "overdue after polling");
+        assert!(
+            self.session.next_deadline().is_none_or(|deadline| deadline > self.now),
+            "overdue after polling at {:?}: {:?}",
+            self.now,
+            self.session
+        );
         assert_eq!(self.session.why_not_established().is_none(), self.is_up, "silent about why it is not up");
     }
 
