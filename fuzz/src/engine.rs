@@ -113,7 +113,7 @@ impl Engine {
                 Action::Down { neighbor, .. } => self.downs.push(neighbor),
                 Action::Send { message, .. } => drop(frame(&message).expect("a message").expect("a whole one")),
                 Action::Connect { .. } | Action::Close { .. } | Action::Replicate(_) => {}
-                Action::HasOutput | Action::Warn { .. } => {}
+                Action::HasOutput | Action::Warn { .. } | Action::Report { .. } => {}
             }
         }
     }

@@ -4,6 +4,8 @@
 //! The tests drive a router only through its published command and judge it only from outside. They need root and the
 //! project's binaries (`cargo build`, or HOLDFAST_BIN naming a folder); a test that lacks either fails and says so.
 
+mod neighbor;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,6 +14,8 @@ use std::{
 };
 
 use holdfast_lab::host::{cleanup, lab_id::LabId, netns::Namespace, process::OwnGroup, programs};
+
+pub use neighbor::Neighbor;
 
 /// A namespace and a folder of one test; both, and every process in them, go with the value.
 pub struct Place {
@@ -64,6 +68,27 @@ impl Place {
         let mut command = holdfast();
         command.arg("cli").arg("--run-dir").arg(self.run_dir()).args(["-c", line]);
         run(command, Duration::from_secs(60))
+    }
+
+    /// What `show bgp neighbor ADDRESS` says, as JSON; null: nothing.
+    pub fn neighbor(&self, address: &str) -> serde_json::Value {
+        let mut command = holdfast();
+        command.arg("cli").arg("--run-dir").arg(self.run_dir()).args(["--format", "json"]);
+        command.args(["-c", &format!("show bgp neighbor {address}")]);
+        let said = run(command, Duration::from_secs(60));
+        let answer: serde_json::Value = serde_json::from_str(&said.text).unwrap_or_default();
+        answer["neighbors"][0].clone()
+    }
+
+    /// Waits until the router's session with a neighbour is up; fails with what the router says of it.
+    pub fn wait_established(&self, address: &str, within: Duration) {
+        let up = wait_until(within, || self.neighbor(address)["summary"]["state"] == "Established");
+        assert!(up, "the session with {address} does not come up: {:#}", self.neighbor(address));
+    }
+
+    /// One in-service reboot, which must lose nothing.
+    pub fn reboot_in_service(&self) {
+        self.cli("request system reboot in-service no-confirm force").assert_succeeded();
     }
 
     /// Processes that belong to the place.

@@ -50,13 +50,13 @@ pub enum Command {
     /// Replace one process.
     Restart(String, Reply<String>),
     /// Stop the router.
-    Stop(bool, oneshot::Sender<()>),
+    Stop(v1::StopRequest, oneshot::Sender<()>),
 }
 
 /// Why the loop ended.
 pub enum StopRequest {
     /// By a command; answered when everything is gone.
-    Command { flush: bool, done: oneshot::Sender<()> },
+    Command { flush: bool, message: String, done: oneshot::Sender<()> },
     /// By SIGTERM or SIGINT.
     Signal,
 }
@@ -225,7 +225,9 @@ impl Chassis {
             Command::View(reply) => drop(reply.send(self.view())),
             Command::Inspect(run_id, reply) => drop(reply.send(self.inspector(run_id))),
             Command::Restart(name, reply) => self.restart_by_name(&name, reply),
-            Command::Stop(flush, done) => return Some(StopRequest::Command { flush, done }),
+            Command::Stop(request, done) => {
+                return Some(StopRequest::Command { flush: request.flush, message: request.message, done });
+            }
         }
         None
     }

@@ -175,11 +175,11 @@ async fn live(
         }
     }
     match chassis.control(&mut news, &mut commands, signals).await {
-        StopRequest::Command { flush, done } => {
-            chassis.stop_processes(flush).await;
+        StopRequest::Command { flush, message, done } => {
+            chassis.stop_processes(flush, &message).await;
             sockets.answer_stop = Some(done);
         }
-        StopRequest::Signal => chassis.stop_processes(false).await,
+        StopRequest::Signal => chassis.stop_processes(false, "").await,
     }
     Ok(())
 }

@@ -508,7 +508,7 @@ async fn answers(link: &Link, within: Duration, until_ready: bool) -> Result<Ans
 
 /// Politely, then not.
 pub async fn retire(running: Running, link: Link) {
-    let request = v1::TerminateRequest { mode: v1::terminate_request::Mode::Retire.into(), flush: false };
+    let request = v1::TerminateRequest { mode: v1::terminate_request::Mode::Retire.into(), ..Default::default() };
     let asked = answer(limits::RETIRE_GRACE, link.daemon().terminate(request)).await;
     if asked.is_ok() && running.exited(limits::RETIRE_GRACE).await.is_some() {
         return;

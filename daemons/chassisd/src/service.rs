@@ -168,7 +168,7 @@ impl Chassis for ChassisService {
 
     async fn stop(&self, request: Request<v1::StopRequest>) -> Answer<v1::StopReply> {
         let (done, stopped) = oneshot::channel();
-        self.send(Command::Stop(request.into_inner().flush, done)).await?;
+        self.send(Command::Stop(request.into_inner(), done)).await?;
         let _ = stopped.await;
         Ok(Response::new(v1::StopReply {}))
     }

@@ -20,9 +20,9 @@ pub async fn told(removal: impl Future<Output = Result<(), String>>) {
 }
 
 impl Chassis {
-    /// Sessions are ended politely, then management, then forwarding (which keeps or flushes its routes). Whatever does
+    /// Sessions are ended politely (`message` is for the neighbours' operators), then management, then forwarding (which keeps or flushes its routes). Whatever does
     /// not go in time is killed.
-    pub async fn stop_processes(&mut self, flush: bool) {
+    pub async fn stop_processes(&mut self, flush: bool, message: &str) {
         self.stopping = true;
         let backup = holdfast_ipc::other_slot(self.master);
         for running in self.running(backup) {
@@ -34,7 +34,8 @@ impl Chassis {
             running.unfence();
             let flush = flush && daemon == Daemon::Pfed;
             let within: Duration = if flush { limits::FLUSH_DEADLINE } else { limits::TERMINATE_DEADLINE };
-            let request = v1::TerminateRequest { mode: v1::terminate_request::Mode::Stop.into(), flush };
+            let mode = v1::terminate_request::Mode::Stop.into();
+            let request = v1::TerminateRequest { mode, flush, message: message.to_owned() };
             let asked = answer(within, link.daemon().terminate(request)).await;
             if asked.is_err() || running.exited(within).await.is_none() {
                 tracing::warn!("{}/{daemon} did not end when asked and is killed", self.master);

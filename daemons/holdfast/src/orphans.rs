@@ -68,7 +68,8 @@ async fn end_one(run_dir: &RunDir, orphan: &Orphan, flush: bool) -> anyhow::Resu
     let process = &orphan.process;
     let _ = process.signal(libc::SIGCONT); // it may have been fenced
     let mut client = DaemonClient::new(holdfast_ipc::channel(&run_dir.daemon_socket(orphan.slot, orphan.name)));
-    let request = TerminateRequest { mode: Mode::Stop.into(), flush: flush && orphan.name == "pfed" };
+    let flush = flush && orphan.name == "pfed";
+    let request = TerminateRequest { mode: Mode::Stop.into(), flush, ..TerminateRequest::default() };
     let asked = tokio::time::timeout(END_DEADLINE, client.terminate(request)).await;
     if matches!(asked, Ok(Ok(_))) && process.wait(Some(END_DEADLINE))? {
         return Ok(());

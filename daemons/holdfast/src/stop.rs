@@ -28,6 +28,21 @@ pub struct Arguments {
     /// Remove the router's routes from the kernel; without it they stay
     #[arg(long)]
     flush: bool,
+    /// Text that the operators of BGP neighbors find in their logs (RFC 9003), at most 255 octets
+    #[arg(long, default_value = "", value_parser = shutdown_message)]
+    message: String,
+}
+
+/// What fits into a Cease (RFC 9003 §2), and is a line.
+fn shutdown_message(text: &str) -> Result<String, String> {
+    const OCTETS_MAX: usize = 255;
+    if text.len() > OCTETS_MAX {
+        return Err(format!("it has {} octets, neighbors take at most {OCTETS_MAX} (RFC 9003)", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it has control characters; write one line of text".into());
+    }
+    Ok(text.to_owned())
 }
 
 /// Runs the command.
@@ -45,7 +60,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let asked = runtime.block_on(ask(&run_dir, arguments.flush));
+    let asked = runtime.block_on(ask(&run_dir, &arguments));
     if let Err(error) = asked {
         if arguments.flush {
             return Err(error).context("the router was not stopped and its routes stay; try again");
@@ -62,9 +77,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(run_dir: &RunDir, flush: bool) -> anyhow::Result<()> {
+async fn ask(run_dir: &RunDir, arguments: &Arguments) -> anyhow::Result<()> {
+    let request = StopRequest { flush: arguments.flush, message: arguments.message.clone() };
     let mut client = ChassisClient::new(holdfast_ipc::channel(&run_dir.chassis_socket()));
-    match tokio::time::timeout(STOP_DEADLINE, client.stop(StopRequest { flush })).await {
+    match tokio::time::timeout(STOP_DEADLINE, client.stop(request)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(status)) => bail!("chassisd: {}", status.message()),
         Err(_) => bail!("chassisd did not answer within {} s", STOP_DEADLINE.as_secs()),

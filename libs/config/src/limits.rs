@@ -15,3 +15,5 @@ pub const PREPEND_MAX: usize = 32;
 
 /// Minutes that a session rests after too many prefixes: 40 hours, as in Junos. Who wants more wants `forever`.
 pub(crate) const IDLE_MINUTES_MAX: u32 = 2400;
+/// Text for a neighbour's operator: what its length octet can say (RFC 9003 §2).
+pub const SHUTDOWN_MESSAGE_OCTETS_MAX: usize = 255;

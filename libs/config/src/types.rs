@@ -45,7 +45,7 @@ const ENUMERATIONS: [(&str, Values); 12] = [
 
 #[cfg(test)]
 /// Text types that need no more than their pattern in YANG.
-const PATTERN_ONLY: [&str; 4] = ["identifier", "host-name", "interface-name", "description"];
+const PATTERN_ONLY: [&str; 5] = ["identifier", "host-name", "interface-name", "description", "authentication-key"];
 
 /// What is wrong with a value: the message, and what is allowed.
 pub(crate) type Refusal = (String, String);
@@ -65,6 +65,7 @@ pub(crate) fn is_known(type_name: &str) -> bool {
         "adjustment",
         "prefix-match",
         "minutes-or-forever",
+        "shutdown-message",
     ];
     checked.contains(&type_name)
         || PATTERN_ONLY.contains(&type_name)
@@ -105,6 +106,7 @@ pub(crate) fn canonical(type_name: &str, value: &str) -> Result<String, Refusal>
         "prefix-match" => prefix_match(value),
         "minutes-or-forever" => minutes_or_forever(value),
         "description" => Ok(value.to_owned()),
+        "shutdown-message" => shutdown_message(value),
         _ if value.is_empty() => refuse("an empty name".into(), "a name of 1 or more characters"),
         _ => Ok(value.to_owned()),
     }
@@ -240,6 +242,18 @@ fn as_path_segment(value: &str) -> Result<String, Refusal> {
         }
         _ => refuse(format!("{value:?} is not a list of AS numbers"), allowed),
     }
+}
+
+/// RFC 9003 §2 counts octets, YANG characters; and it is a line, for others' logs.
+fn shutdown_message(value: &str) -> Result<String, Refusal> {
+    let allowed = format!("1 to {} octets without control characters", limits::SHUTDOWN_MESSAGE_OCTETS_MAX);
+    if value.is_empty() || value.len() > limits::SHUTDOWN_MESSAGE_OCTETS_MAX {
+        return refuse(format!("a message of {} octets", value.len()), allowed);
+    }
+    if value.chars().any(char::is_control) {
+        return refuse("a message with control characters".into(), allowed);
+    }
+    Ok(value.to_owned())
 }
 
 fn prefix_match(value: &str) -> Result<String, Refusal> {

@@ -35,9 +35,9 @@ fn unknown_statements_name_near_and_allowed_ones() {
     one("firewall { }", "1:1", "allowed: system, chassis, virtual-chassis, interfaces");
     one("chassis { redundancy { hot-standby; } }", "1:24", "unknown statement \"hot-standby\"");
     one(
-        &bgp("group G { peer-as 2; authentication-key x; neighbor 10.0.0.3; }"),
+        &bgp("group G { peer-as 2; authentication-password x; neighbor 10.0.0.3; }"),
         "3:22",
-        "unknown statement \"authentication-key\"",
+        "unknown statement \"authentication-password\"",
     );
 }
 
@@ -128,7 +128,36 @@ fn bgp_rules() {
         "3:22",
         "not of the family of 10.0.0.2",
     );
-    one(&bgp("group G { peer-as 2; neighbor fe80::1; }"), "3:22", "link-local");
+    one(&bgp("group G { peer-as 2; neighbor fe80::1; }"), "3:22", "link-local, which needs an interface");
+    one(&bgp("group G { peer-as 2; neighbor 10.0.0.2 interface eth0; }"), "3:40", "10.0.0.2 is not link-local");
+    one(&bgp("group G { peer-as 2; multihop; neighbor fe80::1 interface eth0; }"), "3:22", "no router passes");
+    one(
+        &bgp("group G { peer-as 2; multihop; neighbor 10.0.0.2 { ttl-security hops 2; } }"),
+        "3:52",
+        "ttl-security and multihop (line 3) rule each other out for neighbor 10.0.0.2",
+    );
+    one(
+        &bgp(&format!("group G {{ peer-as 2; neighbor 10.0.0.2 shutdown notify-message {}; }}", "ä".repeat(128))),
+        "3:64",
+        "a message of 256 octets; allowed: 1 to 255 octets",
+    );
+    one(&bgp("group G { allow 10.0.0.0/24; }"), "3:1", "the group G has no peer-as");
+    one(&bgp("group G { peer-as 2; allow 10.0.0.0/24 limit 0; }"), "3:40", "1 to 4096 neighbours");
+    one(&bgp("group G { peer-as 2; allow fe80::/64; }"), "3:22", "link-local");
+    one(
+        &bgp("group G { peer-as 2; allow 10.0.0.0/24; }\ngroup H { peer-as 3; allow 10.0.0.0/24; }"),
+        "4:22",
+        "allowed twice, first at 3:22",
+    );
+    one(
+        &bgp(
+            "group G { peer-as 2; authentication-key k; allow 10.0.0.0/24; }\ngroup H { peer-as 3; neighbor 10.0.0.2; }",
+        ),
+        "4:22",
+        "neighbor 10.0.0.2 has no authentication-key, but 10.0.0.0/24",
+    );
+    one(&bgp("group G { peer-as 2; ttl-security hops 255; neighbor 10.0.0.2; }"), "3:35", "1 to 254 hops");
+    one(&bgp("group G { peer-as 2; authentication-key \"\"; neighbor 10.0.0.2; }"), "3:41", "empty name");
     one(&bgp("group G { peer-as 2; neighbor 224.0.0.1; }"), "3:22", "no address of one router");
 }
 

@@ -287,6 +287,7 @@ pub fn listen(address: SocketAddr, backlog: i32) -> Result<OwnedFd, KernelError>
             socket.set_only_v6(true)?;
         }
         socket.set_reuse_address(true)?;
+        set_int_option(socket.as_fd(), libc::IPPROTO_TCP, TCP_SAVE_SYN, 1)?;
         set_receive_buffer(socket.as_fd())?; // inherited by what is accepted
         socket.bind(&address.into())?;
         socket.listen(backlog)?;
@@ -390,6 +391,32 @@ pub fn set_minimum_ttl(fd: BorrowedFd<'_>, ttl: u8) -> io::Result<()> {
     }
 }
 
+/// TTL or hop limit that the SYN of an accepted connection arrived with; `None`: the kernel did not keep it, or it was asked
+/// before. (What comes later [`set_minimum_ttl`] checks.)
+pub fn syn_ttl(fd: BorrowedFd<'_>) -> Option<u8> {
+    let mut packet = [0u8; SAVED_SYN_LENGTH_MAX];
+    let mut length = SAVED_SYN_LENGTH_MAX as libc::socklen_t;
+    // SAFETY: the buffer is writable for `length` bytes, and the kernel writes no more.
+    let result = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, TCP_SAVED_SYN, packet.as_mut_ptr().cast(), &mut length)
+    };
+    let packet = packet.get(..length as usize).filter(|_| result == 0)?;
+    // RFC 791 §3.1: the ninth octet; RFC 8200 §3: the eighth.
+    match packet.first()? >> 4 {
+        4 => packet.get(8).copied(),
+        6 => packet.get(7).copied(),
+        _ => None,
+    }
+}
+
+/// A listening socket keeps the headers of each SYN for [`syn_ttl`] (include/uapi/linux/tcp.h).
+const TCP_SAVE_SYN: i32 = 27;
+/// See [`TCP_SAVE_SYN`].
+const TCP_SAVED_SYN: i32 = 28;
+
+/// Longest network and TCP header: 60 octets each, and room for extension headers of IPv6.
+const SAVED_SYN_LENGTH_MAX: usize = 512;
+
 /// Marks what is sent (`IP_TOS`, `IPV6_TCLASS`); routing protocols use [`TOS_NETWORK_CONTROL`].
 pub fn set_traffic_class(fd: BorrowedFd<'_>, tos: u8) -> io::Result<()> {
     let socket = SockRef::from(&fd);
@@ -426,9 +453,21 @@ struct TcpMd5Sig {
     key: [u8; MD5_KEY_LENGTH_MAX],
 }
 
-/// Sets the key (RFC 2385) for one peer, on a listening socket (for connections to come) or on one about to connect;
-/// an empty key removes it. An accepted connection inherits it, and it stays with a descriptor that changes hands.
+/// `TCP_MD5SIG_FLAG_PREFIX`: the key is for every address of a prefix.
+const MD5_FLAG_PREFIX: u8 = 1;
+
+/// Sets the key (RFC 2385) for one peer, on a listening socket (for connections to come), on one about to connect, or on one that is
+/// connected; an empty key removes it. An accepted connection inherits it, and it stays with a descriptor that changes hands.
 pub fn set_md5_key(fd: BorrowedFd<'_>, peer: IpAddr, key: &[u8]) -> io::Result<()> {
+    md5_key(fd, peer, None, key)
+}
+
+/// The same for every peer of a prefix; the longest prefix that has a key wins.
+pub fn set_md5_prefix_key(fd: BorrowedFd<'_>, network: IpAddr, prefix_length: u8, key: &[u8]) -> io::Result<()> {
+    md5_key(fd, network, Some(prefix_length), key)
+}
+
+fn md5_key(fd: BorrowedFd<'_>, peer: IpAddr, prefix_length: Option<u8>, key: &[u8]) -> io::Result<()> {
     if key.len() > MD5_KEY_LENGTH_MAX {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -448,5 +487,23 @@ pub fn set_md5_key(fd: BorrowedFd<'_>, peer: IpAddr, key: &[u8]) -> io::Result<(
     }
     option.key_length = key.len() as u16;
     option.key[..key.len()].copy_from_slice(key);
-    set_option(fd, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &option)
+    let name = match prefix_length {
+        None => libc::TCP_MD5SIG,
+        Some(length) => {
+            (option.flags, option.prefix_length) = (MD5_FLAG_PREFIX, length);
+            libc::TCP_MD5SIG_EXT
+        }
+    };
+    match set_option(fd, libc::IPPROTO_TCP, name, &option) {
+        // There is none to remove: what is wanted is so already.
+        Err(error) if key.is_empty() && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel is built without TCP MD5 (CONFIG_TCP_MD5SIG)"))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => Err(io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            "the kernel takes no more keys on one socket; raise net.core.optmem_max",
+        )),
+        other => other,
+    }
 }

@@ -225,7 +225,7 @@ fn md5_keys_must_agree() {
         for address in ["127.0.0.1", "::1"] {
             let address: IpAddr = address.parse().unwrap();
             match tcp::listen(SocketAddr::new(address, 0), 1).map(|l| tcp::set_md5_key(l.as_fd(), address, b"k")) {
-                Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+                Ok(Err(error)) if error.kind() == ErrorKind::Unsupported => {
                     eprintln!("this kernel has no CONFIG_TCP_MD5SIG: not tested");
                     return;
                 }
@@ -243,6 +243,64 @@ fn md5_keys_must_agree() {
             std::thread::sleep(Duration::from_millis(50));
             assert_eq!(tcp::tcp_counters(other.as_fd()).unwrap().state, tcp::TcpState::SynSent);
             assert_eq!(tcp::accept(listener.as_fd()).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+    });
+}
+
+/// A key is changed on one side, then on the other: what was written in between arrives, on the same connection.
+#[test]
+fn md5_keys_of_a_connection_are_changed_one_side_after_the_other() {
+    in_namespace(|| {
+        for address in ["127.0.0.1", "::1"] {
+            let address: IpAddr = address.parse().unwrap();
+            let (active, passive) = session_on(address, move |fd| tcp::set_md5_key(fd, address, b"old"), Some(b"old"));
+            for (step, key) in [b"new".as_slice(), b"", b"once more"].into_iter().enumerate() {
+                tcp::set_md5_key(active.as_fd(), address, key).unwrap();
+                tcp::send_nowait(active.as_fd(), b"0123").unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+                let waiting = tcp::tcp_counters(passive.as_fd()).unwrap().receive_queue;
+                assert_eq!(waiting, 0, "step {step}: it is signed with a key that the other side does not have");
+                tcp::set_md5_key(passive.as_fd(), address, key).unwrap();
+                until("four bytes", || tcp::tcp_counters(passive.as_fd()).unwrap().receive_queue == 4);
+                tcp::discard(passive.as_fd(), 4).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_key_of_a_prefix_is_for_all_of_it_and_removing_what_is_not_there_is_no_error() {
+    in_namespace(|| {
+        let address: IpAddr = Ipv4Addr::LOCALHOST.into();
+        let listener = tcp::listen(SocketAddr::new(address, 0), 8).unwrap();
+        if tcp::set_md5_key(listener.as_fd(), address, b"").is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
+            return;
+        }
+        let network: IpAddr = Ipv4Addr::new(127, 0, 0, 0).into();
+        tcp::set_md5_prefix_key(listener.as_fd(), network, 8, b"").unwrap();
+        tcp::set_md5_prefix_key(listener.as_fd(), network, 8, b"shared").unwrap();
+        let at = tcp::local_address(listener.as_fd()).unwrap();
+        let _active = tcp::connect(at, None, |fd| tcp::set_md5_key(fd, address, b"shared")).unwrap();
+        until("a connection of a member", || tcp::accept(listener.as_fd()).is_ok());
+    });
+}
+
+#[test]
+fn a_listening_socket_tells_how_far_a_syn_has_come() {
+    in_namespace(|| {
+        for address in ["127.0.0.1", "::1"] {
+            let address: IpAddr = address.parse().unwrap();
+            let (active, passive) = session_on(address, |fd| tcp::set_ttl(fd, 200), None);
+            assert_eq!(tcp::syn_ttl(passive.as_fd()), Some(200));
+            assert_eq!(tcp::syn_ttl(passive.as_fd()), None, "it is told once");
+            assert_eq!(tcp::syn_ttl(active.as_fd()), None);
+            // RFC 5082: what comes from farther away is not heard; nearer it is.
+            tcp::set_minimum_ttl(passive.as_fd(), 255).unwrap();
+            tcp::send_nowait(active.as_fd(), b"far").unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            assert_eq!(tcp::tcp_counters(passive.as_fd()).unwrap().receive_queue, 0);
+            tcp::set_ttl(active.as_fd(), 255).unwrap();
+            until("three bytes", || tcp::tcp_counters(passive.as_fd()).unwrap().receive_queue == 3);
         }
     });
 }

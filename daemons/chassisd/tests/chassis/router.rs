@@ -194,7 +194,7 @@ impl Router {
 
     pub fn stop(mut self) {
         let mut client = self.client();
-        self.runtime.block_on(async { client.stop(StopRequest { flush: false }).await.unwrap() });
+        self.runtime.block_on(async { client.stop(StopRequest::default()).await.unwrap() });
         assert!(self.child.wait().unwrap().success());
         assert!(!self.path("run").exists(), "the run-dir is left behind");
     }

@@ -1,8 +1,8 @@
 //! BGP's sessions, and how they are replicated.
 
 use holdfast_proto::v1::{
-    BgpNeighborSummary, ClearBgpNeighborRequest, Replication, ShowBgpNeighborsRequest, ShowBgpSummaryRequest,
-    ShowReplicationRequest,
+    BgpAllowedView, BgpNeighborSummary, ClearBgpNeighborRequest, Replication, ShowBgpNeighborsRequest,
+    ShowBgpSummaryRequest, ShowReplicationRequest,
 };
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub(super) async fn neighbor(context: &Context, invocation: &Invocation) -> Comm
 }
 
 /// Neighbours of one group.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Group {
     /// Its name.
     pub name: String,
@@ -43,6 +43,8 @@ pub struct Group {
     pub established: usize,
     /// All its neighbours.
     pub neighbors: Vec<BgpNeighborSummary>,
+    /// Prefixes that neighbours are accepted from.
+    pub allowed: Vec<BgpAllowedView>,
 }
 
 pub(super) async fn group(context: &Context) -> CommandResult {
@@ -54,15 +56,21 @@ pub(super) async fn group(context: &Context) -> CommandResult {
     let summary =
         ask(&clients.rpd_name(), ANSWER_DEADLINE, clients.routing().show_bgp_summary(ShowBgpSummaryRequest {})).await?;
     let mut groups: Vec<Group> = Vec::new();
-    for neighbor in summary.neighbors {
-        let established = usize::from(neighbor.state.eq_ignore_ascii_case("established"));
-        match groups.iter_mut().find(|group| group.name == neighbor.group) {
-            Some(group) => {
-                group.established += established;
-                group.neighbors.push(neighbor);
-            }
-            None => groups.push(Group { name: neighbor.group.clone(), established, neighbors: vec![neighbor] }),
-        }
+    let mut place = |name: &str| {
+        let known = groups.iter().position(|group| group.name == name);
+        known.unwrap_or_else(|| {
+            groups.push(Group { name: name.to_owned(), ..Group::default() });
+            groups.len() - 1
+        })
+    };
+    let neighbors: Vec<_> = summary.neighbors.into_iter().map(|neighbor| (place(&neighbor.group), neighbor)).collect();
+    let allowed: Vec<_> = summary.allowed.into_iter().map(|allowed| (place(&allowed.group), allowed)).collect();
+    for (group, neighbor) in neighbors {
+        groups[group].established += usize::from(neighbor.state.eq_ignore_ascii_case("established"));
+        groups[group].neighbors.push(neighbor);
+    }
+    for (group, allowed) in allowed {
+        groups[group].allowed.push(allowed);
     }
     context.print(&View { groups }, |view| render::bgp_groups(&view.groups)).await?;
     Ok(Outcome::Done)
@@ -86,13 +94,24 @@ pub(super) async fn task_replication(context: &Context) -> CommandResult {
     Ok(Outcome::Done)
 }
 
+/// What fits into a Cease beside its length (RFC 9003 §2).
+const SHUTDOWN_MESSAGE_OCTETS_MAX: usize = 255;
+
 pub(super) async fn clear(context: &Context, invocation: &Invocation) -> CommandResult {
     context.changes()?;
     let address = invocation.get("neighbor").filter(|address| *address != "all").unwrap_or_default().to_owned();
+    let message = invocation.get("message").unwrap_or_default().to_owned();
+    if message.len() > SHUTDOWN_MESSAGE_OCTETS_MAX || message.chars().any(char::is_control) {
+        return Err(AskError::Refused(format!(
+            "a message is one line of at most {SHUTDOWN_MESSAGE_OCTETS_MAX} octets (RFC 9003); this one has {}",
+            message.len()
+        )));
+    }
     let request = ClearBgpNeighborRequest {
         address: address.clone(),
         soft: invocation.has("soft"),
         soft_inbound: invocation.has("soft-inbound"),
+        message,
     };
     let clients = &context.state.clients;
     let reply = ask(&clients.rpd_name(), ANSWER_DEADLINE, clients.routing().clear_bgp_neighbor(request)).await?;

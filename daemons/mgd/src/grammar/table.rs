@@ -72,6 +72,12 @@ pub const COMMANDS: &[Command] = &[
             required("neighbor", Value::NeighborOrAll, "Address of a neighbor, or all"),
             one_of("soft", "soft", "Send and ask for all routes again, keep the session"),
             one_of("soft", "soft-inbound", "Ask for all routes again, keep the session"),
+            Argument::Named {
+                word: "message",
+                value: Value::Text,
+                help: "Text for the neighbor's operator (RFC 9003)",
+                group: "soft",
+            },
         ],
         "Reset sessions",
     ),

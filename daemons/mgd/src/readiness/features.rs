@@ -22,7 +22,7 @@ pub fn forecast(observed: &Observed, neighbors: &[NeighborForecast]) -> Vec<Feat
     let forecast = observed.inspection.as_ref().ok().and_then(|inspection| inspection.forecast.clone());
     let forecast = forecast.unwrap_or_default();
     let mut features = local(config);
-    features.extend(groups(config, neighbors, forecast.control_plane_gap_ms));
+    features.extend(groups(observed, config, neighbors, forecast.control_plane_gap_ms));
     features.push(feature(
         "configuration commits",
         PAUSED,
@@ -63,14 +63,27 @@ fn local(config: &RouterConfig) -> Vec<FeatureForecast> {
 }
 
 /// BGP by group: as good as the worst of its sessions.
-fn groups(config: &RouterConfig, neighbors: &[NeighborForecast], gap_ms: f64) -> Vec<FeatureForecast> {
-    let configured = config.bgp.as_ref().map(|bgp| bgp.neighbors.as_slice()).unwrap_or_default();
-    let mut names: Vec<&str> = configured.iter().map(|neighbor| neighbor.group.as_str()).collect();
-    names.dedup();
+fn groups(
+    observed: &Observed,
+    config: &RouterConfig,
+    neighbors: &[NeighborForecast],
+    gap_ms: f64,
+) -> Vec<FeatureForecast> {
+    let bgp = config.bgp.clone().unwrap_or_default();
+    let configured = bgp.neighbors.iter().map(|neighbor| (neighbor.group.as_str(), neighbor.address.as_str()));
+    let allowed = bgp.allowed.iter().filter_map(|allowed| Some(allowed.template.as_ref()?.group.as_str()));
+    let mut names: Vec<&str> = configured.clone().map(|(group, _)| group).chain(allowed).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(*name));
+    // Who is not configured itself is known from its session.
+    let come: Vec<_> = observed.neighbors.iter().flatten().filter_map(|detail| detail.summary.as_ref()).collect();
+    let come = come.iter().filter(|summary| !summary.allowed_by.is_empty());
+    let all: Vec<_> =
+        configured.chain(come.map(|summary| (summary.group.as_str(), summary.address.as_str()))).collect();
     let one = |name: &str| {
         let members = || {
-            let of_group = configured.iter().filter(|neighbor| neighbor.group == name);
-            of_group.filter_map(|member| neighbors.iter().find(|n| n.neighbor == member.address))
+            let of_group = all.iter().filter(|(group, _)| *group == name);
+            of_group.filter_map(|(_, address)| neighbors.iter().find(|n| n.neighbor == *address))
         };
         let count = |mode: SwitchoverMode| members().filter(|member| member.mode() == mode).count();
         let (nsr, gr, lost) = (count(SwitchoverMode::Nsr), count(SwitchoverMode::Gr), count(SwitchoverMode::Lost));

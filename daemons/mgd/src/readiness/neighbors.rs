@@ -3,7 +3,9 @@
 //! A neighbour's hold timer runs from our last byte. At worst that was sent a keepalive interval before the freeze; the
 //! first byte after it is the KEEPALIVE that the new engine sends at its commit, a gap later (RFC 4271 §4.4, §6.5).
 
-use holdfast_proto::v1::{BgpNeighborConfig, BgpNeighborDetail, Forecast, NeighborForecast, SwitchoverMode};
+use holdfast_proto::v1::{
+    BgpNeighborConfig, BgpNeighborDetail, BgpNeighborSummary, Forecast, NeighborForecast, SwitchoverMode,
+};
 
 use super::observed::Observed;
 
@@ -28,7 +30,7 @@ fn one(observed: &Observed, detail: &BgpNeighborDetail, forecast: &Forecast) -> 
         Some(session) => (session.mode(), session.reason.clone()),
         None => (SwitchoverMode::Lost, "rpd says nothing of its road".to_owned()),
     };
-    let config = configured(observed, &summary.address);
+    let config = configured(observed, &summary);
     let (tolerated, predicted) = match mode {
         SwitchoverMode::Nsr => {
             let gap = forecast.control_plane_gap_max_ms.ceil() as u64;
@@ -62,7 +64,10 @@ fn one(observed: &Observed, detail: &BgpNeighborDetail, forecast: &Forecast) -> 
     }
 }
 
-fn configured<'a>(observed: &'a Observed, address: &str) -> Option<&'a BgpNeighborConfig> {
+/// What it is configured with, or the prefix that it has come from.
+fn configured<'a>(observed: &'a Observed, summary: &BgpNeighborSummary) -> Option<&'a BgpNeighborConfig> {
     let bgp = observed.config.as_ref().and_then(|config| config.bgp.as_ref())?;
-    bgp.neighbors.iter().find(|neighbor| neighbor.address == address)
+    let allowed = || bgp.allowed.iter().find(|allowed| allowed.prefix == summary.allowed_by);
+    let configured = bgp.neighbors.iter().find(|neighbor| neighbor.address == summary.address);
+    configured.or_else(|| allowed()?.template.as_ref())
 }

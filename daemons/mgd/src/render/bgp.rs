@@ -1,7 +1,8 @@
 //! BGP.
 
 use holdfast_proto::v1::{
-    BgpNeighborDetail, BgpNeighborSummary, BgpNeighbors, BgpSummary, Replication, Role, SwitchoverMode,
+    BgpNeighborDetail, BgpNeighborSummary, BgpNeighbors, BgpNotificationView, BgpSummary, Replication, Role,
+    SwitchoverMode,
 };
 
 use super::{
@@ -43,10 +44,11 @@ pub fn bgp_summary(summary: &BgpSummary) -> String {
                 family.family, family.active, family.received, family.accepted, family.advertised
             )
         });
+        let mark = if neighbor.allowed_by.is_empty() { "" } else { "*" };
         let state =
             if established(neighbor) { families.collect::<Vec<_>>().join("  ") } else { neighbor.state.clone() };
         table.row(vec![
-            neighbor.address.clone(),
+            format!("{}{mark}", neighbor.address),
             neighbor.peer_as.to_string(),
             neighbor.messages_in.to_string(),
             neighbor.messages_out.to_string(),
@@ -56,6 +58,9 @@ pub fn bgp_summary(summary: &BgpSummary) -> String {
         ]);
     }
     out.push_str(&table.print());
+    if summary.neighbors.iter().any(|neighbor| !neighbor.allowed_by.is_empty()) {
+        out.push_str("* not configured itself: its prefix is allowed\n");
+    }
     out
 }
 
@@ -79,18 +84,45 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
         line(format!("Description: {}", summary.description));
     }
     line(format!("Group: {}    Type: {kind}    State: {}    Flaps: {}", summary.group, summary.state, summary.flaps));
+    if !detail.interface.is_empty() {
+        line(format!("Interface: {}", detail.interface));
+    }
+    if !summary.allowed_by.is_empty() {
+        line(format!("Not configured itself: allow {}", summary.allowed_by));
+    }
+    if detail.shutdown {
+        let told = if detail.shutdown_message.is_empty() { "without a message" } else { &detail.shutdown_message };
+        line(format!("Shut down by the configuration: {told}"));
+    }
+    line(protection(detail));
     if established(&summary) {
         line(format!("Established: {} ago, at {}", span(summary.established_ms), clock(detail.established_unix_ms)));
         line(format!(
-            "Peer ID: {}    Hold time: {} s    Keepalive: {} s",
-            detail.router_id, detail.hold_time_s, detail.keepalive_s
+            "Peer ID: {}    Hold time: {}    Keepalive: {}",
+            detail.router_id,
+            timer(detail.hold_time_s),
+            timer(detail.keepalive_s)
         ));
         line(format!("Last read: {} ms ago    Last written: {} ms ago", detail.last_read_ms, detail.last_written_ms));
     } else if !detail.why_not_established.is_empty() {
         line(format!("Not established: {}", detail.why_not_established));
     }
+    if !established(&summary) {
+        let hold = if summary.state == "Idle" { "Idle hold" } else { "Next attempt" };
+        if let Some(wait_ms) = detail.next_attempt_ms {
+            let seconds = wait_ms as f64 / 1000.0;
+            line(format!("{hold}: {seconds:.1} s    Failures in a row: {}", detail.failures));
+        }
+    }
     if !summary.last_error.is_empty() {
         line(format!("Last error: {}", summary.last_error));
+    }
+    for (what, notification) in
+        [("received", &detail.last_notification_received), ("sent", &detail.last_notification_sent)]
+    {
+        if let Some(notification) = notification {
+            line(format!("Last notification {what}: {}", self::notification(notification)));
+        }
     }
     let vault = if detail.in_vault { "in the vault" } else { "not in the vault" };
     if !detail.switchover_mode.is_empty() {
@@ -145,16 +177,41 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
     out
 }
 
+/// A timer that both sides agreed on.
+fn timer(seconds: u32) -> String {
+    if seconds == 0 { "none".into() } else { format!("{seconds} s") }
+}
+
+fn notification(notification: &BgpNotificationView) -> String {
+    let ago = span(notification.ago_ms);
+    match notification.message.as_str() {
+        "" => format!("{}, {ago} ago", notification.name),
+        message => format!("{}, {ago} ago: \"{message}\"", notification.name),
+    }
+}
+
+/// What the connection is protected by.
+fn protection(detail: &BgpNeighborDetail) -> String {
+    let authentication = if detail.authentication.is_empty() { "none" } else { &detail.authentication };
+    let distance = match detail.ttl_security_hops {
+        0 => format!("TTL: {}", detail.ttl),
+        hops => format!("TTL security: {hops} hops"),
+    };
+    format!("Authentication: {authentication}    {distance}")
+}
+
 /// `show bgp group`
 pub fn bgp_groups(groups: &[Group]) -> String {
-    let mut table = Table::new(&["Group", ">Peers", ">Established", "Neighbors"]);
+    let mut table = Table::new(&["Group", ">Peers", ">Established", "Neighbors", "Allowed"]);
     for group in groups {
+        let allowed = group.allowed.iter().map(|a| format!("{}: {} of {}", a.prefix, a.neighbors, a.limit));
         let addresses: Vec<&str> = group.neighbors.iter().map(|neighbor| neighbor.address.as_str()).collect();
         table.row(vec![
             group.name.clone(),
             group.neighbors.len().to_string(),
             group.established.to_string(),
             addresses.join(" "),
+            allowed.collect::<Vec<_>>().join("  "),
         ]);
     }
     table.print()

@@ -261,6 +261,7 @@ impl routing_server::Routing for FakeRouting {
             neighbors: vec![up, down],
             paths: 5,
             prefixes: 5,
+            allowed: Vec::new(),
         })
     }
     async fn show_bgp_neighbors(&self, request: Request<ShowBgpNeighborsRequest>) -> Answer<BgpNeighbors> {

@@ -1,6 +1,5 @@
 //! Answers to chassisd and to operators.
 
-use holdfast_bgp::wire::Cease;
 use holdfast_proto::v1;
 
 use super::{Core, now};
@@ -159,7 +158,7 @@ impl Core {
             match (request.soft, request.soft_inbound) {
                 (_, true) => self.protocols.bgp.ask_anew(*id),
                 (true, false) => self.protocols.bgp.send_anew(*id),
-                (false, false) => self.protocols.bgp.reset(*id, &mut self.rib, now()),
+                (false, false) => self.protocols.bgp.reset(*id, &request.message, &mut self.rib, now()),
             }
         }
         self.act();
@@ -172,7 +171,7 @@ impl Core {
             // The sessions end, the kernel's routes stay: pfed hears nothing of what follows.
             self.fib.restart();
             for id in self.protocols.bgp.neighbor_ids() {
-                self.protocols.bgp.stop(id, Cease::AdministrativeShutdown, &mut self.rib, now());
+                self.protocols.bgp.shut_down(id, &request.message, &mut self.rib, now());
             }
             self.act();
             self.write_sessions(now());

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
+use super::transport::Keys;
 use super::{Core, now};
 use crate::limits::STALE_FIB_MAX;
 
@@ -136,7 +137,7 @@ impl Core {
     fn apply(&mut self, configuration: &v1::RouterConfig) -> Result<(), String> {
         let routing = configuration.routing.clone().unwrap_or_default();
         let statics = static_routes(&routing)?;
-        let bgp = configuration.bgp.as_ref().filter(|bgp| !bgp.neighbors.is_empty());
+        let bgp = configuration.bgp.as_ref().filter(|bgp| !bgp.neighbors.is_empty() || !bgp.allowed.is_empty());
         if self.role == v1::Role::Primary
             && let Some(bgp) = bgp
         {
@@ -144,10 +145,12 @@ impl Core {
             let port = u16::try_from(bgp.listen_port).map_err(|_| format!("{} is not a TCP port", bgp.listen_port))?;
             self.listen_on(port)?;
         }
+        self.install_keys(bgp.map(Keys::of).unwrap_or_default())?;
         self.protocols.bgp.configure(configuration, &mut self.rib, now()).map_err(|error| error.to_string())?;
         self.rib.set_static(statics);
         self.configuration.routing = routing;
         if self.role == v1::Role::Primary {
+            self.renew_transports();
             self.act();
         } else if self.role == v1::Role::Backup && self.follower.is_none() {
             self.follow()?;
@@ -189,7 +192,8 @@ impl Core {
 
     /// Start-up is finished.
     pub(super) fn is_ready(&self) -> bool {
-        let listening = self.listeners.are_open() || self.protocols.bgp.neighbor_ids().is_empty();
+        let bgp = &self.protocols.bgp;
+        let listening = self.listeners.are_open() || (bgp.neighbor_ids().is_empty() && !bgp.allows_any());
         match self.role {
             v1::Role::Primary => self.configuration.applied && listening && self.fib.is_open(),
             _ => self.configuration.applied,

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use holdfast_bgp::session::ConnectionSide;
-use holdfast_bgp::speaker::NeighborId;
+use holdfast_bgp::speaker::{NeighborId, Transport};
 use holdfast_replication::ledger::Ledger;
 use mio::Token;
 
@@ -26,11 +26,19 @@ pub struct Connection {
     pub output: bool,
     /// Where its byte streams stand.
     pub ledger: Ledger,
+    /// What protects it.
+    pub transport: Transport,
 }
 
 impl Connection {
     /// A new connection.
-    pub fn new(fd: OwnedFd, neighbor: NeighborId, side: ConnectionSide, connecting: bool) -> Self {
+    pub fn new(
+        fd: OwnedFd,
+        neighbor: NeighborId,
+        side: ConnectionSide,
+        connecting: bool,
+        transport: Transport,
+    ) -> Self {
         Self {
             fd,
             neighbor,
@@ -41,6 +49,7 @@ impl Connection {
             writable: !connecting,
             output: false,
             ledger: Ledger::default(),
+            transport,
         }
     }
 

@@ -295,7 +295,8 @@ impl Core {
         if let Err(error) = tcp::discard(session.fd.as_fd(), session.to_discard) {
             tracing::warn!("neighbor {neighbor}: {error} while the handed-over input was discarded");
         }
-        let mut connection = Connection::new(session.fd, id, ConnectionSide::Opened, false);
+        let Some(transport) = self.protocols.bgp.transport(id) else { return };
+        let mut connection = Connection::new(session.fd, id, ConnectionSide::Opened, false, transport);
         connection.established = true;
         connection.output = true;
         connection.ledger = session.ledger;
@@ -388,8 +389,7 @@ impl Core {
     fn judge(&self, watched: &mut Watched, waited: Duration) -> Sign {
         let bgp = &self.protocols.bgp;
         let Some(address) = bgp.neighbor_address(watched.neighbor) else { return Sign::Up };
-        // Only of a neighbour on our own link do we know which link it is.
-        let link_is_up = bgp.neighbor_ttl(watched.neighbor) > 1 || self.rib.interface_for(address).is_some();
+        let link_is_up = bgp.link_is_up(watched.neighbor, &self.rib);
         let Some(connection) = self.connections.iter().find(|c| c.neighbor == watched.neighbor && c.established) else {
             // No engine brings back a session that the neighbour or an operator has ended, or that lost its link.
             watched.heard = false;

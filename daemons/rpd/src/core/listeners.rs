@@ -3,12 +3,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
+use holdfast_bgp::speaker::Rejection;
 use holdfast_kernel::tcp;
 use mio::Token;
 
 use super::connections::Connection;
+use super::transport::{self, Keys};
 use super::{Core, LISTENER_V4, LISTENER_V6, register};
-use crate::limits::{ACCEPTS_PER_TURN, LISTEN_BACKLOG};
+use crate::limits::{ACCEPTS_PER_TURN, CLOSE_DISCARD_LEN, LISTEN_BACKLOG};
 
 /// What the vault calls listening sockets.
 const KIND: &str = "listener";
@@ -19,6 +21,8 @@ pub struct Listeners {
     v4: Option<OwnedFd>,
     v6: Option<OwnedFd>,
     ready: [bool; 2],
+    /// Neighbours' keys by the configuration in force.
+    pub(super) keys: Keys,
 }
 
 fn vault_name(v6: bool) -> &'static str {
@@ -34,6 +38,11 @@ impl Listeners {
     /// Both are open.
     pub fn are_open(&self) -> bool {
         self.v4.is_some() && self.v6.is_some()
+    }
+
+    /// The one of a family.
+    pub fn of(&self, v6: bool) -> Option<&OwnedFd> {
+        if v6 { self.v6.as_ref() } else { self.v4.as_ref() }
     }
 
     /// Ours are closed; the vault's stay. The kernel's watch has to be taken off first: it belongs to the open socket, which
@@ -56,11 +65,13 @@ impl Core {
     /// Opens both listening sockets: an earlier engine's out of the vault, else new ones.
     pub(super) fn listen_on(&mut self, port: u16) -> Result<(), String> {
         for v6 in [false, true] {
-            let present = if v6 { self.listeners.v6.is_some() } else { self.listeners.v4.is_some() };
-            if present {
+            if self.listeners.of(v6).is_some() {
                 continue;
             }
             let listener = self.open_listener(v6, port)?;
+            // The answer to a SYN comes from this socket, and a neighbour with ttl-security takes it with 255 only (RFC 5082 §3).
+            tcp::set_ttl(listener.as_fd(), u8::MAX).map_err(|error| error.to_string())?;
+            self.listeners.keys.install(listener.as_fd(), v6, None)?;
             let token = if v6 { LISTENER_V6 } else { LISTENER_V4 };
             register(&self.inputs, &listener, token).map_err(|error| error.to_string())?;
             *(if v6 { &mut self.listeners.v6 } else { &mut self.listeners.v4 }) = Some(listener);
@@ -95,8 +106,7 @@ impl Core {
                     self.listeners.mark_ready(v6);
                     break;
                 }
-                let listener = if v6 { &self.listeners.v6 } else { &self.listeners.v4 };
-                let Some(listener) = listener else { break };
+                let Some(listener) = self.listeners.of(v6) else { break };
                 match tcp::accept(listener.as_fd()) {
                     Ok((socket, from)) => self.accepted(socket, from, now),
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
@@ -109,24 +119,33 @@ impl Core {
 
     fn accepted(&mut self, socket: OwnedFd, from: SocketAddr, now: Duration) {
         let address = from.ip().to_canonical();
+        let bgp = &self.protocols.bgp;
+        let distance = tcp::syn_ttl(socket.as_fd()).and_then(|ttl| bgp.refuses_distance(address, ttl));
+        if let Some(reason) = distance.or_else(|| bgp.refuses_link(from, &self.rib)) {
+            tracing::warn!("connection from {from} refused: {reason}");
+            return; // dropped, which closes it
+        }
         let (neighbor, replaced) = match self.protocols.bgp.tcp_accepted(address, &mut self.rib, now) {
             Ok(neighbor) => neighbor,
-            Err(reason) => {
+            Err(Rejection { reason, notification }) => {
                 tracing::info!("connection from {from} refused: {reason}");
+                if let Some(notification) = notification {
+                    // The buffer of a new connection is empty; who has gone already hears nothing.
+                    let _ = tcp::send_nowait(socket.as_fd(), &notification.encode());
+                    let _ = tcp::discard(socket.as_fd(), CLOSE_DISCARD_LEN);
+                }
                 return; // dropped, which closes it
             }
         };
         if let Some(side) = replaced {
             self.close(neighbor, side);
         }
-        let prepared = tcp::set_ttl(socket.as_fd(), self.protocols.bgp.neighbor_ttl(neighbor))
-            .and_then(|()| tcp::set_traffic_class(socket.as_fd(), tcp::TOS_NETWORK_CONTROL))
-            .and_then(|()| tcp::set_nodelay(socket.as_fd(), true));
-        if let Err(error) = prepared {
+        let Some(transport) = self.protocols.bgp.transport(neighbor) else { return };
+        if let Err(error) = transport::adjust(socket.as_fd(), &transport) {
             self.protocols.bgp.tcp_closed(neighbor, ConnectionSide::Accepted, &error.to_string(), &mut self.rib, now);
             return;
         }
-        let mut connection = Connection::new(socket, neighbor, ConnectionSide::Accepted, false);
+        let mut connection = Connection::new(socket, neighbor, ConnectionSide::Accepted, false, transport);
         connection.take_bases();
         self.add_connection(connection);
         self.act();

@@ -20,6 +20,7 @@ mod replication;
 mod roads;
 mod routes;
 mod sessions;
+mod transport;
 
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
@@ -241,6 +242,7 @@ impl Core {
                 Action::Down { neighbor, reason, kept } => self.session_down(neighbor, &reason, kept, now),
                 Action::Warn { text } => tracing::warn!("BGP {text}"),
                 Action::HasOutput => self.connections.mark_output_all(),
+                Action::Report { neighbor, text } => self.report(neighbor, &text),
                 Action::Replicate(fact) => self.replicate(*fact),
             }
         }

@@ -13,8 +13,8 @@ use holdfast_replication::ledger::KernelCounters;
 use holdfast_vault::BGP_SESSION_PREFIX;
 use mio::Token;
 
-use super::Core;
 use super::connections::Connection;
+use super::{Core, transport};
 use crate::limits::{CLOSE_DISCARD_LEN, READ_LEN, WRITES_PER_TURN};
 
 /// What the vault calls sessions.
@@ -55,14 +55,11 @@ impl Core {
         if let std::net::SocketAddr::V6(remote) = &mut remote {
             remote.set_scope_id(spec.scope);
         }
-        let socket = tcp::connect(remote, spec.local, |socket| {
-            tcp::set_ttl(socket, spec.ttl)?;
-            tcp::set_traffic_class(socket, tcp::TOS_NETWORK_CONTROL)?;
-            tcp::set_nodelay(socket, true)
-        });
+        let socket =
+            tcp::connect(remote, spec.local, |socket| transport::prepare(socket, remote.ip(), &spec.transport));
         match socket {
             Ok(socket) => {
-                let connection = Connection::new(socket, neighbor, ConnectionSide::Opened, true);
+                let connection = Connection::new(socket, neighbor, ConnectionSide::Opened, true, spec.transport);
                 self.add_connection(connection);
             }
             Err(error) => {
@@ -135,7 +132,7 @@ impl Core {
         if let Err(error) = whole.malformed {
             if whole.length == 0 {
                 let _ = tcp::discard(connection.socket(), length);
-                self.protocols.bgp.fail(neighbor, error, &mut self.rib, now);
+                self.protocols.bgp.fail(neighbor, side, error, &mut self.rib, now);
                 return ReadStep::Idle;
             }
         } else if whole.length == 0 {
@@ -201,7 +198,7 @@ impl Core {
     fn write(&mut self, token: Token, now: Duration) {
         for _ in 0..WRITES_PER_TURN {
             let Some(connection) = self.connections.get_mut(token) else { return };
-            let neighbor = connection.neighbor;
+            let (neighbor, side) = (connection.neighbor, connection.side);
             if connection.ledger.pending().is_empty() && connection.established {
                 let (bgp, rib) = (&mut self.protocols.bgp, &mut self.rib);
                 connection.ledger.fill(|output| bgp.fill_output(neighbor, rib, output, now));
@@ -216,9 +213,13 @@ impl Core {
             }
             let Some(connection) = self.connections.get_mut(token) else { return };
             match tcp::send_nowait(connection.fd.as_fd(), connection.ledger.pending()) {
-                Ok(taken) => connection.ledger.write(taken),
+                Ok(taken) => {
+                    connection.ledger.write(taken);
+                    self.protocols.bgp.output_moves(neighbor, side);
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     connection.writable = false;
+                    self.protocols.bgp.output_blocked(neighbor, side, now);
                     return;
                 }
                 Err(error) => {
@@ -325,6 +326,13 @@ impl Core {
         if let Ok(vault) = self.vault() {
             // Sessions that ended before they were established are not in it.
             let _ = vault.remove(&vault_name(address));
+        }
+    }
+
+    /// What an operator should find in the log of sessions that do not come about.
+    pub(super) fn report(&mut self, neighbor: NeighborId, text: &str) {
+        if let Some(address) = self.protocols.bgp.neighbor_address(neighbor) {
+            tracing::info!("BGP neighbor {address}: {text}");
         }
     }
 

@@ -34,9 +34,14 @@ impl BackOff {
         (self.dial_failures, self.session_failures) = (0, 0);
     }
 
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.dial_failures.max(self.session_failures)
+    }
+
     /// Until the next attempt to connect; `hurried` while we restart gracefully.
     pub fn retry(&mut self, hurried: bool) -> Duration {
-        let failures = self.dial_failures.max(self.session_failures);
+        let failures = self.failures();
         let (min, max) = if hurried { (RESTART_RETRY_MIN, RESTART_RETRY_MAX) } else { (BACK_OFF_MIN, RETRY_MAX) };
         self.delay(failures, min, max)
     }

@@ -1,7 +1,7 @@
 //! One TCP connection of a session, from its OPEN on.
 
 use super::fsm::State;
-use super::limits::OPEN_HOLD;
+use super::limits::{OPEN_HOLD, SEND_HOLD_MIN};
 use crate::wire::{HEADER_LEN, Negotiated, OpenMessage};
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ pub(crate) struct Connection {
     pub remote: Option<(OpenRecord, Negotiated)>,
     pub hold_deadline: Option<Duration>,
     pub keepalive_deadline: Option<Duration>,
+    /// Set while our output stands still (RFC 9687 §3).
+    pub send_hold_deadline: Option<Duration>,
     pub established_at: Duration,
     /// With the time until which it waits at most.
     pub deferred: Option<(Deferred, Duration)>,
@@ -89,6 +91,7 @@ impl Connection {
             remote: None,
             hold_deadline: Some(now + OPEN_HOLD),
             keepalive_deadline: None,
+            send_hold_deadline: None,
             established_at: Duration::ZERO,
             deferred: None,
         }
@@ -108,6 +111,12 @@ impl Connection {
         };
     }
 
+    /// How long our output may stand still.
+    pub fn send_hold_time(&self) -> Duration {
+        let hold_time_s = self.negotiated().map_or(0, |negotiated| negotiated.hold_time_s);
+        SEND_HOLD_MIN.max(2 * Duration::from_secs(u64::from(hold_time_s)))
+    }
+
     /// The interval between KEEPALIVEs; `None`: none are sent.
     pub fn keepalive_interval(&self) -> Option<Duration> {
         let seconds = self.negotiated()?.keepalive_s;
@@ -117,6 +126,11 @@ impl Connection {
     /// When this connection wants to be looked at.
     pub fn deadline(&self) -> Option<Duration> {
         let deferred = self.deferred.map(|(_, until)| until);
-        self.hold_deadline.into_iter().chain(self.keepalive_deadline).chain(deferred).min()
+        self.hold_deadline
+            .into_iter()
+            .chain(self.keepalive_deadline)
+            .chain(self.send_hold_deadline)
+            .chain(deferred)
+            .min()
     }
 }

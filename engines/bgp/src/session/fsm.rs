@@ -14,10 +14,26 @@
 //!                              stop; an error that we found, a silent neighbor (with a rest)
 //! ```
 //!
-//! Two deliberate differences to the RFC, both about what follows a session's end. A connection that was lost or ended by the
-//! neighbour leads to Active, not Idle, from every state: we go on listening, since a neighbour that restarts comes back at
-//! once, and dial again after a delay. And Idle after an error is left by itself, after a rest that grows (RFC 4271 §8.1.1,
-//! "DampPeerOscillations").
+//! The RFC's events by their numbers, and where they are here:
+//!
+//! ```text
+//!  1, 3      ManualStart, AutomaticStart         Start        10     HoldTimer_Expires          HoldExpired
+//!  4, 5      ... with PassiveTcpEstablishment    StartPassive 11     KeepaliveTimer_Expires     KeepaliveDue
+//!  6, 7      ... with DampPeerOscillations       every Start: the rest in Idle grows
+//!  2, 8      ManualStop, AutomaticStop           Stop         14..17 a TCP connection is there  Connected
+//!  9         ConnectRetryTimer_Expires           RetryExpired 18     TcpConnectionFails         ConnectFailed, ConnectionLost
+//! 12, 13, 20 DelayOpen, IdleHold                 not built    19     BGPOpen                    OpenReceived
+//! 21, 22, 28 header, OPEN, UPDATE errors         ErrorFound   23     OpenCollisionDump          CollisionLost
+//! 24, 25     NOTIFICATION                        NotificationReceived
+//! 26         KeepAliveMsg                        KeepaliveReceived
+//! 27         UpdateMsg                           UpdateReceived      RFC 9687: SendHoldTimer_Expires  SendHoldExpired
+//! ```
+//!
+//! Deliberate differences to the RFC, all about what follows an end. A connection that was lost, could not be made or was ended by
+//! the neighbour leads to Active, not Idle, from every state: we go on listening, since a neighbour that restarts comes back at
+//! once, and dial again after a delay. A NOTIFICATION is answered by nothing in OpenSent too. Idle after an error is left by
+//! itself, after a rest that grows (RFC 4271 §8.1.1, "DampPeerOscillations"). And where the OPENs agree on no hold time, the wait for
+//! the KEEPALIVE in OpenConfirm is still bounded.
 
 /// A state of RFC 4271 §8.2.2. Ordered by how far a session has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -83,6 +99,8 @@ pub(crate) enum Event {
     ConnectionLost,
     /// Nothing was heard for the hold time.
     HoldExpired,
+    /// The neighbour has read nothing of ours for the send hold time (RFC 9687 §3).
+    SendHoldExpired,
     /// Time to say something.
     KeepaliveDue,
     /// An OPEN that was found valid.
@@ -151,7 +169,7 @@ pub(crate) fn step(state: State, event: Event) -> (State, &'static [Action]) {
         (OpenSent | OpenConfirm, NotificationReceived) => (Active, &[Close, ArmRetry]),
         (OpenSent | OpenConfirm, ConnectionLost) => (Active, &[ArmRetry]),
         (OpenSent | OpenConfirm, Replaced) => (Active, &[]),
-        (OpenSent | OpenConfirm, HoldExpired | ErrorFound | UpdateReceived | RefreshReceived)
+        (OpenSent | OpenConfirm, HoldExpired | SendHoldExpired | ErrorFound | UpdateReceived | RefreshReceived)
         | (OpenSent, KeepaliveReceived)
         | (OpenConfirm, OpenReceived) => (Idle, &[SendNotification, Close, Rest]),
         (OpenConfirm | Established, KeepaliveDue) => (state, &[SendKeepalive]),
@@ -163,7 +181,9 @@ pub(crate) fn step(state: State, event: Event) -> (State, &'static [Action]) {
         (Established, NotificationReceived) => (Active, &[Close, Down, ArmRetry]),
         (Established, ConnectionLost) => (Active, &[Down, ArmRetry]),
         (Established, Replaced) => (Active, &[Down]),
-        (Established, HoldExpired | ErrorFound | OpenReceived) => (Idle, &[SendNotification, Close, Down, Rest]),
+        (Established, HoldExpired | SendHoldExpired | ErrorFound | OpenReceived) => {
+            (Idle, &[SendNotification, Close, Down, Rest])
+        }
         _ => (state, &[]),
     }
 }
@@ -174,7 +194,7 @@ mod tests {
 
     const STATES: [State; 6] =
         [State::Idle, State::Connect, State::Active, State::OpenSent, State::OpenConfirm, State::Established];
-    const EVENTS: [Event; 19] = [
+    const EVENTS: [Event; 20] = [
         Event::Start,
         Event::StartPassive,
         Event::Stop,
@@ -187,6 +207,7 @@ mod tests {
         Event::Replaced,
         Event::ConnectionLost,
         Event::HoldExpired,
+        Event::SendHoldExpired,
         Event::KeepaliveDue,
         Event::OpenReceived,
         Event::KeepaliveReceived,

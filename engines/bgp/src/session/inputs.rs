@@ -39,13 +39,18 @@ impl Session {
 
     /// Ends what there is and begins anew, without delay where nothing had failed.
     pub fn reset(&mut self, reason: Cease, now: Duration) {
+        self.reset_with(NotificationMessage::cease(reason), now);
+    }
+
+    /// [`Session::reset`] with a NOTIFICATION of the caller's, as one with a text for the neighbour's operator.
+    pub fn reset_with(&mut self, notification: NotificationMessage, now: Duration) {
         if !self.enabled {
             return;
         }
         let connected = self.connections.iter().any(Option::is_some);
         self.back_off.forget();
         for side in ConnectionSide::ALL {
-            self.run(side, Event::Reset, Cause::sent(NotificationMessage::cease(reason)), now);
+            self.run(side, Event::Reset, Cause::sent(notification.clone()), now);
         }
         match self.dialer.state {
             State::Idle => self.run_dialer(self.start_event(), now),
@@ -150,6 +155,21 @@ impl Session {
     pub fn fail_on(&mut self, side: ConnectionSide, notification: NotificationMessage, now: Duration) {
         self.run(side, Event::ErrorFound, Cause::sent(notification), now);
         self.note_state(now);
+    }
+
+    /// The caller cannot write any more on this connection.
+    pub fn output_blocked(&mut self, side: ConnectionSide, now: Duration) {
+        if let Some(connection) = self.connection_mut(side) {
+            let until = now + connection.send_hold_time();
+            connection.send_hold_deadline.get_or_insert(until);
+        }
+    }
+
+    /// It can again.
+    pub fn output_moves(&mut self, side: ConnectionSide) {
+        if let Some(connection) = self.connection_mut(side) {
+            connection.send_hold_deadline = None;
+        }
     }
 
     /// The caller has sent messages of its own, `updates` of them UPDATEs: the KEEPALIVE has time again.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// How long an OPEN may take to come: RFC 4271 §8.2.2 suggests four minutes.
 pub(crate) const OPEN_HOLD: Duration = Duration::from_secs(240);
+/// How long a neighbour may read nothing: at least this, and twice the hold time where that is longer (RFC 9687 §3.2).
+pub(crate) const SEND_HOLD_MIN: Duration = Duration::from_secs(480);
 /// How long a TCP connection may take to come about before another is tried.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The first delay before another attempt; doubled with each that fails.

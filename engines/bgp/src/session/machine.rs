@@ -6,6 +6,7 @@ use super::config::SessionConfig;
 use super::connection::{Connection, ConnectionSide};
 use super::fsm::{Action, Event, State, step};
 use super::limits::{CONNECT_TIMEOUT, REST_MAX, STEADY};
+use super::notifications::{Noted, Notifications};
 use super::output::{Counters, Output};
 use crate::wire::{MessageType, Negotiated, NotificationMessage, encode_keepalive};
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ pub struct Session {
     pub(crate) counters: Counters,
     pub(crate) last_error: Option<String>,
     pub(crate) last_negotiated: Option<Negotiated>,
+    pub(crate) notifications: Notifications,
     pub(crate) shown_state: State,
     pub(crate) state_since: Duration,
 }
@@ -53,6 +55,7 @@ impl Session {
             counters: Counters::default(),
             last_error: None,
             last_negotiated: None,
+            notifications: Notifications::default(),
             shown_state: State::Idle,
             state_since: Duration::ZERO,
         }
@@ -82,6 +85,10 @@ impl Session {
                 let cause = Cause::sent_because(NotificationMessage::hold_timer_expired(), &self.silence(side));
                 self.run(side, Event::HoldExpired, cause, now);
             }
+            if due(self.connection(side).and_then(|c| c.send_hold_deadline)) {
+                let cause = Cause::sent_because(NotificationMessage::send_hold_timer_expired(), &self.standstill(side));
+                self.run(side, Event::SendHoldExpired, cause, now);
+            }
             if due(self.connection(side).and_then(|c| c.keepalive_deadline)) {
                 self.run(side, Event::KeepaliveDue, Cause::none(), now);
             }
@@ -105,6 +112,11 @@ impl Session {
                 format!("nothing was heard from the neighbor for its hold time of {hold_time_s} s")
             }
         }
+    }
+
+    fn standstill(&self, side: ConnectionSide) -> String {
+        let seconds = self.connection(side).map_or(0, |connection| connection.send_hold_time().as_secs());
+        format!("the neighbor has read nothing of ours for {seconds} s, though its TCP answers")
     }
 
     pub(crate) fn connection(&self, side: ConnectionSide) -> Option<&Connection> {
@@ -164,6 +176,7 @@ impl Session {
             Action::SendNotification => {
                 if let Some(notification) = &cause.sent {
                     self.counters.notifications_out += 1;
+                    self.notifications.sent = Some(Noted { message: notification.clone(), at: now });
                     self.send(side, notification.encode());
                 }
             }

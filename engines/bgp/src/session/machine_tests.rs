@@ -272,6 +272,69 @@ fn without_a_hold_time_nothing_is_timed() {
     assert_eq!(session.next_deadline(), None);
 }
 
+/// RFC 9687: KEEPALIVEs come, and nothing of ours is read.
+#[test]
+fn a_neighbor_that_reads_nothing_is_given_up() {
+    let gone = ["Opened Send Hold Timer Expired", "close Opened", "down graceful=false"];
+    let mut session = established(config(65001, 65002, 1), &OpenMessage { hold_time_s: 0, ..peer_open(65002, 2) });
+    session.output_blocked(Opened, s(10));
+    session.output_blocked(Opened, s(100)); // still
+    assert_eq!(session.next_deadline(), Some(s(490)));
+    session.output_moves(Opened);
+    assert_eq!(session.next_deadline(), None);
+    session.output_blocked(Opened, s(500));
+    assert_eq!(drain(&mut session, s(980)), gone);
+    assert!(session.last_error().unwrap().contains("read nothing of ours for 480 s"), "{:?}", session.last_error());
+    // Twice the hold time where that is more.
+    let long = SessionConfig { hold_time_s: 65535, ..config(65001, 65002, 1) };
+    let mut session = established(long, &OpenMessage { hold_time_s: 65535, ..peer_open(65002, 2) });
+    session.output_blocked(Opened, s(0));
+    for at in 1..5 {
+        keepalive(&mut session, Opened, s(at * 30_000));
+        drain(&mut session, s(at * 30_000));
+    }
+    assert_eq!(session.state(), State::Established);
+    keepalive(&mut session, Opened, s(131_069));
+    drain(&mut session, s(131_069));
+    assert_eq!(drain(&mut session, s(131_070)), gone);
+}
+
+#[test]
+fn hold_times_from_three_seconds_to_the_longest() {
+    for (hold_time_s, keepalive_s) in [(3, 1), (4, 1), (9, 3), (65535, 21845)] {
+        let long = SessionConfig { hold_time_s: u16::MAX, ..config(65001, 65002, 1) };
+        let session = established(long, &OpenMessage { hold_time_s, ..peer_open(65002, 2) });
+        let negotiated = session.negotiated().unwrap();
+        assert_eq!((negotiated.hold_time_s, negotiated.keepalive_s), (hold_time_s, keepalive_s));
+        let due = session.next_deadline().unwrap();
+        assert!(due <= s(keepalive_s.into()) && due >= s(keepalive_s.into()) * 3 / 4, "{hold_time_s}: {due:?}");
+    }
+}
+
+/// A header that is wrong ends the connection that it came on, in any state (RFC 4271 §6.1).
+#[test]
+fn a_wrong_header_is_answered_in_every_state() {
+    let wrong = NotificationMessage::connection_not_synchronized();
+    let mut session = Session::new(config(65001, 65002, 1), 1);
+    session.start(s(0));
+    session.tcp_connected(s(0));
+    drain(&mut session, s(0));
+    session.fail_on(Opened, wrong.clone(), s(0));
+    let ends = ["Opened Message Header Error / Connection Not Synchronized", "close Opened"];
+    assert_eq!(drain(&mut session, s(0)), ends);
+    assert_eq!((session.state(), session.failures()), (State::Idle, 1));
+    let attempt = session.next_attempt().unwrap();
+    assert!(attempt <= s(1), "{attempt:?}");
+    assert_eq!(drain(&mut session, attempt), ["connect"]);
+    assert_eq!(session.next_attempt(), None);
+    session.tcp_connected(attempt);
+    receive_wire(&mut session, Opened, &peer_open(65002, 2).encode(), attempt);
+    drain(&mut session, attempt);
+    session.fail_on(Opened, wrong, attempt);
+    assert_eq!(drain(&mut session, attempt), ends);
+    assert_eq!(session.failures(), 2);
+}
+
 #[test]
 fn an_open_that_does_not_come() {
     let mut session = Session::new(config(65001, 65002, 1), 1);

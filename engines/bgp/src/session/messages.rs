@@ -4,6 +4,7 @@ use super::cause::Cause;
 use super::connection::{ConnectionSide, Deferred, OpenRecord};
 use super::fsm::{Event, State};
 use super::machine::Session;
+use super::notifications::Noted;
 use super::output::Received;
 use super::validate::check_open;
 use crate::wire::{
@@ -96,7 +97,9 @@ impl Session {
 
     fn receive_notification(&mut self, side: ConnectionSide, body: &[u8], now: Duration) -> Received {
         self.counters.notifications_in += 1;
-        let cause = Cause::received(NotificationMessage::decode(body));
+        let message = NotificationMessage::decode(body);
+        self.notifications.received = Some(Noted { message: message.clone(), at: now });
+        let cause = Cause::received(message);
         self.run(side, Event::NotificationReceived, cause, now);
         Received::Handled
     }

@@ -29,6 +29,11 @@ impl Session {
         both.max_by_key(|(side, connection)| (connection.state, std::cmp::Reverse(*side)))
     }
 
+    /// Whether there is a TCP connection, up to whatever state.
+    pub fn is_connected(&self) -> bool {
+        self.connections.iter().any(Option::is_some)
+    }
+
     /// What both OPENs agree on, from OpenConfirm on.
     pub fn negotiated(&self) -> Option<&Negotiated> {
         self.foremost().and_then(|(_, connection)| connection.negotiated())
@@ -63,6 +68,17 @@ impl Session {
     pub fn established_at(&self) -> Option<Duration> {
         let (_, connection) = self.foremost()?;
         (connection.state == State::Established).then_some(connection.established_at)
+    }
+
+    /// When it tries to connect again, or rests no longer; `None`: nothing of the kind is waited for.
+    pub fn next_attempt(&self) -> Option<Duration> {
+        let waits = matches!(self.dialer.state, State::Idle | State::Active) && !self.is_connected();
+        self.dialer.deadline.filter(|_| waits)
+    }
+
+    /// Attempts and sessions in a row that failed: the delays grow with it (RFC 4271 §8, ConnectRetryCounter).
+    pub fn failures(&self) -> u32 {
+        self.back_off.failures()
     }
 
     /// What it has seen.

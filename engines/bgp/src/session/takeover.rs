@@ -56,6 +56,7 @@ impl Session {
             remote: Some((remote, negotiated)),
             hold_deadline: None,
             keepalive_deadline: None,
+            send_hold_deadline: None, // it runs from what this process cannot write
             established_at,
             deferred: None,
         };

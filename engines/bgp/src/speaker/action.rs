@@ -3,8 +3,10 @@ use std::net::{IpAddr, SocketAddr};
 use holdfast_proto::v1::Fact;
 
 use crate::session::ConnectionSide;
+use crate::wire::NotificationMessage;
 
 use super::table::NeighborId;
+use super::transport::Transport;
 
 /// What the daemon has to do for the speaker.
 #[derive(Debug)]
@@ -55,6 +57,13 @@ pub enum Action {
     },
     /// Neighbours may be told something that was held back until now.
     HasOutput,
+    /// Something for the log that no other action says.
+    Report {
+        /// Whose session it is about.
+        neighbor: NeighborId,
+        /// In an operator's words.
+        text: String,
+    },
     /// A fact that a follower has to know.
     Replicate(Box<Fact>),
 }
@@ -70,8 +79,17 @@ pub enum Kept {
     WhileWeRestart,
 }
 
+/// Why a connection that somebody made is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// For the log.
+    pub reason: String,
+    /// What the other side is to hear before the end (RFC 4486 §4); `None`: nothing.
+    pub notification: Option<NotificationMessage>,
+}
+
 /// How to reach a neighbour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectSpec {
     /// Where to.
     pub remote: SocketAddr,
@@ -79,6 +97,6 @@ pub struct ConnectSpec {
     pub scope: u32,
     /// Where from, if that is configured.
     pub local: Option<IpAddr>,
-    /// Time to live of our packets.
-    pub ttl: u8,
+    /// What protects it.
+    pub transport: Transport,
 }

@@ -8,7 +8,6 @@ use super::attributes::AttributeId;
 use super::group::{ExportGroup, GroupId, GroupKey};
 use super::limits::BACKGROUND_BATCH;
 use super::neighbor::Neighbor;
-use super::output::other_family_address;
 use super::table::NeighborId;
 use super::told::Seat;
 
@@ -146,7 +145,7 @@ impl Speaker {
     pub(super) fn assign_group(&mut self, id: NeighborId, rib: &mut Rib) {
         let Some(neighbor) = self.get(id) else { return };
         let address = neighbor.address;
-        let own = neighbor.own_addresses(|family| other_family_address(rib, address, family));
+        let own = neighbor.own_addresses(rib);
         let key = GroupKey {
             chain: neighbor.export.clone(),
             rules: neighbor.export_rules(),

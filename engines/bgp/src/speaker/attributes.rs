@@ -328,10 +328,10 @@ fn nexthop_spec(next_hop: &NextHop, scope: Option<u32>) -> NexthopSpec {
         (NextHop::V4(address), _) if address.is_unspecified() => NexthopSpec::Discard,
         (NextHop::V6 { global, .. }, _) if global.is_unspecified() => NexthopSpec::Discard,
         (NextHop::V4(address), _) => NexthopSpec::gateway(IpAddr::V4(*address)),
-        // RFC 2545 §3: beside a global next hop the link-local one is what to forward to on the shared link. A
-        // global address resolves as well, so it is preferred; only a bare link-local one needs the scope.
-        (NextHop::V6 { global, .. }, Some(interface_index)) if global.is_unicast_link_local() => {
-            NexthopSpec::ScopedGateway { address: IpAddr::V6(*global), interface_index }
+        // RFC 2545 §3: beside a global next hop the link-local one is what to forward to on the shared link. Where the session is
+        // between global addresses these resolve as well, and are preferred; where it is between link-local ones they need not.
+        (NextHop::V6 { link_local: Some(address), .. }, Some(interface_index)) => {
+            NexthopSpec::ScopedGateway { address: IpAddr::V6(*address), interface_index }
         }
         (NextHop::V6 { global, .. }, _) => NexthopSpec::gateway(IpAddr::V6(*global)),
     }

@@ -295,18 +295,32 @@ impl Speaker {
                 }
             }
             Some(bgp_event::Event::LongLived(told)) => self.adopt_long_lived(id, &told),
-            None => {} // of a newer version
+            Some(bgp_event::Event::History(history)) => {
+                if let Some(neighbor) = self.get_mut(id) {
+                    neighbor.adopt_history(&history);
+                }
+            }
+            Some(bgp_event::Event::Forgotten(_)) | None => {} // dealt with by `adopt`; of a newer version
         }
         Ok(())
     }
 
-    /// Until when stale routes wait, and under which name; until when sessions rest: neighbours that are away have no session
-    /// to describe, but the decision needs it.
+    /// Whether a fact needs no neighbour to be made first: it has one, or is about the end of one that never got here.
+    fn knows(&self, address: IpAddr, kind: &Option<fact::Kind>) -> bool {
+        let end = matches!(kind, Some(fact::Kind::Event(bytes)) if is_end(bytes));
+        end || self.find_neighbor(address).is_some()
+    }
+
+    /// Why sessions ended; until when sessions rest; until when stale routes wait, and under which name: neighbours that are away
+    /// have no session to describe, but operators and the decision need it.
     fn describe_waiting(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         for neighbor in self.neighbors.iter().flatten() {
             if neighbor.idle_until.is_some() {
                 facts.push(event(neighbor.address, &prefix_limit::idle_event(neighbor.idle_until)));
+            }
+            if neighbor.has_history() {
+                facts.push(neighbor.history());
             }
             let Some(stale) = neighbor.stale else { continue };
             let until = u64::try_from(stale.until.as_nanos()).unwrap_or(u64::MAX);
@@ -431,6 +445,12 @@ enum SliceKind {
     Sent,
 }
 
+/// The event that a neighbour which was allowed, not configured, is over.
+fn is_end(event: &[u8]) -> bool {
+    let event = BgpEvent::decode(event).ok().and_then(|event| event.event);
+    matches!(event, Some(bgp_event::Event::Forgotten(true)))
+}
+
 fn family_state(neighbor: &Neighbor, family: Family) -> BgpFamilyState {
     let state = &neighbor.families[family.index()];
     let until = state.unrefreshed.as_ref().and_then(|unrefreshed| unrefreshed.until);
@@ -505,8 +525,11 @@ impl Switchover<Rib> for Speaker {
     fn adopt(&mut self, rib: &mut Rib, fact: &Fact, now: Duration) -> Result<(), ReplicationError> {
         let address: IpAddr =
             fact.neighbor.parse().map_err(|_| contradiction(&fact.neighbor, "its name is not an address"))?;
+        if !self.knows(address, &fact.kind) {
+            self.add_allowed(address, rib, now);
+        }
         let Some(id) = self.find_neighbor(address) else {
-            if self.unfollowed.contains(&address) {
+            if self.unfollowed.contains(&address) || self.knows(address, &fact.kind) {
                 return Ok(()); // the primary will hear of the new configuration too
             }
             return Err(contradiction(&fact.neighbor, "it is not configured here"));
@@ -537,6 +560,11 @@ impl Switchover<Rib> for Speaker {
             Some(fact::Kind::Received(bytes)) => self.adopt_received(id, &bytes.data, rib, now),
             Some(fact::Kind::Sent(bytes)) => self.adopt_sent(id, &bytes.data, rib, now),
             Some(fact::Kind::Slice(slice)) => self.adopt_slice(id, slice, rib),
+            Some(fact::Kind::Event(bytes)) if is_end(bytes) => {
+                self.remove_neighbor(id, rib, now);
+                self.retire_groups();
+                Ok(())
+            }
             Some(fact::Kind::Event(bytes)) => self.adopt_event(id, bytes, rib),
             None => Ok(()), // of a newer version
         };

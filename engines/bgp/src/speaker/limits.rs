@@ -16,8 +16,11 @@ pub const GROWTH_NOISE: u64 = 16;
 /// IANA's port for BGP.
 pub const BGP_PORT: u16 = 179;
 
-/// For neighbours that need not be directly connected.
+/// For neighbours that need not be directly connected, and what RFC 5082 counts hops from.
 pub const TTL_MAX: u8 = 255;
+
+/// For directly connected neighbours: no router passes it on.
+pub const TTL_DIRECT: u8 = 1;
 
 /// Neighbours per speaker; a configuration with more is refused. Bounded by the two bytes of a neighbour's number.
 pub const NEIGHBORS_MAX: usize = 4096;

@@ -30,12 +30,15 @@
 //! - `refresh`: everything once more, asked for by either side.
 //! - `restart`: graceful restart, the neighbour's and our own; which road each session would take through a switchover.
 //! - `long_lived`: what stays when a neighbour's graceful restart is over.
+//! - `allowed`: neighbours that need not be configured. `history`: what is remembered of a session that has ended.
 //! - `recovery`: our restart as a whole, after a crash that nobody took over.
-//! - `settings`: configuration, by difference. `views`, `rules_view`: for operators.
+//! - `settings`: configuration, by difference. `transport`: what connections are protected by. `views`, `rules_view`: for
+//!   operators.
 
 mod action;
 mod advertised;
 mod aggregate;
+mod allowed;
 mod as_path_rules;
 mod attributes;
 mod background;
@@ -46,6 +49,7 @@ mod explain;
 mod export_rules;
 mod facts;
 mod group;
+mod history;
 mod import_rules;
 mod input;
 mod leak;
@@ -65,6 +69,7 @@ mod rules_view;
 mod settings;
 mod table;
 mod told;
+mod transport;
 mod views;
 
 #[cfg(test)]
@@ -79,14 +84,16 @@ use holdfast_policy::PolicySet;
 use holdfast_rib::{Family, NexthopSetId, Rib};
 
 use crate::session::{ConnectionSide, Output, Verdict};
-use crate::wire::{self, MessageType, NotificationMessage};
+use crate::wire::{self, Cease, MessageType, NotificationMessage};
 
-pub use action::{Action, ConnectSpec, Kept};
+pub use action::{Action, ConnectSpec, Kept, Rejection};
 pub use neighbor::Counters;
 pub use settings::SettingsError;
 pub use table::NeighborId;
+pub use transport::{AuthenticationKey, Transport};
 
 use aggregate::Aggregate;
+use allowed::Allowed;
 use attributes::{AttributeId, AttributeTable, Remembered};
 use decision::MedRules;
 use group::ExportGroup;
@@ -103,6 +110,8 @@ pub struct Speaker {
     tables: [PathTable; 2],
     groups: Vec<Option<ExportGroup>>,
     policies: PolicySet,
+    /// Prefixes that neighbours are accepted from without being configured.
+    allowed: Vec<Allowed>,
     router_id: std::net::Ipv4Addr,
     /// Whether the configuration names it.
     router_id_configured: bool,
@@ -155,6 +164,7 @@ impl Speaker {
             tables: Default::default(),
             groups: Vec::new(),
             policies: PolicySet::default(),
+            allowed: Vec::new(),
             router_id: std::net::Ipv4Addr::UNSPECIFIED,
             router_id_configured: false,
             local_as: 0,
@@ -229,16 +239,27 @@ impl Speaker {
         from: IpAddr,
         rib: &mut Rib,
         now: Duration,
-    ) -> Result<(NeighborId, Option<ConnectionSide>), String> {
-        let id = self.find_neighbor(from).ok_or_else(|| format!("{from} is not a configured neighbor"))?;
-        let neighbor = self.get_mut(id).ok_or_else(|| format!("{from} is not a configured neighbor"))?;
+    ) -> Result<(NeighborId, Option<ConnectionSide>), Rejection> {
+        let from = from.to_canonical();
+        let id = match self.find_neighbor(from) {
+            Some(id) => id,
+            None => self.welcome(from, rib, now)?,
+        };
+        self.renew_scope(id, rib);
+        let gone = || Rejection { reason: format!("{from} is not a configured neighbor"), notification: None };
+        let neighbor = self.get_mut(id).ok_or_else(gone)?;
         if neighbor.config.disable {
-            return Err(format!("neighbor {from} is disabled"));
+            let notification = Some(neighbor.shutdown_notification());
+            return Err(Rejection { reason: format!("neighbor {from} is shut down here"), notification });
         }
         let replaced = match neighbor.session.tcp_accepted(now) {
             Verdict::Accept => None,
             Verdict::Replace { closes } => Some(closes),
-            Verdict::Refuse(reason) => return Err(format!("neighbor {from}: {reason}")),
+            Verdict::Refuse(reason) => {
+                // RFC 4271 §6.8: the established one is kept.
+                let collision = neighbor.up.is_some().then(|| NotificationMessage::cease(Cease::ConnectionCollision));
+                return Err(Rejection { reason: format!("neighbor {from}: {reason}"), notification: collision });
+            }
         };
         self.collect(id, rib, now);
         Ok((id, replaced))
@@ -262,13 +283,13 @@ impl Speaker {
                     let body = &rest[wire::HEADER_LEN..length];
                     rest = &rest[length..];
                     if let Err(error) = self.message(id, side, kind, body, rib, now) {
-                        self.fail(id, error, rib, now);
+                        self.fail(id, side, error, rib, now);
                         break;
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.fail(id, error, rib, now);
+                    self.fail(id, side, error, rib, now);
                     break;
                 }
             }
@@ -278,12 +299,34 @@ impl Speaker {
         self.collect(id, rib, now);
     }
 
-    /// The bytes on a connection are not BGP.
-    pub fn fail(&mut self, id: NeighborId, error: NotificationMessage, rib: &mut Rib, now: Duration) {
+    /// The bytes on a connection are not BGP, in whatever state it is (RFC 4271 §6.1).
+    pub fn fail(
+        &mut self,
+        id: NeighborId,
+        side: ConnectionSide,
+        error: NotificationMessage,
+        rib: &mut Rib,
+        now: Duration,
+    ) {
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.fail(error, now);
+            neighbor.session.fail_on(side, error, now);
         }
         self.collect(id, rib, now);
+    }
+
+    /// The kernel takes no more of what was made for this connection. A neighbour that goes on saying KEEPALIVE and reads nothing
+    /// is given up in the end (RFC 9687).
+    pub fn output_blocked(&mut self, id: NeighborId, side: ConnectionSide, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.output_blocked(side, now);
+        }
+    }
+
+    /// The kernel has taken some of it.
+    pub fn output_moves(&mut self, id: NeighborId, side: ConnectionSide) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.output_moves(side);
+        }
     }
 
     fn message(
@@ -325,6 +368,7 @@ impl Speaker {
             self.expire_refresh(id, now);
             self.collect(id, rib, now);
         }
+        self.forget_allowed(rib, now);
         self.recovery_tick(now);
     }
 
@@ -358,8 +402,14 @@ impl Speaker {
         while let Some(output) = self.get_mut(id).and_then(|neighbor| neighbor.session.poll(now)) {
             match output {
                 Output::Connect => {
-                    if let Some(spec) = self.connect_spec(id) {
-                        self.actions.push_back(Action::Connect { neighbor: id, spec });
+                    self.renew_scope(id, rib);
+                    match self.connect_spec(id) {
+                        Ok(spec) => self.actions.push_back(Action::Connect { neighbor: id, spec }),
+                        Err(reason) => {
+                            if let Some(neighbor) = self.get_mut(id) {
+                                neighbor.session.tcp_failed(&reason, now);
+                            }
+                        }
                     }
                 }
                 Output::Close { side } => self.actions.push_back(Action::Close { neighbor: id, side }),
@@ -380,31 +430,21 @@ impl Speaker {
                 }
             }
         }
+        self.note_notifications(id);
     }
 
-    fn connect_spec(&self, id: NeighborId) -> Option<ConnectSpec> {
-        let neighbor = self.get(id)?;
+    fn connect_spec(&self, id: NeighborId) -> Result<ConnectSpec, String> {
+        let neighbor = self.get(id).ok_or("the neighbor is gone")?;
+        if !neighbor.config.interface.is_empty() && neighbor.scope.is_none() {
+            return Err(format!("there is no interface {}", neighbor.config.interface));
+        }
         let port = u16::try_from(neighbor.config.port).ok().filter(|port| *port != 0).unwrap_or(limits::BGP_PORT);
-        Some(ConnectSpec {
+        Ok(ConnectSpec {
             remote: SocketAddr::new(neighbor.address, port),
             scope: neighbor.scope.unwrap_or_default(),
             local: neighbor.config.local_address.parse().ok(),
-            ttl: self.ttl(neighbor),
+            transport: Transport::of(&neighbor.config),
         })
-    }
-
-    /// Time to live of what we send: directly connected eBGP neighbours get 1, as RFC 4271 leaves to convention.
-    fn ttl(&self, neighbor: &Neighbor) -> u8 {
-        if neighbor.config.internal {
-            limits::TTL_MAX
-        } else {
-            u8::try_from(neighbor.config.multihop_ttl.max(1)).unwrap_or(limits::TTL_MAX)
-        }
-    }
-
-    /// Time to live for an accepted connection of this neighbour.
-    pub fn neighbor_ttl(&self, id: NeighborId) -> u8 {
-        self.get(id).map_or(1, |neighbor| self.ttl(neighbor))
     }
 
     /// After [`Action::Established`]: the daemon tells the connection's ends; the exchange of routes begins.
@@ -516,13 +556,15 @@ impl Speaker {
         if neighbor.up.is_some() {
             String::new()
         } else if neighbor.config.disable {
-            "the neighbor is deactivated in the configuration".into()
+            "shut down by the configuration (statement shutdown)".into()
         } else if let Some(why) = neighbor.why_idle() {
             why
         } else if self.following {
             neighbor.last_error.clone()
         } else {
-            neighbor.session.why_not_established().unwrap_or_default()
+            let why = neighbor.session.why_not_established().unwrap_or_default();
+            let drops = if neighbor.session.is_connected() { "" } else { neighbor.silent_drops() };
+            format!("{why}{drops}")
         }
     }
 

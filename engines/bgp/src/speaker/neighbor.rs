@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use holdfast_policy::Chain;
 use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, BgpRole};
-use holdfast_rib::{Digest, DirtySet, Family};
+use holdfast_rib::{Digest, DirtySet, Family, Rib};
 
-use crate::session::{self, ConnectionSide, Session};
-use crate::wire::{Negotiated, NextHop, OpenMessage, Role};
+use crate::session::{self, ConnectionSide, Notifications, Session};
+use crate::wire::{Cease, Negotiated, NextHop, NotificationMessage, OpenMessage, Role};
 
 use super::advertised::{Leaving, Place};
 use super::as_path_rules::AsPathRules;
@@ -131,6 +131,8 @@ pub struct Neighbor {
     pub id: NeighborId,
     /// Its address, which is its name.
     pub address: IpAddr,
+    /// It is not configured itself but has come from an allowed prefix.
+    pub allowed: bool,
     /// Its configuration, defaults resolved.
     pub config: BgpNeighborConfig,
     /// The session's state machine. On a backup it stands still.
@@ -178,6 +180,10 @@ pub struct Neighbor {
     pub scope: Option<u32>,
     /// Why the last session ended, for operators.
     pub last_error: String,
+    /// The last NOTIFICATION in each direction.
+    pub notifications: Notifications,
+    /// What the log was told of attempts last.
+    pub reported: String,
     /// The last session of this engine's own ended for a reason that no engine answers for.
     pub ended_blameless: bool,
     /// Routes received when the table was last seen growing.
@@ -227,6 +233,11 @@ impl Neighbor {
     /// What we are to it (RFC 9234 §4: on external sessions only).
     pub fn role(&self) -> Option<Role> {
         role_of(&self.config)
+    }
+
+    /// What the neighbour hears when the configuration shuts its session down.
+    pub fn shutdown_notification(&self) -> NotificationMessage {
+        NotificationMessage::cease_with_text(Cease::AdministrativeShutdown, &self.config.shutdown_message)
     }
 
     /// Whether routes of this family are exchanged in the present session.
@@ -323,25 +334,38 @@ impl Neighbor {
                 .any(|family| !family.dirty.is_empty() || family.initial.is_some() || family.refresh.is_some())
     }
 
-    /// Next hops that name ourselves on this session, per family.
-    pub fn own_addresses(&self, other_family: impl Fn(Family) -> Option<IpAddr>) -> OwnAddresses {
+    /// The link that is shared with it, if there is one and it is up.
+    pub fn link(&self, rib: &Rib) -> Option<u32> {
+        match self.scope {
+            Some(index) => rib.interface_is_up(index).then_some(index),
+            None => rib.interface_for(self.address),
+        }
+    }
+
+    /// Next hops that name ourselves on this session, per family: our end of it, or what the shared link has.
+    pub fn own_addresses(&self, rib: &Rib) -> OwnAddresses {
         let local = self.up.as_ref().map(|up| up.local.ip().to_canonical());
-        let of = |family| match (family, local) {
-            (Family::Ipv4Unicast, Some(IpAddr::V4(_))) | (Family::Ipv6Unicast, Some(IpAddr::V6(_))) => local,
-            _ => other_family(family),
+        let on_link = self.link(rib).map(|index| rib.interface_addresses(index)).unwrap_or_default();
+        let of_link = |wanted: fn(&IpAddr) -> bool| on_link.iter().map(ipnet::IpNet::addr).find(wanted);
+        let v4 = local.filter(IpAddr::is_ipv4).or_else(|| of_link(IpAddr::is_ipv4));
+        let global = local.filter(is_global_v6).or_else(|| of_link(is_global_v6));
+        // RFC 2545 §3: beside the global one, where both are on one link.
+        let link_local = local.filter(is_link_local).or_else(|| of_link(is_link_local));
+        let v6 = |address: Option<IpAddr>| match address {
+            Some(IpAddr::V6(address)) => Some(address),
+            _ => None,
         };
         let extended = self.up.as_ref().is_some_and(|up| up.negotiated.extended_next_hop);
         OwnAddresses {
             extended,
             by_ipv6: extended && local.is_some_and(|local| local.is_ipv6()),
-            v4: of(Family::Ipv4Unicast).and_then(|address| match address {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            }),
-            v6: of(Family::Ipv6Unicast).and_then(|address| match address {
-                IpAddr::V6(address) => Some(address),
-                IpAddr::V4(_) => None,
-            }),
+            v4: match v4 {
+                Some(IpAddr::V4(address)) => Some(address),
+                _ => None,
+            },
+            // A link without global addresses has a link-local one in both places. An IPv4 session over such a link has none.
+            v6: v6(global.or_else(|| local.filter(is_link_local))),
+            v6_link_local: v6(link_local),
         }
     }
 }
@@ -353,6 +377,14 @@ pub fn family_of(named: AddressFamily) -> Option<Family> {
         AddressFamily::Ipv4Unicast => Some(Family::Ipv4Unicast),
         AddressFamily::Ipv6Unicast => Some(Family::Ipv6Unicast),
     }
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+fn is_global_v6(address: &IpAddr) -> bool {
+    address.is_ipv6() && !is_link_local(address)
 }
 
 /// The role that a configuration states for ourselves.
@@ -379,6 +411,8 @@ pub struct OwnAddresses {
     pub extended: bool,
     /// And the session itself runs over IPv6, so that our IPv6 address stands for us in IPv4 routes as well.
     pub by_ipv6: bool,
+    /// Our link-local address beside the global one, on a shared link (RFC 2545 §3).
+    pub v6_link_local: Option<Ipv6Addr>,
 }
 
 impl OwnAddresses {
@@ -386,7 +420,9 @@ impl OwnAddresses {
     pub fn next_hop(&self, family: Family) -> Option<NextHop> {
         match family {
             Family::Ipv4Unicast if !self.by_ipv6 => self.v4.map(NextHop::V4),
-            Family::Ipv4Unicast | Family::Ipv6Unicast => self.v6.map(|global| NextHop::V6 { global, link_local: None }),
+            Family::Ipv4Unicast | Family::Ipv6Unicast => {
+                self.v6.map(|global| NextHop::V6 { global, link_local: self.v6_link_local })
+            }
         }
     }
 

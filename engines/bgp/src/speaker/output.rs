@@ -1,4 +1,3 @@
-use std::net::IpAddr;
 use std::time::Duration;
 
 use holdfast_policy::Protocol;
@@ -379,7 +378,7 @@ impl Speaker {
     fn follow_own_addresses(&mut self, rib: &mut Rib) {
         for id in self.neighbor_ids() {
             let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_some()) else { continue };
-            let own = neighbor.own_addresses(|family| other_family_address(rib, neighbor.address, family));
+            let own = neighbor.own_addresses(rib);
             let before = neighbor.own;
             if before == own {
                 continue;
@@ -392,13 +391,4 @@ impl Speaker {
             }
         }
     }
-}
-
-/// Our address of one family on the link to a neighbour of the other family.
-pub(super) fn other_family_address(rib: &Rib, neighbor: IpAddr, family: Family) -> Option<IpAddr> {
-    let interface = rib.interface_for(neighbor)?;
-    let mut addresses = rib.interface_addresses(interface).iter().map(ipnet::IpNet::addr);
-    addresses.find(|address| {
-        Family::of_address(address) == family && !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
-    })
 }

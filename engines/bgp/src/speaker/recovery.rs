@@ -85,6 +85,12 @@ impl Speaker {
         self.recovery = Some(Recovery { since: now, interrupted, configured: false, due: None });
     }
 
+    /// Those sessions, until a configuration says who of them there is.
+    pub(super) fn interrupted_addresses(&self) -> Vec<IpAddr> {
+        let recovery = self.recovery.as_ref().filter(|recovery| !recovery.configured);
+        recovery.map(|recovery| recovery.interrupted.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// Choices are deferred (RFC 4724 §4.1): the kernel is to be left as the dead process left it.
     pub fn is_recovering(&self) -> bool {
         self.recovery.is_some()

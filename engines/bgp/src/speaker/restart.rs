@@ -278,6 +278,7 @@ impl Speaker {
         let Some(config) = self.get(id).map(|neighbor| self.session_config(neighbor)) else { return };
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.session = Session::new(config, seed);
+            neighbor.session.remember_error(&neighbor.last_error);
             if !neighbor.config.disable && neighbor.idle_until.is_none() {
                 neighbor.session.start(now);
             }

@@ -2,14 +2,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use holdfast_policy::{Chain, PolicySet};
-use holdfast_proto::v1::{BgpNeighborConfig, RouterConfig};
+use holdfast_proto::v1::{BgpConfig, BgpNeighborConfig, RouterConfig};
 use holdfast_rib::{Family, Rib};
 
 use crate::session::{GracefulRestart, RoleConfig, Session, SessionConfig};
-use crate::wire::{Cease, NextHop, Origin, PathAttributes};
+use crate::wire::{Cease, NextHop, NotificationMessage, Origin, PathAttributes};
 
 use super::advertised::Place;
 use super::aggregate::Aggregate;
+use super::allowed::Allowed;
 use super::decision::MedRules;
 use super::export_rules::Teller;
 use super::import_rules::ImportRules;
@@ -24,6 +25,9 @@ pub enum SettingsError {
     /// A neighbour's address is not one.
     #[error("neighbor {0:?} is not an IP address; correct it in the configuration")]
     Address(String),
+    /// A prefix is not one.
+    #[error("allow {0:?} is not a prefix; correct it in the configuration")]
+    Prefix(String),
     /// A policy does not compile.
     #[error("{0}")]
     Policy(#[from] holdfast_policy::PolicyError),
@@ -35,6 +39,16 @@ pub enum SettingsError {
         "no router-id is configured and no interface has an IPv4 address to take one from; set routing-options router-id"
     )]
     NoRouterId,
+}
+
+/// A neighbour as it is to be.
+pub(super) struct Wanted {
+    pub address: IpAddr,
+    pub config: BgpNeighborConfig,
+    pub import: Chain,
+    pub export: Chain,
+    /// It is not configured itself but has come from an allowed prefix.
+    pub allowed: bool,
 }
 
 impl Speaker {
@@ -52,9 +66,12 @@ impl Speaker {
                 neighbor.address.parse().map_err(|_| SettingsError::Address(neighbor.address.clone()))?;
             let import = policies.chain(&neighbor.import_policies)?;
             let export = policies.chain(&neighbor.export_policies)?;
-            wanted.push((address.to_canonical(), neighbor.clone(), import, export));
+            let (address, config) = (address.to_canonical(), neighbor.clone());
+            wanted.push(Wanted { address, config, import, export, allowed: false });
         }
         let aggregates = aggregate::compile(&routing.aggregates, &policies)?;
+        let allowed = Allowed::all(&bgp, &policies)?;
+        self.want_allowed(&allowed, &mut wanted);
         let configured = routing.router_id.parse::<Ipv4Addr>().ok();
         // A new router id ends every session: while the address it was taken from is there, it stays.
         let known = || Some(self.router_id).filter(|known| rib.is_local((*known).into()));
@@ -63,11 +80,12 @@ impl Speaker {
             return Err(SettingsError::NoRouterId);
         }
         self.policies = policies;
+        self.allowed = allowed;
         self.router_id_configured = configured.is_some();
         let router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
         let med_rules = MedRules::of(bgp.path_selection.as_ref());
         let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1), med_rules);
-        let clusters = clusters(&bgp.neighbors);
+        let clusters = clusters(&bgp);
         let decided_by = (self.router_id, self.local_as, self.maximum_paths, self.med_rules);
         let decides_anew = decides_by != decided_by || clusters != self.clusters;
         (self.router_id, self.local_as, self.maximum_paths, self.med_rules) = decides_by;
@@ -79,7 +97,7 @@ impl Speaker {
             .neighbors
             .iter()
             .flatten()
-            .filter(|neighbor| !wanted.iter().any(|(address, ..)| *address == neighbor.address))
+            .filter(|neighbor| !wanted.iter().any(|wanted| wanted.address == neighbor.address))
             .map(|neighbor| neighbor.id)
             .collect();
         for id in gone {
@@ -87,15 +105,15 @@ impl Speaker {
         }
         self.retire_groups();
         let tellers = self.tellers();
-        for (address, neighbor, import, export) in wanted {
-            match self.find_neighbor(address) {
+        for wanted in wanted {
+            match self.find_neighbor(wanted.address) {
                 Some(id) => {
-                    self.change_neighbor(id, neighbor, import, export, rib, now);
+                    self.change_neighbor(id, wanted, rib, now);
                     if decides_anew {
                         self.import_anew(id);
                     }
                 }
-                None => self.add_neighbor(address, neighbor, import, export, rib, now),
+                None => self.add_neighbor(wanted, rib, now),
             }
         }
         if tellers.iter().any(|(id, teller)| self.get(*id).is_some_and(|neighbor| neighbor.as_teller() != *teller)) {
@@ -116,6 +134,18 @@ impl Speaker {
         for id in self.neighbor_ids() {
             self.advertise_anew(id);
         }
+    }
+
+    /// Neighbours that are not configured stay as long as their addresses are allowed. After a crash those whose sessions it has
+    /// interrupted are waited for as the configured ones are.
+    fn want_allowed(&self, allowed: &[Allowed], wanted: &mut Vec<Wanted>) {
+        let known = self.neighbors.iter().flatten().map(|neighbor| neighbor.address);
+        let mut addresses: Vec<IpAddr> = known.chain(self.interrupted_addresses()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses.retain(|address| !wanted.iter().any(|wanted| wanted.address == *address));
+        wanted
+            .extend(addresses.into_iter().filter_map(|address| Some(Allowed::of(allowed, address)?.settings(address))));
     }
 
     /// A follower whose configuration names no router id goes by the one in the primary's OPENs: addresses that have come
@@ -140,15 +170,8 @@ impl Speaker {
         }
     }
 
-    fn add_neighbor(
-        &mut self,
-        address: IpAddr,
-        config: BgpNeighborConfig,
-        import: Chain,
-        export: Chain,
-        rib: &mut Rib,
-        now: Duration,
-    ) {
+    pub(super) fn add_neighbor(&mut self, wanted: Wanted, rib: &mut Rib, now: Duration) {
+        let Wanted { address, config, import, export, allowed } = wanted;
         let departed = |index: &usize| self.departed.contains_key(&NeighborId(*index as u16));
         let mut unused = (0..self.neighbors.len()).filter(|index| self.neighbors[*index].is_none() && !departed(index));
         let free = unused.next().unwrap_or(self.neighbors.len());
@@ -163,6 +186,7 @@ impl Speaker {
         self.neighbors[free] = Some(Neighbor {
             id,
             address,
+            allowed,
             scope: rib.interface_index(&config.interface),
             session,
             up: None,
@@ -185,6 +209,8 @@ impl Speaker {
             idle_until: None,
             counters: Counters::default(),
             last_error: String::new(),
+            notifications: Default::default(),
+            reported: String::new(),
             ended_blameless: false,
             grown_to: 0,
             growing_until: Duration::ZERO,
@@ -209,35 +235,26 @@ impl Speaker {
         self.collect(id, rib, now);
     }
 
-    fn change_neighbor(
-        &mut self,
-        id: NeighborId,
-        config: BgpNeighborConfig,
-        import: Chain,
-        export: Chain,
-        rib: &mut Rib,
-        now: Duration,
-    ) {
+    fn change_neighbor(&mut self, id: NeighborId, wanted: Wanted, rib: &mut Rib, now: Duration) {
+        let Wanted { config, import, export, allowed, .. } = wanted;
         let Some(neighbor) = self.get(id) else { return };
         let session_config = self.session_parameters(&config, neighbor.forwarded, neighbor.is_restarting());
         let (rules, router_as) = (neighbor.export_rules(), self.local_as);
         let Some(neighbor) = self.get_mut(id) else { return };
+        neighbor.allowed = allowed;
         let before = std::mem::replace(&mut neighbor.config, config);
         neighbor.scope = rib.interface_index(&neighbor.config.interface);
         let config = &neighbor.config;
         let reset = neighbor.session.configure(session_config)
             || before.local_address != config.local_address
             || before.port != config.port
-            || before.multihop_ttl != config.multihop_ttl
-            || before.disable != config.disable;
+            || before.interface != config.interface;
+        let (shut_down, started) = (config.disable && !before.disable, before.disable && !config.disable);
         // Routes may be kept over a change that the neighbour is told of (RFC 8538), but not those of what was another neighbour.
         let named = |c: &BgpNeighborConfig| (c.peer_as, c.local_as, c.internal, c.role);
-        let cause = match config.disable {
-            true => Cease::AdministrativeShutdown,
-            false if named(&before) != named(config) => Cease::PeerDeconfigured,
-            false => Cease::ConfigurationChange,
-        };
         let limits_changed = before.prefix_limits != config.prefix_limits;
+        let same = named(&before) == named(config);
+        let cause = if same { Cease::ConfigurationChange } else { Cease::PeerDeconfigured };
         let export_changed = neighbor.export != export || neighbor.export_rules() != rules;
         let rules = |config: &BgpNeighborConfig| ImportRules::of(config, router_as);
         let rules_changed = rules(&before) != rules(config);
@@ -257,7 +274,15 @@ impl Speaker {
         if limits_changed {
             self.wake(id, now);
         }
-        if reset && !self.following {
+        if shut_down && !self.following {
+            if let Some(neighbor) = self.get_mut(id) {
+                let notification = neighbor.shutdown_notification();
+                neighbor.session.stop_with(notification, now);
+            }
+            self.collect(id, rib, now);
+        } else if started && !self.following {
+            self.start(id, rib, now);
+        } else if reset && !self.following {
             self.stop(id, cause, rib, now);
             self.start(id, rib, now);
         } else if export_changed {
@@ -293,11 +318,21 @@ impl Speaker {
         }
     }
 
-    /// Ends a session as an operator asks; it comes up again by itself, also where it rests.
-    pub fn reset(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+    /// Ends a session as an operator asks, with a word to the neighbour's operator (RFC 9003); it comes up again by itself, also
+    /// where it rests.
+    pub fn reset(&mut self, id: NeighborId, message: &str, rib: &mut Rib, now: Duration) {
         self.wake(id, now);
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.reset(Cease::AdministrativeReset, now);
+            neighbor.session.reset_with(NotificationMessage::cease_with_text(Cease::AdministrativeReset, message), now);
+        }
+        self.collect(id, rib, now);
+    }
+
+    /// Ends a session because the whole router ends.
+    pub fn shut_down(&mut self, id: NeighborId, message: &str, rib: &mut Rib, now: Duration) {
+        if let Some(neighbor) = self.get_mut(id) {
+            let notification = NotificationMessage::cease_with_text(Cease::AdministrativeShutdown, message);
+            neighbor.session.stop_with(notification, now);
         }
         self.collect(id, rib, now);
     }
@@ -310,7 +345,7 @@ impl Speaker {
         self.collect(id, rib, now);
     }
 
-    fn remove_neighbor(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
+    pub(super) fn remove_neighbor(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
         if !self.following {
             self.stop(id, Cease::PeerDeconfigured, rib, now);
         }
@@ -321,7 +356,8 @@ impl Speaker {
             neighbor.up = None; // nothing is marked for it any more
         }
         self.forget_advertised(id, rib);
-        for family in Family::ALL {
+        let told = |id, family: Family| self.get(id).is_some_and(|n| n.families[family.index()].received.entries > 0);
+        for family in Family::ALL.map(|family| told(id, family).then_some(family)).into_iter().flatten() {
             for prefix in 0..self.tables[family.index()].capacity() {
                 self.remove_path(id, family, holdfast_rib::PrefixId(prefix), rib);
             }
@@ -373,8 +409,10 @@ impl Speaker {
 }
 
 /// Clusters whose clients are among the neighbours, each once.
-fn clusters(neighbors: &[BgpNeighborConfig]) -> Vec<Ipv4Addr> {
-    let named = neighbors.iter().filter(|neighbor| neighbor.internal && neighbor.cluster != 0);
+fn clusters(bgp: &BgpConfig) -> Vec<Ipv4Addr> {
+    let allowed = bgp.allowed.iter().filter_map(|allowed| allowed.template.as_ref());
+    let neighbors = bgp.neighbors.iter().chain(allowed);
+    let named = neighbors.filter(|neighbor| neighbor.internal && neighbor.cluster != 0);
     let mut clusters: Vec<Ipv4Addr> = named.map(|neighbor| neighbor.cluster.into()).collect();
     clusters.sort_unstable();
     clusters.dedup();

@@ -10,8 +10,10 @@ use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet};
 use super::decision::Rule;
 use super::facts::count_messages;
+use super::history::notification_view;
 use super::neighbor::Neighbor;
 use super::table::{NeighborId, Path, Refusal};
+use super::transport::Transport;
 
 impl Speaker {
     /// How long the neighbour waits for a sign of life of ours; `None`: for ever, or there is no session.
@@ -35,6 +37,7 @@ impl Speaker {
             neighbors: self.neighbors.iter().flatten().map(|neighbor| self.neighbor_summary(neighbor, now)).collect(),
             paths: self.tables.iter().map(|table| table.len() as u64).sum(),
             prefixes: self.tables.iter().map(|table| table.destinations() as u64).sum(),
+            allowed: self.allowed_views(),
         }
     }
 
@@ -58,6 +61,7 @@ impl Speaker {
             group: neighbor.config.group.clone(),
             last_error: self.why_not_established(neighbor),
             description: neighbor.config.description.clone(),
+            allowed_by: self.allowed_by(neighbor),
         }
     }
 
@@ -93,6 +97,7 @@ impl Speaker {
         let neighbor = self.get(id)?;
         let up = neighbor.up.as_ref();
         let hold = up.map(|up| (up.negotiated.hold_time_s, up.negotiated.keepalive_s));
+        let transport = Transport::of(&neighbor.config);
         let ago = |at: Duration| if at.is_zero() { 0 } else { now.saturating_sub(at).as_millis() as u64 };
         Some(BgpNeighborDetail {
             summary: Some(self.neighbor_summary(neighbor, now)),
@@ -119,6 +124,20 @@ impl Speaker {
             established_unix_ms: up.map_or(0, |up| up.established_unix_ms),
             graceful_restart: self.restart_view(neighbor, now),
             route_rules: neighbor.route_rules(),
+            authentication: if transport.key.is_some() { "MD5" } else { "" }.into(),
+            ttl_security_hops: neighbor.config.ttl_security_hops,
+            ttl: transport.ttl.into(),
+            interface: neighbor.config.interface.clone(),
+            last_notification_received: notification_view(&neighbor.notifications.received, now),
+            last_notification_sent: notification_view(&neighbor.notifications.sent, now),
+            failures: neighbor.session.failures(),
+            next_attempt_ms: neighbor
+                .session
+                .next_attempt()
+                .map(|at| at.saturating_sub(now).as_millis() as u64)
+                .filter(|_| up.is_none() && !self.following),
+            shutdown: neighbor.config.disable,
+            shutdown_message: neighbor.config.shutdown_message.clone(),
             ..BgpNeighborDetail::default()
         })
     }

@@ -49,6 +49,7 @@ const HOLD_TIMER_EXPIRED: u8 = 4;
 const FSM_ERROR: u8 = 5;
 const CEASE: u8 = 6;
 const ROUTE_REFRESH_ERROR: u8 = 7;
+const SEND_HOLD_TIMER_EXPIRED: u8 = 8;
 
 impl NotificationMessage {
     /// A NOTIFICATION of any kind.
@@ -179,6 +180,11 @@ impl NotificationMessage {
         Self::new(HOLD_TIMER_EXPIRED, 0, &[])
     }
 
+    /// The neighbour reads nothing (RFC 9687 §3.3).
+    pub fn send_hold_timer_expired() -> Self {
+        Self::new(SEND_HOLD_TIMER_EXPIRED, 0, &[])
+    }
+
     /// A message that must not come in this state (RFC 6608): 1 OpenSent, 2 OpenConfirm, 3 Established.
     pub fn fsm_error(subcode: u8) -> Self {
         Self::new(FSM_ERROR, subcode, &[])
@@ -197,6 +203,9 @@ impl NotificationMessage {
     /// [`Cease::AdministrativeShutdown`] or [`Cease::AdministrativeReset`] with a word to the neighbour's operator
     /// (RFC 9003), cut at 255 octets between characters.
     pub fn cease_with_text(reason: Cease, text: &str) -> Self {
+        if text.is_empty() {
+            return Self::cease(reason);
+        }
         let mut end = text.len().min(SHUTDOWN_TEXT_MAX);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -264,6 +273,13 @@ impl NotificationMessage {
         }
     }
 
+    /// Code and subcode by their names.
+    pub fn name(&self) -> String {
+        let plain = |said: &Self| Self { data: Vec::new(), ..said.clone() }.to_string();
+        let reason = self.reason();
+        if reason == *self { plain(self) } else { format!("{} ({})", plain(self), plain(&reason)) }
+    }
+
     fn code_name(&self) -> &'static str {
         match self.code {
             HEADER_ERROR => "Message Header Error",
@@ -273,6 +289,7 @@ impl NotificationMessage {
             FSM_ERROR => "Finite State Machine Error",
             CEASE => "Cease",
             ROUTE_REFRESH_ERROR => "ROUTE-REFRESH Message Error",
+            SEND_HOLD_TIMER_EXPIRED => "Send Hold Timer Expired",
             _ => "Unknown Error",
         }
     }
@@ -317,15 +334,23 @@ impl NotificationMessage {
         })
     }
 
-    /// The neighbour's operator's words (RFC 9003), with control characters replaced so that a log stays a log.
-    fn shutdown_text(&self) -> Option<String> {
+    /// The neighbour's operator's words (RFC 9003), made harmless: what moves the cursor, turns the direction of writing round or is not
+    /// seen at all becomes a space, so that a log stays a log and a terminal shows what was sent (RFC 9003 §4).
+    pub fn shutdown_text(&self) -> Option<String> {
         let (CEASE, 2 | 4, [length, text @ ..]) = (self.code, self.subcode, self.data.as_slice()) else {
             return None;
         };
         let text = text.get(..usize::from(*length)).filter(|text| !text.is_empty())?;
-        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        let clean = |c: char| if is_harmful(c) { ' ' } else { c };
         Some(String::from_utf8_lossy(text).chars().map(clean).collect())
     }
+}
+
+/// Control and format characters (Unicode's categories Cc and Cf), and separators of lines.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 impl fmt::Display for NotificationMessage {
@@ -333,7 +358,7 @@ impl fmt::Display for NotificationMessage {
         f.write_str(self.code_name())?;
         match self.subcode_name() {
             Some(name) => write!(f, " / {name}")?,
-            None if self.code > ROUTE_REFRESH_ERROR || self.code == 0 => {
+            None if self.code > SEND_HOLD_TIMER_EXPIRED || self.code == 0 => {
                 write!(f, " / code {} subcode {}", self.code, self.subcode)?;
             }
             None if self.subcode != 0 => write!(f, " / subcode {}", self.subcode)?,
@@ -397,6 +422,17 @@ mod tests {
         // A length that lies, and no text at all, show nothing.
         assert_eq!(NotificationMessage::new(6, 2, &[9, b'x']).to_string(), "Cease / Administrative Shutdown");
         assert_eq!(NotificationMessage::new(6, 2, &[]).to_string(), "Cease / Administrative Shutdown");
+    }
+
+    #[test]
+    fn a_text_does_nothing_to_a_terminal() {
+        let sent = "\u{1b}[2Jready\u{202e}txet\u{2066}\u{200b}\u{9b}0m\r\n";
+        let shown = NotificationMessage::cease_with_text(Cease::AdministrativeReset, sent).shutdown_text();
+        assert_eq!(shown.as_deref(), Some(" [2Jready txet   0m  "));
+        // Octets that are no UTF-8 are shown as such.
+        let shown = NotificationMessage::new(6, 2, &[3, b'a', 0xff, b'b']).shutdown_text();
+        assert_eq!(shown.as_deref(), Some("a\u{fffd}b"));
+        assert_eq!(NotificationMessage::new(6, 2, &[1, b'a']).name(), "Cease / Administrative Shutdown");
     }
 
     #[test]

@@ -20,6 +20,8 @@ const STALE_ROUTES_TIME_DEFAULT_S: u32 = 300;
 /// TTL of a session that need not be directly connected: multihop without a TTL, and internal neighbours.
 const MULTIHOP_TTL_DEFAULT: u32 = 64;
 const BGP_PORT: u32 = 179;
+/// Neighbours accepted from one prefix: an exchange's worth of hosts, far from what this version handles.
+const ALLOWED_DEFAULT: u32 = 100;
 
 /// The three places a neighbour's settings come from.
 #[derive(Clone, Copy)]
@@ -80,7 +82,21 @@ pub(super) fn bgp(top: View<'_>) -> v1::BgpConfig {
         cisco_non_deterministic: how.has("cisco-non-deterministic"),
         med_plus_igp: how.has("med-plus-igp"),
     });
-    v1::BgpConfig { enabled: !neighbors.is_empty(), neighbors, listen_port: BGP_PORT, path_selection }
+    let allowed: Vec<_> =
+        bgp.all("group").flat_map(|group| group.all("allow").map(move |allow| (group, allow))).collect();
+    let allowed: Vec<_> = allowed.into_iter().map(|(group, allow)| allowed_from(options, bgp, group, allow)).collect();
+    let enabled = !neighbors.is_empty() || !allowed.is_empty();
+    v1::BgpConfig { enabled, neighbors, listen_port: BGP_PORT, path_selection, allowed }
+}
+
+/// Neighbours that are not configured have what their group has, and connect to us.
+fn allowed_from(options: Option<View<'_>>, bgp: View<'_>, group: View<'_>, allow: View<'_>) -> v1::BgpAllowed {
+    let levels = Levels { bgp, group, neighbor: group };
+    v1::BgpAllowed {
+        prefix: allow.value().to_owned(),
+        limit: allow.number("limit").unwrap_or(ALLOWED_DEFAULT),
+        template: Some(v1::BgpNeighborConfig { address: String::new(), passive: true, ..neighbor(options, levels) }),
+    }
 }
 
 fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborConfig {
@@ -122,9 +138,15 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
             maximum_paths: multipath.number("maximum-paths").unwrap_or(0),
         }),
         port: BGP_PORT,
-        interface: String::new(),
-        authentication_key: String::new(),
-        disable: false,
+        interface: levels.neighbor.text("interface").unwrap_or_default().to_owned(),
+        authentication_key: levels.text("authentication-key"),
+        disable: levels.nearest("shutdown").is_some(),
+        shutdown_message: levels
+            .nearest("shutdown")
+            .and_then(|s| s.text("notify-message"))
+            .unwrap_or_default()
+            .to_owned(),
+        ttl_security_hops: ttl_security_hops(levels),
         nonstop_routing: options.is_some_and(|options| options.has("nonstop-routing"))
             && levels.nearest("no-nonstop-routing").is_none(),
         cluster: cluster(levels).filter(|_| internal).map_or(0, Into::into),
@@ -175,6 +197,10 @@ fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {
 /// Families by the names of their statements.
 const UNICAST: [(&str, v1::AddressFamily); 2] =
     [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
+/// Directly connected unless stated (RFC 5082 §3).
+fn ttl_security_hops(levels: Levels<'_>) -> u32 {
+    levels.nearest("ttl-security").map_or(0, |security| security.number("hops").unwrap_or(1))
+}
 
 /// Families of one level under whose `unicast` something is so.
 fn unicast_families(level: View<'_>, is_so: impl Fn(View<'_>) -> bool) -> Vec<i32> {

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use ipnet::IpNet;
+
 use super::{at, lacks, reference};
 use crate::{
     compile::{Levels, ROLES},
@@ -14,6 +16,7 @@ mod routes;
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     let Some(bgp) = top.at(&["protocols", "bgp"]) else { return };
     policies(top, bgp, problems);
+    allowed_prefixes(bgp, problems);
     let local_as = top.get("routing-options").and_then(|options| options.number("autonomous-system"));
     if local_as.is_none() && bgp.has("group") {
         let remedy = "set routing-options autonomous-system AS";
@@ -28,9 +31,15 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
         routes::local_as(group, problems);
         routes::prefix_limits(group, problems);
         local_address(group, problems);
-        if !group.has("neighbor") {
-            problems
-                .push(lacks(group, "neighbor", "the group has no neighbor").allowed("neighbor ADDRESS, at least one"));
+        if !group.has("neighbor") && !group.has("allow") {
+            let allowed = "neighbor ADDRESS, at least one, or allow PREFIX";
+            problems.push(lacks(group, "neighbor", "the group has no neighbor").allowed(allowed));
+        }
+        if group.has("allow") && !group.has("neighbor") {
+            let levels = Levels { bgp, group, neighbor: group };
+            as_numbers(local_as, levels, problems);
+            routes::validate(local_as, levels, problems);
+            ttl_security(levels, problems);
         }
         for neighbor in group.all("neighbor") {
             policies(top, neighbor, problems);
@@ -42,6 +51,38 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
             if let Some(first) = seen.insert(address, neighbor) {
                 let message = format!("neighbor {address} is configured twice, first at {}", first.span());
                 problems.push(at(neighbor, message).allowed("each neighbor in one group"));
+            }
+        }
+    }
+}
+
+/// Each prefix in one group. And a key of a prefix is for everybody in it: the kernel drops what a neighbour with none sends.
+fn allowed_prefixes(bgp: View<'_>, problems: &mut Vec<Problem>) {
+    let mut seen: HashMap<IpNet, View<'_>> = HashMap::new();
+    for group in bgp.all("group") {
+        let has_key = group.has("authentication-key") || bgp.has("authentication-key");
+        for allow in group.all("allow") {
+            let Ok(prefix) = allow.value().parse::<IpNet>() else { continue };
+            if matches!(prefix, IpNet::V6(v6) if v6.network().is_unicast_link_local()) {
+                let message = format!("{prefix} is link-local; its neighbors need an interface each");
+                problems.push(at(allow, message).allowed("a prefix of global addresses"));
+            }
+            if let Some(first) = seen.insert(prefix, allow) {
+                let message = format!("{prefix} is allowed twice, first at {}", first.span());
+                problems.push(at(allow, message).allowed("each prefix in one group"));
+            }
+            let covered = bgp.all("group").flat_map(|group| group.all("neighbor").map(move |n| (group, n)));
+            for (group, neighbor) in covered.filter(|_| has_key) {
+                let inside = neighbor.value().parse::<IpAddr>().is_ok_and(|address| prefix.contains(&address));
+                let levels = Levels { bgp, group, neighbor };
+                if inside && levels.nearest("authentication-key").is_none() {
+                    let message = format!(
+                        "neighbor {} has no authentication-key, but {prefix}, which it is in, is allowed with one (line {})",
+                        neighbor.value(),
+                        allow.span().line
+                    );
+                    problems.push(at(neighbor, message).allowed("authentication-key for it too, or another prefix"));
+                }
             }
         }
     }
@@ -67,17 +108,12 @@ fn check(local_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>)
     as_numbers(local_as, levels, problems);
     routes::validate(local_as, levels, problems);
     role(local_as, levels, problems);
+    ttl_security(levels, problems);
     let Ok(address) = neighbor.value().parse::<IpAddr>() else { return };
     if address.is_unspecified() || address.is_multicast() || address.to_string() == "255.255.255.255" {
         problems.push(at(neighbor, format!("{address} is no address of one router")).allowed("a unicast address"));
     }
-    if let IpAddr::V6(v6) = address
-        && v6.is_unicast_link_local()
-    {
-        let message =
-            format!("{address} is link-local, which needs an interface; this version peers with global addresses only");
-        problems.push(at(neighbor, message).allowed("a global or unique-local address"));
-    }
+    link(levels, address, problems);
     if let Some(local) = levels.nearest("local-address")
         && let Ok(own) = local.value().parse::<IpAddr>()
     {
@@ -109,6 +145,40 @@ fn role(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>)
     }
 }
 
+/// One says how far our packets may go, the other how far theirs may have come (RFC 5082 §3 sends all with 255).
+fn ttl_security(levels: Levels<'_>, problems: &mut Vec<Problem>) {
+    if let (Some(security), Some(multihop)) = (levels.nearest("ttl-security"), levels.nearest("multihop")) {
+        let message = format!(
+            "ttl-security and multihop (line {}) rule each other out for neighbor {}",
+            multihop.span().line,
+            levels.neighbor.value()
+        );
+        problems
+            .push(at(security, message).allowed("ttl-security { hops N; } for a neighbor N hops away, or multihop"));
+    }
+}
+
+/// A link-local address means nothing without its link, and its link means nothing to any other (RFC 4007 §6).
+fn link(levels: Levels<'_>, address: IpAddr, problems: &mut Vec<Problem>) {
+    let neighbor = levels.neighbor;
+    let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    match neighbor.get("interface") {
+        None if link_local => {
+            let message = format!("{address} is link-local, which needs an interface");
+            problems.push(at(neighbor, message).allowed("interface NAME"));
+        }
+        Some(interface) if !link_local => {
+            let message = format!("{address} is not link-local, so its interface is found by its address");
+            problems.push(at(interface, message).allowed("interface with a link-local address (fe80::/10)"));
+        }
+        _ => {}
+    }
+    if let Some(multihop) = levels.nearest("multihop").filter(|_| link_local) {
+        let message = format!("multihop, but neighbor {address} is link-local: no router passes its packets on");
+        problems.push(at(multihop, message).allowed("multihop with neighbors of global addresses"));
+    }
+}
+
 fn as_numbers(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
     let neighbor = levels.neighbor;
     let local_as = levels.number("local-as").or(router_as);
@@ -126,7 +196,8 @@ fn as_numbers(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Pro
         }
         (Some("internal"), ..) | (_, Some(_), _) => {}
         (_, None, _) => {
-            let message = format!("the external neighbor {} has no peer-as", neighbor.value());
+            let who = if neighbor.name() == "group" { "group" } else { "external neighbor" };
+            let message = format!("the {who} {} has no peer-as", neighbor.value());
             let allowed = format!("peer-as AS here or in group {}, or type internal", levels.group.value());
             problems.push(at(neighbor, message).allowed(allowed));
         }

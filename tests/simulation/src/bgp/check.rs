@@ -31,7 +31,8 @@ impl Reference {
         let mut peers = peers.to_vec();
         for (number, peer) in peers.iter_mut().enumerate() {
             peer.connected();
-            engine.speaker.tcp_accepted(super::address(number), &mut engine.rib, now)?;
+            let accepted = engine.speaker.tcp_accepted(super::address(number), &mut engine.rib, now);
+            accepted.map_err(|rejection| rejection.reason)?;
         }
         let established = vec![false; peers.len()];
         Ok(Reference { engine, peers, established })

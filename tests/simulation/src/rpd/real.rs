@@ -96,7 +96,7 @@ impl Rpd {
                         let _ = remove(number).await;
                     }
                 }
-                Action::HasOutput | Action::Warn { .. } => {}
+                Action::HasOutput | Action::Warn { .. } | Action::Report { .. } => {}
                 Action::Replicate(fact) => self.replicate(*fact).await,
             }
         }

@@ -131,7 +131,7 @@ fn for_ever_is_until_it_is_cleared() {
     assert_eq!(world.peers[0].sessions, 1);
     let (id, now) = (world.id(0), world.now);
     let super::world::Engine { speaker, rib } = &mut world.engines[world.primary];
-    speaker.reset(id, rib, now);
+    speaker.reset(id, "", rib, now);
     world.establish();
     assert_eq!(world.peers[0].sessions, 2);
 }

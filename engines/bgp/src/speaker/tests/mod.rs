@@ -3,8 +3,10 @@
 //! `standby` play the daemon's part, `peer` the neighbours'.
 
 mod aggregates;
+mod allowed;
 mod as_paths;
 mod counting;
+mod ends;
 mod export;
 mod extended;
 mod extended_next_hop;
@@ -13,6 +15,7 @@ mod groups;
 mod hostile;
 mod import;
 mod limits;
+mod link_local;
 mod long_lived;
 mod notification_restart;
 mod old_speakers;

@@ -82,7 +82,7 @@ fn what_we_send_and_keep_depends_on_the_cause() {
     tell(&mut world, &[P]);
     let (id, now) = (world.id(0), world.now);
     let engine = &mut world.engines[world.primary];
-    engine.speaker.reset(id, &mut engine.rib, now);
+    engine.speaker.reset(id, "", &mut engine.rib, now);
     world.run();
     let sent = last_notification(&world);
     assert!(sent.is_hard_reset() && !was_kept(&world), "{sent}");
@@ -122,7 +122,7 @@ fn it_takes_both_sides() {
     world.establish();
     let (id, now) = (world.id(0), world.now);
     let engine = &mut world.engines[world.primary];
-    engine.speaker.reset(id, &mut engine.rib, now);
+    engine.speaker.reset(id, "", &mut engine.rib, now);
     world.run();
     assert_eq!(last_notification(&world), NotificationMessage::cease(Cease::AdministrativeReset));
 }

@@ -17,6 +17,7 @@ use crate::wire::frame;
 pub const LOCAL_AS: u32 = 65000;
 pub const LOCAL: &str = "10.0.0.254";
 pub const LOCAL_V6: &str = "2001:db8::fe";
+pub const LOCAL_LINK: &str = "fe80::fe";
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -79,13 +80,17 @@ pub struct World {
     pub warnings: Vec<String>,
     /// Reasons of sessions that ended, and whether routes were kept.
     pub downs: Vec<(IpAddr, String, bool)>,
+    /// What the log was told of attempts.
+    pub reports: Vec<(IpAddr, String)>,
 }
 
 /// A neighbour's configuration with everything on.
 pub fn neighbor_config(peer: &Peer) -> BgpNeighborConfig {
     let peer_as = peer.open.autonomous_system;
+    let link_local = matches!(peer.address, IpAddr::V6(address) if address.is_unicast_link_local());
     BgpNeighborConfig {
         address: peer.address.to_string(),
+        interface: if link_local { "eth0" } else { "" }.into(),
         peer_as,
         local_as: LOCAL_AS,
         internal: peer_as == LOCAL_AS,
@@ -137,6 +142,7 @@ impl World {
             slice: 7,
             warnings: Vec::new(),
             downs: Vec::new(),
+            reports: Vec::new(),
             fib_changes: 0,
         };
         world.interface(|rib| {
@@ -393,6 +399,10 @@ impl World {
                 }
                 Action::Warn { text } => self.warnings.push(text),
                 Action::HasOutput => {}
+                Action::Report { neighbor, text } => {
+                    let address = self.primary().speaker.neighbor_address(neighbor).expect("it has a name");
+                    self.reports.push((address, text));
+                }
                 Action::Replicate(fact) => self.replicate(*fact),
             }
         }
@@ -439,7 +449,12 @@ impl World {
         let Some(connection) = self.find(neighbor, side) else { return };
         connection.established = true;
         let (consumed, sent, peer) = (connection.consumed, connection.sent, connection.peer);
-        let local: IpAddr = if self.peers[peer].address.is_ipv4() { LOCAL } else { LOCAL_V6 }.parse().unwrap();
+        let local = match self.peers[peer].address {
+            IpAddr::V4(_) => LOCAL,
+            IpAddr::V6(address) if address.is_unicast_link_local() => LOCAL_LINK,
+            IpAddr::V6(_) => LOCAL_V6,
+        };
+        let local: IpAddr = local.parse().unwrap();
         let remote = SocketAddr::new(self.peers[peer].address, 179);
         let ends = ConnectionEnds { local: SocketAddr::new(local, 40000), remote };
         let Engine { speaker, rib } = &mut self.engines[self.primary];
@@ -453,6 +468,26 @@ impl World {
             }
             self.replicate(fact);
         }
+    }
+
+    /// The neighbour opens a connection. `Err`: why it is not taken.
+    pub fn call(&mut self, peer: usize) -> Result<(), String> {
+        let (now, address) = (self.now, self.peers[peer].address);
+        let Engine { speaker, rib } = &mut self.engines[self.primary];
+        let (neighbor, _) = speaker.tcp_accepted(address, rib, now).map_err(|rejection| rejection.reason)?;
+        self.connections.push(Connection {
+            peer,
+            neighbor,
+            side: ConnectionSide::Accepted,
+            established: false,
+            input: Vec::new(),
+            out: Vec::new(),
+            consumed: 0,
+            sent: 0,
+        });
+        self.peers[peer].connected();
+        self.run();
+        Ok(())
     }
 
     /// The connection breaks without a word. What the neighbour said before is still read.
@@ -469,10 +504,11 @@ impl World {
 
     /// What came over the neighbour's connection is no message.
     pub fn garbage(&mut self, peer: usize, error: crate::wire::NotificationMessage) {
-        let Some(neighbor) = self.connections.iter().find(|c| c.peer == peer).map(|c| c.neighbor) else { return };
+        let Some(connection) = self.connections.iter().find(|c| c.peer == peer) else { return };
+        let (neighbor, side) = (connection.neighbor, connection.side);
         let now = self.now;
         let Engine { speaker, rib } = &mut self.engines[self.primary];
-        speaker.fail(neighbor, error, rib, now);
+        speaker.fail(neighbor, side, error, rib, now);
         self.act();
     }
 

@@ -1,0 +1,87 @@
+//! What is remembered of a neighbour beside its session: why it ended, what was said at its end. A follower is told, so that an
+//! operator finds it after a switchover as well.
+
+use std::time::Duration;
+
+use holdfast_proto::v1::{self, BgpEvent, BgpHistory, Fact, bgp_event};
+
+use crate::session::{Noted, Notifications};
+use crate::wire::NotificationMessage;
+
+use super::action::Action;
+use super::neighbor::Neighbor;
+use super::table::NeighborId;
+use super::{Speaker, facts};
+
+impl Neighbor {
+    /// Why the last session or attempt ended.
+    pub(super) fn last_words(&self) -> &str {
+        let attempt = self.session.last_error().filter(|_| self.up.is_none());
+        attempt.unwrap_or(&self.last_error)
+    }
+
+    /// All of it as a fact.
+    pub(super) fn history(&self) -> Fact {
+        let noted = |noted: &Option<Noted>| {
+            let noted = noted.as_ref()?;
+            let NotificationMessage { code, subcode, data } = &noted.message;
+            let message = [&[*code, *subcode], data.as_slice()].concat();
+            Some(v1::BgpNotification { message, mono_ns: noted.at.as_nanos() as u64 })
+        };
+        let history = BgpHistory {
+            flaps: self.counters.flaps,
+            last_error: self.last_words().to_owned(),
+            sent: noted(&self.notifications.sent),
+            received: noted(&self.notifications.received),
+        };
+        facts::event(self.address, &BgpEvent { event: Some(bgp_event::Event::History(history)) })
+    }
+
+    /// Whether there is anything to tell.
+    pub(super) fn has_history(&self) -> bool {
+        self.counters.flaps > 0 || !self.last_words().is_empty() || self.notifications != Notifications::default()
+    }
+
+    pub(super) fn adopt_history(&mut self, history: &BgpHistory) {
+        let noted = |told: &Option<v1::BgpNotification>| {
+            let told = told.as_ref()?;
+            let at = Duration::from_nanos(told.mono_ns);
+            Some(Noted { message: NotificationMessage::decode(&told.message), at })
+        };
+        self.counters.flaps = history.flaps;
+        history.last_error.clone_into(&mut self.last_error);
+        self.notifications = Notifications { sent: noted(&history.sent), received: noted(&history.received) };
+    }
+}
+
+impl Speaker {
+    /// Takes over what a session has sent or heard at its end. What ends a handshake is reported, once as long as it stays the same:
+    /// nobody else does.
+    pub(super) fn note_notifications(&mut self, id: NeighborId) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        let Some(newer) = neighbor.session.take_notifications() else { return };
+        neighbor.notifications.renew(newer);
+        let text = neighbor.last_words().to_owned();
+        let fact = neighbor.history();
+        let news = neighbor.up.is_none() && neighbor.last_error != text && neighbor.reported != text;
+        if news {
+            neighbor.reported.clone_from(&text);
+        }
+        if news && !text.is_empty() {
+            self.actions.push_back(Action::Report { neighbor: id, text });
+        }
+        self.actions.push_back(Action::Replicate(Box::new(fact)));
+    }
+}
+
+/// A NOTIFICATION for operators.
+pub(super) fn notification_view(noted: &Option<Noted>, now: Duration) -> Option<v1::BgpNotificationView> {
+    let noted = noted.as_ref()?;
+    Some(v1::BgpNotificationView {
+        code: noted.message.code.into(),
+        subcode: noted.message.subcode.into(),
+        name: noted.message.name(),
+        message: noted.message.reason().shutdown_text().unwrap_or_default(),
+        ago_ms: now.saturating_sub(noted.at).as_millis() as u64,
+    })
+}
