@@ -3,6 +3,7 @@
 use holdfast_policy::{Chain, Changes, Disposition, Explanation, NextHopAction, Protocol};
 use holdfast_proto::v1;
 use holdfast_rib::{Family, PrefixId, Protocol as RibProtocol, Rib};
+use ipnet::IpNet;
 
 use crate::wire::{NextHop, PathAttributes};
 
@@ -12,7 +13,7 @@ use super::group::ourselves;
 use super::local::LocalPart;
 use super::neighbor::Neighbor;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
-use super::table::NeighborId;
+use super::table::{NeighborId, Path};
 use super::views::attributes_view;
 
 impl Speaker {
@@ -45,6 +46,18 @@ impl Speaker {
         v1::Policies { policies: self.policies.summaries().filter(wanted).map(view).collect() }
     }
 
+    /// Which term of its neighbour's import policy rejects a path.
+    pub(super) fn rejected_by(&self, rib: &Rib, family: Family, prefix_id: PrefixId, path: &Path) -> Option<String> {
+        let subject = self.subject(path.neighbor, path.received)?;
+        let route = subject.route(rib.prefixes(family).try_prefix(prefix_id)?);
+        let explained = subject.neighbor.import.explain(&route, Disposition::Accept);
+        Some(match explained.decided_by {
+            Some((policy, term)) if term.is_empty() => format!("rejected by import policy {policy}"),
+            Some((policy, term)) => format!("rejected by import policy {policy} term {term}"),
+            None => "rejected by import policy, by its default action".to_owned(),
+        })
+    }
+
     /// A policy by itself, as a chain; the error says which there are.
     pub fn policy(&self, name: &str) -> Result<Chain, String> {
         self.policies.chain(&[name.to_owned()]).map_err(|_| {
@@ -70,20 +83,10 @@ impl Speaker {
             let wanted = from.is_none_or(|from| from == path.neighbor);
             let id = if from.is_some() { path.received } else { path.effective };
             let Some(subject) = self.subject(path.neighbor, id).filter(|_| wanted) else { continue };
-            let mut view = subject.view;
+            let mut view = subject.view.clone();
             (view.table, view.prefix) = (family.table().into(), prefix.to_string());
             view.learned_from = subject.neighbor.address.to_string();
-            let route = PolicyRoute {
-                prefix,
-                protocol: Protocol::Bgp,
-                neighbor: Some(subject.neighbor.address),
-                target: None,
-                external: Some(!subject.neighbor.config.internal),
-                next_hop: subject.next_hop,
-                local: subject.local,
-                attributes: &subject.attributes,
-            };
-            tested.push(test(chain, &route, view, Disposition::Accept));
+            tested.push(test(chain, &subject.route(prefix), view, Disposition::Accept));
         }
         let locals = rib.candidates(family, prefix_id).into_iter().map(|candidate| candidate.route);
         for local in locals.filter(|route| from.is_none() && route.protocol != RibProtocol::Bgp) {
@@ -120,6 +123,22 @@ impl Speaker {
             local: set.local(),
             attributes: set.decode(),
         })
+    }
+}
+
+impl Subject<'_> {
+    /// As an import policy sees it.
+    fn route(&self, prefix: IpNet) -> PolicyRoute<'_> {
+        PolicyRoute {
+            prefix,
+            protocol: Protocol::Bgp,
+            neighbor: Some(self.neighbor.address),
+            target: Some(self.neighbor.address),
+            external: Some(!self.neighbor.config.internal),
+            next_hop: self.next_hop,
+            local: self.local,
+            attributes: &self.attributes,
+        }
     }
 }
 

@@ -157,7 +157,12 @@ impl Speaker {
                     tag: candidate.route.tag,
                     next_hops: next_hops(rib, candidate.route.nexthop),
                     kind: kind(rib.nexthop(candidate.route.nexthop)).into(),
-                    inactive_reason: if candidate.reachable { "" } else { "next hop unreachable" }.into(),
+                    inactive_reason: match (candidate.reachable, candidate.active) {
+                        (false, _) => "next hop unreachable",
+                        (true, false) => "a route of another protocol is preferred",
+                        (true, true) => "",
+                    }
+                    .into(),
                     ..Route::default()
                 });
             }
@@ -183,7 +188,7 @@ impl Speaker {
         let nexthop = if chosen { rib.bgp_route(family, prefix).map(|route| route.nexthop) } else { set.nexthop_set };
         let reachable = set.nexthop_set.is_some_and(|nexthop| rib.nexthop_reachable(nexthop).is_some());
         let inactive_reason = match path.refusal {
-            Refusal::Policy => "rejected by import policy",
+            Refusal::Policy => return self.rejected_route(rib, family, prefix, path),
             Refusal::AsLoop => "our own AS is in its path",
             Refusal::FirstAs => "its AS path does not begin with the neighbor's AS",
             Refusal::ReflectionLoop => "we are its originator, or our cluster is in its list",
@@ -195,17 +200,21 @@ impl Speaker {
             Refusal::None if !active => "a route of another protocol is preferred",
             Refusal::None => "",
         };
-        let mut route = attributes_view(set);
+        let mut route = self.one_sided_route(rib, family, prefix, shown, path.neighbor)?;
         if set.leads_to_ourselves() {
             route.kind = "discard".into(); // a blackhole (RFC 7999)
         }
-        route.table = family.table().into();
-        route.prefix = rib.prefixes(family).try_prefix(prefix)?.to_string();
         route.active = active;
-        route.learned_from = neighbor.address.to_string();
         route.next_hops = nexthop.map(|nexthop| next_hops(rib, nexthop)).unwrap_or_default();
         route.inactive_reason = inactive_reason.into();
         route.stale = path.generation != neighbor.generation;
+        Some(route)
+    }
+
+    fn rejected_route(&self, rib: &Rib, family: Family, prefix: PrefixId, path: &Path) -> Option<Route> {
+        let mut route = self.one_sided_route(rib, family, prefix, path.received, path.neighbor)?;
+        route.inactive_reason = self.rejected_by(rib, family, prefix, path)?;
+        route.stale = path.generation != self.get(path.neighbor)?.generation;
         Some(route)
     }
 

@@ -126,7 +126,7 @@ fn import_policy_with_and_without_prefix_lists() {
     policies(&mut world, true, vec![policy("i", vec![term(p_only(), prefer), term(PolicyMatch::default(), reject())])]);
     assert_eq!(world.peers[2].route(P).unwrap().0.local_pref, Some(250));
     assert!(!world.peers[2].has(Q));
-    assert_eq!(inactive_reason(&world, Q), "rejected by import policy");
+    assert_eq!(inactive_reason(&world, Q), "rejected by import policy i term t");
     policies(&mut world, true, Vec::new());
     assert_eq!(world.peers[2].route(Q).unwrap().0.local_pref, Some(100));
     assert!(
