@@ -10,6 +10,8 @@ pub const NO_EXPORT: u32 = 0xffff_ff01;
 pub const NO_ADVERTISE: u32 = 0xffff_ff02;
 /// RFC 1997: not outside the local (member) AS.
 pub const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
+/// RFC 3765: not to neighbours that are each other's peers.
+pub const NO_PEER: u32 = 0xffff_ff04;
 
 /// Adds one that is missing.
 pub fn add(communities: &mut Vec<u32>, community: u32) {

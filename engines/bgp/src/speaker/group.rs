@@ -5,10 +5,10 @@ use holdfast_policy::{Chain, Changes, Disposition, NextHopAction, Protocol};
 use holdfast_rib::Family;
 use ipnet::IpNet;
 
-use crate::wire::{NextHop, PathAttributes};
+use crate::wire::{NextHop, PathAttributes, Role};
 
 use super::attributes::{AttributeId, AttributeSet, AttributeTable, Remembered};
-use super::communities::{NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED};
+use super::communities::{NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED, NO_PEER};
 use super::export_rules::{ExportRules, Passage, Reflected, Teller};
 use super::limits::REFLECTIONS_MAX;
 use super::local::LocalPart;
@@ -172,6 +172,9 @@ impl ExportGroup {
     fn accepts(&self, route: &PolicyRoute<'_>, changes: &mut Changes) -> bool {
         let has = |value| route.attributes.communities.contains(&value);
         if has(NO_ADVERTISE) || (!self.key.rules.internal && (has(NO_EXPORT) || has(NO_EXPORT_SUBCONFED))) {
+            return false;
+        }
+        if has(NO_PEER) && self.key.rules.role == Some(Role::Peer) {
             return false;
         }
         let marked = route.attributes.only_to_customer.is_some();

@@ -44,6 +44,20 @@ fn told(world: &World, prefix: &str) -> [Option<Option<u32>>; 5] {
     [0, 1, 2, 3, 4].map(|peer| world.peers[peer].route(prefix).map(|(attributes, _)| attributes.only_to_customer))
 }
 
+/// NOPEER (RFC 3765) means neighbours of the role peer, and no others.
+#[test]
+fn what_is_not_for_peers() {
+    let mut world = world();
+    let attributes = PathAttributes { communities: vec![0xffff_ff04], ..world.peers[2].attributes(&[65003]) };
+    world.peers[2].announce(&[P], &attributes);
+    world.join();
+    world.run();
+    assert_eq!([0, 1, 3, 4].map(|peer| world.peers[peer].has(P)), [true, false, true, true]);
+    world.hand_over("no-peer");
+    world.run();
+    assert!(!world.peers[1].has(P));
+}
+
 #[test]
 fn what_comes_from_above_goes_down_only() {
     let mut world = world();
