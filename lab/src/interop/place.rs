@@ -88,7 +88,8 @@ fn address(family: Family, inet: [u8; 4], inet6: [u16; 5]) -> IpAddr {
     family.pick(IpAddr::from(inet), IpAddr::from([a, b, c, d, 0, 0, 0, host]))
 }
 
-fn link_session(family: Family, index: u8) -> Session {
+/// The session on the link itself.
+pub(super) fn link_session(family: Family, index: u8) -> Session {
     let at = |host: u8| address(family, [10, 113, index, host], [0x2001, 0xdb8, 0x113, index.into(), host.into()]);
     Session { family, local: at(2), router: at(1) }
 }
@@ -99,7 +100,7 @@ fn looped_session(family: Family, index: u8) -> Session {
     Session { family, local, router }
 }
 
-/// Loopback addresses, and routes to them across the link.
+/// Loopback addresses, and the neighbour's route to the router's; the router has its own in its configuration.
 fn join_loopbacks(
     router: &Namespace,
     neighbor: &Namespace,
@@ -113,7 +114,6 @@ fn join_loopbacks(
         if index == 0 {
             router.ip(&format!("address add {}/{length} dev lo", session.router))?;
         }
-        router.ip(&format!("{version} route add {}/{length} via {}", session.local, link.local))?;
         neighbor.ip(&format!("{version} route add {}/{length} via {}", session.router, link.router))?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::peer::PeerPlan;
+use super::{peer::PeerPlan, place::link_session};
 
 /// The router's AS number.
 pub const AUTONOMOUS_SYSTEM: u32 = 65_000;
@@ -18,7 +18,7 @@ pub const PREPENDED: [u32; 2] = [AUTONOMOUS_SYSTEM; 2];
 const POLICIES: &str = "policy-options {
     community ADDED members 65000:999;
     policy-statement LEARNED { term all { then { local-preference 250; community add ADDED; accept; } } }
-    policy-statement TOLD { term all { then { metric 50; as-path-prepend \"65000 65000\"; accept; } } }
+    policy-statement TOLD { term bgp { from { protocol bgp; } then { metric 50; as-path-prepend \"65000 65000\"; accept; } } }
 }
 ";
 
@@ -52,6 +52,7 @@ pub fn configuration(plans: &[PeerPlan], policies: bool) -> String {
             let _ = writeln!(groups, "            neighbor {};\n        }}", session.local);
         }
     }
+    let static_routes = static_routes(plans);
     let policies = if policies { POLICIES } else { "" };
     format!(
         "system {{
@@ -69,11 +70,32 @@ routing-options {{
     router-id 10.113.255.1;
     autonomous-system {AUTONOMOUS_SYSTEM};
     nonstop-routing;
-}}
+{static_routes}}}
 {policies}protocols {{
     bgp {{
 {groups}    }}
 }}
 "
     )
+}
+
+/// To the loopbacks of neighbours that are not on a link.
+fn static_routes(plans: &[PeerPlan]) -> String {
+    let mut lines = [String::new(), String::new()];
+    for plan in plans.iter().filter(|plan| plan.multihop.is_some()) {
+        for session in &plan.sessions {
+            let (line, length) = (&mut lines[session.family as usize], session.family.pick(32, 128));
+            let over = link_session(session.family, plan.index).local;
+            let _ = writeln!(line, "            route {}/{length} next-hop {over};", session.local);
+        }
+    }
+    let [inet, inet6] = &lines;
+    let mut out = String::new();
+    if !inet.is_empty() {
+        let _ = writeln!(out, "    static {{\n{inet}    }}");
+    }
+    if !inet6.is_empty() {
+        let _ = writeln!(out, "    rib inet6.0 {{\n        static {{\n{inet6}        }}\n    }}");
+    }
+    out
 }

@@ -277,7 +277,10 @@ impl<'a> Run<'a> {
                 match seen {
                     Ok(()) => {}
                     Err(error @ (LabError::Interrupted | LabError::Fatal(_))) => return Err(error),
-                    Err(error) => complaints.push(error.to_string()),
+                    Err(error) => {
+                        self.progress.step(&error.to_string());
+                        complaints.push(error.to_string());
+                    }
                 }
             }
         }
