@@ -67,7 +67,7 @@ fn seen(from: &PeerPlan, to: &PeerPlan, session: &Session, offer: &Offer, rules:
     let next_hop = if to.is_internal() { of(from)?.local } else { session.router };
     // RFC 4271 §5.1.4: a MED from another AS goes no further than to our own.
     let med = match (to.is_internal(), rules.policies) {
-        (true, _) => offer.med,
+        (true, _) => offer.med.or(from.maker.med_unset()),
         (false, true) => Some(router::METRIC),
         (false, false) => None,
     };
@@ -127,6 +127,7 @@ mod tests {
             ("65001", Some(77), "10.113.0.2")
         );
         assert_eq!((from_frr.local_preference, from_frr.communities.len()), (Some(router::LOCAL_PREFERENCE), 1));
+        assert_eq!(internal["172.16.0.0/24"].med, Some(0), "FRR always says one");
         assert!(internal.keys().all(|prefix| !prefix.starts_with("172.17.")), "nothing of its own");
     }
 }

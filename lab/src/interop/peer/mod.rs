@@ -86,6 +86,15 @@ impl Maker {
         }
     }
 
+    /// The MED that it sends where none is set.
+    pub const fn med_unset(self) -> Option<u32> {
+        match self {
+            // Of a network statement it is the metric of the way there.
+            Self::Frr => Some(0),
+            Self::Bird | Self::Gobgp | Self::Exabgp => None,
+        }
+    }
+
     /// Starts one.
     pub fn start(self, plan: PeerPlan) -> Result<Box<dyn Peer>> {
         std::fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
