@@ -65,7 +65,7 @@ pub fn check_attribute(input: &[u8]) {
     if value.len() > 4000 {
         return;
     }
-    let session = Negotiated { families: [true; 2], ..session(*kind) };
+    let session = Negotiated { families: [true; 2], receives_paths: [false; 2], ..session(*kind) };
     let body = body(&session, &[(*flags, *code, value)], &NLRI);
     let update = match Update::parse(&body, &session) {
         Ok(update) => update,

@@ -1,7 +1,7 @@
 //! The codec: framing and whole messages.
 
 use holdfast_bgp::wire::{
-    Capability, Family, HEADER_LEN, MAX_MESSAGE_LEN, Negotiated, NextHop, NotificationMessage, OpenMessage,
+    Capability, Family, HEADER_LEN, MAX_MESSAGE_LEN, Negotiated, NextHop, NlriIter, NotificationMessage, OpenMessage,
     PathAttributes, RouteRefresh, Update, decode_route_refresh, encode_announce, encode_route_refresh, encode_withdraw,
     frame,
 };
@@ -61,10 +61,12 @@ pub fn check_update(input: &[u8]) {
     let Ok(update) = Update::parse(body, &session) else { return };
     assert!(update.attributes.is_none() || update.treat_as_withdraw.is_none());
     for family in Family::ALL {
-        let announced: Vec<IpNet> = update.announced(family).collect();
-        let withdrawn: Vec<IpNet> = update.withdrawn(family).collect();
+        let identified = session.receives_paths[family.index()];
+        let named = |(identifier, net)| (identified.then_some(identifier), net);
+        let announced: Vec<Route> = update.announced(family).identified().map(named).collect();
+        let withdrawn: Vec<Route> = update.withdrawn(family).identified().map(named).collect();
         assert!(session.carries(family) || announced.is_empty() && withdrawn.is_empty());
-        assert!(announced.iter().chain(&withdrawn).all(|net| Family::of(net) == family && *net == net.trunc()));
+        assert!(announced.iter().chain(&withdrawn).all(|(_, net)| Family::of(net) == family && *net == net.trunc()));
         write_and_read_withdrawn(family, &withdrawn, &session);
         if let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) {
             write_and_read_announced(family, block, next_hop, &announced, &session);
@@ -76,16 +78,24 @@ pub fn check_update(input: &[u8]) {
     }
 }
 
-fn write_and_read_withdrawn(family: Family, prefixes: &[IpNet], session: &Negotiated) {
+/// A path's identifier, where the session has them, and its prefix.
+type Route = (Option<u32>, IpNet);
+
+/// Whether what is read is what was written.
+fn reads_as(read: NlriIter<'_>, written: &[Route]) -> bool {
+    read.identified().eq(written.iter().map(|(identifier, net)| (identifier.unwrap_or(0), *net)))
+}
+
+fn write_and_read_withdrawn(family: Family, prefixes: &[Route], session: &Negotiated) {
     let mut wire = Vec::new();
     let count = encode_withdraw(&mut wire, family, prefixes, session.format());
     if count > 0 {
         let again = Update::parse(&wire[HEADER_LEN..], session).expect("what we write can be read");
-        assert!(again.withdrawn(family).eq(prefixes[..count].iter().copied()));
+        assert!(reads_as(again.withdrawn(family), &prefixes[..count]));
     }
 }
 
-fn write_and_read_announced(family: Family, block: &[u8], next_hop: NextHop, prefixes: &[IpNet], session: &Negotiated) {
+fn write_and_read_announced(family: Family, block: &[u8], next_hop: NextHop, prefixes: &[Route], session: &Negotiated) {
     let mut wire = Vec::new();
     let Ok(count) = encode_announce(&mut wire, family, block, next_hop, prefixes, session.format()) else {
         return;
@@ -94,7 +104,7 @@ fn write_and_read_announced(family: Family, block: &[u8], next_hop: NextHop, pre
         assert!(wire.len() <= session.format().message_max_len);
         let again = Update::parse(&wire[HEADER_LEN..], session).expect("what we write can be read");
         assert_eq!(again.treat_as_withdraw, None);
-        assert!(again.announced(family).eq(prefixes[..count].iter().copied()));
+        assert!(reads_as(again.announced(family), &prefixes[..count]));
         assert_eq!(again.next_hop(family), Some(next_hop));
         if session.four_octet_as {
             assert_eq!(again.attributes.as_deref(), Some(block));
@@ -112,6 +122,11 @@ pub(crate) fn session(kind: u8) -> Negotiated {
     };
     let peer_as = if kind & 1 == 0 { 65001 } else { 65002 };
     let negotiated = Negotiated::from_opens(&open(65001), &open(peer_as));
-    let families = [kind & 4 == 0, kind & 8 == 0];
-    Negotiated { four_octet_as: kind & 2 == 0, families, extended_next_hop: kind & 16 == 0, ..negotiated }
+    Negotiated {
+        four_octet_as: kind & 2 == 0,
+        families: [kind & 4 == 0, kind & 8 == 0],
+        extended_next_hop: kind & 16 == 0,
+        receives_paths: [kind & 32 != 0, kind & 64 != 0],
+        ..negotiated
+    }
 }

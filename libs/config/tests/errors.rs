@@ -99,6 +99,16 @@ fn a_broken_statement_hides_no_other_mistake_and_is_not_called_missing() {
 #[test]
 fn bgp_rules() {
     one(
+        &bgp("group G { peer-as 2; family inet unicast add-path send; neighbor 10.0.0.3; }"),
+        "3:51",
+        "how many paths are told is not stated; allowed: path-count 2..64",
+    );
+    one(
+        &bgp("group G { peer-as 2; family inet unicast add-path send path-count 1; neighbor 10.0.0.3; }"),
+        "3:56",
+        "path-count is 2 to 64",
+    );
+    one(
         "protocols { bgp { group G { peer-as 2; neighbor 10.0.0.2; } } }",
         "1:13",
         "set routing-options autonomous-system",

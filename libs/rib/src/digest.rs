@@ -77,6 +77,15 @@ pub fn route_hash(prefix: &IpNet, attributes: u64) -> u64 {
     xxh3_64(&octets)
 }
 
+/// The hash of one of several routes to a prefix: [`entry_hash`] of what [`route_hash`] takes and the path's identifier (RFC 7911 §3),
+/// big endian. Identifier 0 is that of the only route.
+pub fn path_hash(prefix: &IpNet, attributes: u64, identifier: u32) -> u64 {
+    match identifier {
+        0 => route_hash(prefix, attributes),
+        _ => entry_hash(&[&prefix_bytes(prefix), &attributes.to_be_bytes(), &identifier.to_be_bytes()]),
+    }
+}
+
 /// Writes each part behind its length; there is room for all.
 fn lay_out(parts: &[&[u8]], octets: &mut [u8]) {
     let mut rest = octets;
@@ -151,6 +160,15 @@ mod tests {
             let parts = entry_hash(&[&prefix_bytes(&prefix), &0x0102_0304_0506_0708_u64.to_be_bytes()]);
             assert_eq!(route_hash(&prefix, 0x0102_0304_0506_0708), parts, "{prefix}");
         }
+    }
+
+    #[test]
+    fn paths_to_one_prefix_differ_by_their_identifiers() {
+        let prefix = net("10.1.2.0/24");
+        assert_eq!(path_hash(&prefix, 7, 0), route_hash(&prefix, 7));
+        let parts: [&[u8]; 3] = [&prefix_bytes(&prefix), &7_u64.to_be_bytes(), &[0, 0, 0, 1]];
+        assert_eq!(path_hash(&prefix, 7, 1), entry_hash(&parts));
+        assert_ne!(path_hash(&prefix, 7, 1), path_hash(&prefix, 7, 2));
     }
 
     #[test]

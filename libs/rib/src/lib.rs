@@ -42,7 +42,7 @@ mod views;
 #[cfg(test)]
 mod model_tests;
 
-pub use digest::{Digest, entry_hash, prefix_bytes, route_hash};
+pub use digest::{Digest, entry_hash, path_hash, prefix_bytes, route_hash};
 pub use dirty::DirtySet;
 pub use family::Family;
 pub use forwarding::{ForwardingNexthop, ForwardingNexthopId, Gateway, fib_entry_hash};

@@ -1,8 +1,8 @@
 //! BGP.
 
 use holdfast_proto::v1::{
-    BgpNeighborDetail, BgpNeighborSummary, BgpNeighbors, BgpNotificationView, BgpSummary, Replication, Role,
-    SwitchoverMode,
+    BgpNeighborDetail, BgpNeighborSummary, BgpNeighbors, BgpNotificationView, BgpSummary, FamilyCounters, Replication,
+    Role, SwitchoverMode,
 };
 
 use super::{
@@ -173,6 +173,9 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
             let kind = if family.long_lived { "Long-lived stale" } else { "Stale" };
             line(format!("  {kind} routes go in {} s at the latest", family.stale_left_ms.div_ceil(1000)));
         }
+        if let Some(paths) = several_paths(family) {
+            line(format!("  Several paths to one destination (RFC 7911): {paths}"));
+        }
     }
     out
 }
@@ -198,6 +201,17 @@ fn protection(detail: &BgpNeighborDetail) -> String {
         hops => format!("TTL security: {hops} hops"),
     };
     format!("Authentication: {authentication}    {distance}")
+}
+
+/// What was agreed on several paths; `None`: nothing.
+fn several_paths(family: &FamilyCounters) -> Option<String> {
+    let sent = format!("up to {} are sent", family.sends_paths);
+    match (family.receives_paths, family.sends_paths) {
+        (false, 0) => None,
+        (true, 0) => Some("received".into()),
+        (false, _) => Some(sent),
+        (true, _) => Some(format!("received, {sent}")),
+    }
 }
 
 /// `show bgp group`

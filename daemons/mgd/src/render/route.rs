@@ -109,6 +109,9 @@ fn attributes(route: &Route) -> String {
     if !route.learned_from.is_empty() {
         out.push_str(&format!(", from {}", route.learned_from));
     }
+    if route.path_id != 0 {
+        out.push_str(&format!(", path id {}", route.path_id));
+    }
     if route.stale {
         out.push_str(", stale");
     }

@@ -161,6 +161,7 @@ async fn every_show_command_has_text_and_json() {
         ("show bgp replication", "State: synchronized", "sessions"),
         ("show bgp summary", "inet-unicast: 3/5/4/2", "neighbors"),
         ("show bgp neighbor", "State: Established", "neighbors"),
+        ("show bgp neighbor", "(RFC 7911): received, up to 4 are sent", "neighbors"),
         ("show bgp neighbor 10.0.0.2", "Peer: 10.0.0.2", "neighbors"),
         ("show bgp group", "EXT", "groups"),
         ("show route summary", "inet.0: 7 destinations", "tables"),

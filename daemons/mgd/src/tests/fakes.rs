@@ -266,8 +266,13 @@ impl routing_server::Routing for FakeRouting {
     }
     async fn show_bgp_neighbors(&self, request: Request<ShowBgpNeighborsRequest>) -> Answer<BgpNeighbors> {
         let known = ["", "10.0.0.2"].contains(&request.into_inner().address.as_str());
-        let summary =
-            BgpNeighborSummary { address: "10.0.0.2".into(), state: "Established".into(), ..Default::default() };
+        let families = vec![FamilyCounters { receives_paths: true, sends_paths: 4, ..Default::default() }];
+        let summary = BgpNeighborSummary {
+            address: "10.0.0.2".into(),
+            state: "Established".into(),
+            families,
+            ..Default::default()
+        };
         done(BgpNeighbors {
             neighbors: if known {
                 vec![BgpNeighborDetail { summary: Some(summary), ..Default::default() }]

@@ -114,12 +114,8 @@ impl Core {
 
     fn select(&self, selection: &Selection, family: Family, id: PrefixId) -> Vec<v1::Route> {
         let mut routes = match (selection.received_from, selection.advertised_to) {
-            (Some(neighbor), _) => {
-                self.protocols.bgp.received_route(&self.rib, neighbor, family, id).into_iter().collect()
-            }
-            (_, Some(neighbor)) => {
-                self.protocols.bgp.advertised_route(&self.rib, neighbor, family, id).into_iter().collect()
-            }
+            (Some(neighbor), _) => self.protocols.bgp.received_routes(&self.rib, neighbor, family, id),
+            (_, Some(neighbor)) => self.protocols.bgp.advertised_routes(&self.rib, neighbor, family, id),
             _ => self.protocols.bgp.routes(&self.rib, family, id),
         };
         if !selection.protocol.is_empty() {

@@ -1,6 +1,6 @@
 //! What a session is configured with, and the OPEN that follows from it.
 
-use crate::wire::{Capability, ExtendedNextHopEntry, LongLived, OpenMessage, Role};
+use crate::wire::{ADD_PATH_RECEIVE, ADD_PATH_SEND, Capability, ExtendedNextHopEntry, LongLived, OpenMessage, Role};
 use holdfast_rib::Family;
 use std::net::Ipv4Addr;
 
@@ -43,6 +43,10 @@ pub struct SessionConfig {
     pub extended_next_hop: bool,
     /// What we are to the neighbour (RFC 9234); external sessions only.
     pub role: Option<RoleConfig>,
+    /// Families of which we take several paths (RFC 7911), by [`Family::index`].
+    pub receives_paths: [bool; 2],
+    /// Families of which we tell several.
+    pub sends_paths: [bool; 2],
     /// Graceful restart, if we want the neighbour to keep our routes.
     pub graceful_restart: Option<GracefulRestart>,
     /// Keep the neighbour's routes while it restarts; announced without families if [`Self::graceful_restart`] is not set.
@@ -65,6 +69,7 @@ impl SessionConfig {
         if self.extended_next_hop && self.families[Family::Ipv4Unicast.index()] {
             capabilities.push(Capability::ExtendedNextHop(vec![ExtendedNextHopEntry::IPV4_BY_IPV6]));
         }
+        capabilities.extend(self.add_path_capability());
         capabilities.extend(self.role.map(|config| Capability::Role(config.role.code())));
         let restart = self.graceful_restart_capability();
         let long_lived = restart.is_some().then(|| self.long_lived_capability()).flatten();
@@ -80,6 +85,17 @@ impl SessionConfig {
     /// Families that we offer.
     pub(crate) fn offered(&self) -> impl Iterator<Item = Family> + '_ {
         Family::ALL.into_iter().filter(|family| self.families[family.index()])
+    }
+
+    /// RFC 7911 §4.
+    fn add_path_capability(&self) -> Option<Capability> {
+        let entry = |family: Family| {
+            let receive = if self.receives_paths[family.index()] { ADD_PATH_RECEIVE } else { 0 };
+            let send = if self.sends_paths[family.index()] { ADD_PATH_SEND } else { 0 };
+            (receive | send != 0).then_some((family.afi(), family.safi(), receive | send))
+        };
+        let entries: Vec<_> = self.offered().filter_map(entry).collect();
+        (!entries.is_empty()).then_some(Capability::AddPath(entries))
     }
 
     fn graceful_restart_capability(&self) -> Option<Capability> {

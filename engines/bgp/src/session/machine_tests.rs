@@ -22,6 +22,8 @@ pub(crate) fn config(local_as: u32, peer_as: u32, id: u8) -> SessionConfig {
         extended_next_hop: false,
         role: None,
         long_lived: None,
+        receives_paths: [false; 2],
+        sends_paths: [false; 2],
         graceful_restart: None,
         helper: false,
         restarting: false,
@@ -476,7 +478,7 @@ fn a_successor_goes_on_without_a_word() {
 #[test]
 fn what_needs_a_new_session_and_what_does_not() {
     let base = config(65001, 65002, 1);
-    let changes: [(SessionConfig, bool); 8] = [
+    let changes: [(SessionConfig, bool); 9] = [
         (SessionConfig { passive: true, ..base.clone() }, false),
         (SessionConfig { restarting: true, ..base.clone() }, false),
         (SessionConfig { hold_time_s: 30, ..base.clone() }, true),
@@ -484,6 +486,7 @@ fn what_needs_a_new_session_and_what_does_not() {
         (SessionConfig { router_id: Ipv4Addr::new(9, 9, 9, 9), ..base.clone() }, true),
         (SessionConfig { families: [true, true], ..base.clone() }, true),
         (SessionConfig { helper: true, ..base.clone() }, true),
+        (SessionConfig { sends_paths: [true, false], ..base.clone() }, true),
         (base.clone(), false),
     ];
     for (change, expected) in changes {

@@ -9,7 +9,7 @@ use super::group::{ExportGroup, GroupId, GroupKey};
 use super::limits::BACKGROUND_BATCH;
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
-use super::told::Seat;
+use super::told::{Seat, Slot, Told};
 
 /// Where what a neighbour has is noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,24 +46,49 @@ pub fn advertised(
     neighbor: &Neighbor,
     family: Family,
     prefix: PrefixId,
+    slot: Slot,
 ) -> AttributeId {
     let noted = |place: Place| {
-        let group = groups.get(place.group.0 as usize)?.as_ref()?;
-        Some(group.told[family.index()].get(prefix.0, place.seat)).filter(|attributes| !attributes.is_none())
+        let told = groups.get(place.group.0 as usize)?.as_ref()?.told(family, slot)?;
+        Some(told.get(prefix.0, place.seat)).filter(|attributes| !attributes.is_none())
     };
     neighbor.places().find_map(noted).unwrap_or_default()
 }
 
 impl Speaker {
-    /// What a neighbour has from us for a prefix.
-    pub(super) fn advertised(&self, neighbor: &Neighbor, family: Family, prefix: PrefixId) -> AttributeId {
-        advertised(&self.groups, neighbor, family, prefix)
+    /// What a neighbour has from us for a prefix, in one slot.
+    pub(super) fn advertised_in(
+        &self,
+        neighbor: &Neighbor,
+        family: Family,
+        prefix: PrefixId,
+        slot: Slot,
+    ) -> AttributeId {
+        advertised(&self.groups, neighbor, family, prefix, slot)
+    }
+
+    /// Everything that a neighbour has from us for a prefix.
+    pub(super) fn advertised<'a>(
+        &'a self,
+        neighbor: &'a Neighbor,
+        family: Family,
+        prefix: PrefixId,
+    ) -> impl Iterator<Item = (Slot, AttributeId)> + 'a {
+        let noted = move |slot| (slot, self.advertised_in(neighbor, family, prefix, slot));
+        self.advertised_slots(neighbor, family).map(noted).filter(|(_, attributes)| !attributes.is_none())
+    }
+
+    /// Slots in which a neighbour may have something.
+    fn advertised_slots(&self, neighbor: &Neighbor, family: Family) -> impl Iterator<Item = Slot> + use<> {
+        let groups = neighbor.places().filter_map(|place| self.group(place.group));
+        Slot::all().take(groups.map(|group| group.slots(family).count()).max().unwrap_or(0))
     }
 
     /// Upper bound of the prefixes that a neighbour may have.
     pub(super) fn advertised_capacity(&self, neighbor: &Neighbor, family: Family) -> u32 {
         let groups = neighbor.places().filter_map(|place| self.group(place.group));
-        groups.map(|group| group.told[family.index()].capacity()).max().unwrap_or(0)
+        let told = groups.flat_map(|group| group.slots(family).filter_map(|slot| group.told(family, slot)));
+        told.map(Told::capacity).max().unwrap_or(0)
     }
 
     /// Notes what the neighbour has of us for a prefix; true when that is something else than before.
@@ -71,8 +96,8 @@ impl Speaker {
         &mut self,
         id: NeighborId,
         family: Family,
-        prefix_id: PrefixId,
-        prefix: IpNet,
+        (prefix_id, prefix): (PrefixId, IpNet),
+        slot: Slot,
         now_has: AttributeId,
         rib: &mut Rib,
     ) -> bool {
@@ -80,30 +105,38 @@ impl Speaker {
         if neighbor.place == Place::NONE {
             return false; // it never had a session
         }
-        let had = advertised(&self.groups, neighbor, family, prefix_id);
+        let had = advertised(&self.groups, neighbor, family, prefix_id, slot);
         if had == now_has {
             return false;
         }
+        let identifier = if neighbor.sends_paths(family) { slot.identifier() } else { 0 };
         let sent = &mut neighbor.families[family.index()].sent;
         if let Some(set) = self.attributes.get(now_has) {
-            sent.add(set.route_hash(&prefix));
+            sent.add(set.path_hash(&prefix, identifier));
         }
         if let Some(set) = self.attributes.get(had) {
-            sent.remove(set.route_hash(&prefix));
+            sent.remove(set.path_hash(&prefix, identifier));
         }
         let (place, leaving) = (neighbor.place, neighbor.leaving);
-        self.note(place, family, prefix_id, now_has, rib);
+        self.note(place, family, (prefix_id, slot), now_has, rib);
         if let Some(leaving) = leaving {
-            self.note(leaving.from, family, prefix_id, AttributeId::NONE, rib);
+            self.note(leaving.from, family, (prefix_id, slot), AttributeId::NONE, rib);
         }
         true
     }
 
     /// Changes one note. What is in it is held, and with it the prefix.
-    fn note(&mut self, place: Place, family: Family, prefix: PrefixId, now_has: AttributeId, rib: &mut Rib) {
+    fn note(
+        &mut self,
+        place: Place,
+        family: Family,
+        (prefix, slot): (PrefixId, Slot),
+        now_has: AttributeId,
+        rib: &mut Rib,
+    ) {
         let Some(Some(group)) = self.groups.get_mut(place.group.0 as usize) else { return };
         let capacity = rib.prefixes(family).capacity();
-        let change = group.told[family.index()].set(prefix.0, place.seat, now_has, capacity);
+        let change = group.told_mut(family, slot).set(prefix.0, place.seat, now_has, capacity);
         if change.gained {
             self.attributes.retain(now_has);
         }
@@ -124,9 +157,10 @@ impl Speaker {
             let Some(neighbor) = self.get(id) else { return };
             let capacity = self.advertised_capacity(neighbor, family);
             let places: Vec<Place> = neighbor.places().collect();
-            for place in places {
+            let slots: Vec<Slot> = self.advertised_slots(neighbor, family).collect();
+            for (place, slot) in places.iter().flat_map(|place| slots.iter().map(move |slot| (*place, *slot))) {
                 for prefix in (0..capacity).map(PrefixId) {
-                    self.note(place, family, prefix, AttributeId::NONE, rib);
+                    self.note(place, family, (prefix, slot), AttributeId::NONE, rib);
                 }
             }
             let Some(neighbor) = self.get_mut(id) else { return };
@@ -150,6 +184,7 @@ impl Speaker {
             chain: neighbor.export.clone(),
             rules: neighbor.export_rules(),
             target: neighbor.export.depends_on_target().then_some(address),
+            path_counts: Family::ALL.map(|family| neighbor.path_count(family)),
         };
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.own = own;
@@ -209,14 +244,19 @@ impl Speaker {
         let mut next = leaving.next;
         let mut all_moved = true;
         for family in Family::ALL {
-            let capacity = self.group(leaving.from.group).map_or(0, |group| group.told[family.index()].capacity());
+            let Some(group) = self.group(leaving.from.group) else { continue };
+            let slots: Vec<Slot> = group.slots(family).collect();
+            let capacities = slots.iter().filter_map(|slot| group.told(family, *slot)).map(Told::capacity);
+            let capacity = capacities.max().unwrap_or(0);
             let to = capacity.min(next[family.index()].saturating_add(BACKGROUND_BATCH));
-            for prefix in (next[family.index()]..to).map(PrefixId) {
-                let Some(group) = self.group(leaving.from.group) else { break };
-                let has = group.told[family.index()].get(prefix.0, leaving.from.seat);
-                if !has.is_none() {
-                    self.note(place, family, prefix, has, rib);
-                    self.note(leaving.from, family, prefix, AttributeId::NONE, rib);
+            for slot in slots {
+                for prefix in (next[family.index()]..to).map(PrefixId) {
+                    let told = self.group(leaving.from.group).and_then(|group| group.told(family, slot));
+                    let has = told.map_or(AttributeId::NONE, |told| told.get(prefix.0, leaving.from.seat));
+                    if !has.is_none() {
+                        self.note(place, family, (prefix, slot), has, rib);
+                        self.note(leaving.from, family, (prefix, slot), AttributeId::NONE, rib);
+                    }
                 }
             }
             next[family.index()] = to;

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use holdfast_rib::{NexthopSetId, NexthopSpec, Rib, entry_hash, route_hash};
+use holdfast_rib::{NexthopSetId, NexthopSpec, Rib, entry_hash, path_hash};
 use ipnet::IpNet;
 
 use crate::wire::{ATTRIBUTES_MAX_LEN, NextHop, PathAttributes};
@@ -99,9 +99,9 @@ impl AttributeSet {
         PathAttributes::decode(self.block()).unwrap_or_default()
     }
 
-    /// Hash of one route for a table's digest.
-    pub fn route_hash(&self, prefix: &IpNet) -> u64 {
-        route_hash(prefix, self.content_hash)
+    /// Hash of one route for a table's digest; identifier 0: of the only one to its prefix.
+    pub fn path_hash(&self, prefix: &IpNet, identifier: u32) -> u64 {
+        path_hash(prefix, self.content_hash, identifier)
     }
 }
 

@@ -1,9 +1,10 @@
 use holdfast_rib::{Family, PrefixId, Rib};
+use smallvec::SmallVec;
 
 use super::Speaker;
 use super::limits::BACKGROUND_BATCH;
 use super::neighbor::{FamilyState, Sweep};
-use super::table::{NeighborId, Refusal};
+use super::table::{NeighborId, Path, PathKey, Refusal};
 
 impl Speaker {
     /// Takes note of next hops whose way changed; the paths that use them are decided anew in slices.
@@ -88,10 +89,12 @@ impl Speaker {
         let kept_of = neighbor.restart.as_ref().map(|restart| restart.generation);
         let mut swept = 0;
         for prefix in range.map(PrefixId) {
-            let generation = self.tables[family.index()].find(prefix, id).map(|path| path.generation);
-            if generation.is_some_and(goes) {
-                self.remove_path(id, family, prefix, rib);
-                swept += u64::from(generation == kept_of);
+            let paths = self.tables[family.index()].of_neighbor(prefix, id);
+            let going = paths.filter(|(_, path)| goes(path.generation));
+            let going: SmallVec<[(u32, u8); 4]> = going.map(|(key, path)| (key, path.generation)).collect();
+            for (identifier, generation) in going {
+                self.remove_path(PathKey { neighbor: id, identifier }, family, prefix, rib);
+                swept += u64::from(Some(generation) == kept_of);
             }
         }
         if let Some(neighbor) = self.get_mut(id) {
@@ -105,26 +108,33 @@ impl Speaker {
     fn reimport_slice(&mut self, id: NeighborId, family: Family, rib: &mut Rib) {
         let Some(from) = self.get(id).and_then(|neighbor| neighbor.families[family.index()].reimport) else { return };
         let (range, next) = self.slice(family, from);
-        for prefix_id in range.map(PrefixId) {
-            let Some(path) = self.tables[family.index()].find(prefix_id, id).copied() else { continue };
-            let prefix = rib.prefixes(family).prefix(prefix_id);
-            let (effective, refusal) = self.import(id, prefix, path.received, path.generation);
-            if refusal == Refusal::NoLongLife {
-                self.remove_path(id, family, prefix_id, rib);
-                continue;
+        for prefix in range.map(PrefixId) {
+            let paths = self.tables[family.index()].of_neighbor(prefix, id);
+            let paths: SmallVec<[(u32, Path); 4]> = paths.map(|(identifier, path)| (identifier, *path)).collect();
+            for (identifier, path) in paths {
+                self.reimport(PathKey { neighbor: id, identifier }, &path, family, prefix, rib);
             }
-            self.tables[family.index()].insert(prefix_id, id, path.generation, refusal, path.received, effective);
-            if let Some(neighbor) = self.get_mut(id) {
-                let state = &mut neighbor.families[family.index()];
-                state.accepted =
-                    state.accepted + u64::from(!effective.is_none()) - u64::from(!path.effective.is_none());
-            }
-            // Also when attributes stay: what else the decision depends on may have changed.
-            self.decide(family, prefix_id, rib);
-            self.attributes.release(path.effective, rib);
         }
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families[family.index()].reimport = next;
         }
+    }
+
+    /// One path is judged by the import policy that is in force now.
+    fn reimport(&mut self, key: PathKey, path: &Path, family: Family, prefix_id: PrefixId, rib: &mut Rib) {
+        let prefix = rib.prefixes(family).prefix(prefix_id);
+        let (effective, refusal) = self.import(key.neighbor, prefix, path.received, path.generation);
+        if refusal == Refusal::NoLongLife {
+            self.remove_path(key, family, prefix_id, rib);
+            return;
+        }
+        self.tables[family.index()].insert(prefix_id, key, path.generation, refusal, path.received, effective);
+        if let Some(neighbor) = self.get_mut(key.neighbor) {
+            let state = &mut neighbor.families[family.index()];
+            state.accepted = state.accepted + u64::from(!effective.is_none()) - u64::from(!path.effective.is_none());
+        }
+        // Also when attributes stay: what else the decision depends on may have changed.
+        self.decide(family, prefix_id, rib);
+        self.attributes.release(path.effective, rib);
     }
 }

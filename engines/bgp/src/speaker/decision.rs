@@ -71,6 +71,8 @@ pub struct Candidate {
     pub router_id: Ipv4Addr,
     /// Address of the neighbour.
     pub address: IpAddr,
+    /// What the neighbour calls it (RFC 7911): decides only between paths of one neighbour that are equal otherwise.
+    pub identifier: u32,
 }
 
 /// Paths that are as good as the best up to the tie-breaks that only make the choice unique, in the order of these: the
@@ -126,11 +128,12 @@ pub fn lost_by(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> Sm
     strike_out_all(candidates, rules, &mut |rule, path| lost.push((path.handle, rule)));
     candidates.sort_unstable_by_key(tie_break);
     if let [best, others @ ..] = candidates.as_slice() {
-        let (router_id, clusters, _) = tie_break(best);
+        let (router_id, clusters, address, _) = tie_break(best);
         lost.extend(others.iter().map(|other| match tie_break(other) {
             (other_id, ..) if other_id != router_id => (other.handle, Rule::RouterId),
-            (_, other_clusters, _) if other_clusters != clusters => (other.handle, Rule::ClusterList),
-            _ => (other.handle, Rule::Address),
+            (_, other_clusters, ..) if other_clusters != clusters => (other.handle, Rule::ClusterList),
+            (.., other_address, _) if other_address != address => (other.handle, Rule::Address),
+            _ => (other.handle, Rule::Identifier),
         }));
     }
     lost
@@ -161,6 +164,8 @@ pub enum Rule {
     ClusterList,
     /// §9.1.2.2 g.
     Address,
+    /// None of the RFC's: paths of one neighbour (RFC 7911) that are equal otherwise.
+    Identifier,
 }
 
 impl Rule {
@@ -178,13 +183,14 @@ impl Rule {
             Rule::RouterId => "another BGP path is better: lower router id",
             Rule::ClusterList => "another BGP path is better: shorter cluster list",
             Rule::Address => "another BGP path is better: lower address of the neighbor",
+            Rule::Identifier => "another BGP path is better: lower path id",
         }
     }
 }
 
-fn tie_break(path: &Candidate) -> (Ipv4Addr, u16, IpAddr) {
+fn tie_break(path: &Candidate) -> (Ipv4Addr, u16, IpAddr, u32) {
     let router_id = path.rank.originator_id.unwrap_or(path.router_id);
-    (router_id, path.rank.cluster_list_length, path.address)
+    (router_id, path.rank.cluster_list_length, path.address, path.identifier)
 }
 
 /// `struck` hears of each path that goes, and why.
@@ -219,7 +225,7 @@ fn one_after_the_other(
     rules: MedRules,
     struck: &mut impl FnMut(Rule, &Candidate),
 ) {
-    candidates.sort_unstable_by_key(|path| path.address);
+    candidates.sort_unstable_by_key(|path| (path.address, path.identifier));
     let mut left: SmallVec<[Candidate; 8]> = SmallVec::new();
     for path in candidates.drain(..) {
         left.push(path);
@@ -242,6 +248,15 @@ fn keep_lowest(
         }
         stays
     });
+}
+
+/// The handles of all candidates: the best, then the best of the others, and so on.
+pub fn in_order(mut candidates: SmallVec<[Candidate; 8]>, rules: MedRules) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let (chosen, _) = best(&mut candidates.clone(), rules)?;
+        candidates.retain(|candidate| candidate.handle != chosen.handle);
+        Some(chosen.handle)
+    })
 }
 
 /// Rule c: a path goes if another one from the same neighbouring AS has a lower MED.
@@ -287,6 +302,7 @@ mod tests {
             metric: 0,
             router_id: Ipv4Addr::from(handle),
             address: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + handle)),
+            identifier: 0,
         }
     }
 
@@ -388,6 +404,15 @@ mod tests {
             "the first strikes out the second, the third the first"
         );
         assert_eq!(winner_by(rules, [third, first, second]), Some(3), "whatever the order of arrival");
+    }
+
+    #[test]
+    fn the_best_then_the_best_of_the_others() {
+        let shorter = candidate(3, Rank { as_path_length: 1, ..rank() });
+        let longer = candidate(1, Rank { as_path_length: 9, ..rank() });
+        let twin = Candidate { identifier: 7, handle: 4, ..shorter };
+        let order = in_order([longer, twin, candidate(2, rank()), shorter].into_iter().collect(), MedRules::default());
+        assert_eq!(order.collect::<Vec<_>>(), [3, 4, 2, 1]);
     }
 
     proptest! {

@@ -22,6 +22,7 @@ use super::neighbor::{Neighbor, Up};
 use super::refresh::Unrefreshed;
 use super::restart::{Stale, StaleCause};
 use super::table::NeighborId;
+use super::told::Slot;
 use super::{Speaker, prefix_limit};
 
 /// The protocol's name in facts.
@@ -178,7 +179,8 @@ impl Speaker {
     }
 
     fn adopt_sent(&mut self, id: NeighborId, bytes: &[u8], rib: &mut Rib, now: Duration) -> Result<(), String> {
-        let Some(parameters) = self.get(id).and_then(|neighbor| Some(neighbor.up.as_ref()?.negotiated.clone())) else {
+        let Some(parameters) = self.get(id).and_then(|neighbor| Some(neighbor.up.as_ref()?.negotiated.as_sent()))
+        else {
             return Err("routes were sent in a session that is not up".into());
         };
         for_each_message(bytes, |kind, body| {
@@ -211,20 +213,26 @@ impl Speaker {
             return Err(format!("an UPDATE that was sent is not well-formed: {reason}"));
         }
         for family in Family::ALL {
-            for prefix in update.withdrawn(family) {
+            let identified = parameters.receives_paths[family.index()];
+            for (identifier, prefix) in update.withdrawn(family).identified() {
+                let slot = slot_of(identified, identifier)?;
                 if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
-                    self.set_advertised(id, family, prefix_id, prefix, AttributeId::NONE, rib);
+                    self.set_advertised(id, family, (prefix_id, prefix), slot, AttributeId::NONE, rib);
                 }
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
             let own = self.get(id).map(|neighbor| neighbor.own).unwrap_or_default();
             let Some(attributes) = self.attributes.intern(block, own.noted(family, next_hop)) else { continue };
-            for prefix in update.announced(family) {
-                let prefix_id = rib.prefixes_mut(family).intern(prefix);
-                self.set_advertised(id, family, prefix_id, prefix, attributes, rib);
-                rib.prefixes_mut(family).release(prefix_id);
-            }
+            let noted: Result<(), String> =
+                update.announced(family).identified().try_for_each(|(identifier, prefix)| {
+                    let slot = slot_of(identified, identifier)?;
+                    let prefix_id = rib.prefixes_mut(family).intern(prefix);
+                    self.set_advertised(id, family, (prefix_id, prefix), slot, attributes, rib);
+                    rib.prefixes_mut(family).release(prefix_id);
+                    Ok(())
+                });
             self.attributes.release(attributes, rib);
+            noted?;
         }
         Ok(())
     }
@@ -236,7 +244,7 @@ impl Speaker {
             neighbor.stale = Some(Stale::of_neighbor(Duration::MAX));
         }
         let generation = slice.stale.then(|| neighbor.generation.wrapping_sub(1));
-        let parameters = neighbor.snapshot_parameters();
+        let parameters = neighbor.snapshot_parameters(slice.path_identifiers);
         for_each_message(&slice.messages, |kind, body| match (kind, slice.table()) {
             (MessageType::Update, snapshot_slice::Table::Received) => {
                 let update = Update::parse(body, &parameters).map_err(|error| error.to_string())?;
@@ -350,11 +358,14 @@ impl Speaker {
                 let batch: Vec<PrefixId> =
                     std::iter::from_fn(|| state.dirty.pop().map(PrefixId)).take(OUTPUT_BATCH).collect();
                 for prefix in batch {
-                    let has = self.get(id).map(|neighbor| self.advertised(neighbor, family, prefix));
-                    let wanted = self.wanted(id, family, prefix, rib);
-                    let waits = has != Some(wanted)
-                        && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix.0));
-                    self.attributes.release(wanted, rib);
+                    let mut differs = false;
+                    for (slot, wanted) in self.wanted(id, family, prefix, rib) {
+                        let has = self.get(id).map(|neighbor| self.advertised_in(neighbor, family, prefix, slot));
+                        differs |= has != Some(wanted);
+                        self.attributes.release(wanted, rib);
+                    }
+                    let waits =
+                        differs && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix.0));
                     if !waits {
                         rib.prefixes_mut(family).release(prefix);
                     }
@@ -380,16 +391,20 @@ impl Speaker {
 
     /// The part of a snapshot that one range of prefixes makes: every neighbour's routes, received and sent.
     fn slices(&self, rib: &Rib, family: Family, range: std::ops::Range<u32>) -> Vec<Fact> {
-        let mut parts: HashMap<(NeighborId, SliceKind), HashMap<AttributeId, Vec<IpNet>>> = HashMap::new();
+        let mut parts: HashMap<(NeighborId, SliceKind, bool), HashMap<AttributeId, Vec<SliceRoute>>> = HashMap::new();
+        let mut add = |(id, kind), attributes, route: SliceRoute| {
+            let part = parts.entry((id, kind, route.0.is_some())).or_default();
+            part.entry(attributes).or_default().push(route);
+        };
         for prefix_id in range.map(PrefixId) {
             if rib.prefixes(family).try_prefix(prefix_id).is_none() {
                 continue;
             }
             let prefix = rib.prefixes(family).prefix(prefix_id);
-            for path in self.tables[family.index()].paths(prefix_id) {
+            for (identifier, path) in self.tables[family.index()].identified(prefix_id) {
                 let Some(neighbor) = self.get(path.neighbor) else { continue };
                 let waits = neighbor.families[family.index()].unrefreshed.as_ref();
-                let waits = waits.is_some_and(|waiting| waiting.prefixes.contains(prefix_id.0));
+                let waits = waits.is_some_and(|waiting| waiting.contains(prefix_id, identifier));
                 let kind = if path.generation == neighbor.generation {
                     if waits { SliceKind::Unrefreshed } else { SliceKind::Received }
                 } else if neighbor.is_stale(family, path.generation) {
@@ -397,16 +412,17 @@ impl Speaker {
                 } else {
                     continue; // about to be swept
                 };
-                parts.entry((path.neighbor, kind)).or_default().entry(path.received).or_default().push(prefix);
+                add((path.neighbor, kind), path.received, ((identifier != 0).then_some(identifier), prefix));
             }
             for neighbor in self.neighbors.iter().flatten() {
-                let sent = self.advertised(neighbor, family, prefix_id);
-                if !sent.is_none() {
-                    parts.entry((neighbor.id, SliceKind::Sent)).or_default().entry(sent).or_default().push(prefix);
+                for (slot, sent) in self.advertised(neighbor, family, prefix_id) {
+                    let identifier = neighbor.sends_paths(family).then(|| slot.identifier());
+                    add((neighbor.id, SliceKind::Sent), sent, (identifier, prefix));
                 }
             }
         }
-        parts.into_iter().filter_map(|((id, kind), routes)| self.slice_fact(id, kind, family, &routes)).collect()
+        let fact = |((id, kind, identified), routes)| self.slice_fact(id, kind, family, identified, &routes);
+        parts.into_iter().filter_map(fact).collect()
     }
 
     fn slice_fact(
@@ -414,7 +430,8 @@ impl Speaker {
         id: NeighborId,
         kind: SliceKind,
         family: Family,
-        routes: &HashMap<AttributeId, Vec<IpNet>>,
+        path_identifiers: bool,
+        routes: &HashMap<AttributeId, Vec<SliceRoute>>,
     ) -> Option<Fact> {
         let mut messages = Vec::new();
         let own = self.get(id)?.own;
@@ -432,9 +449,20 @@ impl Speaker {
         }
         let table = if kind == SliceKind::Sent { snapshot_slice::Table::Sent } else { snapshot_slice::Table::Received };
         let (stale, unrefreshed) = (kind == SliceKind::Stale, kind == SliceKind::Unrefreshed);
-        let slice = SnapshotSlice { table: table.into(), messages, stale, unrefreshed };
+        let slice = SnapshotSlice { table: table.into(), messages, stale, unrefreshed, path_identifiers };
         Some(of(self.get(id)?.address, fact::Kind::Slice(slice)))
     }
+}
+
+/// A route in a slice: its path's identifier, where there is one, and its prefix.
+type SliceRoute = (Option<u32>, IpNet);
+
+/// Where a path that was sent is noted.
+fn slot_of(identified: bool, identifier: u32) -> Result<Slot, String> {
+    if !identified {
+        return Ok(Slot::ONLY);
+    }
+    Slot::of_identifier(identifier).ok_or_else(|| format!("path {identifier} was sent, which is no identifier of ours"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

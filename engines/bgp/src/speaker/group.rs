@@ -13,7 +13,7 @@ use super::export_rules::{ExportRules, Passage, Reflected, Teller};
 use super::limits::REFLECTIONS_MAX;
 use super::local::LocalPart;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
-use super::told::Told;
+use super::told::{Slot, Told};
 use super::{leak, long_lived};
 
 /// Names an export group inside one speaker.
@@ -29,6 +29,8 @@ pub struct GroupKey {
     pub rules: ExportRules,
     /// The only member, where the policy looks at whom it tells.
     pub target: Option<IpAddr>,
+    /// Paths told to one destination, by [`Family::index`].
+    pub path_counts: [u8; 2],
 }
 
 /// Stands for ourselves as next hop in attributes on their way out: our address is another one on each link, and all else is the
@@ -45,8 +47,8 @@ pub fn ourselves(family: Family) -> NextHop {
 pub struct ExportGroup {
     /// What the members share.
     pub key: GroupKey,
-    /// What each member has from us, by [`Family::index`].
-    pub told: [Told; 2],
+    /// What each member has from us, by [`Family::index`], then by slot.
+    told: [Vec<Told>; 2],
     /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
     memo: Vec<(Memo, Way)>,
     /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another one in each, by
@@ -82,6 +84,25 @@ impl ExportGroup {
     /// A group that knows nothing yet.
     pub fn new(key: GroupKey) -> Self {
         Self { key, told: Default::default(), memo: Vec::new(), changed: HashMap::new(), reflections: Vec::new() }
+    }
+
+    /// What each member has from us in one slot; `None`: nobody has anything.
+    pub fn told(&self, family: Family, slot: Slot) -> Option<&Told> {
+        self.told[family.index()].get(slot.index())
+    }
+
+    /// The same, to note something.
+    pub fn told_mut(&mut self, family: Family, slot: Slot) -> &mut Told {
+        let told = &mut self.told[family.index()];
+        if told.len() <= slot.index() {
+            told.resize_with(slot.index() + 1, Told::default);
+        }
+        &mut told[slot.index()]
+    }
+
+    /// Slots in which a member may have something.
+    pub fn slots(&self, family: Family) -> impl Iterator<Item = Slot> + use<> {
+        Slot::all().take(self.told[family.index()].len())
     }
 
     /// What the members are to be told about a route with these attributes; `NONE`: nothing.

@@ -16,7 +16,7 @@ use super::local::{Forwarding, LocalPart};
 use super::long_lived::{self, NO_LLGR};
 use super::neighbor::Neighbor;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
-use super::table::{Best, NeighborId, Path, Refusal};
+use super::table::{Best, NeighborId, Path, PathKey, Refusal};
 
 /// What the rules of BGP make of a route before import policy has its say.
 struct BeforePolicy {
@@ -64,8 +64,8 @@ impl Speaker {
     /// Takes an UPDATE's routes over. `generation`: the session they belong to, if not the present one (stale routes in a snapshot).
     pub(super) fn apply_update(&mut self, id: NeighborId, update: &Update<'_>, generation: Option<u8>, rib: &mut Rib) {
         for family in Family::ALL {
-            for prefix in update.withdrawn(family) {
-                self.withdraw(id, family, prefix, rib);
+            for (identifier, prefix) in update.withdrawn(family).identified() {
+                self.withdraw(PathKey { neighbor: id, identifier }, family, prefix, rib);
             }
         }
         let treat_as_withdraw = update.treat_as_withdraw.is_some();
@@ -74,8 +74,8 @@ impl Speaker {
         }
         for family in Family::ALL {
             if treat_as_withdraw {
-                for prefix in update.announced(family) {
-                    self.withdraw(id, family, prefix, rib);
+                for (identifier, prefix) in update.announced(family).identified() {
+                    self.withdraw(PathKey { neighbor: id, identifier }, family, prefix, rib);
                 }
                 continue;
             }
@@ -85,7 +85,7 @@ impl Speaker {
             let imported =
                 update.announced(family).next().and_then(|first| self.import_all(id, first, received, told_in));
             let mut excess = Vec::new();
-            for prefix in update.announced(family) {
+            for (identifier, prefix) in update.announced(family).identified() {
                 let (effective, refusal) = match imported {
                     Some((effective, refusal)) => {
                         self.attributes.retain(effective);
@@ -94,16 +94,17 @@ impl Speaker {
                     None => self.import(id, prefix, received, told_in),
                 };
                 if refusal == Refusal::NoLongLife {
-                    self.withdraw(id, family, prefix, rib);
+                    self.withdraw(PathKey { neighbor: id, identifier }, family, prefix, rib);
                     continue;
                 }
-                if self.is_excess(id, family, prefix, !effective.is_none(), rib) {
+                let key = PathKey { neighbor: id, identifier };
+                if self.is_excess(key, family, prefix, !effective.is_none(), rib) {
                     self.attributes.release(effective, rib);
-                    excess.push(prefix);
+                    excess.push((identifier, prefix));
                     continue;
                 }
                 let route = Judged { received, effective, refusal, generation };
-                self.announce(id, family, prefix, route, rib);
+                self.announce(key, family, prefix, route, rib);
             }
             self.tell_dropped(id, family, &excess);
             if let Some((effective, _)) = imported {
@@ -114,33 +115,34 @@ impl Speaker {
     }
 
     /// Whether a route is one more than the neighbour may tell. A follower hears of it.
-    fn is_excess(&self, id: NeighborId, family: Family, prefix: IpNet, accepted: bool, rib: &Rib) -> bool {
+    fn is_excess(&self, key: PathKey, family: Family, prefix: IpNet, accepted: bool, rib: &Rib) -> bool {
         let limited = |neighbor: &&Neighbor| !neighbor.config.prefix_limits.is_empty();
-        let Some(neighbor) = self.get(id).filter(limited).filter(|_| !self.following) else { return false };
-        let known = || {
-            let prefix_id = rib.prefixes(family).get(prefix)?;
-            self.tables[family.index()].find(prefix_id, id)
+        let Some(neighbor) = self.get(key.neighbor).filter(limited).filter(|_| !self.following) else { return false };
+        let is_known = || {
+            let Some(prefix_id) = rib.prefixes(family).get(prefix) else { return false };
+            let mut paths = self.tables[family.index()].of_neighbor(prefix_id, key.neighbor);
+            paths.any(|(identifier, _)| identifier == key.identifier)
         };
-        neighbor.drops_one_more(family, accepted) && known().is_none()
+        neighbor.drops_one_more(family, accepted) && !is_known()
     }
 
-    fn announce(&mut self, id: NeighborId, family: Family, prefix: IpNet, route: Judged, rib: &mut Rib) {
+    fn announce(&mut self, key: PathKey, family: Family, prefix: IpNet, route: Judged, rib: &mut Rib) {
         let Judged { received, effective, refusal, generation } = route;
-        let Some(neighbor) = self.get(id) else { return };
+        let Some(neighbor) = self.get(key.neighbor) else { return };
         let generation = generation.unwrap_or(neighbor.generation);
         let prefix_id = rib.prefixes_mut(family).intern(prefix);
         let fresh = self.tables[family.index()].is_empty(prefix_id);
         self.attributes.retain(received);
-        let before = self.tables[family.index()].insert(prefix_id, id, generation, refusal, received, effective);
+        let before = self.tables[family.index()].insert(prefix_id, key, generation, refusal, received, effective);
         if !fresh {
             rib.prefixes_mut(family).release(prefix_id); // all paths of a prefix count as one user
         }
-        self.account(id, family, prefix, received, effective);
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.note_told(family, prefix_id);
+        self.account(key, family, prefix, received, effective);
+        if let Some(neighbor) = self.get_mut(key.neighbor) {
+            neighbor.note_told(family, prefix_id, key.identifier);
         }
         if let Some(before) = before {
-            self.unaccount(id, family, prefix, &before, rib);
+            self.unaccount(key, family, prefix, &before, rib);
             if before.effective == effective {
                 return; // nothing that anybody can see has changed
             }
@@ -148,45 +150,38 @@ impl Speaker {
         self.decide(family, prefix_id, rib);
     }
 
-    fn withdraw(&mut self, id: NeighborId, family: Family, prefix: IpNet, rib: &mut Rib) {
+    fn withdraw(&mut self, key: PathKey, family: Family, prefix: IpNet, rib: &mut Rib) {
         if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
-            if let Some(neighbor) = self.get_mut(id) {
-                neighbor.note_told(family, prefix_id);
+            if let Some(neighbor) = self.get_mut(key.neighbor) {
+                neighbor.note_told(family, prefix_id, key.identifier);
             }
-            self.remove_path(id, family, prefix_id, rib);
+            self.remove_path(key, family, prefix_id, rib);
         }
     }
 
-    /// Takes one neighbour's path out and decides anew.
-    pub(super) fn remove_path(&mut self, id: NeighborId, family: Family, prefix_id: PrefixId, rib: &mut Rib) {
-        let Some(path) = self.tables[family.index()].remove(prefix_id, id) else { return };
+    /// Takes one path out and decides anew.
+    pub(super) fn remove_path(&mut self, key: PathKey, family: Family, prefix_id: PrefixId, rib: &mut Rib) {
+        let Some(path) = self.tables[family.index()].remove(prefix_id, key) else { return };
         let prefix = rib.prefixes(family).prefix(prefix_id);
         self.decide(family, prefix_id, rib);
-        self.unaccount(id, family, prefix, &path, rib);
+        self.unaccount(key, family, prefix, &path, rib);
         if self.tables[family.index()].is_empty(prefix_id) {
             rib.prefixes_mut(family).release(prefix_id);
         }
     }
 
-    fn account(
-        &mut self,
-        id: NeighborId,
-        family: Family,
-        prefix: IpNet,
-        received: AttributeId,
-        effective: AttributeId,
-    ) {
-        let hash = self.attributes.get(received).map_or(0, |set| set.route_hash(&prefix));
-        if let Some(neighbor) = self.get_mut(id) {
+    fn account(&mut self, key: PathKey, family: Family, prefix: IpNet, received: AttributeId, effective: AttributeId) {
+        let hash = self.attributes.get(received).map_or(0, |set| set.path_hash(&prefix, key.identifier));
+        if let Some(neighbor) = self.get_mut(key.neighbor) {
             let state = &mut neighbor.families[family.index()];
             state.received.add(hash);
             state.accepted += u64::from(!effective.is_none());
         }
     }
 
-    fn unaccount(&mut self, id: NeighborId, family: Family, prefix: IpNet, path: &Path, rib: &mut Rib) {
-        let hash = self.attributes.get(path.received).map_or(0, |set| set.route_hash(&prefix));
-        if let Some(neighbor) = self.get_mut(id) {
+    fn unaccount(&mut self, key: PathKey, family: Family, prefix: IpNet, path: &Path, rib: &mut Rib) {
+        let hash = self.attributes.get(path.received).map_or(0, |set| set.path_hash(&prefix, key.identifier));
+        if let Some(neighbor) = self.get_mut(key.neighbor) {
             let state = &mut neighbor.families[family.index()];
             state.received.remove(hash);
             state.accepted -= u64::from(!path.effective.is_none());
@@ -316,8 +311,9 @@ impl Speaker {
     /// The usable paths to a destination, and by their handles from whom they are and with what.
     pub(super) fn candidates(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) -> (Candidates, Sources) {
         let (mut candidates, mut sources) = (Candidates::new(), Sources::new());
-        let chain: SmallVec<[Path; 8]> = self.tables[family.index()].paths(prefix).copied().collect();
-        for path in chain.iter().filter(|path| !path.effective.is_none()) {
+        let paths = self.tables[family.index()].identified(prefix);
+        let chain: SmallVec<[(u32, Path); 8]> = paths.map(|(identifier, path)| (identifier, *path)).collect();
+        for (identifier, path) in chain.into_iter().filter(|(_, path)| !path.effective.is_none()) {
             let Some(neighbor) = self.get(path.neighbor) else { continue };
             let (external, router_id, address, scope) =
                 (!neighbor.config.internal, neighbor.router_id, neighbor.address, neighbor.scope);
@@ -327,7 +323,8 @@ impl Speaker {
             let handle = sources.len() as u32;
             sources.push((path.neighbor, path.effective));
             let preference = set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference());
-            candidates.push(Candidate { handle, preference, rank: set.rank, external, metric, router_id, address });
+            let rank = set.rank;
+            candidates.push(Candidate { handle, preference, rank, external, metric, router_id, address, identifier });
         }
         (candidates, sources)
     }
@@ -358,8 +355,11 @@ impl Speaker {
         rib.set_bgp(family, prefix, route);
         if changed {
             self.mark_dirty(family, prefix, rib);
-        } else if self.serves_clients {
-            self.mark_clients_dirty(family, prefix, rib);
+        } else {
+            if self.serves_clients {
+                self.mark_clients_dirty(family, prefix, rib);
+            }
+            self.mark_several(family, prefix, rib);
         }
     }
 

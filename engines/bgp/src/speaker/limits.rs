@@ -25,6 +25,9 @@ pub const TTL_DIRECT: u8 = 1;
 /// Neighbours per speaker; a configuration with more is refused. Bounded by the two bytes of a neighbour's number.
 pub const NEIGHBORS_MAX: usize = 4096;
 
+/// Paths told to one destination, at most (RFC 7911 sets no bound): as many as the statement `path-count` takes.
+pub const PATHS_MAX: u8 = 64;
+
 /// Prefixes looked at in one go for a neighbour's output: some milliseconds of work.
 pub const OUTPUT_BATCH: usize = 2048;
 

@@ -23,6 +23,7 @@
 //! - `client_view`: what a route server's client is told instead, where the best path cannot go to it.
 //! - `out_delay`: changes that wait before they are told.
 //! - `aggregate`: routes of our own that stand for longer ones.
+//! - `several`: which paths a neighbour is told that hears several to one destination.
 //! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
 //!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
@@ -67,6 +68,7 @@ mod refresh;
 mod restart;
 mod rules_view;
 mod settings;
+mod several;
 mod table;
 mod told;
 mod transport;
@@ -122,6 +124,8 @@ pub struct Speaker {
     med_rules: MedRules,
     /// Some neighbours are clients of a route server.
     serves_clients: bool,
+    /// Families of which anybody hears several paths to one destination.
+    several: [bool; 2],
     listen_port: u16,
     /// Attributes under which static and direct routes leave us.
     local_origin: AttributeId,
@@ -172,6 +176,7 @@ impl Speaker {
             maximum_paths: 1,
             med_rules: MedRules::default(),
             serves_clients: false,
+            several: [false; 2],
             listen_port: 0,
             local_origin: AttributeId::NONE,
             actions: VecDeque::new(),
@@ -500,6 +505,7 @@ impl Speaker {
         }
         self.renew_session_config(id);
         self.assign_group(id, rib);
+        self.note_several();
     }
 
     /// A session has ended: what was sent is forgotten, what was received is kept as stale or goes. Returns which.
@@ -531,6 +537,7 @@ impl Speaker {
             state.sweep = Some(Sweep { from: 0, keeps_last: kept });
         }
         self.forget_advertised(id, rib);
+        self.note_several();
     }
 
     /// Forgets numbers of attribute sets that nobody uses any more, everywhere.

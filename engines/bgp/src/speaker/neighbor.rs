@@ -245,14 +245,33 @@ impl Neighbor {
         self.up.as_ref().is_some_and(|up| up.negotiated.families[family.index()])
     }
 
+    /// Whether what we tell it of this family has path identifiers.
+    pub fn sends_paths(&self, family: Family) -> bool {
+        self.up.as_ref().is_some_and(|up| up.negotiated.sends_paths[family.index()])
+    }
+
+    /// Whether what it tells of this family has path identifiers.
+    pub fn receives_paths(&self, family: Family) -> bool {
+        self.up.as_ref().is_some_and(|up| up.negotiated.receives_paths[family.index()])
+    }
+
+    /// How many paths to one destination it is told.
+    pub fn path_count(&self, family: Family) -> u8 {
+        let sends = self.sends_paths(family);
+        let configured = self.config.add_path.iter().find(|add_path| family_of(add_path.family()) == Some(family));
+        let count = configured.filter(|_| sends).map_or(1, |add_path| add_path.send_path_count);
+        u8::try_from(count).map_or(limits::PATHS_MAX, |count| count.clamp(1, limits::PATHS_MAX))
+    }
+
     /// Whether a path of this session's number is stale: its session is over, and it may come back.
     pub fn is_stale(&self, family: Family, generation: u8) -> bool {
         let swept = self.families[family.index()].sweep.is_some_and(|sweep| !sweep.keeps_last);
         self.stale.is_some() && !swept && generation == self.generation.wrapping_sub(1)
     }
 
-    /// The session's parameters as the snapshot's messages are written: always with 4-octet AS numbers.
-    pub fn snapshot_parameters(&self) -> Negotiated {
+    /// The session's parameters as the snapshot's messages are written: always with 4-octet AS numbers, and with path identifiers
+    /// where the slice says so.
+    pub fn snapshot_parameters(&self, identified: bool) -> Negotiated {
         let mut parameters = match &self.up {
             Some(up) => up.negotiated.clone(),
             None => self.assumed_parameters(),
@@ -260,6 +279,7 @@ impl Neighbor {
         parameters.four_octet_as = true;
         parameters.extended_next_hop = true;
         parameters.families = [true; 2];
+        parameters.receives_paths = [identified; 2];
         parameters
     }
 

@@ -16,7 +16,14 @@ use super::limits::{ALWAYS_FITS_LEN, OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATC
 use super::local::LocalPart;
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
+use super::told::Slot;
 use super::{Speaker, facts};
+
+/// A route in a message: its path's identifier, where the session has them, and its prefix.
+type Route = (Option<u32>, IpNet);
+
+/// A route to be announced, in the order in which they share messages.
+type Announced = (AttributeId, PrefixId, Slot);
 
 impl Speaker {
     /// Every neighbour looks at this prefix again when its socket has room. Who has told us the best route is told none: if it has
@@ -30,8 +37,9 @@ impl Speaker {
                 continue;
             }
             let concerned = teller != Some(neighbor.id)
-                || !advertised(&self.groups, neighbor, family, prefix).is_none()
+                || !advertised(&self.groups, neighbor, family, prefix, Slot::ONLY).is_none()
                 || neighbor.config.route_server_client
+                || neighbor.sends_paths(family)
                 || rib.active(family, prefix).is_none_or(|active| active.protocol != RibProtocol::Bgp);
             if concerned {
                 neighbor.mark_dirty(family, prefix, following, rib);
@@ -138,30 +146,29 @@ impl Speaker {
         let Some(format) = self.get(id).and_then(|neighbor| Some(neighbor.up.as_ref()?.negotiated.format())) else {
             return batch.len();
         };
-        let mut withdrawn: Vec<IpNet> = Vec::new();
-        let mut announced: Vec<(AttributeId, PrefixId)> = Vec::new();
+        let identified = self.get(id).is_some_and(|neighbor| neighbor.sends_paths(family));
+        let mut withdrawn: Vec<Route> = Vec::new();
+        let mut announced: Vec<Announced> = Vec::new();
         let (mut looked_at, mut octets) = (0, 0);
         for prefix_id in batch {
             if octets > OUTPUT_BATCH_LEN {
                 break;
             }
             looked_at += 1;
-            if rib.prefixes(family).try_prefix(*prefix_id).is_none() {
-                continue;
-            }
-            let wanted = self.wanted(id, family, *prefix_id, rib);
-            let prefix = rib.prefixes(family).prefix(*prefix_id);
-            if self.set_advertised(id, family, *prefix_id, prefix, wanted, rib) {
-                if wanted.is_none() {
-                    withdrawn.push(prefix);
-                } else {
-                    if announced.last().is_none_or(|(last, _)| *last != wanted) {
-                        octets += self.attributes.get(wanted).map_or(0, |set| set.block().len());
+            let Some(prefix) = rib.prefixes(family).try_prefix(*prefix_id) else { continue };
+            for (slot, wanted) in self.wanted(id, family, *prefix_id, rib) {
+                if self.set_advertised(id, family, (*prefix_id, prefix), slot, wanted, rib) {
+                    if wanted.is_none() {
+                        withdrawn.push((identified.then(|| slot.identifier()), prefix));
+                    } else {
+                        if announced.last().is_none_or(|(last, ..)| *last != wanted) {
+                            octets += self.attributes.get(wanted).map_or(0, |set| set.block().len());
+                        }
+                        announced.push((wanted, *prefix_id, slot));
                     }
-                    announced.push((wanted, *prefix_id));
                 }
+                self.attributes.release(wanted, rib);
             }
-            self.attributes.release(wanted, rib);
         }
         let mut rest = withdrawn.as_slice();
         while !rest.is_empty() {
@@ -175,23 +182,26 @@ impl Speaker {
         &mut self,
         id: NeighborId,
         family: Family,
-        mut announced: Vec<(AttributeId, PrefixId)>,
+        mut announced: Vec<Announced>,
         rib: &mut Rib,
         out: &mut Vec<u8>,
     ) {
         let Some(neighbor) = self.get(id) else { return };
         let own = neighbor.own;
+        let identified = neighbor.sends_paths(family);
         let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return };
         // Prefixes of one attribute set share messages.
         announced.sort_unstable();
-        let mut prefixes: Vec<IpNet> = Vec::new();
+        let mut routes: Vec<Route> = Vec::new();
         for run in announced.chunk_by(|one, other| one.0 == other.0) {
-            prefixes.clear();
-            prefixes.extend(run.iter().map(|(_, prefix)| rib.prefixes(family).prefix(*prefix)));
+            routes.clear();
+            routes.extend(run.iter().map(|(_, prefix, slot)| {
+                (identified.then(|| slot.identifier()), rib.prefixes(family).prefix(*prefix))
+            }));
             let Some(set) = self.attributes.get(run[0].0) else { continue };
             // Without an address of ours nothing is noted; one that went away has been noted, and is followed.
             let Some(next_hop) = own.told(family, set) else { continue };
-            let mut rest = prefixes.as_slice();
+            let mut rest = routes.as_slice();
             while !rest.is_empty() {
                 match encode_announce(out, family, set.block(), next_hop, rest, format) {
                     Ok(taken) => rest = &rest[taken..],
@@ -200,12 +210,12 @@ impl Speaker {
             }
             if !rest.is_empty() {
                 // Not met: `wanted` has looked. But what is not sent must not be noted.
-                let unsent = rest.to_vec();
-                for prefix in unsent {
-                    if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
-                        self.set_advertised(id, family, prefix_id, prefix, AttributeId::NONE, rib);
+                for route in rest {
+                    let slot = route.0.and_then(Slot::of_identifier).unwrap_or(Slot::ONLY);
+                    if let Some(prefix_id) = rib.prefixes(family).get(route.1) {
+                        self.set_advertised(id, family, (prefix_id, route.1), slot, AttributeId::NONE, rib);
                     }
-                    encode_withdraw(out, family, &[prefix], format);
+                    encode_withdraw(out, family, &[*route], format);
                 }
             }
         }
@@ -218,9 +228,11 @@ impl Speaker {
         let marks = neighbor.up.as_ref().is_some_and(|up| up.negotiated.enhanced_route_refresh);
         let capacity = self.advertised_capacity(neighbor, family);
         let mut to = capacity.min(from.saturating_add(OUTPUT_BATCH as u32));
-        let mut again: Vec<(AttributeId, PrefixId)> = (from..to)
-            .map(|index| (self.advertised(neighbor, family, PrefixId(index)), PrefixId(index)))
-            .filter(|(attributes, _)| !attributes.is_none())
+        let mut again: Vec<Announced> = (from..to)
+            .map(PrefixId)
+            .flat_map(|prefix| {
+                self.advertised(neighbor, family, prefix).map(move |(slot, attributes)| (attributes, prefix, slot))
+            })
             .collect();
         if let Some(fit) = self.how_many_of(&again) {
             to = again[fit].1.0;
@@ -244,7 +256,7 @@ impl Speaker {
     }
 
     /// How many of these routes are enough for one go; none: all.
-    fn how_many_of(&self, routes: &[(AttributeId, PrefixId)]) -> Option<usize> {
+    fn how_many_of(&self, routes: &[Announced]) -> Option<usize> {
         let mut octets = 0;
         let too_much = |at: &usize| {
             let is_run = *at > 0 && routes[at - 1].0 == routes[*at].0;
@@ -252,11 +264,19 @@ impl Speaker {
             octets += if is_run { 0 } else { self.attributes.get(routes[*at].0).map_or(0, |set| set.block().len()) };
             before > OUTPUT_BATCH_LEN
         };
-        (0..routes.len()).find(too_much)
+        let enough = (0..routes.len()).find(too_much)?;
+        // All paths to a prefix, or none.
+        (enough..routes.len()).find(|at| routes[*at].1 != routes[*at - 1].1)
     }
 
-    /// What the neighbour should be told about a destination now. One use of it is counted for the caller.
-    pub(super) fn wanted(&mut self, id: NeighborId, family: Family, prefix_id: PrefixId, rib: &mut Rib) -> AttributeId {
+    /// What the neighbour should be told about a destination now, if it is told one path. One use of it is counted for the caller.
+    pub(super) fn wanted_only(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        prefix_id: PrefixId,
+        rib: &mut Rib,
+    ) -> AttributeId {
         let Some(neighbor) = self.get(id) else { return AttributeId::NONE };
         let (is_client, inactive_too) = (neighbor.config.route_server_client, neighbor.config.advertise_inactive);
         let Some(active) = rib.active(family, prefix_id) else { return AttributeId::NONE };
@@ -337,7 +357,8 @@ impl Speaker {
         let Some((set, neighbor)) = long.zip(self.get(id)) else { return noted };
         let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return noted };
         let Some(next_hop) = neighbor.own.told(family, set) else { return noted };
-        if encode_announce(&mut Vec::new(), family, set.block(), next_hop, &[prefix], format).is_ok() {
+        let route = (neighbor.sends_paths(family).then_some(0), prefix);
+        if encode_announce(&mut Vec::new(), family, set.block(), next_hop, &[route], format).is_ok() {
             return noted;
         }
         self.attributes.release(noted, rib);

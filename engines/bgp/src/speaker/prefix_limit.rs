@@ -11,11 +11,11 @@ use holdfast_proto::v1::{BgpEvent, bgp_event, bgp_neighbor_config::PrefixLimit};
 use holdfast_rib::{Family, Rib};
 use ipnet::IpNet;
 
-use crate::wire::{Format, NotificationMessage, Update, encode_withdraw};
+use crate::wire::{Format, Negotiated, NotificationMessage, Update, encode_withdraw};
 
 use super::action::Action;
 use super::neighbor::{FamilyState, Neighbor, family_of};
-use super::table::NeighborId;
+use super::table::{NeighborId, PathKey};
 use super::{Speaker, facts};
 
 const SECONDS_PER_MINUTE: u64 = 60;
@@ -158,11 +158,14 @@ impl Speaker {
     }
 
     /// Routes that were too much: followers drop them as well.
-    pub(super) fn tell_dropped(&mut self, id: NeighborId, family: Family, excess: &[IpNet]) {
+    pub(super) fn tell_dropped(&mut self, id: NeighborId, family: Family, excess: &[(u32, IpNet)]) {
         let Some(neighbor) = self.get_mut(id).filter(|_| !excess.is_empty()) else { return };
         neighbor.families[family.index()].limit.dropped += excess.len() as u64;
         let mut updates = Vec::new();
-        let mut rest = excess;
+        let identified = neighbor.receives_paths(family);
+        let named = excess.iter().map(|(identifier, prefix)| (identified.then_some(*identifier), *prefix));
+        let routes: Vec<(Option<u32>, IpNet)> = named.collect();
+        let mut rest = routes.as_slice();
         while !rest.is_empty() {
             rest = &rest[encode_withdraw(&mut updates, family, rest, Format::plain(true))..];
         }
@@ -173,23 +176,25 @@ impl Speaker {
 
     /// The fact of [`Self::tell_dropped`].
     pub(super) fn adopt_dropped(&mut self, id: NeighborId, updates: &[u8], rib: &mut Rib) -> Result<(), String> {
-        let Some(parameters) = self.get(id).map(Neighbor::snapshot_parameters) else { return Ok(()) };
+        let Some(neighbor) = self.get(id) else { return Ok(()) };
+        let receives_paths = Family::ALL.map(|family| neighbor.receives_paths(family));
+        let parameters = Negotiated { receives_paths, ..neighbor.snapshot_parameters(false) };
         facts::for_each_message(updates, |_, body| {
             let update = Update::parse(body, &parameters).map_err(|error| error.to_string())?;
             for family in Family::ALL {
-                for prefix in update.withdrawn(family) {
-                    self.drop_excess(id, family, prefix, rib);
+                for (identifier, prefix) in update.withdrawn(family).identified() {
+                    self.drop_excess(PathKey { neighbor: id, identifier }, family, prefix, rib);
                 }
             }
             Ok(())
         })
     }
 
-    fn drop_excess(&mut self, id: NeighborId, family: Family, prefix: IpNet, rib: &mut Rib) {
+    fn drop_excess(&mut self, key: PathKey, family: Family, prefix: IpNet, rib: &mut Rib) {
         if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
-            self.remove_path(id, family, prefix_id, rib);
+            self.remove_path(key, family, prefix_id, rib);
         }
-        if let Some(neighbor) = self.get_mut(id) {
+        if let Some(neighbor) = self.get_mut(key.neighbor) {
             neighbor.families[family.index()].limit.dropped += 1;
         }
     }

@@ -5,6 +5,7 @@
 //! was not is gone. What waits is a set of prefixes that exists only meanwhile. Marks are messages like all others, so
 //! a follower comes to the same set; one that joins in the middle is told which routes wait.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use holdfast_proto::v1::{BgpEvent, bgp_event};
@@ -15,13 +16,15 @@ use crate::wire::{RouteRefresh, Update, encode_route_refresh};
 use super::action::Action;
 use super::limits::BACKGROUND_BATCH;
 use super::neighbor::Neighbor;
-use super::table::NeighborId;
+use super::table::{NeighborId, PathKey};
 use super::{Speaker, facts};
 
 /// Routes that wait to be told again.
 pub struct Unrefreshed {
-    /// Which.
-    pub prefixes: DirtySet,
+    /// To which destinations: the only paths there.
+    prefixes: DirtySet,
+    /// One of several paths there, with what the neighbour calls it (RFC 7911).
+    paths: BTreeSet<(u32, u32)>,
     /// At the latest until then; none: what still waits is being taken out.
     pub until: Option<Duration>,
 }
@@ -29,7 +32,44 @@ pub struct Unrefreshed {
 impl Unrefreshed {
     /// Nothing waits yet.
     pub fn new(until: Option<Duration>) -> Self {
-        Self { prefixes: DirtySet::default(), until }
+        Self { prefixes: DirtySet::default(), paths: BTreeSet::new(), until }
+    }
+
+    /// Whether a path waits.
+    pub fn contains(&self, prefix: PrefixId, identifier: u32) -> bool {
+        match identifier {
+            0 => self.prefixes.contains(prefix.0),
+            _ => self.paths.contains(&(prefix.0, identifier)),
+        }
+    }
+
+    /// How many do.
+    pub fn len(&self) -> u64 {
+        (self.prefixes.len() + self.paths.len()) as u64
+    }
+
+    /// Whether nothing does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn insert(&mut self, prefix: PrefixId, identifier: u32) {
+        match identifier {
+            0 => drop(self.prefixes.insert(prefix.0)),
+            _ => drop(self.paths.insert((prefix.0, identifier))),
+        }
+    }
+
+    fn remove(&mut self, prefix: PrefixId, identifier: u32) {
+        match identifier {
+            0 => drop(self.prefixes.remove(prefix.0)),
+            _ => drop(self.paths.remove(&(prefix.0, identifier))),
+        }
+    }
+
+    fn pop(&mut self) -> Option<(PrefixId, u32)> {
+        let only = self.prefixes.pop().map(|prefix| (prefix, 0));
+        only.or_else(|| self.paths.pop_first()).map(|(prefix, identifier)| (PrefixId(prefix), identifier))
     }
 }
 
@@ -40,9 +80,9 @@ impl Neighbor {
     }
 
     /// A route was told or withdrawn, so it waits no longer.
-    pub(super) fn note_told(&mut self, family: Family, prefix: PrefixId) {
+    pub(super) fn note_told(&mut self, family: Family, prefix: PrefixId, identifier: u32) {
         if let Some(unrefreshed) = &mut self.families[family.index()].unrefreshed {
-            unrefreshed.prefixes.remove(prefix.0);
+            unrefreshed.remove(prefix, identifier);
         }
     }
 }
@@ -78,9 +118,8 @@ impl Speaker {
         let patience = Duration::from_secs(neighbor.config.stale_routes_time_s.into());
         let mut unrefreshed = Unrefreshed::new(Some(now + patience));
         for prefix in (0..table.capacity()).map(PrefixId) {
-            if table.find(prefix, id).is_some_and(|path| path.generation == neighbor.generation) {
-                unrefreshed.prefixes.insert(prefix.0);
-            }
+            let paths = table.of_neighbor(prefix, id).filter(|(_, path)| path.generation == neighbor.generation);
+            paths.for_each(|(identifier, _)| unrefreshed.insert(prefix, identifier));
         }
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families[family.index()].unrefreshed = Some(unrefreshed);
@@ -116,13 +155,13 @@ impl Speaker {
         let Some(unrefreshed) = state.unrefreshed.as_mut().filter(|unrefreshed| unrefreshed.until.is_none()) else {
             return;
         };
-        let pop = || unrefreshed.prefixes.pop().map(PrefixId);
-        let batch: Vec<PrefixId> = std::iter::from_fn(pop).take(BACKGROUND_BATCH as usize).collect();
-        if unrefreshed.prefixes.is_empty() {
+        let pop = || unrefreshed.pop();
+        let batch: Vec<(PrefixId, u32)> = std::iter::from_fn(pop).take(BACKGROUND_BATCH as usize).collect();
+        if unrefreshed.is_empty() {
             state.unrefreshed = None;
         }
-        for prefix in batch {
-            self.remove_path(id, family, prefix, rib);
+        for (prefix, identifier) in batch {
+            self.remove_path(PathKey { neighbor: id, identifier }, family, prefix, rib);
         }
     }
 
@@ -130,10 +169,10 @@ impl Speaker {
     pub(super) fn adopt_unrefreshed(&mut self, id: NeighborId, update: &Update<'_>, rib: &Rib) {
         let Some(neighbor) = self.get_mut(id) else { return };
         for family in Family::ALL {
-            let prefixes = update.announced(family).filter_map(|prefix| rib.prefixes(family).get(prefix));
-            for prefix in prefixes {
+            for (identifier, prefix) in update.announced(family).identified() {
+                let Some(prefix) = rib.prefixes(family).get(prefix) else { continue };
                 let state = &mut neighbor.families[family.index()];
-                state.unrefreshed.get_or_insert_with(|| Unrefreshed::new(None)).prefixes.insert(prefix.0);
+                state.unrefreshed.get_or_insert_with(|| Unrefreshed::new(None)).insert(prefix, identifier);
             }
         }
     }

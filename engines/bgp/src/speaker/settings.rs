@@ -2,8 +2,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use holdfast_policy::{Chain, PolicySet};
-use holdfast_proto::v1::{BgpConfig, BgpNeighborConfig, RouterConfig};
-use holdfast_rib::{Family, Rib};
+use holdfast_proto::v1::{BgpAddPath, BgpConfig, BgpNeighborConfig, RouterConfig};
+use holdfast_rib::{Family, PrefixId, Rib};
+use smallvec::SmallVec;
 
 use crate::session::{GracefulRestart, RoleConfig, Session, SessionConfig};
 use crate::wire::{Cease, NextHop, NotificationMessage, Origin, PathAttributes};
@@ -16,7 +17,7 @@ use super::export_rules::Teller;
 use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
 use super::neighbor::{Counters, Neighbor, family_of, role_of};
-use super::table::NeighborId;
+use super::table::{NeighborId, PathKey};
 use super::{Speaker, aggregate};
 
 /// Why a configuration cannot be put in force. Nothing was changed then.
@@ -255,7 +256,8 @@ impl Speaker {
         let limits_changed = before.prefix_limits != config.prefix_limits;
         let same = named(&before) == named(config);
         let cause = if same { Cease::ConfigurationChange } else { Cease::PeerDeconfigured };
-        let export_changed = neighbor.export != export || neighbor.export_rules() != rules;
+        let export_changed =
+            neighbor.export != export || neighbor.export_rules() != rules || before.add_path != config.add_path;
         let rules = |config: &BgpNeighborConfig| ImportRules::of(config, router_as);
         let rules_changed = rules(&before) != rules(config);
         let mut judged_anew = rules_changed
@@ -359,7 +361,12 @@ impl Speaker {
         let told = |id, family: Family| self.get(id).is_some_and(|n| n.families[family.index()].received.entries > 0);
         for family in Family::ALL.map(|family| told(id, family).then_some(family)).into_iter().flatten() {
             for prefix in 0..self.tables[family.index()].capacity() {
-                self.remove_path(id, family, holdfast_rib::PrefixId(prefix), rib);
+                let prefix = PrefixId(prefix);
+                let paths = self.tables[family.index()].of_neighbor(prefix, id);
+                let identifiers: SmallVec<[u32; 4]> = paths.map(|(identifier, _)| identifier).collect();
+                for identifier in identifiers {
+                    self.remove_path(PathKey { neighbor: id, identifier }, family, prefix, rib);
+                }
             }
         }
         if let Some(neighbor) = self.neighbors.get_mut(id.0 as usize).and_then(Option::take) {
@@ -386,6 +393,11 @@ impl Speaker {
     fn session_parameters(&self, config: &BgpNeighborConfig, forwarding_kept: bool, restarting: bool) -> SessionConfig {
         let mut families = [false; 2];
         config.families().filter_map(family_of).for_each(|family| families[family.index()] = true);
+        let add_path = |does: fn(&BgpAddPath) -> bool| {
+            let says =
+                |family: Family| move |entry: &BgpAddPath| family_of(entry.family()) == Some(family) && does(entry);
+            Family::ALL.map(|family| config.add_path.iter().any(says(family)))
+        };
         let restart_time_s = config.restart_time_s.min(0x0fff) as u16; // RFC 4724 §3: twelve bits
         SessionConfig {
             local_as: config.local_as,
@@ -397,6 +409,8 @@ impl Speaker {
             families,
             extended_next_hop: config.extended_nexthop,
             role: role_of(config).map(|role| RoleConfig { role, strict: config.role_strict }),
+            receives_paths: add_path(|entry| entry.receive),
+            sends_paths: add_path(|entry| entry.send_path_count > 0),
             graceful_restart: config.graceful_restart.then_some(GracefulRestart { restart_time_s, forwarding_kept }),
             helper: config.graceful_restart_helper,
             long_lived: config.long_lived.then(|| {

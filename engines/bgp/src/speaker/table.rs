@@ -45,6 +45,15 @@ pub struct Path {
     next: u32,
 }
 
+/// Names a path among those to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PathKey {
+    /// Who sent it.
+    pub neighbor: NeighborId,
+    /// What the neighbour calls it (RFC 7911 §3); 0 where it sends one path only.
+    pub identifier: u32,
+}
+
 /// The end of a chain, and "no path".
 const END: u32 = u32::MAX;
 
@@ -65,6 +74,8 @@ pub struct PathTable {
     heads: Vec<u32>,
     best: Vec<Best>,
     paths: Vec<Path>,
+    /// The paths' identifiers; none while all are 0, so that who sends one path only pays for one.
+    identifiers: Vec<u32>,
     free: Vec<u32>,
     destinations: usize,
 }
@@ -84,9 +95,35 @@ impl PathTable {
         })
     }
 
-    /// One neighbour's path.
-    pub fn find(&self, prefix: PrefixId, neighbor: NeighborId) -> Option<&Path> {
-        self.paths(prefix).find(|path| path.neighbor == neighbor)
+    /// The same, each with its identifier.
+    pub fn identified(&self, prefix: PrefixId) -> impl Iterator<Item = (u32, &Path)> {
+        let mut at = self.head(prefix);
+        std::iter::from_fn(move || {
+            let path = self.paths.get(at as usize)?;
+            let identifier = self.identifier(at);
+            at = path.next;
+            Some((identifier, path))
+        })
+    }
+
+    /// One neighbour's paths.
+    pub fn of_neighbor(&self, prefix: PrefixId, neighbor: NeighborId) -> impl Iterator<Item = (u32, &Path)> {
+        self.identified(prefix).filter(move |(_, path)| path.neighbor == neighbor)
+    }
+
+    fn identifier(&self, at: u32) -> u32 {
+        self.identifiers.get(at as usize).copied().unwrap_or(0)
+    }
+
+    fn set_identifier(&mut self, at: u32, identifier: u32) {
+        let index = at as usize;
+        if index >= self.identifiers.len() {
+            if identifier == 0 {
+                return;
+            }
+            self.identifiers.resize(self.paths.len(), 0);
+        }
+        self.identifiers[index] = identifier;
     }
 
     /// Whether there is no path to the destination.
@@ -94,16 +131,17 @@ impl PathTable {
         self.head(prefix) == END
     }
 
-    /// Puts a neighbour's path in place of its earlier one, which is returned.
+    /// Puts a neighbour's path in place of its earlier one of the same name, which is returned.
     pub fn insert(
         &mut self,
         prefix: PrefixId,
-        neighbor: NeighborId,
+        key: PathKey,
         generation: u8,
         refusal: Refusal,
         received: AttributeId,
         effective: AttributeId,
     ) -> Option<Path> {
+        let PathKey { neighbor, identifier } = key;
         let index = prefix.0 as usize;
         if index >= self.heads.len() {
             self.heads.resize(index + 1, END);
@@ -111,8 +149,9 @@ impl PathTable {
         }
         let mut at = self.heads[index];
         while at != END {
+            let named = self.identifier(at) == identifier;
             let path = &mut self.paths[at as usize];
-            if path.neighbor == neighbor {
+            if path.neighbor == neighbor && named {
                 let before = *path;
                 *path = Path { neighbor, generation, refusal, received, effective, next: before.next };
                 return Some(before);
@@ -121,7 +160,7 @@ impl PathTable {
         }
         self.destinations += usize::from(self.heads[index] == END);
         let path = Path { neighbor, generation, refusal, received, effective, next: self.heads[index] };
-        self.heads[index] = match self.free.pop() {
+        let at = match self.free.pop() {
             Some(free) => {
                 self.paths[free as usize] = path;
                 free
@@ -131,16 +170,18 @@ impl PathTable {
                 (self.paths.len() - 1) as u32
             }
         };
+        self.set_identifier(at, identifier);
+        self.heads[index] = at;
         None
     }
 
     /// Takes a neighbour's path out.
-    pub fn remove(&mut self, prefix: PrefixId, neighbor: NeighborId) -> Option<Path> {
+    pub fn remove(&mut self, prefix: PrefixId, key: PathKey) -> Option<Path> {
         let mut before = END;
         let mut at = self.head(prefix);
         while at != END {
             let path = self.paths[at as usize];
-            if path.neighbor == neighbor {
+            if path.neighbor == key.neighbor && self.identifier(at) == key.identifier {
                 if before == END {
                     self.heads[prefix.0 as usize] = path.next;
                 } else {
@@ -201,28 +242,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_as_a_map(operations in prop::collection::vec((0u32..5, 0u16..4, any::<bool>(), 0u8..3), 0..80)) {
+        fn behaves_as_a_map(
+            identifiers in 1u32..3,
+            operations in prop::collection::vec((0u32..5, 0u16..4, any::<bool>(), 0u8..3, any::<u32>()), 0..80),
+        ) {
             let mut table = PathTable::default();
-            let mut model: BTreeMap<(u32, u16), u8> = BTreeMap::new();
-            for (prefix, neighbor, add, generation) in operations {
-                let (id, who) = (PrefixId(prefix), NeighborId(neighbor));
+            let mut model: BTreeMap<(u32, PathKey), u8> = BTreeMap::new();
+            for (prefix, neighbor, add, generation, identifier) in operations {
+                let key = PathKey { neighbor: NeighborId(neighbor), identifier: identifier % identifiers };
+                let id = PrefixId(prefix);
                 let before = if add {
                     let none = AttributeId::NONE;
-                    let before = table.insert(id, who, generation, Refusal::None, none, none);
-                    prop_assert_eq!(before.map(|path| path.generation), model.insert((prefix, neighbor), generation));
+                    let before = table.insert(id, key, generation, Refusal::None, none, none);
+                    prop_assert_eq!(before.map(|path| path.generation), model.insert((prefix, key), generation));
                     continue;
                 } else {
-                    table.remove(id, who)
+                    table.remove(id, key)
                 };
-                prop_assert_eq!(before.map(|path| path.generation), model.remove(&(prefix, neighbor)));
+                prop_assert_eq!(before.map(|path| path.generation), model.remove(&(prefix, key)));
             }
             prop_assert_eq!(table.len(), model.len());
             let prefixes: std::collections::BTreeSet<u32> = model.keys().map(|(prefix, _)| *prefix).collect();
             prop_assert_eq!(table.destinations(), prefixes.len());
-            for ((prefix, neighbor), generation) in &model {
-                let path = table.find(PrefixId(*prefix), NeighborId(*neighbor));
-                prop_assert_eq!(path.map(|path| path.generation), Some(*generation));
+            for ((prefix, key), generation) in &model {
+                let mut paths = table.of_neighbor(PrefixId(*prefix), key.neighbor);
+                let path = paths.find(|(identifier, _)| *identifier == key.identifier);
+                prop_assert_eq!(path.map(|(_, path)| path.generation), Some(*generation));
             }
+            prop_assert!(identifiers > 1 || table.identifiers.is_empty(), "one path costs nothing more");
         }
     }
 }

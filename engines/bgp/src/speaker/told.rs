@@ -1,10 +1,41 @@
 use hashbrown::HashMap;
 
 use super::attributes::AttributeId;
+use super::limits::PATHS_MAX;
 
 /// A member's number in the tables of its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seat(pub u16);
+
+/// Which of the paths that we tell to one destination: a session without path identifiers has only the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot(u8);
+
+impl Slot {
+    /// That of the only path.
+    pub const ONLY: Slot = Slot(0);
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Slot> {
+        (0..PATHS_MAX).map(Slot)
+    }
+
+    /// How the neighbour hears it called (RFC 7911 §3).
+    pub fn identifier(self) -> u32 {
+        u32::from(self.0) + 1
+    }
+
+    /// The slot that we call so; `None`: we call none so.
+    pub fn of_identifier(identifier: u32) -> Option<Slot> {
+        let slot = u8::try_from(identifier.checked_sub(1)?).ok()?;
+        (slot < PATHS_MAX).then_some(Slot(slot))
+    }
+
+    /// For tables that are indexed by slot.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
 
 /// Beyond this many other versions their room is given back once there are none.
 const SPARE_VERSIONS_MAX: usize = 1024;

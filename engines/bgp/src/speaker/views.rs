@@ -12,7 +12,8 @@ use super::decision::Rule;
 use super::facts::count_messages;
 use super::history::notification_view;
 use super::neighbor::Neighbor;
-use super::table::{NeighborId, Path, Refusal};
+use super::table::{Best, NeighborId, Path, PathKey, Refusal};
+use super::told::Slot;
 use super::transport::Transport;
 
 impl Speaker {
@@ -69,10 +70,10 @@ impl Speaker {
         let state = &neighbor.families[family.index()];
         let table = &self.tables[family.index()];
         let kept = neighbor.stale.is_some();
-        let is_stale =
-            |prefix| table.find(prefix, neighbor.id).is_some_and(|path| path.generation != neighbor.generation);
-        let stale =
-            if kept { (0..table.capacity()).map(PrefixId).filter(|prefix| is_stale(*prefix)).count() } else { 0 };
+        let paths = |prefix| table.of_neighbor(prefix, neighbor.id);
+        let capacity = if kept { table.capacity() } else { 0 };
+        let kept = (0..capacity).map(PrefixId).flat_map(paths);
+        let stale = kept.filter(|(_, path)| path.generation != neighbor.generation).count();
         FamilyCounters {
             family: family.name().into(),
             received: state.received.entries,
@@ -88,7 +89,9 @@ impl Speaker {
                 .or_else(|| neighbor.stale.map(|stale| stale.until))
                 .map_or(0, |until| until.saturating_sub(now).as_millis() as u64),
             dropped: state.limit.dropped,
-            unrefreshed: state.unrefreshed.as_ref().map_or(0, |unrefreshed| unrefreshed.prefixes.len() as u64),
+            unrefreshed: state.unrefreshed.as_ref().map_or(0, |unrefreshed| unrefreshed.len()),
+            receives_paths: neighbor.receives_paths(family),
+            sends_paths: if neighbor.sends_paths(family) { u32::from(neighbor.path_count(family)) } else { 0 },
         }
     }
 
@@ -170,17 +173,29 @@ impl Speaker {
         let active_is_bgp = rib.active(family, prefix_id).is_some_and(|active| active.protocol == Protocol::Bgp);
         let best = self.tables[family.index()].best(prefix_id);
         let lost = self.lost_by(rib, family, prefix_id);
-        for path in self.tables[family.index()].paths(prefix_id) {
-            let chosen = best.is_some_and(|best| best.neighbor == path.neighbor);
-            let rule = lost.iter().find(|(neighbor, _)| *neighbor == path.neighbor).map(|(_, rule)| *rule);
+        let is_best = |path: &Path| best == Some(Best { neighbor: path.neighbor, attributes: path.effective });
+        // Of paths that differ in nothing but their identifiers the lowest one was chosen.
+        let chosen = self.tables[family.index()].identified(prefix_id).filter(|(_, path)| is_best(path));
+        let chosen = chosen.map(|(identifier, _)| identifier).min();
+        for (identifier, path) in self.tables[family.index()].identified(prefix_id) {
+            let chosen = is_best(path) && chosen == Some(identifier);
+            let key = PathKey { neighbor: path.neighbor, identifier };
+            let rule = lost.iter().find(|(loser, _)| *loser == key).map(|(_, rule)| *rule);
             let standing = Standing { chosen, active: chosen && active_is_bgp, lost_by: rule };
-            routes.extend(self.bgp_route(rib, family, prefix_id, path, standing));
+            routes.extend(self.bgp_route(rib, family, prefix_id, (identifier, path), standing));
         }
-        routes.sort_by_key(|route| (!route.active, route.preference, route.learned_from.clone()));
+        routes.sort_by_key(|route| (!route.active, route.preference, route.learned_from.clone(), route.path_id));
         routes
     }
 
-    fn bgp_route(&self, rib: &Rib, family: Family, prefix: PrefixId, path: &Path, standing: Standing) -> Option<Route> {
+    fn bgp_route(
+        &self,
+        rib: &Rib,
+        family: Family,
+        prefix: PrefixId,
+        (identifier, path): (u32, &Path),
+        standing: Standing,
+    ) -> Option<Route> {
         let Standing { chosen, active, lost_by } = standing;
         let neighbor = self.get(path.neighbor)?;
         let shown = if path.effective.is_none() { path.received } else { path.effective };
@@ -208,6 +223,7 @@ impl Speaker {
         route.next_hops = nexthop.map(|nexthop| next_hops(rib, nexthop)).unwrap_or_default();
         route.inactive_reason = inactive_reason.into();
         route.stale = path.generation != neighbor.generation;
+        route.path_id = identifier;
         Some(route)
     }
 
@@ -219,14 +235,35 @@ impl Speaker {
     }
 
     /// One destination as a neighbour told it, before import policy.
-    pub fn received_route(&self, rib: &Rib, id: NeighborId, family: Family, prefix_id: PrefixId) -> Option<Route> {
-        let path = self.tables[family.index()].find(prefix_id, id)?;
-        self.one_sided_route(rib, family, prefix_id, path.received, id)
+    pub fn received_routes(&self, rib: &Rib, id: NeighborId, family: Family, prefix_id: PrefixId) -> Vec<Route> {
+        let paths = self.tables[family.index()].of_neighbor(prefix_id, id);
+        let view = |(path_id, path): (u32, &Path)| {
+            Some(Route { path_id, ..self.one_sided_route(rib, family, prefix_id, path.received, id)? })
+        };
+        let mut routes: Vec<Route> = paths.filter_map(view).collect();
+        routes.sort_by_key(|route| route.path_id);
+        routes
     }
 
     /// One destination as we told it to a neighbour.
-    pub fn advertised_route(&self, rib: &Rib, id: NeighborId, family: Family, prefix_id: PrefixId) -> Option<Route> {
-        let advertised = self.advertised(self.get(id)?, family, prefix_id);
+    pub fn advertised_routes(&self, rib: &Rib, id: NeighborId, family: Family, prefix_id: PrefixId) -> Vec<Route> {
+        let Some(neighbor) = self.get(id) else { return Vec::new() };
+        let identified = neighbor.sends_paths(family);
+        let view = |(slot, advertised): (Slot, AttributeId)| {
+            let path_id = if identified { slot.identifier() } else { 0 };
+            Some(Route { path_id, ..self.advertised_route(rib, id, family, prefix_id, advertised)? })
+        };
+        self.advertised(neighbor, family, prefix_id).filter_map(view).collect()
+    }
+
+    fn advertised_route(
+        &self,
+        rib: &Rib,
+        id: NeighborId,
+        family: Family,
+        prefix_id: PrefixId,
+        advertised: AttributeId,
+    ) -> Option<Route> {
         let mut route = self.one_sided_route(rib, family, prefix_id, advertised, id)?;
         let told = self.get(id)?.own.told(family, self.attributes.get(advertised)?);
         route.bgp_next_hop = told.map(|next_hop| next_hop.address().to_string()).unwrap_or_default();

@@ -90,6 +90,11 @@ const ADD_PATH: u8 = 69;
 const ENHANCED_ROUTE_REFRESH: u8 = 70;
 const LONG_LIVED: u8 = 71;
 
+/// [`Capability::AddPath`]: several paths are understood (RFC 7911 §4).
+pub(crate) const ADD_PATH_RECEIVE: u8 = 1;
+/// Several paths are told.
+pub(crate) const ADD_PATH_SEND: u8 = 2;
+
 const RESTART_STATE: u16 = 0x8000;
 const RESTART_NOTIFICATION: u16 = 0x4000;
 const RESTART_TIME_MASK: u16 = 0x0fff;

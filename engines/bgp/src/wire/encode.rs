@@ -8,9 +8,8 @@ use super::attributes::code;
 use super::header::{MessageType, begin_message, end_message};
 use super::limits::{EXTENDED_MESSAGE_LEN, HEADER_LEN, MAX_MESSAGE_LEN, UPDATE_FIXED_LEN};
 use super::next_hop::NextHop;
-use super::nlri;
+use super::nlri::{self, Nlri};
 use holdfast_rib::Family;
-use ipnet::IpNet;
 
 /// Not even one prefix fits beside these attributes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +64,7 @@ pub fn encode_announce(
     family: Family,
     attributes: &[u8],
     next_hop: NextHop,
-    prefixes: &[IpNet],
+    prefixes: &[impl Nlri],
     format: Format,
 ) -> Result<usize, AttributesTooLarge> {
     let for_old_speaker;
@@ -93,7 +92,7 @@ fn announce_classic(
     out: &mut Vec<u8>,
     attributes: &[u8],
     next_hop: [u8; 4],
-    prefixes: &[IpNet],
+    prefixes: &[impl Nlri],
     format: Format,
 ) -> Result<usize, AttributesTooLarge> {
     let attributes_len = attributes.len() + NEXT_HOP_LEN;
@@ -118,7 +117,7 @@ fn announce_multiprotocol(
     family: Family,
     attributes: &[u8],
     next_hop: NextHop,
-    prefixes: &[IpNet],
+    prefixes: &[impl Nlri],
     format: Format,
 ) -> Result<usize, AttributesTooLarge> {
     let fixed = EXTENDED_HEADER_LEN + 5 + next_hop.mp_len();
@@ -140,7 +139,7 @@ fn announce_multiprotocol(
 }
 
 /// Appends one UPDATE that withdraws as many of `prefixes` as fit; returns how many.
-pub fn encode_withdraw(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], format: Format) -> usize {
+pub fn encode_withdraw(out: &mut Vec<u8>, family: Family, prefixes: &[impl Nlri], format: Format) -> usize {
     if family.is_classic() {
         withdraw_classic(out, family, prefixes, format)
     } else {
@@ -148,7 +147,7 @@ pub fn encode_withdraw(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], fo
     }
 }
 
-fn withdraw_classic(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], format: Format) -> usize {
+fn withdraw_classic(out: &mut Vec<u8>, family: Family, prefixes: &[impl Nlri], format: Format) -> usize {
     let count = count_that_fit(prefixes, format.room());
     if count == 0 {
         return 0;
@@ -164,7 +163,7 @@ fn withdraw_classic(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], forma
     count
 }
 
-fn withdraw_multiprotocol(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet], format: Format) -> usize {
+fn withdraw_multiprotocol(out: &mut Vec<u8>, family: Family, prefixes: &[impl Nlri], format: Format) -> usize {
     let count = count_that_fit(prefixes, format.room() - EXTENDED_HEADER_LEN - 3);
     if count == 0 {
         return 0;
@@ -222,16 +221,17 @@ fn end_multiprotocol(out: &mut [u8], start: usize) {
     out[start + 2..start + 4].copy_from_slice(&length);
 }
 
-fn put_prefixes(out: &mut Vec<u8>, family: Family, prefixes: &[IpNet]) {
-    for prefix in prefixes {
+fn put_prefixes(out: &mut Vec<u8>, family: Family, prefixes: &[impl Nlri]) {
+    for nlri in prefixes {
+        let prefix = nlri.prefix();
         debug_assert_eq!(Family::of(prefix), family, "{prefix}");
         if Family::of(prefix) == family {
-            nlri::encode(out, prefix);
+            nlri::encode(out, nlri);
         }
     }
 }
 
-fn how_many_fit(prefixes: &[IpNet], octets: usize, format: Format) -> Result<usize, AttributesTooLarge> {
+fn how_many_fit(prefixes: &[impl Nlri], octets: usize, format: Format) -> Result<usize, AttributesTooLarge> {
     let count = count_that_fit(prefixes, format.room().saturating_sub(octets));
     match count {
         0 if !prefixes.is_empty() => Err(AttributesTooLarge { octets, message_max_len: format.message_max_len }),
@@ -239,7 +239,7 @@ fn how_many_fit(prefixes: &[IpNet], octets: usize, format: Format) -> Result<usi
     }
 }
 
-fn count_that_fit(prefixes: &[IpNet], mut room: usize) -> usize {
+fn count_that_fit(prefixes: &[impl Nlri], mut room: usize) -> usize {
     for (count, prefix) in prefixes.iter().enumerate() {
         match room.checked_sub(nlri::encoded_len(prefix)) {
             Some(left) => room = left,

@@ -37,6 +37,7 @@ pub use attribute_block::{
     AttributeBlock, MalformedBlock, as_path_count, as_path_first, has_community, only_to_customer, was_reflected_by,
 };
 pub use attributes::{Origin, PartialBits, PathAttributes, RawAttribute, code};
+pub(crate) use capability::{ADD_PATH_RECEIVE, ADD_PATH_SEND};
 pub use capability::{Capability, ExtendedNextHopEntry, LongLived};
 pub use encode::{AttributesTooLarge, Format, encode_announce, encode_end_of_rib, encode_keepalive, encode_withdraw};
 
@@ -46,7 +47,7 @@ pub(crate) use limits::ATTRIBUTES_MAX_LEN;
 pub use limits::{AS_TRANS, EXTENDED_MESSAGE_LEN, HEADER_LEN, MAX_MESSAGE_LEN};
 pub use negotiated::{Negotiated, PeerGracefulRestart};
 pub use next_hop::NextHop;
-pub use nlri::NlriIter;
+pub use nlri::{Nlri, NlriIter};
 pub use notification::{Cease, NotificationMessage};
 pub use open::OpenMessage;
 pub use role::Role;

@@ -1,6 +1,6 @@
 //! What a session runs by. It follows from the two OPENs alone, so a backup that has both knows all of it.
 
-use super::capability::{Capability, ExtendedNextHopEntry, LongLived};
+use super::capability::{ADD_PATH_RECEIVE, ADD_PATH_SEND, Capability, ExtendedNextHopEntry, LongLived};
 use super::encode::Format;
 use super::open::OpenMessage;
 use super::role::Role;
@@ -35,6 +35,10 @@ pub struct Negotiated {
     pub families: [bool; 2],
     /// What we are and what the neighbour is, if both said so (RFC 9234).
     pub roles: Option<(Role, Role)>,
+    /// The neighbour tells several paths of these families: what comes from it has path identifiers (RFC 7911 §4).
+    pub receives_paths: [bool; 2],
+    /// We do: what goes to it has them.
+    pub sends_paths: [bool; 2],
     /// Both understand ROUTE-REFRESH.
     pub route_refresh: bool,
     /// Both mark begin and end of a refresh (RFC 7313).
@@ -70,6 +74,13 @@ impl Negotiated {
         let hold_time_s = local.hold_time_s.min(remote.hold_time_s);
         let (ours, theirs) = (local.families(), remote.families());
         let families = [ours[0] && theirs[0], ours[1] && theirs[1]];
+        let (ours, theirs) = (add_path_modes(local), add_path_modes(remote));
+        let agreed = |our_mode: u8, their_mode: u8| {
+            Family::ALL.map(|family| {
+                let at = family.index();
+                families[at] && ours[at] & our_mode != 0 && theirs[at] & their_mode != 0
+            })
+        };
         let both = |wanted: &Capability| local.capabilities.contains(wanted) && remote.capabilities.contains(wanted);
         let local_restart = graceful_restart(local, families);
         let peer_restart = graceful_restart(remote, families);
@@ -90,6 +101,8 @@ impl Negotiated {
             extended_messages: both(&Capability::ExtendedMessage),
             families,
             roles: role(local).zip(role(remote)),
+            receives_paths: agreed(ADD_PATH_RECEIVE, ADD_PATH_SEND),
+            sends_paths: agreed(ADD_PATH_SEND, ADD_PATH_RECEIVE),
             route_refresh: both(&Capability::RouteRefresh),
             enhanced_route_refresh: both(&Capability::EnhancedRouteRefresh),
             notification_restart: survives_notification(local) && survives_notification(remote),
@@ -134,8 +147,23 @@ impl Negotiated {
             (self.long_lived(), "long-lived graceful-restart"),
         ];
         let features = features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned());
+        let several = Family::ALL.into_iter().filter_map(|family| {
+            let at = family.index();
+            let what = match (self.receives_paths[at], self.sends_paths[at]) {
+                (true, true) => "received and sent",
+                (true, false) => "received",
+                (false, true) => "sent",
+                (false, false) => return None,
+            };
+            Some(format!("several paths {} {what}", family.name()))
+        });
         let roles = self.roles.map(|(ours, theirs)| format!("roles: {ours} here, {theirs} there"));
-        families.chain(features).chain(roles).collect()
+        families.chain(features).chain(several).chain(roles).collect()
+    }
+
+    /// The parameters by which the neighbour reads what we write.
+    pub fn as_sent(&self) -> Negotiated {
+        Negotiated { receives_paths: self.sends_paths, ..self.clone() }
     }
 
     /// Whether a ROUTE-REFRESH means something on this session.
@@ -183,6 +211,21 @@ fn survives_notification(open: &OpenMessage) -> bool {
         _ => None,
     });
     last == Some(true)
+}
+
+/// What a speaker offers to do with several paths of each family. An entry that says none of the three is passed over (RFC 7911 §4).
+fn add_path_modes(open: &OpenMessage) -> [u8; 2] {
+    let mut modes = [0; 2];
+    for capability in &open.capabilities {
+        let Capability::AddPath(entries) = capability else { continue };
+        for (afi, safi, mode) in entries {
+            let meaningful = (ADD_PATH_RECEIVE..=ADD_PATH_RECEIVE | ADD_PATH_SEND).contains(mode);
+            if let Some(family) = Family::from_afi_safi(*afi, *safi).filter(|_| meaningful) {
+                modes[family.index()] = *mode;
+            }
+        }
+    }
+    modes
 }
 
 /// The last graceful restart capability of an OPEN (RFC 4724 §3: "the last one counts"), for the session's families.
@@ -238,6 +281,23 @@ mod tests {
         assert_eq!(negotiated.local_graceful_restart, [false; 2]);
         assert!(negotiated.peer_sends_end_of_rib && negotiated.local_sends_end_of_rib);
         assert!(negotiated.notification_restart);
+    }
+
+    #[test]
+    fn several_paths_go_where_one_sends_and_the_other_receives() {
+        let open = |entries: &[(u16, u8, u8)]| {
+            let families = Family::ALL.map(Capability::MultiProtocol);
+            open(1, 90, families.into_iter().chain([Capability::AddPath(entries.to_vec())]).collect())
+        };
+        let agreed = |ours: &[(u16, u8, u8)], theirs: &[(u16, u8, u8)]| {
+            let negotiated = Negotiated::from_opens(&open(ours), &open(theirs));
+            let sent = negotiated.as_sent();
+            assert_eq!(sent.receives_paths, negotiated.sends_paths);
+            (negotiated.receives_paths, negotiated.sends_paths)
+        };
+        assert_eq!(agreed(&[(1, 1, 3), (2, 1, 1)], &[(1, 1, 3), (2, 1, 2)]), ([true, true], [true, false]));
+        assert_eq!(agreed(&[(1, 1, 1)], &[(1, 1, 1)]), ([false; 2], [false; 2]));
+        assert_eq!(agreed(&[(1, 1, 3)], &[(1, 1, 4), (1, 2, 3), (2, 1, 0)]), ([false; 2], [false; 2]));
     }
 
     #[test]

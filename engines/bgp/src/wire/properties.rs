@@ -105,10 +105,39 @@ proptest! {
         let _ = decode_route_refresh(&bytes);
         let _ = PathAttributes::decode(&bytes);
         let _ = Update::parse(&bytes, &session(internal, wide));
+        let _ = Update::parse(&bytes, &Negotiated { receives_paths: [true; 2], ..session(internal, wide) });
         // Bytes that are no block are written all the same, within a message's length.
         let mut out = Vec::new();
         let _ = encode_announce(&mut out, Family::Ipv4Unicast, &bytes, NextHop::V4(Ipv4Addr::LOCALHOST),
-            &["10.0.0.0/8".parse().unwrap()], Format::plain(wide));
+            &["10.0.0.0/8".parse::<ipnet::IpNet>().unwrap()], Format::plain(wide));
+    }
+
+    /// Several paths to one destination: what is written is read, by one who expects identifiers.
+    #[test]
+    fn paths_come_back_under_their_names(
+        attributes in path_attributes(),
+        routes in vec((any::<u32>(), ipv4_net()), 1..400),
+    ) {
+        let session = Negotiated { receives_paths: [true; 2], ..session(false, true) };
+        let block = attributes.encode();
+        let named: Vec<_> = routes.iter().map(|(identifier, net)| (Some(*identifier), *net)).collect();
+        let next_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 1));
+        for withdraws in [false, true] {
+            let (mut rest, mut read) = (named.as_slice(), Vec::new());
+            while !rest.is_empty() {
+                let mut wire = Vec::new();
+                let taken = if withdraws {
+                    encode_withdraw(&mut wire, Family::Ipv4Unicast, rest, Format::plain(true))
+                } else {
+                    encode_announce(&mut wire, Family::Ipv4Unicast, &block, next_hop, rest, Format::plain(true)).unwrap()
+                };
+                rest = &rest[taken..];
+                let update = Update::parse(&wire[HEADER_LEN..], &session).unwrap();
+                let field = if withdraws { update.withdrawn(Family::Ipv4Unicast) } else { update.announced(Family::Ipv4Unicast) };
+                read.extend(field.identified());
+            }
+            prop_assert_eq!(&read, &routes);
+        }
     }
 
     /// A good UPDATE with a few octets changed: closer to what goes wrong in practice than noise.

@@ -49,6 +49,7 @@ struct Rules {
     four_octet_as: bool,
     extended_next_hop: bool,
     families: [bool; 2],
+    receives_paths: [bool; 2],
 }
 
 /// All attributes of an UPDATE after judgement.
@@ -86,6 +87,7 @@ impl<'a> Scan<'a> {
                 four_octet_as: session.four_octet_as,
                 extended_next_hop: session.extended_next_hop,
                 families: session.families,
+                receives_paths: session.receives_paths,
             },
             width: AsWidth::of(session.four_octet_as),
             seen: [0; 4],
@@ -293,7 +295,8 @@ impl<'a> Scan<'a> {
             return Ok(Verdict::Consume);
         }
         let next_hop = NextHop::decode(next_hop).ok_or_else(error)?;
-        if !next_hop.fits(family, self.session.extended_next_hop) || !nlri::check(family, nlri) {
+        let identified = self.session.receives_paths[family.index()];
+        if !next_hop.fits(family, self.session.extended_next_hop) || !nlri::check(family, identified, nlri) {
             return Err(error());
         }
         self.reach = Some(Reach { family, next_hop, nlri });
@@ -315,7 +318,7 @@ impl<'a> Scan<'a> {
         };
         let family = Family::from_afi_safi(u16::from_be_bytes([a, b]), safi);
         if let Some(family) = family.filter(|family| self.session.families[family.index()]) {
-            if !nlri::check(family, nlri) {
+            if !nlri::check(family, self.session.receives_paths[family.index()], nlri) {
                 return Err(error());
             }
             self.unreach = Some((family, nlri));

@@ -225,7 +225,7 @@ fn families_that_are_not_negotiated_are_not_there() {
     let block = [ORIGIN, AS_PATH].concat();
     let mut wire = Vec::new();
     let next_hop = NextHop::V6 { global, link_local: None };
-    let prefixes = ["2001:db8:1::/48".parse().unwrap()];
+    let prefixes = ["2001:db8:1::/48".parse::<ipnet::IpNet>().unwrap()];
     encode_announce(&mut wire, Family::Ipv6Unicast, &block, next_hop, &prefixes, Format::plain(true)).unwrap();
     let update = Update::parse(&wire[HEADER_LEN..], &negotiated).unwrap();
     assert!(update.announced(Family::Ipv6Unicast).is_empty());
@@ -247,7 +247,7 @@ fn ipv4_prefixes_with_an_ipv6_next_hop() {
     let link_local: Ipv6Addr = "fe80::1".parse().unwrap();
     let next_hop = NextHop::V6 { global, link_local: Some(link_local) };
     let mut wire = Vec::new();
-    let (block, net) = ([ORIGIN, AS_PATH].concat(), "10.0.0.0/8".parse().unwrap());
+    let (block, net) = ([ORIGIN, AS_PATH].concat(), "10.0.0.0/8".parse::<ipnet::IpNet>().unwrap());
     let count = encode_announce(&mut wire, Family::Ipv4Unicast, &block, next_hop, &[net], Format::plain(true));
     assert_eq!(count, Ok(1));
     let update_body = &wire[HEADER_LEN..];
@@ -270,7 +270,7 @@ fn an_old_speaker_gets_as_trans_and_gives_it_back() {
     };
     let mut wire = Vec::new();
     let next_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 2));
-    let prefixes = ["10.0.0.0/8".parse().unwrap()];
+    let prefixes = ["10.0.0.0/8".parse::<ipnet::IpNet>().unwrap()];
     encode_announce(&mut wire, Family::Ipv4Unicast, &attributes.encode(), next_hop, &prefixes, Format::plain(false))
         .unwrap();
     let update = Update::parse(&wire[HEADER_LEN..], &session(false, false)).unwrap();
@@ -304,7 +304,7 @@ fn attributes_that_leave_no_room_are_an_error() {
     let announce = |wire: &mut Vec<u8>, prefixes: &[_], format| {
         encode_announce(wire, Family::Ipv4Unicast, &attributes.encode(), next_hop, prefixes, format)
     };
-    let prefixes = ["10.0.0.0/8".parse().unwrap()];
+    let prefixes = ["10.0.0.0/8".parse::<ipnet::IpNet>().unwrap()];
     let error = announce(&mut wire, &prefixes, Format::plain(true)).unwrap_err();
     assert!(error.to_string().contains("no room for a prefix in a message of 4096"), "{error}");
     assert_eq!(announce(&mut wire, &[], Format::plain(true)), Ok(0));
@@ -315,7 +315,8 @@ fn attributes_that_leave_no_room_are_an_error() {
 
 #[test]
 fn messages_of_rfc_8654_are_filled_to_their_length() {
-    let prefixes: Vec<_> = (0..20_000u32).map(|i| format!("10.{}.{}.0/24", i >> 8, i & 255).parse().unwrap()).collect();
+    let prefixes: Vec<_> =
+        (0..20_000u32).map(|i| format!("10.{}.{}.0/24", i >> 8, i & 255).parse::<ipnet::IpNet>().unwrap()).collect();
     let next_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 2));
     let block = [ORIGIN, AS_PATH].concat();
     for (format, most) in [(Format::plain(true), 4096), (Format::extended(true), 65_535)] {

@@ -33,12 +33,14 @@ pub struct Update<'a> {
 struct Fields<'a> {
     classic: &'a [u8],
     multiprotocol: [&'a [u8]; 2],
+    /// Prefixes stand behind the identifiers of their paths.
+    identified: [bool; 2],
 }
 
 impl<'a> Fields<'a> {
     fn iter(&self, family: Family) -> NlriIter<'a> {
         let classic = if family.is_classic() { self.classic } else { &[] };
-        NlriIter::new(family, classic, self.multiprotocol[family.index()])
+        NlriIter::new(family, self.identified[family.index()], classic, self.multiprotocol[family.index()])
     }
 
     fn is_empty(&self) -> bool {
@@ -56,11 +58,11 @@ struct Body<'a> {
 impl<'a> Body<'a> {
     /// RFC 4271 §6.3: lengths that contradict the message's are a Malformed Attribute List; prefixes that cannot be read
     /// an Invalid Network Field. Neither can be treated as a withdrawal (RFC 7606 §3 b, §5.3).
-    fn split(body: &'a [u8]) -> Result<Body<'a>, NotificationMessage> {
+    fn split(body: &'a [u8], identified: bool) -> Result<Body<'a>, NotificationMessage> {
         let malformed = NotificationMessage::malformed_attribute_list;
         let (withdrawn, rest) = take_field(body).ok_or_else(malformed)?;
         let (attributes, nlri) = take_field(rest).ok_or_else(malformed)?;
-        let readable = |field| nlri::check(Family::Ipv4Unicast, field);
+        let readable = |field| nlri::check(Family::Ipv4Unicast, identified, field);
         if !readable(withdrawn) || !readable(nlri) {
             return Err(NotificationMessage::invalid_network_field());
         }
@@ -81,14 +83,15 @@ fn take_field(input: &[u8]) -> Option<(&[u8], &[u8])> {
 impl<'a> Update<'a> {
     /// Reads a message's body. An error means: reset the session with this NOTIFICATION.
     pub fn parse(body: &'a [u8], session: &Negotiated) -> Result<Update<'a>, NotificationMessage> {
-        let body = Body::split(body)?;
+        let identified = session.receives_paths;
+        let body = Body::split(body, identified[Family::Ipv4Unicast.index()])?;
         let ipv4 = session.carries(Family::Ipv4Unicast);
         let mut update = Update {
             attributes: None,
             treat_as_withdraw: None,
             discarded: Vec::new(),
-            withdrawn: Fields::default(),
-            announced: Fields::default(),
+            withdrawn: Fields { identified, ..Fields::default() },
+            announced: Fields { identified, ..Fields::default() },
             next_hops: [None; 2],
             end_of_rib: None,
         };

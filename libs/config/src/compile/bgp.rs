@@ -126,6 +126,7 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         long_lived_inet6_s: restart.long_lived_s("inet6-stale-time"),
         long_lived_partial: restart.long_lived.is_some_and(|stated| stated.has("partial")),
         role_strict: levels.nearest("role").is_some_and(|role| role.has("strict")),
+        add_path: add_path(levels),
         import_policies: levels.list("import"),
         export_policies: levels.list("export"),
         graceful_restart: restart.announced,
@@ -222,6 +223,16 @@ fn states_families(levels: Levels<'_>) -> Option<View<'_>> {
 fn not_installed(levels: Levels<'_>) -> Vec<i32> {
     let nearest = states_families(levels);
     nearest.map_or_else(Vec::new, |level| unicast_families(level, |unicast| unicast.has("no-install")))
+}
+
+fn add_path(levels: Levels<'_>) -> Vec<v1::BgpAddPath> {
+    let known = [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
+    let entry = |(name, family): (&str, v1::AddressFamily)| {
+        let add_path = states_families(levels)?.at(&["family", name, "unicast", "add-path"])?;
+        let send_path_count = add_path.get("send").and_then(|send| send.number("path-count")).unwrap_or(0);
+        Some(v1::BgpAddPath { family: family.into(), receive: add_path.has("receive"), send_path_count })
+    };
+    known.into_iter().filter_map(entry).collect()
 }
 
 fn extended_nexthop(levels: Levels<'_>) -> bool {

@@ -17,6 +17,7 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     let Some(bgp) = top.at(&["protocols", "bgp"]) else { return };
     policies(top, bgp, problems);
     allowed_prefixes(bgp, problems);
+    path_counts(bgp, problems);
     let local_as = top.get("routing-options").and_then(|options| options.number("autonomous-system"));
     if local_as.is_none() && bgp.has("group") {
         let remedy = "set routing-options autonomous-system AS";
@@ -30,6 +31,7 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
         policies(top, group, problems);
         routes::local_as(group, problems);
         routes::prefix_limits(group, problems);
+        path_counts(group, problems);
         local_address(group, problems);
         if !group.has("neighbor") && !group.has("allow") {
             let allowed = "neighbor ADDRESS, at least one, or allow PREFIX";
@@ -45,6 +47,7 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
             policies(top, neighbor, problems);
             routes::local_as(neighbor, problems);
             routes::prefix_limits(neighbor, problems);
+            path_counts(neighbor, problems);
             local_address(neighbor, problems);
             check(local_as, Levels { bgp, group, neighbor }, problems);
             let Ok(address) = neighbor.value().parse::<IpAddr>() else { continue };
@@ -92,6 +95,18 @@ fn policies(top: View<'_>, place: View<'_>, problems: &mut Vec<Problem>) {
     for kind in ["import", "export"] {
         for policy in place.all(kind) {
             reference(top, policy, "policy-statement", policy.value(), problems);
+        }
+    }
+}
+
+/// RFC 7911 leaves to us how many paths are told; there is no number that suits everybody.
+fn path_counts(place: View<'_>, problems: &mut Vec<Problem>) {
+    for family in ["inet", "inet6"] {
+        if let Some(send) = place.at(&["family", family, "unicast", "add-path", "send"])
+            && !send.has("path-count")
+        {
+            problems
+                .push(lacks(send, "path-count", "how many paths are told is not stated").allowed("path-count 2..64"));
         }
     }
 }

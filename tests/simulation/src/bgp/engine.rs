@@ -162,10 +162,10 @@ impl Engine {
             lines.extend(chosen.iter().map(|route| format!("{route:?}")));
             for neighbor in 0..neighbors {
                 let id = self.id(neighbor);
-                let received = self.speaker.received_route(&self.rib, id, family, prefix);
-                let told = self.speaker.advertised_route(&self.rib, id, family, prefix);
-                lines.extend(received.map(|route| format!("from {neighbor}: {route:?}")));
-                lines.extend(told.map(|route| format!("to {neighbor}: {route:?}")));
+                let received = self.speaker.received_routes(&self.rib, id, family, prefix);
+                let told = self.speaker.advertised_routes(&self.rib, id, family, prefix);
+                lines.extend(received.iter().map(|route| format!("from {neighbor}: {route:?}")));
+                lines.extend(told.iter().map(|route| format!("to {neighbor}: {route:?}")));
             }
         }
         lines.extend(self.forwarding().iter().map(|entry| format!("{entry:?}")));

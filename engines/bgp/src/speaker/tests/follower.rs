@@ -18,11 +18,11 @@ const BOTH: [(Family, bool); 2] = [(Family::Ipv4Unicast, true), (Family::Ipv6Uni
 
 fn peers() -> Vec<Peer> {
     vec![
-        Peer::new(1, 65001).with_graceful_restart(&BOTH, 40),
+        Peer::new(1, 65001).with_graceful_restart(&BOTH, 40).with_add_path(3),
         Peer::new(2, 65001).with_enhanced_refresh(),
-        Peer::new(3, 65002).old().with_graceful_restart(&BOTH[..1], 40),
+        Peer::new(3, 65002).old().with_graceful_restart(&BOTH[..1], 40).with_add_path(1),
         Peer::new(4, LOCAL_AS).with_graceful_restart(&[(Family::Ipv4Unicast, false), (Family::Ipv6Unicast, true)], 40),
-        Peer::new(5, LOCAL_AS).with_enhanced_refresh(),
+        Peer::new(5, LOCAL_AS).with_enhanced_refresh().with_add_path(3),
     ]
 }
 
@@ -32,9 +32,13 @@ fn happening(world: &mut World, random: &mut Random) {
     let number = random.below(30);
     let attributes = random_attributes(random, &world.peers[peer]);
     let (kind, choice) = (random.below(100), random.below(1000));
+    let (net, path): (IpNet, u32) = (prefix(number).parse().unwrap(), 1 + random.below(2) as u32);
     match kind {
-        0..60 if world.peers[peer].is_up() => world.peers[peer].announce(&[&prefix(number)], &attributes),
-        60..80 if world.peers[peer].is_up() => world.peers[peer].withdraw(&[&prefix(number)]),
+        0..60 if world.peers[peer].is_up() => {
+            let next_hop = world.peers[peer].next_hop(Family::of(&net));
+            world.peers[peer].announce_path(path, &[net], &attributes, next_hop);
+        }
+        60..80 if world.peers[peer].is_up() => world.peers[peer].withdraw_path(path, net),
         // Who is gone stays away until all come back together, so that two worlds can be compared.
         80..85 => {
             world.peers[peer].away = true;
@@ -46,6 +50,9 @@ fn happening(world: &mut World, random: &mut Random) {
         93..95 => world.advance(Duration::from_secs(choice % 60)),
         95 => world.set_static(&[("172.16.5.0/24", NexthopSpec::Discard)][..(choice % 2) as usize]),
         96 => world.interface(|rib| rib.interface_update(1, "eth0", choice % 3 > 0)),
+        97 if choice % 2 == 0 => world.configure_neighbor(peer, |neighbor| {
+            neighbor.add_path.iter_mut().for_each(|add_path| add_path.send_path_count = 2 + (choice % 3) as u32);
+        }),
         97 => world.configure_neighbor(peer, |neighbor| neighbor.multipath = !neighbor.multipath),
         98 => world.configure_neighbor(peer, |neighbor| {
             neighbor.export_policies = ["m".to_owned()].into_iter().take((choice % 2) as usize).collect();
@@ -79,8 +86,17 @@ fn settle(world: &mut World) {
     world.run();
 }
 
-fn tables(world: &World) -> Vec<BTreeMap<IpNet, Heard>> {
-    world.peers.iter().map(|peer| peer.table.clone()).collect()
+/// What each neighbour has. What paths are called depends on how they became known, and is nobody's business but ours.
+fn tables(world: &World) -> Vec<BTreeMap<IpNet, Vec<Heard>>> {
+    let table = |peer: &Peer| {
+        let mut table: BTreeMap<IpNet, Vec<Heard>> = BTreeMap::new();
+        for ((prefix, _), heard) in &peer.paths {
+            table.entry(*prefix).or_default().push(heard.clone());
+        }
+        table.values_mut().for_each(|paths| paths.sort_by_key(|(block, next_hop)| (block.clone(), next_hop.address())));
+        table
+    };
+    world.peers.iter().map(table).collect()
 }
 
 fn follow(seed: u64) {
@@ -195,7 +211,7 @@ fn there_and_back_again() {
         let net = format!("198.51.{round}.0/24");
         world.peers[1].announce(&[&net], &attributes);
         world.run();
-        assert!(world.peers[2].has(&net) && world.peers[4].has(&net));
+        assert!([2, 4].iter().all(|peer| !world.peers[*peer].paths_to(&net).is_empty()));
         world.assert_equal("there and back");
         world.advance(Duration::from_secs(100));
         assert!(world.peers.iter().all(|peer| peer.sessions == 1), "{:?}", world.downs);

@@ -30,6 +30,7 @@ mod roles;
 mod route_server;
 mod selection;
 mod sessions;
+mod several;
 mod standby;
 mod well_known;
 mod whole_tables;

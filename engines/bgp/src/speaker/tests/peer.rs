@@ -24,7 +24,9 @@ pub struct Peer {
     /// What goes to the router.
     pub out: Vec<u8>,
     pub negotiated: Option<Negotiated>,
-    /// What the router has told in this session.
+    /// What the router has told in this session, by prefix and path identifier; 0 where there are none.
+    pub paths: BTreeMap<(IpNet, u32), Heard>,
+    /// The same where there are none.
     pub table: BTreeMap<IpNet, Heard>,
     /// What this neighbour has told in this session.
     pub told: BTreeMap<IpNet, Heard>,
@@ -62,6 +64,7 @@ impl Peer {
             away: false,
             out: Vec::new(),
             negotiated: None,
+            paths: BTreeMap::new(),
             table: BTreeMap::new(),
             told: BTreeMap::new(),
             ends_of_rib: [0; 2],
@@ -115,6 +118,12 @@ impl Peer {
         self
     }
 
+    /// Offers several paths (RFC 7911 §4): 1 to receive them, 2 to send, 3 both.
+    pub fn with_add_path(mut self, mode: u8) -> Peer {
+        self.open.capabilities.push(Capability::AddPath(vec![(1, 1, mode), (2, 1, mode)]));
+        self
+    }
+
     /// Knows AS numbers of two octets only.
     pub fn old(mut self) -> Peer {
         self.open.capabilities.retain(|capability| !matches!(capability, Capability::FourOctetAs(_)));
@@ -136,6 +145,7 @@ impl Peer {
     pub fn disconnected(&mut self) {
         self.out.clear();
         self.negotiated = None;
+        self.paths.clear();
         self.table.clear();
         self.told.clear();
         self.ends_of_rib = [0; 2];
@@ -174,13 +184,17 @@ impl Peer {
         }
         self.updates += 1;
         for family in Family::ALL {
-            for prefix in update.withdrawn(family) {
-                self.idle_withdrawals += u64::from(self.table.remove(&prefix).is_none());
+            for (identifier, prefix) in update.withdrawn(family).identified() {
+                self.idle_withdrawals += u64::from(self.paths.remove(&(prefix, identifier)).is_none());
+                self.table.remove(&prefix);
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
-            for prefix in update.announced(family) {
+            for (identifier, prefix) in update.announced(family).identified() {
                 let heard = (block.to_vec(), next_hop);
-                self.repeated += u64::from(self.table.insert(prefix, heard.clone()) == Some(heard));
+                if identifier == 0 {
+                    self.table.insert(prefix, heard.clone());
+                }
+                self.repeated += u64::from(self.paths.insert((prefix, identifier), heard.clone()) == Some(heard));
             }
         }
     }
@@ -218,11 +232,29 @@ impl Peer {
 
     /// The same with any next hop; one family at a time.
     pub fn announce_via(&mut self, prefixes: &[IpNet], attributes: &PathAttributes, next_hop: NextHop) {
+        self.announce_path(1, prefixes, attributes, next_hop);
+    }
+
+    /// What a path is called in a message: nothing, if the router was not told to expect it.
+    fn called(&self, identifier: u32, prefix: &IpNet) -> (Option<u32>, IpNet) {
+        let sends = |negotiated: &Negotiated| negotiated.sends_paths[Family::of(prefix).index()];
+        (self.negotiated.as_ref().is_some_and(sends).then_some(identifier), *prefix)
+    }
+
+    /// One of several paths to each prefix.
+    pub fn announce_path(
+        &mut self,
+        identifier: u32,
+        prefixes: &[IpNet],
+        attributes: &PathAttributes,
+        next_hop: NextHop,
+    ) {
         let Some(negotiated) = &self.negotiated else { return };
         let block = attributes.encode();
-        let mut rest = prefixes;
+        let routes: Vec<_> = prefixes.iter().map(|prefix| self.called(identifier, prefix)).collect();
+        let mut rest = routes.as_slice();
         while !rest.is_empty() {
-            let family = Family::of(&rest[0]);
+            let family = Family::of(&rest[0].1);
             let taken =
                 encode_announce(&mut self.out, family, &block, next_hop, rest, negotiated.format()).expect("room");
             rest = &rest[taken..];
@@ -238,8 +270,22 @@ impl Peer {
     }
 
     pub fn withdraw_net(&mut self, net: IpNet) {
-        encode_withdraw(&mut self.out, Family::of(&net), &[net], Format::plain(true));
+        self.withdraw_path(1, net);
+    }
+
+    /// One of several paths to a prefix.
+    pub fn withdraw_path(&mut self, identifier: u32, net: IpNet) {
+        let route = self.called(identifier, &net);
+        encode_withdraw(&mut self.out, Family::of(&net), &[route], Format::plain(true));
         self.told.remove(&net);
+    }
+
+    /// The AS paths of what the router told about one destination, with what it calls them.
+    pub fn paths_to(&self, prefix: &str) -> Vec<(u32, String)> {
+        let prefix: IpNet = prefix.parse().unwrap();
+        let paths = self.paths.range((prefix, 0)..=(prefix, u32::MAX));
+        let text = |block: &[u8]| PathAttributes::decode(block).unwrap().as_path.to_string();
+        paths.map(|((_, identifier), (block, _))| (*identifier, text(block))).collect()
     }
 
     pub fn end_of_rib(&mut self, family: Family) {

@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use holdfast_proto::v1::{
-    self, AddressFamily, BgpNeighborConfig, Fact, PolicyOptions, RouterConfig, StreamBytes, fact::Kind,
+    self, AddressFamily, BgpAddPath, BgpNeighborConfig, Fact, PolicyOptions, RouterConfig, StreamBytes, fact::Kind,
 };
 use holdfast_rib::{Family, NexthopSpec, Rib, StaticRouteSpec};
 
 use super::peer::Peer;
 use crate::session::ConnectionSide;
 use crate::speaker::{Action, ConnectionEnds, Kept, NeighborId, Speaker};
-use crate::wire::frame;
+use crate::wire::{Capability, frame};
 
 pub const LOCAL_AS: u32 = 65000;
 pub const LOCAL: &str = "10.0.0.254";
@@ -88,6 +88,9 @@ pub struct World {
 pub fn neighbor_config(peer: &Peer) -> BgpNeighborConfig {
     let peer_as = peer.open.autonomous_system;
     let link_local = matches!(peer.address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let families = [AddressFamily::Ipv4Unicast, AddressFamily::Ipv6Unicast];
+    let several = peer.open.capabilities.iter().any(|capability| matches!(capability, Capability::AddPath(_)));
+    let add_path = |family| BgpAddPath { family, receive: true, send_path_count: 3 };
     BgpNeighborConfig {
         address: peer.address.to_string(),
         interface: if link_local { "eth0" } else { "" }.into(),
@@ -95,11 +98,12 @@ pub fn neighbor_config(peer: &Peer) -> BgpNeighborConfig {
         local_as: LOCAL_AS,
         internal: peer_as == LOCAL_AS,
         hold_time_s: 90,
-        families: vec![AddressFamily::Ipv4Unicast.into(), AddressFamily::Ipv6Unicast.into()],
+        families: families.map(Into::into).to_vec(),
         graceful_restart_helper: true,
         nonstop_routing: true,
         restart_time_s: 120,
         stale_routes_time_s: 300,
+        add_path: if several { families.map(|family| add_path(family.into())).to_vec() } else { Vec::new() },
         ..BgpNeighborConfig::default()
     }
 }
