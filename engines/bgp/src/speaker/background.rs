@@ -77,6 +77,9 @@ impl Speaker {
         if let Some(neighbor) = self.get_mut(id) {
             let state = &mut neighbor.families[family.index()];
             (state.sweep, state.long_lived) = (Some(Sweep { from: 0, keeps_last: false }), None);
+            if let Some(stale) = &mut neighbor.stale {
+                stale.long_lived_s[family.index()] = 0;
+            }
         }
     }
 

@@ -17,7 +17,6 @@ use crate::wire::{self, Format, MessageType, Negotiated, OpenMessage, Update, en
 use super::action::Kept;
 use super::attributes::AttributeId;
 use super::limits::{OUTPUT_BATCH, OUTPUT_BATCH_LEN};
-use super::long_lived::long_lived_event;
 use super::neighbor::{Neighbor, Up};
 use super::refresh::Unrefreshed;
 use super::restart::{Stale, StaleCause};
@@ -330,18 +329,7 @@ impl Speaker {
             if neighbor.has_history() {
                 facts.push(neighbor.history());
             }
-            let Some(stale) = neighbor.stale else { continue };
-            let until = u64::try_from(stale.until.as_nanos()).unwrap_or(u64::MAX);
-            let router_id = bgp_event::Event::RouterId(neighbor.router_id.into());
-            let ours = (stale.cause == StaleCause::WeRestart).then_some(bgp_event::Event::WeRestarted(true));
-            for told in [router_id, bgp_event::Event::StaleUntilMonoNs(until)].into_iter().chain(ours) {
-                facts.push(event(neighbor.address, &BgpEvent { event: Some(told) }));
-            }
-            for family in Family::ALL.into_iter().filter(|family| stale.long_lived_s[family.index()] > 0) {
-                let begun = neighbor.families[family.index()].long_lived;
-                let told = long_lived_event(family, stale.long_lived_s[family.index()], begun);
-                facts.push(event(neighbor.address, &told));
-            }
+            facts.extend(neighbor.waiting().iter().map(|told| event(neighbor.address, told)));
         }
         facts
     }

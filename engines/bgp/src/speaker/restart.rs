@@ -16,6 +16,7 @@ use crate::session::{Session, State};
 
 use super::action::{Action, Kept};
 use super::limits::HANDSHAKE_MAX;
+use super::long_lived::long_lived_event;
 use super::neighbor::{Neighbor, Up};
 use super::table::NeighborId;
 use super::{Speaker, facts};
@@ -340,19 +341,28 @@ impl Speaker {
         let lives = if over { self.begin_long_lives(id, now) } else { self.long_lives(id) };
         let Some(neighbor) = self.get_mut(id) else { return };
         let ended = neighbor.families.each_ref().map(|state| state.long_lived.is_some_and(|until| until <= now));
-        if lives.iter().zip(ended).any(|(lives, ended)| *lives && !ended) {
+        if !over || lives.iter().zip(ended).any(|(lives, ended)| *lives && !ended) {
             let gone = |family: &Family| match lives[family.index()] {
                 true => ended[family.index()],
                 false => over,
             };
             let gone: Vec<Family> = Family::ALL.into_iter().filter(gone).collect();
-            return gone.into_iter().for_each(|family| self.sweep_expired(id, family));
+            gone.into_iter().for_each(|family| self.sweep_expired(id, family));
+            return self.tell_waiting(id);
         }
         if let Some(restart) = neighbor.restart.as_mut().filter(|restart| restart.end.is_none()) {
             restart.end = Some(RestartEnd::Expired);
         }
         self.nothing_waits(id);
         Family::ALL.into_iter().for_each(|family| self.sweep_expired(id, family));
+    }
+
+    /// What still waits after a family is over: to a follower that means that nothing does.
+    fn tell_waiting(&mut self, id: NeighborId) {
+        let Some(neighbor) = self.get(id) else { return };
+        let (address, waiting) = (neighbor.address, neighbor.waiting());
+        let facts = waiting.iter().map(|told| Action::Replicate(Box::new(facts::event(address, told))));
+        self.actions.extend(facts);
     }
 
     /// Families whose stale routes live on beyond graceful restart.
@@ -428,6 +438,21 @@ impl Neighbor {
         if let Some(restart) = self.restart.as_mut().filter(|restart| restart.end.is_none()) {
             restart.end = Some(RestartEnd::Expired);
         }
+    }
+
+    /// Until when its stale routes wait, why, and under which name, as events for a follower; none: nothing waits.
+    pub(super) fn waiting(&self) -> Vec<BgpEvent> {
+        let Some(stale) = self.stale else { return Vec::new() };
+        let until = u64::try_from(stale.until.as_nanos()).unwrap_or(u64::MAX);
+        let router_id = bgp_event::Event::RouterId(self.router_id.into());
+        let ours = (stale.cause == StaleCause::WeRestart).then_some(bgp_event::Event::WeRestarted(true));
+        let events = [router_id, bgp_event::Event::StaleUntilMonoNs(until)].into_iter().chain(ours);
+        let promised = Family::ALL.into_iter().filter(|family| stale.long_lived_s[family.index()] > 0);
+        let long_lives = promised.map(|family| {
+            let begun = self.families[family.index()].long_lived;
+            long_lived_event(family, stale.long_lived_s[family.index()], begun)
+        });
+        events.map(|told| BgpEvent { event: Some(told) }).chain(long_lives).collect()
     }
 
     /// We have restarted: its routes wait for as long as it was told that we may be away.

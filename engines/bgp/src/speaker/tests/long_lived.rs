@@ -18,13 +18,13 @@ const NO_EXPORT: u32 = 0xffff_ff01;
 /// The first neighbour asks for 600 s (IPv4) and 60 s (IPv6) beyond a restart time of 40 s and has told P, P6, and Q with NO_LLGR.
 /// The second and fourth know what stale routes are, the third and fifth do not; the last two are internal.
 fn world() -> World {
-    world_with(&BOTH)
+    world_with(&BOTH, [600, 60])
 }
 
-fn world_with(families: &[(Family, bool)]) -> World {
+fn world_with(families: &[(Family, bool)], times: [u32; 2]) -> World {
     let helper = |peer: Peer| peer.with_graceful_restart(&[], 0).with_long_life([0; 2]);
     let mut world = World::cold(vec![
-        Peer::new(1, 65001).with_graceful_restart(families, 40).with_long_life([600, 60]),
+        Peer::new(1, 65001).with_graceful_restart(families, 40).with_long_life(times),
         helper(Peer::new(2, 65002)),
         Peer::new(3, 65003),
         helper(Peer::new(4, LOCAL_AS)),
@@ -170,7 +170,7 @@ fn forwarding_state_that_was_lost_ends_it() {
 
 #[test]
 fn without_families_of_graceful_restart_it_begins_at_once() {
-    let mut world = world_with(&[]);
+    let mut world = world_with(&[], [600, 60]);
     leave(&mut world);
     assert_eq!(told(&world, P)[0], Some(vec![LLGR_STALE]));
     world.assert_equal("at once");
@@ -178,6 +178,20 @@ fn without_families_of_graceful_restart_it_begins_at_once() {
     world.advance(Duration::from_secs(61));
     assert!(world.peers[1].has(P) && !world.peers[1].has(P6));
     world.assert_equal("IPv6 is over");
+}
+
+/// IPv6 is kept beyond graceful restart only, and for less time than that takes for IPv4.
+#[test]
+fn one_family_may_be_over_while_the_other_still_restarts() {
+    let mut world = world_with(&BOTH[..1], [600, 10]);
+    leave(&mut world);
+    assert_eq!((told(&world, P)[0].clone(), told(&world, P6)[0].clone()), (Some(Vec::new()), Some(vec![LLGR_STALE])));
+    world.advance(Duration::from_secs(11));
+    assert_eq!((told(&world, P)[0].clone(), told(&world, P6)[0].clone()), (Some(Vec::new()), None));
+    world.assert_equal("IPv6 is over");
+    world.advance(Duration::from_secs(30));
+    assert_eq!(told(&world, P)[0], Some(vec![LLGR_STALE]));
+    world.assert_equal("long-lived");
 }
 
 #[test]
