@@ -2,7 +2,7 @@
 
 use holdfast_proto::{
     check::Rule,
-    v1::{Check, FeatureForecast, NeighborForecast, RouterConfig, SwitchoverMode},
+    v1::{BgpNeighborConfig, BgpRole, Check, FeatureForecast, NeighborForecast, RouterConfig, SwitchoverMode},
 };
 
 use super::observed::Observed;
@@ -22,6 +22,7 @@ pub fn forecast(observed: &Observed, neighbors: &[NeighborForecast]) -> Vec<Feat
     let forecast = observed.inspection.as_ref().ok().and_then(|inspection| inspection.forecast.clone());
     let forecast = forecast.unwrap_or_default();
     let mut features = local(config);
+    features.extend(agreed(config));
     features.extend(groups(observed, config, neighbors, forecast.control_plane_gap_ms));
     features.push(feature(
         "configuration commits",
@@ -60,6 +61,24 @@ fn local(config: &RouterConfig) -> Vec<FeatureForecast> {
     let statements = policy.statements.len();
     kept(statements > 0, "policy-options", format!("{statements} policies: results are compared by digest"));
     features
+}
+
+/// What BGP's neighbours agree on beyond sessions and routes.
+fn agreed(config: &RouterConfig) -> Vec<FeatureForecast> {
+    let neighbors = config.bgp.as_ref().map(|bgp| bgp.neighbors.as_slice()).unwrap_or_default();
+    let count = |has: fn(&BgpNeighborConfig) -> bool| neighbors.iter().filter(|neighbor| has(neighbor)).count();
+    let kept = |count: usize, name: &str, why: &str| {
+        (count > 0).then(|| feature(name, KEPT, format!("{count} neighbors: {why}")))
+    };
+    let by_ipv6 = count(|neighbor| neighbor.extended_nexthop);
+    let roles = count(|neighbor| neighbor.role() != BgpRole::Unspecified);
+    let long_lived = count(|neighbor| neighbor.long_lived);
+    let features = [
+        kept(by_ipv6, "protocols bgp family inet unicast extended-nexthop", "nexthop objects stay in the kernel"),
+        kept(roles, "protocols bgp role", "OPENs are facts, and so are routes with their marks"),
+        kept(long_lived, "protocols bgp graceful-restart long-lived", "until when stale routes wait is a fact"),
+    ];
+    features.into_iter().flatten().collect()
 }
 
 /// BGP by group: as good as the worst of its sessions.
