@@ -1,5 +1,5 @@
 //! What two speakers agree on beyond RFC 4271, with FRR and BIRD, through in-service reboots: messages longer than 4,096 octets,
-//! IPv4 routes by IPv6 next hops, roles, long-lived graceful restart. Each neighbour's own view counts.
+//! IPv4 routes by IPv6 next hops, roles, Hard Reset, long-lived graceful restart. Each neighbour's own view counts.
 
 use std::{
     fs,
@@ -223,6 +223,12 @@ fn capabilities_agreed_with_frr_and_bird_outlive_reboots_in_service() {
     assert_eq!(frr.route().matches("65002:1:").count(), frr_before.matches("65002:1:").count());
     assert_eq!(marked(&learned()), marked(&bird_before));
     assert!(kernel().contains("via inet6 2001:db8:1::2"), "{}", kernel());
+
+    // What an operator resets begins from nothing, and FRR is told so (RFC 8538).
+    place.cli("clear bgp neighbor 2001:db8:1::2").assert_succeeded();
+    let told = || frr.says("show bgp neighbors 2001:db8:1::1 json");
+    assert!(wait_until(SOON, || told().contains("\"lastNotificationHardReset\":true")), "{}", told());
+    assert!(wait_until(SOON, long), "{}", frr.route());
 
     // BIRD dies without a word and does not come back: beyond graceful restart FRR has its route, marked.
     process::signal(bird.child.pid(), Signal::SIGKILL);
