@@ -90,6 +90,16 @@ impl Neighbor {
         command
     }
 
+    /// Where a neighbour's configuration may have it log to.
+    pub fn log_file(place: &Place, number: u8) -> PathBuf {
+        place.folder.join(format!("n{number}")).join("log")
+    }
+
+    /// What it has logged there.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
     /// What it answers to a command at its console; empty: it does not answer.
     pub fn ask(&self, line: &str) -> String {
         let mut command = match self.console {

@@ -56,11 +56,11 @@ fn assert_unbroken(place: &Place, addresses: &[&str], flaps: &[u64]) {
 #[test]
 fn keys_go_over_and_a_new_engine_signs_new_sessions() {
     let place = Place::new();
-    let one = Neighbor::frr(&place, 1, &frr("neighbor 10.0.1.1 password first key", ""));
+    let one = Neighbor::frr(&place, 1, &frr("neighbor 10.0.1.1 password first-key", ""));
     let _two = Neighbor::bird(&place, 2, &bird("password \"second\";"));
     let text = format!(
         "{ROUTER}protocols {{ bgp {{ hold-time 9;
-    group one {{ peer-as 65001; passive; authentication-key \"first key\"; neighbor 10.0.1.2; }}
+    group one {{ peer-as 65001; passive; authentication-key \"first-key\"; neighbor 10.0.1.2; }}
     group two {{ peer-as 65002; family inet6 unicast; neighbor 2001:db8:2::2 authentication-key second; }}
 }} }}
 "
@@ -72,7 +72,7 @@ fn keys_go_over_and_a_new_engine_signs_new_sessions() {
     place.reboot_in_service();
     assert_unbroken(&place, &addresses, &[0, 0]);
     assert_eq!(place.neighbor("10.0.1.2")["authentication"], "MD5");
-    assert!(!place.neighbor("10.0.1.2").to_string().contains("first key"));
+    assert!(!place.neighbor("10.0.1.2").to_string().contains("first-key"));
     // Both have to be made anew by the engine that has taken over: one by its listening socket, one by its own SYN.
     place.cli("clear bgp neighbor all").assert_succeeded();
     addresses.iter().for_each(|address| place.wait_established(address, LONG));

@@ -13,28 +13,32 @@ chassis { redundancy { graceful-switchover; } in-service { minimum-spacing 0; } 
 routing-options { router-id 10.0.0.1; autonomous-system 65000; nonstop-routing; }
 ";
 
-fn frr(number: u8) -> String {
+/// It logs the NOTIFICATIONs that it hears.
+fn frr(place: &Place, number: u8) -> String {
     format!(
-        "router bgp 65001
+        "log file {log} informational
+router bgp 65001
+ bgp log-neighbor-changes
  bgp router-id 10.0.{number}.2
  no bgp ebgp-requires-policy
  neighbor 10.0.{number}.1 remote-as 65000
  neighbor 10.0.{number}.1 timers 3 9
  neighbor 10.0.{number}.1 timers connect 1
-"
+",
+        log = Neighbor::log_file(place, number).display()
     )
 }
 
 #[test]
 fn operators_read_each_others_words() {
     let place = Place::new();
-    let one = Neighbor::frr(&place, 1, &frr(1));
+    let one = Neighbor::frr(&place, 1, &frr(&place, 1));
     let text = format!("{ROUTER}protocols {{ bgp {{ group one {{ peer-as 65001; neighbor 10.0.1.2; }} }} }}\n");
     place.start(&place.file("router.conf", &text)).assert_succeeded();
     place.wait_established("10.0.1.2", LONG);
     let heard = |words: &str| {
-        let so = wait_until(SHORT, || one.ask("show bgp neighbors 10.0.1.1").contains(words));
-        assert!(so, "{words:?} is not in: {}", one.ask("show bgp neighbors 10.0.1.1"));
+        let so = wait_until(SHORT, || one.log().contains(words));
+        assert!(so, "{words:?} is not in: {}", one.log());
     };
 
     place.cli("clear bgp neighbor 10.0.1.2 message \"new optics\"").assert_succeeded();
@@ -99,9 +103,10 @@ protocols {{ bgp {{ hold-time 9; group link {{ peer-as 65002; family inet6 unica
     place.start(&place.file("router.conf", &text)).assert_succeeded();
     place.wait_established("fe80::2", LONG);
     let routes = || place.namespace.ip("-6 route show proto 72").expect("ip");
+    let next_hops = || place.namespace.ip("nexthop show").expect("ip");
     let forwarded =
-        || wait_until(SHORT, || routes().contains("2001:db8:aaaa::/48") && routes().contains("via fe80::2 dev n1"));
-    assert!(forwarded(), "{}", routes());
+        || wait_until(SHORT, || routes().contains("2001:db8:aaaa::/48") && next_hops().contains("via fe80::2 dev n1"));
+    assert!(forwarded(), "{} {}", routes(), next_hops());
     let told = || one.ask("show route all for 2001:db8:bbbb::/48");
     assert!(wait_until(SHORT, || told().contains("2001:db8:1::1 fe80::1")), "{}", told());
 
@@ -109,10 +114,10 @@ protocols {{ bgp {{ hold-time 9; group link {{ peer-as 65002; family inet6 unica
     let neighbor = place.neighbor("fe80::2");
     assert_eq!(neighbor["summary"]["state"], "Established", "{neighbor:#}");
     assert_eq!(neighbor["summary"]["flaps"].as_u64().unwrap_or(0), 0, "{neighbor:#}");
-    assert!(forwarded(), "{}", routes());
+    assert!(forwarded(), "{} {}", routes(), next_hops());
     place.cli("clear bgp neighbor fe80::2").assert_succeeded();
     place.wait_established("fe80::2", LONG);
-    assert!(forwarded(), "{}", routes());
+    assert!(forwarded(), "{} {}", routes(), next_hops());
 }
 
 #[test]
@@ -122,15 +127,15 @@ fn whoever_connects_from_an_allowed_prefix_is_a_neighbour_through_a_reboot() {
         "{ROUTER}protocols {{ bgp {{ group any {{ peer-as 65001; hold-time 9; authentication-key shared; allow 10.0.0.0/16 limit 2; }} }} }}\n"
     );
     place.start(&place.file("router.conf", &text)).assert_succeeded();
-    let signed = |number: u8| format!("{} neighbor 10.0.{number}.1 password shared\n", frr(number));
+    let signed = |number: u8| format!("{} neighbor 10.0.{number}.1 password shared\n", frr(&place, number));
     let (one, _two) = (Neighbor::frr(&place, 1, &signed(1)), Neighbor::frr(&place, 2, &signed(2)));
     place.wait_established("10.0.1.2", LONG);
     place.wait_established("10.0.2.2", LONG);
     assert_eq!(place.neighbor("10.0.1.2")["summary"]["allowed_by"], "10.0.0.0/16");
     // A third one is refused, and told so.
     let three = Neighbor::frr(&place, 3, &signed(3));
-    let refused = wait_until(SHORT, || three.ask("show bgp neighbors 10.0.3.1").contains("Connection Rejected"));
-    assert!(refused, "{}", three.ask("show bgp neighbors 10.0.3.1"));
+    let refused = wait_until(SHORT, || three.log().contains("Connection Rejected"));
+    assert!(refused, "{}", three.log());
     drop(three);
 
     place.reboot_in_service();

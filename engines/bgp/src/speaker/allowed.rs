@@ -68,6 +68,7 @@ impl Neighbor {
             && self.session.next_attempt().is_none()
             && self.stale.is_none()
             && self.claims_restart_until.is_none()
+            && self.idle_until.is_none()
             && self.families.iter().all(|family| family.sweep.is_none() && family.received.entries == 0)
     }
 }

@@ -91,7 +91,8 @@ impl Speaker {
         let decides_anew = decides_by != decided_by || clusters != self.clusters;
         (self.router_id, self.local_as, self.maximum_paths, self.med_rules) = decides_by;
         self.clusters = clusters;
-        self.serves_clients = bgp.neighbors.iter().any(|neighbor| neighbor.route_server_client);
+        let allowed = bgp.allowed.iter().filter_map(|allowed| allowed.template.as_ref());
+        self.serves_clients = bgp.neighbors.iter().chain(allowed).any(|neighbor| neighbor.route_server_client);
         self.listen_port = u16::try_from(bgp.listen_port).ok().filter(|port| *port != 0).unwrap_or(BGP_PORT);
         self.prepare_local_origin();
         let gone: Vec<NeighborId> = self

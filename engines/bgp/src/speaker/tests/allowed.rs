@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use holdfast_proto::v1::BgpAllowed;
+use holdfast_proto::v1::bgp_neighbor_config::PrefixLimit;
+use holdfast_proto::v1::{AddressFamily, BgpAllowed};
 
 use super::peer::Peer;
 use super::world::{World, neighbor_config};
@@ -175,4 +176,32 @@ fn a_crash_waits_for_those_that_were_there() {
     assert!(is_known(&world, 0, 1));
     world.advance(Duration::from_secs(200));
     assert!(!is_known(&world, 0, 1), "it did not come back in time");
+}
+
+/// Its rest after too many prefixes is not cut short by forgetting it.
+#[test]
+fn one_that_sent_too_much_rests() {
+    let mut world = world(two());
+    world.configure(|all| {
+        let template = all.bgp.as_mut().unwrap().allowed[0].template.as_mut().unwrap();
+        template.prefix_limits = vec![PrefixLimit {
+            family: AddressFamily::Ipv4Unicast.into(),
+            maximum: 1,
+            teardown: true,
+            idle_minutes: Some(1),
+            ..PrefixLimit::default()
+        }];
+    });
+    world.join();
+    world.call(1).expect("it is allowed");
+    let attributes = world.peers[1].attributes(&[65002]);
+    world.peers[1].announce(&[P, "198.51.100.0/24"], &attributes);
+    world.run();
+    assert!(!world.peers[1].is_up() || world.peers[1].notifications.len() == 1);
+    world.advance(Duration::from_secs(50));
+    assert!(is_known(&world, 0, 1) && is_known(&world, 1, 1), "it rests");
+    assert!(world.call(1).is_err());
+    world.advance(Duration::from_secs(15));
+    assert!(!is_known(&world, 0, 1) && !is_known(&world, 1, 1));
+    world.call(1).expect("it may try again");
 }
