@@ -28,6 +28,7 @@
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
 //!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
 //!   the difference between what a neighbour should have and what it has is known exactly (and normally empty).
+//! - `snapshot`: the tables in slices, for a follower that has joined.
 //! - `refresh`: everything once more, asked for by either side.
 //! - `restart`: graceful restart, the neighbour's and our own; which road each session would take through a switchover.
 //! - `long_lived`: what stays when a neighbour's graceful restart is over.
@@ -69,6 +70,7 @@ mod restart;
 mod rules_view;
 mod settings;
 mod several;
+mod snapshot;
 mod table;
 mod told;
 mod transport;
