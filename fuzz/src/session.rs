@@ -28,6 +28,8 @@ fn config(octet: u8) -> SessionConfig {
         passive: octet & 8 != 0,
         families: [true, octet & 16 == 0],
         extended_next_hop: octet & 32 == 0,
+        receives_paths: [octet & 64 == 0, false],
+        sends_paths: [octet & 64 != 0, octet & 16 != 0],
         role: (octet & 3 == 2).then_some(RoleConfig { role: Role::Customer, strict: octet & 64 != 0 }),
         long_lived: (octet & 96 == 96).then_some([3600, 0]),
         graceful_restart: (octet & 32 != 0)
