@@ -369,8 +369,10 @@ impl Neighbor {
         let of_link = |wanted: fn(&IpAddr) -> bool| on_link.iter().map(ipnet::IpNet::addr).find(wanted);
         let v4 = local.filter(IpAddr::is_ipv4).or_else(|| of_link(IpAddr::is_ipv4));
         let global = local.filter(is_global_v6).or_else(|| of_link(is_global_v6));
-        // RFC 2545 §3: beside the global one, where both are on one link.
-        let link_local = local.filter(is_link_local).or_else(|| of_link(is_link_local));
+        // RFC 2545 §3 wants it beside the global one on every shared link. A neighbour that was configured by a global address may
+        // know nothing of its interfaces (FRR's bgpd without zebra), and then ends the session over such a next hop; the global
+        // address alone leads to the same place. Who peers by link-local addresses knows the link.
+        let link_local = local.filter(is_link_local);
         let v6 = |address: Option<IpAddr>| match address {
             Some(IpAddr::V6(address)) => Some(address),
             _ => None,
@@ -431,7 +433,7 @@ pub struct OwnAddresses {
     pub extended: bool,
     /// And the session itself runs over IPv6, so that our IPv6 address stands for us in IPv4 routes as well.
     pub by_ipv6: bool,
-    /// Our link-local address beside the global one, on a shared link (RFC 2545 §3).
+    /// Our link-local address beside the global one, in a session over link-local addresses (RFC 2545 §3).
     pub v6_link_local: Option<Ipv6Addr>,
 }
 

@@ -43,9 +43,9 @@ fn what_it_tells_is_forwarded_on_its_link() {
     let route = &engine.speaker.routes(&engine.rib, Family::Ipv6Unicast, prefix)[0];
     assert!(route.active, "{route:?}");
     assert_eq!((route.next_hops[0].gateway.as_str(), route.next_hops[0].interface.as_str()), ("fe80::2", "eth0"));
-    // On its way to others it means nothing.
-    let both = NextHop::V6 { global: v6(LOCAL_V6), link_local: Some(v6(LOCAL_LINK)) };
-    assert_eq!(heard(&world, 0, P), Some(both));
+    // On its way to others it means nothing, and who peers by another address is told the global one alone.
+    let global = NextHop::V6 { global: v6(LOCAL_V6), link_local: None };
+    assert_eq!(heard(&world, 0, P), Some(global));
     world.interface(|rib| rib.interface_update(1, "eth0", false));
     world.run();
     assert!(!world.peers[0].has(P), "its link is down");
