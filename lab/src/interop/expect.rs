@@ -10,7 +10,7 @@ use super::{
 /// What the router does to routes by policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// The policies of [`router`] are in force.
+    /// The policies of `router` are in force.
     pub policies: bool,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The idea: what is announced is data ([`offer`]), what a neighbour must see follows from the RFCs ([`expect`]), and what it
 //! does see is its own word, made comparable ([`seen`]). A scenario ([`scenario`]) says who takes part, over which kinds of
-//! sessions, and the script; [`run`] does it. A router of another make is a file in [`peer`].
+//! sessions, and the script; `run` does it. A router of another make is a file in `peer`.
 //!
 //! What a neighbour cannot do is skipped by name and with the reason, in the log and in the result: never silently.
 

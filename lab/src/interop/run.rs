@@ -192,6 +192,9 @@ impl<'a> Run<'a> {
             if plan.maker.cannot_ask().is_none() {
                 peer.ask_again()?;
             }
+            if plan.maker.cannot_answer().is_some() {
+                continue;
+            }
             for session in &plan.sessions {
                 self.router.cli().text(&format!("clear bgp neighbor {} soft-inbound", session.local))?;
             }
@@ -379,6 +382,9 @@ impl<'a> Run<'a> {
                 list.extend(plan.maker.cannot_offer(&offer).map(|why| format!("{name}: {}: {why}", offer.title)));
             }
             list.extend(plan.maker.cannot_ask().map(|why| format!("{name}: asking for everything again: {why}")));
+            list.extend(
+                plan.maker.cannot_answer().map(|why| format!("{name}: being asked for everything again: {why}")),
+            );
         }
         list
     }

@@ -1,7 +1,7 @@
 //! A router that never rebooted, fed what ours was fed: what it tells its neighbours is what ours has to have told them.
 //!
 //! The idea: every word that neighbours and router exchanged is in the captures. After a scenario a second router is started
-//! with the same configuration, in a place of its own with the same addresses; each of its neighbours is a [`replay`] that
+//! with the same configuration, in a place of its own with the same addresses; each of its neighbours is a `replay` that
 //! sends the OPEN and every UPDATE that its model sent, and keeps what the router says. When nothing more comes, the tables
 //! are compared with those that follow from the captured words of the first router: route by route, attribute by attribute,
 //! in the lab's own codec ([`Told`]). Neither router is asked for its opinion.

@@ -86,6 +86,14 @@ impl Maker {
         }
     }
 
+    /// Why it must not be asked for everything again, if so.
+    pub fn cannot_answer(self) -> Option<&'static str> {
+        match self {
+            Self::Exabgp => Some("ExaBGP 4.2 closes the connection without a word when it is to send its routes again"),
+            _ => None,
+        }
+    }
+
     /// The MED that it sends where none is set.
     pub const fn med_unset(self) -> Option<u32> {
         match self {
