@@ -87,7 +87,7 @@ impl Machine {
         match operation % 16 {
             0 => self.session.start(self.now),
             1 => self.session.stop(Cease::AdministrativeShutdown, self.now),
-            2 => self.session.reset(Cease::AdministrativeReset, self.now),
+            2 => self.session.reset(NotificationMessage::cease(Cease::AdministrativeReset), self.now),
             3 => self.session.tcp_connected(self.now),
             4 => self.session.tcp_failed("refused", self.now),
             5 => drop(self.session.tcp_accepted(self.now)),

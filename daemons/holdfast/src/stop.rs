@@ -37,7 +37,10 @@ pub struct Arguments {
 fn shutdown_message(text: &str) -> Result<String, String> {
     const OCTETS_MAX: usize = 255;
     if text.len() > OCTETS_MAX {
-        return Err(format!("it has {} octets, neighbors take at most {OCTETS_MAX} (RFC 9003)", text.len()));
+        return Err(format!(
+            "it has {} octets, neighbors take at most {OCTETS_MAX} (RFC 9003); shorten it",
+            text.len()
+        ));
     }
     if text.chars().any(char::is_control) {
         return Err("it has control characters; write one line of text".into());

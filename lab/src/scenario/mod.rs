@@ -50,7 +50,7 @@ pub enum Step {
 
 /// What the router is held to, beyond losing nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Bars {
     /// Longest control-plane gap.
     pub control_plane_ms: Option<f64>,

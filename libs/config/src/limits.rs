@@ -10,9 +10,6 @@ pub const STATEMENTS_MAX: usize = 1_000_000;
 pub const WORDS_MAX: usize = 4_096;
 /// Most mistakes reported of one text; the rest is only counted.
 pub const ERRORS_MAX: usize = 100;
-/// Most AS numbers one action may prepend.
-pub const PREPEND_MAX: usize = 32;
-
 /// Minutes that a session rests after too many prefixes: 40 hours, as in Junos. Who wants more wants `forever`.
 pub(crate) const IDLE_MINUTES_MAX: u32 = 2400;
 /// Text for a neighbour's operator: what its length octet can say (RFC 9003 §2).

@@ -233,11 +233,12 @@ fn adjustment(value: &str) -> Result<String, Refusal> {
 }
 
 fn as_path_segment(value: &str) -> Result<String, Refusal> {
-    let allowed = format!("1 to {} AS numbers (1 to 4294967295) with spaces between them", limits::PREPEND_MAX);
+    let allowed =
+        format!("1 to {} AS numbers (1 to 4294967295) with spaces between them", holdfast_policy::limits::PREPEND_MAX);
     let numbers: Option<Vec<u32>> =
         value.split_whitespace().map(|word| word.parse().ok().filter(|asn| *asn != 0)).collect();
     match numbers {
-        Some(numbers) if (1..=limits::PREPEND_MAX).contains(&numbers.len()) => {
+        Some(numbers) if (1..=holdfast_policy::limits::PREPEND_MAX).contains(&numbers.len()) => {
             Ok(numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
         }
         _ => refuse(format!("{value:?} is not a list of AS numbers"), allowed),

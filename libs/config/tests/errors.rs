@@ -152,6 +152,8 @@ fn bgp_rules() {
         "a message of 256 octets; allowed: 1 to 255 octets",
     );
     one(&bgp("group G { allow 10.0.0.0/24; }"), "3:1", "the group G has no peer-as");
+    one(&bgp("group G { allow 10.0.0.0/24; neighbor 10.1.0.1 peer-as 2; }"), "3:1", "the group G has no peer-as");
+    one(&bgp("group G { peer-as 2; role { provider; customer; } allow 10.0.0.0/24; }"), "3:22", "role names 2 roles");
     one(&bgp("group G { peer-as 2; allow 10.0.0.0/24 limit 0; }"), "3:40", "1 to 4096 neighbours");
     one(&bgp("group G { peer-as 2; allow fe80::/64; }"), "3:22", "link-local");
     one(

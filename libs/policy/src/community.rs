@@ -10,7 +10,7 @@ use crate::extended::{self, Administrator, Named};
 use crate::route::RouteView;
 
 /// The IANA registry's well-known communities by the names that operators write.
-pub const WELL_KNOWN_COMMUNITIES: [(&str, u32); 9] = [
+const WELL_KNOWN_COMMUNITIES: [(&str, u32); 9] = [
     ("graceful-shutdown", 0xffff_0000),   // RFC 8326
     ("accept-own", 0xffff_0001),          // RFC 7611
     ("llgr-stale", 0xffff_0006),          // RFC 9494
@@ -27,7 +27,7 @@ pub const COMMUNITY_REQUIRED: &str = "AS:VALUE (each up to 65535), a well-known 
      target:AS:VALUE, origin:AS:VALUE or extended:HEXADECIMAL; in place of a number * or an expression such as 1[0-9]+";
 
 /// The name of a well-known community.
-pub fn well_known_name(community: u32) -> Option<&'static str> {
+fn well_known_name(community: u32) -> Option<&'static str> {
     WELL_KNOWN_COMMUNITIES.iter().find(|(_, value)| *value == community).map(|(name, _)| *name)
 }
 

@@ -39,7 +39,7 @@ pub enum PolicyError {
     /// A value that cannot be read or makes no sense.
     #[error("{place}: {what} \"{observed}\" is not valid; required: {required}")]
     Invalid {
-        /// `prefix-list NAME`, `community NAME` or `policy-statement NAME term NAME`.
+        /// The statement, such as `prefix-list NAME`, `as-path-group NAME as-path NAME` or `policy-statement NAME term NAME`.
         place: String,
         /// What kind of value.
         what: &'static str,

@@ -188,7 +188,7 @@ impl Parser<'_> {
                 Some(']') if !class.ranges.is_empty() => break,
                 Some(']') | None => return Err(self.wrong("a set in [ ] has at least one member, and an end")),
                 Some(_) if class.ranges.len() == SET_MAX => return Err(self.wrong("at most 256 members in a set")),
-                Some(_) => class.ranges.extend(self.range()?),
+                Some(_) => class.ranges.push(self.range()?),
             }
         }
         self.next();
@@ -198,18 +198,18 @@ impl Parser<'_> {
     /// A symbol by itself; of AS numbers also a range.
     fn symbols(&mut self) -> Result<Class, ExpressionError> {
         match self.alphabet {
-            Alphabet::AsNumbers => Ok(Class { ranges: self.range()?.into_iter().collect(), complemented: false }),
+            Alphabet::AsNumbers => self.range().map(|(low, high)| Class::range(low, high)),
             Alphabet::Characters => self.symbol().map(|symbol| Class::range(symbol, symbol)),
         }
     }
 
-    fn range(&mut self) -> Result<Option<(u32, u32)>, ExpressionError> {
+    fn range(&mut self) -> Result<(u32, u32), ExpressionError> {
         let low = self.symbol()?;
         let high = if self.take('-') { self.symbol()? } else { low };
         if high < low {
             return Err(self.wrong("this range ends before it begins"));
         }
-        Ok(Some((low, high)))
+        Ok((low, high))
     }
 
     fn symbol(&mut self) -> Result<u32, ExpressionError> {

@@ -52,10 +52,7 @@ mod statement;
 pub use as_path::AsPathExpression;
 pub use chain::{Chain, Explanation, Step};
 pub use changes::{Changes, CommunityChange, NextHopAction};
-pub use community::{
-    COMMUNITY_REQUIRED, CommunityValues, WELL_KNOWN_COMMUNITIES, check_community_member, community_text,
-    well_known_name,
-};
+pub use community::{COMMUNITY_REQUIRED, CommunityValues, check_community_member, community_text};
 pub use compile::{PolicySet, Summary};
 pub use error::PolicyError;
 pub use expression::ExpressionError;

@@ -5,6 +5,8 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 /// Field numbers of the messages around a session's bytes (`proto/holdfast/v1/replication.proto`).
 mod field {
     pub const FRAME_FACT: u32 = 2;
+    pub const FACT_PROTOCOL: u32 = 1;
+    pub const FACT_NEIGHBOR: u32 = 2;
     pub const FACT_RECEIVED: u32 = 5;
     pub const FACT_SENT: u32 = 6;
     pub const STREAM_DATA: u32 = 2;
@@ -46,7 +48,8 @@ impl Outbound {
             Some(Kind::Sent(head)) => (field::FACT_SENT, head),
             _ => return self.push_fact(fact),
         };
-        let envelope_len = field_len(1, fact.protocol.len()) + field_len(2, fact.neighbor.len());
+        let envelope_len =
+            field_len(field::FACT_PROTOCOL, fact.protocol.len()) + field_len(field::FACT_NEIGHBOR, fact.neighbor.len());
         let stream_len = head.encoded_len() + field_len(field::STREAM_DATA, data.len());
         let fact_len = envelope_len + field_len(number, stream_len);
         let frame_len = field_len(field::FRAME_FACT, fact_len);
@@ -54,7 +57,7 @@ impl Outbound {
         buffer.reserve(LENGTH_LEN + frame_len);
         buffer.extend_from_slice(&(frame_len as u32).to_be_bytes());
         begin_field(buffer, field::FRAME_FACT, fact_len);
-        for (number, text) in [(1, &fact.protocol), (2, &fact.neighbor)] {
+        for (number, text) in [(field::FACT_PROTOCOL, &fact.protocol), (field::FACT_NEIGHBOR, &fact.neighbor)] {
             begin_field(buffer, number, text.len());
             buffer.extend_from_slice(text.as_bytes());
         }

@@ -147,11 +147,6 @@ impl Rib {
         interned.id
     }
 
-    /// One more user of a next hop.
-    pub fn retain_nexthop(&mut self, id: NexthopSetId) {
-        self.sets.retain(id);
-    }
-
     /// One user less; with the last the id is free to be given to another next hop.
     pub fn release_nexthop(&mut self, id: NexthopSetId) {
         if let Some(set) = self.sets.release(id)

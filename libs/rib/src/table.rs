@@ -125,7 +125,7 @@ impl Table {
         self.slot_mut(id).flag(FLAG_LOCAL, any);
     }
 
-    /// Direct and static candidates of a prefix.
+    /// What this router itself says about a prefix: nothing about nearly all.
     pub fn locals(&self, id: PrefixId, locals: &LocalRoutes) -> LocalCandidates {
         if self.slot(id).flags & FLAG_LOCAL == 0 {
             return LocalCandidates::default();
@@ -133,24 +133,28 @@ impl Table {
         locals.get(self.prefixes.prefix(id))
     }
 
-    fn candidate(&self, id: PrefixId, protocol: Protocol, locals: &LocalRoutes) -> Option<ActiveRoute> {
+    /// One protocol's candidate; `own`: [`Self::locals`] of the prefix.
+    #[inline]
+    fn candidate(&self, id: PrefixId, protocol: Protocol, own: &LocalCandidates) -> Option<ActiveRoute> {
         if protocol == Protocol::Bgp {
             let route = self.slot(id).bgp()?;
             let BgpRoute { preference, nexthop, installed } = route;
             return Some(ActiveRoute { protocol, preference, nexthop, installed, tag: 0 });
         }
-        let LocalRoute { preference, nexthop, tag } = self.locals(id, locals).get(protocol)?;
+        let LocalRoute { preference, nexthop, tag } = own.get(protocol)?;
         Some(ActiveRoute { protocol, preference, nexthop, installed: protocol != Protocol::Direct, tag })
     }
 
     pub fn active_route(&self, id: PrefixId, locals: &LocalRoutes) -> Option<ActiveRoute> {
         let protocol = Protocol::ALL[usize::from(self.slot(id).active.checked_sub(1)?)];
-        self.candidate(id, protocol, locals)
+        self.candidate(id, protocol, &self.locals(id, locals))
     }
 
     /// Every candidate, by protocol.
+    #[inline]
     pub fn candidates(&self, id: PrefixId, locals: &LocalRoutes) -> impl Iterator<Item = ActiveRoute> {
-        Protocol::ALL.map(|protocol| self.candidate(id, protocol, locals)).into_iter().flatten()
+        let own = self.locals(id, locals);
+        Protocol::ALL.into_iter().filter_map(move |protocol| self.candidate(id, protocol, &own))
     }
 
     /// The prefix's entries as they were settled last.

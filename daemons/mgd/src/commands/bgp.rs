@@ -1,5 +1,6 @@
 //! BGP's sessions, and how they are replicated.
 
+use holdfast_config::limits::SHUTDOWN_MESSAGE_OCTETS_MAX;
 use holdfast_proto::v1::{
     BgpAllowedView, BgpNeighborSummary, ClearBgpNeighborRequest, Replication, ShowBgpNeighborsRequest,
     ShowBgpSummaryRequest, ShowReplicationRequest,
@@ -94,16 +95,16 @@ pub(super) async fn task_replication(context: &Context) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-/// What fits into a Cease beside its length (RFC 9003 §2).
-const SHUTDOWN_MESSAGE_OCTETS_MAX: usize = 255;
-
 pub(super) async fn clear(context: &Context, invocation: &Invocation) -> CommandResult {
     context.changes()?;
     let address = invocation.get("neighbor").filter(|address| *address != "all").unwrap_or_default().to_owned();
     let message = invocation.get("message").unwrap_or_default().to_owned();
-    if message.len() > SHUTDOWN_MESSAGE_OCTETS_MAX || message.chars().any(char::is_control) {
+    if message.chars().any(char::is_control) {
+        return Err(AskError::Refused("the message has control characters; write one line of text".into()));
+    }
+    if message.len() > SHUTDOWN_MESSAGE_OCTETS_MAX {
         return Err(AskError::Refused(format!(
-            "a message is one line of at most {SHUTDOWN_MESSAGE_OCTETS_MAX} octets (RFC 9003); this one has {}",
+            "the message has {} octets, neighbors take at most {SHUTDOWN_MESSAGE_OCTETS_MAX} (RFC 9003); shorten it",
             message.len()
         )));
     }

@@ -65,14 +65,13 @@ impl Agent {
         if self.hold_deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
-        if let Some(hold) = self.hold.take() {
-            let [waited, silent] = [hold.since, hold.heard].map(|since| now.duration_since(since).as_millis());
-            tracing::warn!(
-                "rpd of {} has not said within {waited} ms of the switch that its table is up to date (last word {silent} ms ago); \
-                 the kernel's table is made what it said so far",
-                self.slot
-            );
-        }
+        let Some(hold) = self.hold.take() else { return };
+        let [waited, silent] = [hold.since, hold.heard].map(|since| now.duration_since(since).as_millis());
+        tracing::warn!(
+            "rpd of {} has not said within {waited} ms of the switch that its table is up to date (last word {silent} ms ago); \
+             the kernel's table is made what it said so far",
+            self.slot
+        );
         self.begin_reconcile(Reason::Committed);
     }
 }

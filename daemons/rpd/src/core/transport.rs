@@ -93,11 +93,24 @@ impl Core {
     pub(super) fn install_keys(&mut self, keys: Keys) -> Result<(), String> {
         for v6 in [false, true] {
             if let Some(listener) = self.listeners.of(v6) {
-                keys.install(listener.as_fd(), v6, Some(&self.listeners.keys))?;
+                let installed = keys.install(listener.as_fd(), v6, Some(&self.listeners.keys));
+                if installed.is_err() {
+                    self.restore_keys(&keys);
+                }
+                installed?;
             }
         }
         self.listeners.keys = keys;
         Ok(())
+    }
+
+    /// What could not be put in force as a whole is taken back, so that sockets have what is noted.
+    fn restore_keys(&self, tried: &Keys) {
+        for v6 in [false, true] {
+            if let Some(listener) = self.listeners.of(v6) {
+                let _ = self.listeners.keys.install(listener.as_fd(), v6, Some(tried)); // the first error is the one to tell
+            }
+        }
     }
 
     /// Connections that are there are protected as the configuration now says. The session on them goes on: what the other end

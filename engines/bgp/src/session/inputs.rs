@@ -37,13 +37,8 @@ impl Session {
         self.note_state(now);
     }
 
-    /// Ends what there is and begins anew, without delay where nothing had failed.
-    pub fn reset(&mut self, reason: Cease, now: Duration) {
-        self.reset_with(NotificationMessage::cease(reason), now);
-    }
-
-    /// [`Session::reset`] with a NOTIFICATION of the caller's, as one with a text for the neighbour's operator.
-    pub fn reset_with(&mut self, notification: NotificationMessage, now: Duration) {
+    /// Ends what there is, with this NOTIFICATION, and begins anew, without delay where nothing had failed.
+    pub fn reset(&mut self, notification: NotificationMessage, now: Duration) {
         if !self.enabled {
             return;
         }

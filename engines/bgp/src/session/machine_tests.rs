@@ -360,7 +360,7 @@ fn the_ends_of_a_session() {
     assert_eq!(drain(&mut session, s(2)), ["connect"]);
 
     let mut session = up();
-    session.reset(Cease::AdministrativeReset, s(1));
+    session.reset(NotificationMessage::cease(Cease::AdministrativeReset), s(1));
     assert_eq!(drain(&mut session, s(1))[0], "Opened Cease / Administrative Reset");
     assert_eq!(session.state(), State::Active);
     let retry = session.next_deadline().unwrap();

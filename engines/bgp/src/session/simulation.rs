@@ -7,7 +7,7 @@
 
 use super::machine_tests::config;
 use super::*;
-use crate::wire::{HEADER_LEN, frame};
+use crate::wire::{Cease, HEADER_LEN, NotificationMessage, frame};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -260,7 +260,7 @@ impl World {
         let seed = self.random.next();
         match self.random.next() % 4 {
             0 => self.take_over(index, seed),
-            1 => self.nodes[index].session.reset(crate::wire::Cease::AdministrativeReset, self.now),
+            1 => self.nodes[index].session.reset(NotificationMessage::cease(Cease::AdministrativeReset), self.now),
             2 => {
                 // The node restarts; its neighbour hears of it, or only when it says something.
                 let links: Vec<_> = self.nodes[index].sides.into_iter().flatten().collect();

@@ -91,11 +91,6 @@ impl Session {
         &self.config
     }
 
-    /// Does the operator want it?
-    pub fn is_enabled(&self) -> bool {
-        self.enabled
-    }
-
     /// What ended the last connection or attempt.
     pub fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()

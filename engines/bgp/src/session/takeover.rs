@@ -10,19 +10,7 @@ use std::time::Duration;
 impl Session {
     /// Is Established at once, on [`ConnectionSide::Opened`] whoever opened it, with all timers restarted. What was there
     /// before is forgotten; nothing is sent and nothing reported.
-    pub fn adopt_established(
-        &mut self,
-        local_open: OpenMessage,
-        remote_open: OpenMessage,
-        established_at: Duration,
-        counters: Counters,
-        now: Duration,
-    ) {
-        let remote = OpenRecord { wire: remote_open.encode(), message: remote_open };
-        self.adopt(OpenRecord::sent(local_open), remote, established_at, counters, now);
-    }
-
-    /// The same from both OPENs as they were on the wire, kept octet by octet.
+    /// Both OPENs are kept octet by octet, as they were on the wire.
     pub fn adopt_established_wire(
         &mut self,
         local_open: &[u8],
@@ -76,11 +64,6 @@ impl Session {
                 connection.keepalive_deadline = keepalive;
             }
         }
-    }
-
-    /// What a follower has counted from facts.
-    pub fn set_counters(&mut self, counters: Counters) {
-        self.counters = counters;
     }
 }
 

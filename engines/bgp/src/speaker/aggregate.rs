@@ -86,7 +86,8 @@ impl Contributions {
             // What bore our own AS would be a loop to ourselves.
             self.asns.retain(|asn| !common.contains(asn) && *asn != aggregator.0);
             attributes.as_path = AsPath::sequence(&common);
-            for asns in [sorted(self.asns)].into_iter().filter(|asns| !asns.is_empty()) {
+            let asns = sorted(self.asns);
+            if !asns.is_empty() {
                 attributes.as_path.segments.push(Segment { kind: SegmentKind::Set, asns });
             }
             attributes.communities = sorted(self.communities);

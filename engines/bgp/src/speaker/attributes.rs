@@ -1,8 +1,8 @@
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use holdfast_rib::{NexthopSetId, NexthopSpec, Rib, entry_hash, path_hash};
+use holdfast_rib::{Family, NexthopSetId, NexthopSpec, Rib, entry_hash, path_hash};
 use ipnet::IpNet;
 
 use crate::wire::{ATTRIBUTES_MAX_LEN, NextHop, PathAttributes};
@@ -71,6 +71,16 @@ impl AttributeSet {
         let (told, local) = self.content.split_at(self.content.len() - usize::from(self.local_len));
         let (block, next_hop) = told.split_at(told.len() - usize::from(self.next_hop_len));
         (block, next_hop, local)
+    }
+
+    /// Whether its next hop stands for ourselves, by an address of the family's own: known without a look at the content, as it is
+    /// asked for each route.
+    pub fn leads_to_ourselves_by(&self, family: Family) -> bool {
+        let own_len = match family {
+            Family::Ipv4Unicast => size_of::<Ipv4Addr>(),
+            Family::Ipv6Unicast => size_of::<Ipv6Addr>(),
+        };
+        self.ourselves && usize::from(self.next_hop_len) == own_len
     }
 
     /// What policy says of its routes that is told to nobody.
@@ -269,13 +279,19 @@ impl AttributeTable {
     }
 
     /// One user less; the last one frees the set.
+    #[inline]
     pub fn release(&mut self, id: AttributeId, rib: &mut Rib) {
+        let Some(Some(set)) = self.sets.get_mut(id.index()) else { return };
+        set.references -= 1;
+        if set.references == 0 {
+            self.free_set(id, rib);
+        }
+    }
+
+    #[cold]
+    fn free_set(&mut self, id: AttributeId, rib: &mut Rib) {
         let Some(slot) = self.sets.get_mut(id.index()) else { return };
         let Some(set) = slot else { return };
-        set.references -= 1;
-        if set.references > 0 {
-            return;
-        }
         let (hash, nexthop_set) = (set.content_hash, set.nexthop_set);
         *slot = None;
         if let Ok(entry) = self.by_content.find_entry(hash, |&index| index == id.0) {

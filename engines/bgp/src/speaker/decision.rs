@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use holdfast_proto::v1::PathSelection;
 use smallvec::SmallVec;
 
-use crate::wire::{PathAttributes, SegmentKind};
+use crate::wire::PathAttributes;
 
 use super::long_lived;
 
@@ -28,10 +28,6 @@ pub struct Rank {
 impl Rank {
     /// Reads the rank off decoded attributes.
     pub fn of(attributes: &PathAttributes) -> Rank {
-        let first = attributes.as_path.segments.iter().find(|segment| {
-            // Confederation segments do not count as a neighbouring AS (RFC 5065 §5.3).
-            matches!(segment.kind, SegmentKind::Sequence | SegmentKind::Set)
-        });
         Rank {
             long_lived_stale: long_lived::is_marked(attributes),
             local_preference: attributes.local_pref.unwrap_or(LOCAL_PREFERENCE_DEFAULT),
@@ -39,10 +35,7 @@ impl Rank {
             origin: attributes.origin as u8,
             // RFC 4271 §9.1.2.2 c: a missing MED is the lowest possible value.
             med: attributes.med.unwrap_or(0),
-            neighbor_as: first
-                .filter(|segment| segment.kind == SegmentKind::Sequence)
-                .and_then(|segment| segment.asns.first().copied())
-                .unwrap_or(0),
+            neighbor_as: attributes.as_path.neighbor_as().unwrap_or(0),
             originator_id: attributes.originator_id,
             cluster_list_length: attributes.cluster_list.len() as u16,
         }
@@ -103,11 +96,6 @@ impl MedRules {
     fn med(self, path: &Candidate) -> u64 {
         u64::from(path.rank.med) + if self.plus_igp { u64::from(path.metric) } else { 0 }
     }
-
-    /// Whether `other` strikes `path` out.
-    fn prefers(self, other: &Candidate, path: &Candidate) -> bool {
-        (self.always || other.rank.neighbor_as == path.rank.neighbor_as) && self.med(other) < self.med(path)
-    }
 }
 
 /// RFC 4271 §9.1.2.2 with RFC 4456 §9: the best of the candidates, and those equal to it for multipath.
@@ -116,9 +104,13 @@ impl MedRules {
 /// age. So the result depends on routes and configuration alone, never on the order of arrival: two engines
 /// that hold the same facts choose alike. Where paths are to be compared one after the other, they are in the order of
 /// their neighbours' addresses.
+#[inline]
 pub fn best(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> Option<(Candidate, EqualPaths)> {
-    strike_out_all(candidates, rules, &mut |_, _| {});
-    candidates.sort_unstable_by_key(tie_break);
+    // Nearly every destination has one path.
+    if candidates.len() > 1 {
+        strike_out_all(candidates, rules, &mut |_, _| {});
+        candidates.sort_unstable_by_key(tie_break);
+    }
     candidates.first().map(|best| (*best, candidates.iter().map(|path| path.handle).collect()))
 }
 
@@ -265,9 +257,16 @@ fn strike_out_by_med(
     rules: MedRules,
     struck: &mut impl FnMut(Rule, &Candidate),
 ) {
-    let all = candidates.clone();
+    let among = |path: &Candidate| if rules.always { 0 } else { path.rank.neighbor_as };
+    let mut lowest: SmallVec<[(u32, u64); 8]> = SmallVec::new();
+    for path in candidates.iter() {
+        match lowest.iter_mut().find(|(asn, _)| *asn == among(path)) {
+            Some((_, med)) => *med = rules.med(path).min(*med),
+            None => lowest.push((among(path), rules.med(path))),
+        }
+    }
     candidates.retain(|path| {
-        let goes = all.iter().any(|other| rules.prefers(other, path));
+        let goes = lowest.iter().any(|(asn, med)| *asn == among(path) && *med < rules.med(path));
         if goes {
             struck(Rule::Med, path);
         }

@@ -309,6 +309,7 @@ impl Speaker {
     }
 
     /// The usable paths to a destination, and by their handles from whom they are and with what.
+    #[inline]
     pub(super) fn candidates(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) -> (Candidates, Sources) {
         let (mut candidates, mut sources) = (Candidates::new(), Sources::new());
         let paths = self.tables[family.index()].identified(prefix);

@@ -18,14 +18,12 @@ use super::action::Action;
 use super::export_rules::ExportRules;
 use super::neighbor::{Neighbor, Up};
 use super::table::NeighborId;
-use super::{Speaker, facts};
+use super::{Speaker, communities, facts};
 
 /// RFC 9494 §4.6: the route is stale.
 pub const LLGR_STALE: u32 = 0xffff_0006;
 /// RFC 9494 §4.7: the route is not to be kept in this way.
 pub const NO_LLGR: u32 = 0xffff_0007;
-/// RFC 1997.
-const NO_EXPORT: u32 = 0xffff_ff01;
 
 /// Is the route marked as stale, by whomever?
 pub fn is_marked(attributes: &PathAttributes) -> bool {
@@ -34,9 +32,7 @@ pub fn is_marked(attributes: &PathAttributes) -> bool {
 
 /// Marks a route as stale.
 pub fn mark(attributes: &mut PathAttributes) {
-    if !is_marked(attributes) {
-        attributes.communities.push(LLGR_STALE);
-    }
+    communities::add(&mut attributes.communities, LLGR_STALE);
 }
 
 /// May a stale route be told to the neighbours of a group (RFC 9494 §4.4, and §4.5 where not everybody knows the mark)?
@@ -48,9 +44,7 @@ pub fn may_be_told(rules: &ExportRules, protocol: Protocol, attributes: &PathAtt
 pub fn lower(rules: &ExportRules, attributes: &mut PathAttributes) {
     if !rules.long_lived && rules.internal && is_marked(attributes) {
         attributes.local_pref = Some(0);
-        if !attributes.communities.contains(&NO_EXPORT) {
-            attributes.communities.push(NO_EXPORT);
-        }
+        communities::add(&mut attributes.communities, communities::NO_EXPORT);
     }
 }
 

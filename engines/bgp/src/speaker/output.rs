@@ -368,7 +368,11 @@ impl Speaker {
     /// What a group exports as it is noted for one member: its own next hop is another one, or there is none.
     fn as_noted(&mut self, id: NeighborId, family: Family, exported: AttributeId, rib: &mut Rib) -> AttributeId {
         let (Some(set), Some(neighbor)) = (self.attributes.get(exported), self.get(id)) else { return exported };
-        let (next_hop, own) = (set.next_hop(), &neighbor.own);
+        let own = &neighbor.own;
+        if set.leads_to_ourselves_by(family) && own.next_hop(family).is_some() {
+            return exported;
+        }
+        let next_hop = set.next_hop();
         let noted = match set.leads_to_ourselves() || !own.understands(family, &next_hop) {
             true => ourselves(family),
             false => own.noted(family, next_hop),

@@ -306,7 +306,7 @@ impl Speaker {
     }
 
     /// Import policy is applied again to everything that the neighbour has told us.
-    pub fn import_anew(&mut self, id: NeighborId) {
+    pub(super) fn import_anew(&mut self, id: NeighborId) {
         if let Some(neighbor) = self.get_mut(id) {
             for family in &mut neighbor.families {
                 family.reimport = Some(0);
@@ -326,7 +326,7 @@ impl Speaker {
     pub fn reset(&mut self, id: NeighborId, message: &str, rib: &mut Rib, now: Duration) {
         self.wake(id, now);
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.reset_with(NotificationMessage::cease_with_text(Cease::AdministrativeReset, message), now);
+            neighbor.session.reset(NotificationMessage::cease_with_text(Cease::AdministrativeReset, message), now);
         }
         self.collect(id, rib, now);
     }
@@ -341,7 +341,7 @@ impl Speaker {
     }
 
     /// Ends a session for good.
-    pub fn stop(&mut self, id: NeighborId, cause: Cease, rib: &mut Rib, now: Duration) {
+    fn stop(&mut self, id: NeighborId, cause: Cease, rib: &mut Rib, now: Duration) {
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.session.stop(cause, now);
         }
@@ -349,11 +349,10 @@ impl Speaker {
     }
 
     pub(super) fn remove_neighbor(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
-        if !self.following {
-            self.stop(id, Cease::PeerDeconfigured, rib, now);
-        }
         if self.following {
             self.unfollowed.extend(self.get(id).map(|neighbor| neighbor.address));
+        } else {
+            self.stop(id, Cease::PeerDeconfigured, rib, now);
         }
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.up = None; // nothing is marked for it any more

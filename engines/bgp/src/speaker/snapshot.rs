@@ -34,8 +34,9 @@ impl Speaker {
             if octets > OUTPUT_BATCH_LEN {
                 return prefix;
             }
+            // A neighbour may tell several paths, and be told several; what is told on is not much longer.
             let received = self.tables[family.index()].paths(PrefixId(prefix)).map(|path| length(path.received));
-            octets += received.max().unwrap_or(0); // what is told on is not much longer
+            octets += received.sum::<usize>();
         }
         to
     }

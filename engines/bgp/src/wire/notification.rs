@@ -135,11 +135,6 @@ impl NotificationMessage {
         Self::update_error(3, &[code])
     }
 
-    /// Attribute flags contradict the type.
-    pub fn attribute_flags_error(attribute: &[u8]) -> Self {
-        Self::update_error(4, attribute)
-    }
-
     /// An attribute has a length that it cannot have.
     pub fn attribute_length_error(attribute: &[u8]) -> Self {
         Self::update_error(5, attribute)
@@ -163,11 +158,6 @@ impl NotificationMessage {
     /// A prefix longer than its address or cut off.
     pub fn invalid_network_field() -> Self {
         Self::new(UPDATE_ERROR, 10, &[])
-    }
-
-    /// AS_PATH cannot be read.
-    pub fn malformed_as_path() -> Self {
-        Self::new(UPDATE_ERROR, 11, &[])
     }
 
     /// An UPDATE error by its subcode, with what data there is room for.

@@ -56,6 +56,11 @@ impl<'c> Levels<'c> {
         self.group.text("type").map_or(peer_as == local_as, |kind| kind == "internal")
     }
 
+    /// `neighbor ADDRESS`; of those who need not be configured `group NAME`.
+    pub(crate) fn who(self) -> String {
+        format!("{} {}", self.neighbor.name(), self.neighbor.value())
+    }
+
     fn list(self, name: &'c str) -> Vec<String> {
         let level = self.nearest_first().into_iter().find(|level| level.has(name));
         level.map_or_else(Vec::new, |level| level.strings(name))
@@ -195,13 +200,14 @@ fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {
     }
 }
 
-/// Families by the names of their statements.
-const UNICAST: [(&str, v1::AddressFamily); 2] =
-    [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
 /// Directly connected unless stated (RFC 5082 §3).
 fn ttl_security_hops(levels: Levels<'_>) -> u32 {
     levels.nearest("ttl-security").map_or(0, |security| security.number("hops").unwrap_or(1))
 }
+
+/// Families by the names of their statements.
+const UNICAST: [(&str, v1::AddressFamily); 2] =
+    [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
 
 /// Families of one level under whose `unicast` something is so.
 fn unicast_families(level: View<'_>, is_so: impl Fn(View<'_>) -> bool) -> Vec<i32> {
@@ -226,13 +232,12 @@ fn not_installed(levels: Levels<'_>) -> Vec<i32> {
 }
 
 fn add_path(levels: Levels<'_>) -> Vec<v1::BgpAddPath> {
-    let known = [("inet", v1::AddressFamily::Ipv4Unicast), ("inet6", v1::AddressFamily::Ipv6Unicast)];
     let entry = |(name, family): (&str, v1::AddressFamily)| {
         let add_path = states_families(levels)?.at(&["family", name, "unicast", "add-path"])?;
         let send_path_count = add_path.get("send").and_then(|send| send.number("path-count")).unwrap_or(0);
         Some(v1::BgpAddPath { family: family.into(), receive: add_path.has("receive"), send_path_count })
     };
-    known.into_iter().filter_map(entry).collect()
+    UNICAST.into_iter().filter_map(entry).collect()
 }
 
 fn extended_nexthop(levels: Levels<'_>) -> bool {
@@ -274,20 +279,15 @@ impl Restart<'_> {
 fn restart<'c>(options: Option<View<'c>>, levels: Levels<'c>) -> Restart<'c> {
     let router = options.and_then(|options| options.get("graceful-restart"));
     let nearest = levels.nearest("graceful-restart").or(router);
-    let number = |name: &str| {
-        let levels = levels.nearest_first().into_iter().filter_map(|level| level.get("graceful-restart"));
-        levels.filter_map(|restart| restart.number(name)).next()
-    };
-    let long_lived = || {
-        let mut levels = levels.nearest_first().into_iter().filter_map(|level| level.get("graceful-restart"));
-        levels.find_map(|restart| restart.get("long-lived"))
-    };
+    let stated = || levels.nearest_first().into_iter().filter_map(|level| level.get("graceful-restart"));
+    let number = |name: &str| stated().find_map(|restart| restart.number(name));
+    let long_lived = stated().find_map(|restart| restart.get("long-lived"));
     let router_time = router.and_then(|restart| restart.number("restart-duration"));
     Restart {
         announced: nearest.is_some_and(announces),
         // Helping costs nothing, so it needs no statement; only `disable` ends it.
         helper: nearest.is_none_or(announces),
-        long_lived: long_lived().filter(|_| nearest.is_none_or(announces)),
+        long_lived: long_lived.filter(|_| nearest.is_none_or(announces)),
         restart_time_s: number("restart-time").or(router_time).unwrap_or(RESTART_TIME_DEFAULT_S),
         stale_routes_time_s: number("stale-routes-time").unwrap_or(STALE_ROUTES_TIME_DEFAULT_S),
     }

@@ -37,10 +37,11 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
             let allowed = "neighbor ADDRESS, at least one, or allow PREFIX";
             problems.push(lacks(group, "neighbor", "the group has no neighbor").allowed(allowed));
         }
-        if group.has("allow") && !group.has("neighbor") {
+        if group.has("allow") {
             let levels = Levels { bgp, group, neighbor: group };
             as_numbers(local_as, levels, problems);
             routes::validate(local_as, levels, problems);
+            role(local_as, levels, problems);
             ttl_security(levels, problems);
         }
         for neighbor in group.all("neighbor") {
@@ -155,7 +156,7 @@ fn role(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>)
     }
     let internal = levels.is_internal(router_as);
     if internal {
-        let message = format!("the internal neighbor {} has a role", levels.neighbor.value());
+        let message = format!("the internal {} has a role", levels.who());
         problems.push(at(role, message).allowed("a role towards external neighbors only (RFC 9234)"));
     }
 }
@@ -164,9 +165,9 @@ fn role(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>)
 fn ttl_security(levels: Levels<'_>, problems: &mut Vec<Problem>) {
     if let (Some(security), Some(multihop)) = (levels.nearest("ttl-security"), levels.nearest("multihop")) {
         let message = format!(
-            "ttl-security and multihop (line {}) rule each other out for neighbor {}",
+            "ttl-security and multihop (line {}) rule each other out for {}",
             multihop.span().line,
-            levels.neighbor.value()
+            levels.who()
         );
         problems
             .push(at(security, message).allowed("ttl-security { hops N; } for a neighbor N hops away, or multihop"));

@@ -21,7 +21,7 @@ impl Scope<'_> {
                 then.local_preference_change.as_ref(),
             )?,
             metric: self.adjustment("metric", then.metric, then.metric_change.as_ref())?,
-            origin: self.origin("origin", &then.origin)?,
+            origin: self.origin(&then.origin)?,
             next_hop: self.next_hop(then)?,
             preference: then.preference,
             tag: then.tag,

@@ -26,7 +26,7 @@ impl Scope<'_> {
         some(&mut all, self.addresses("neighbor", &from.neighbors)?, Condition::Neighbor);
         some(&mut all, self.addresses("neighbor", &to.neighbors)?, Condition::Target);
         all.extend(self.route_type(&from.route_type)?.map(Condition::External));
-        all.extend(self.origin("origin", &from.origin)?.map(Condition::Origin));
+        all.extend(self.origin(&from.origin)?.map(Condition::Origin));
         all.extend(from.metric.map(Condition::Metric));
         all.extend(from.local_preference.map(Condition::LocalPreference));
         all.extend(from.preference.map(Condition::Preference));
@@ -51,7 +51,7 @@ impl Scope<'_> {
 
     fn protocols(&self, from: &v1::PolicyMatch) -> Result<Vec<Protocol>, PolicyError> {
         let protocol = |name: &String| {
-            Protocol::from_name(name).ok_or_else(|| self.invalid("protocol", name, "bgp, static or direct"))
+            Protocol::from_name(name).ok_or_else(|| self.invalid("protocol", name, "bgp, static, direct or aggregate"))
         };
         from.protocols.iter().map(protocol).collect()
     }
@@ -78,12 +78,12 @@ impl Scope<'_> {
         }
     }
 
-    pub(super) fn origin(&self, what: &'static str, name: &str) -> Result<Option<Origin>, PolicyError> {
+    pub(super) fn origin(&self, name: &str) -> Result<Option<Origin>, PolicyError> {
         if name.is_empty() {
             return Ok(None);
         }
         let origin = Origin::from_name(name);
-        origin.map(Some).ok_or_else(|| self.invalid(what, name, "igp, egp or incomplete"))
+        origin.map(Some).ok_or_else(|| self.invalid("origin", name, "igp, egp or incomplete"))
     }
 
     fn comparisons(&self, matches: &[v1::NumberMatch]) -> Result<Vec<Comparison>, PolicyError> {

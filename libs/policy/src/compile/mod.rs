@@ -191,6 +191,10 @@ impl Scope<'_> {
     }
 
     fn place(&self) -> String {
-        format!("policy-statement {} term {}", self.statement.name, self.term.name)
+        match self.term.name.as_str() {
+            // What a policy says outside its terms.
+            "" => format!("policy-statement {}", self.statement.name),
+            term => format!("policy-statement {} term {term}", self.statement.name),
+        }
     }
 }

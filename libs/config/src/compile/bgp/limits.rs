@@ -2,15 +2,14 @@
 
 use holdfast_proto::v1::{self, bgp_neighbor_config::PrefixLimit};
 
-use super::{Levels, UNICAST, unicast_families};
+use super::{Levels, UNICAST, states_families};
 use crate::tree::View;
 
 /// Junos warns from there on.
 const WARN_PERCENT_DEFAULT: u32 = 75;
 
 pub(super) fn prefix_limits(levels: Levels<'_>) -> Vec<PrefixLimit> {
-    let states = |level: &View<'_>| !unicast_families(*level, |_| true).is_empty();
-    let Some(level) = levels.nearest_first().into_iter().find(states) else { return Vec::new() };
+    let Some(level) = states_families(levels) else { return Vec::new() };
     let mut limits = Vec::new();
     for (name, family) in UNICAST {
         let Some(unicast) = level.at(&["family", name, "unicast"]) else { continue };

@@ -29,7 +29,7 @@ fn external_only(levels: Levels<'_>, problems: &mut Vec<Problem>) {
     for name in ["remove-private", "as-override", "no-enforce-first-as", "route-server-client"] {
         let stated = [levels.neighbor, levels.group].into_iter().find_map(|level| level.get(name));
         if let Some(stated) = stated {
-            let message = format!("{name} for the internal neighbor {} does nothing", levels.neighbor.value());
+            let message = format!("{name} for the internal {} does nothing", levels.who());
             problems.push(at(stated, message).allowed(format!("{name} in groups of type external")));
         }
     }
