@@ -7,6 +7,7 @@ use std::{
 };
 
 use holdfast_lab::host::{
+    cleanup,
     netns::{self, Namespace},
     process::{self, Guarded},
     programs,
@@ -32,7 +33,7 @@ enum Console {
 
 impl Neighbor {
     /// FRR's bgpd with a configuration of its own. `number` names the link: 10.0.NUMBER.1 and 2001:db8:NUMBER::1 are the router's
-    /// addresses on interface `nNUMBER`, `.2` and `::2` the neighbour's.
+    /// addresses on interface `nNUMBER`, `.2` and `::2` the neighbour's. `LOG` in a configuration stands for its own log.
     pub fn frr(place: &Place, number: u8, configuration: &str) -> Self {
         Self::start(place, number, Console::Frr, configuration)
     }
@@ -61,7 +62,8 @@ impl Neighbor {
     pub fn begin(&mut self, configuration: &str) {
         self.process = None; // ends the one before
         let file = self.folder.join("configuration");
-        fs::write(&file, configuration).expect("the neighbour's configuration");
+        let text = configuration.replace("LOG", &self.log_file().display().to_string());
+        fs::write(&file, text).expect("the neighbour's configuration");
         let mut command = match self.console {
             Console::Frr => self.bgpd(&file),
             Console::Bird => self.birdd(&file),
@@ -90,14 +92,49 @@ impl Neighbor {
         command
     }
 
-    /// Where a neighbour's configuration may have it log to.
-    pub fn log_file(place: &Place, number: u8) -> PathBuf {
-        place.folder.join(format!("n{number}")).join("log")
+    /// Kills it: not a word to the router.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process::signal(process.pid(), Signal::SIGKILL);
+            process.wait_for_end();
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join("log")
     }
 
     /// What it has logged there.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// How often a session has ended, by its own log: FRR has to log neighbours' changes, BIRD's protocol its events.
+    pub fn times_down(&self) -> usize {
+        let is_end =
+            |line: &&str| line.contains("BGP session closed") || line.contains("%ADJCHANGE") && line.contains(" Down");
+        self.log().lines().filter(is_end).count()
+    }
+
+    /// Whether its only session is up, as it says itself. BIRD's protocol is to be called `subject`.
+    pub fn is_up(&self) -> bool {
+        match self.console {
+            Console::Frr => self.ask("show bgp neighbors json").contains("\"bgpState\":\"Established\""),
+            Console::Bird => self.ask("show protocols subject").contains("Established"),
+        }
+    }
+
+    /// What it has of one IPv4 prefix, with all attributes and without times; empty: nothing.
+    pub fn route(&self, prefix: &str) -> String {
+        let said = match self.console {
+            Console::Frr => self.ask(&format!("show bgp ipv4 unicast {prefix}")),
+            Console::Bird => self.ask(&format!("show route for {prefix} protocol subject all")),
+        };
+        if said.contains("Network not found") || said.contains("not in table") {
+            return String::new();
+        }
+        let is_timeless = |line: &&str| !line.contains("Last update") && !line.starts_with("Access restricted");
+        said.lines().filter(is_timeless).map(without_time).collect::<Vec<_>>().join("\n")
     }
 
     /// What it answers to a command at its console; empty: it does not answer.
@@ -119,5 +156,21 @@ impl Neighbor {
             }
         };
         process::run(&mut command).unwrap_or_default()
+    }
+}
+
+/// BIRD puts the time of the last change behind the protocol: `[subject 12:34:56.789]`.
+fn without_time(line: &str) -> String {
+    match (line.find("[subject "), line.find(']')) {
+        (Some(from), Some(to)) if from < to => format!("{}[subject]{}", &line[..from], &line[to + 1..]),
+        _ => line.to_owned(),
+    }
+}
+
+impl Drop for Neighbor {
+    fn drop(&mut self) {
+        let pid = self.process.as_ref().map(Guarded::pid);
+        self.process = None; // ends it
+        pid.into_iter().for_each(cleanup::remove_crash_log_folder);
     }
 }

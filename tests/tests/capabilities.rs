@@ -1,21 +1,9 @@
 //! What two speakers agree on beyond RFC 4271, with FRR and BIRD, through in-service reboots: messages longer than 4,096 octets,
 //! IPv4 routes by IPv6 next hops, roles, Hard Reset, long-lived graceful restart. Each neighbour's own view counts.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use holdfast_lab::host::{
-    cleanup,
-    netns::{Namespace, link},
-    process::{self, Guarded},
-    programs,
-};
-use holdfast_tests::{Place, wait_until};
-use nix::sys::signal::Signal;
+use holdfast_tests::{Neighbor, Place, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 /// FRR's, our provider's.
@@ -27,7 +15,7 @@ const LARGE_COMMUNITIES: usize = 600;
 const CONFIGURATION: &str = "
 system { host-name capabilities; }
 chassis { redundancy { graceful-switchover; } in-service { minimum-spacing 0; } }
-routing-options { router-id 10.1.0.1; autonomous-system 65000; nonstop-routing; graceful-restart; }
+routing-options { router-id 10.0.1.1; autonomous-system 65000; nonstop-routing; graceful-restart; }
 protocols { bgp {
     hold-time 30;
     family inet { unicast { extended-nexthop; } }
@@ -39,7 +27,7 @@ protocols { bgp {
 
 const FRR: &str = "hostname frr
 router bgp 65001
- bgp router-id 10.1.0.2
+ bgp router-id 10.0.1.2
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
@@ -59,18 +47,18 @@ router bgp 65001
 !
 ";
 
-fn bird_configuration(folder: &std::path::Path) -> String {
+fn bird_configuration() -> String {
     let add = |number| format!("    bgp_large_community.add((65002, 1, {number}));\n");
     let communities: String = (0..LARGE_COMMUNITIES).map(add).collect();
     format!(
-        "log \"{}\" all;
-router id 10.2.0.2;
+        "log \"LOG\" all;
+router id 10.0.2.2;
 protocol device {{}}
 protocol static {{ ipv4; route {FROM_BIRD} blackhole; }}
 filter marked {{
 {communities}    accept;
 }}
-protocol bgp holdfast {{
+protocol bgp subject {{
   debug {{ states, events }};
   local 2001:db8:2::2 as 65002;
   neighbor 2001:db8:2::1 as 65000;
@@ -87,80 +75,12 @@ protocol bgp holdfast {{
   long lived stale time 600;
   ipv4 {{ import all; export filter marked; extended next hop on; }};
 }}
-",
-        folder.join("bird.log").display()
+"
     )
 }
 
-struct Frr {
-    folder: PathBuf,
-    child: Guarded,
-}
-
-impl Frr {
-    fn start(place: &Place, namespace: &Namespace) -> Frr {
-        let folder = place.folder.join("frr");
-        fs::create_dir(&folder).expect("FRR's folder");
-        fs::write(folder.join("bgpd.conf"), FRR).expect("FRR's configuration");
-        fs::write(folder.join("vtysh.conf"), "").expect("vtysh's configuration");
-        let mut command = Command::new(programs::BGPD.find().expect("FRR is installed"));
-        command.arg("-f").arg(folder.join("bgpd.conf")).arg("-i").arg(folder.join("bgpd.pid"));
-        command.arg("--vty_socket").arg(&folder).arg("-z").arg(folder.join("zserv.api"));
-        command.args(["-S", "-Z", "-P", "0", "-p", "179"]);
-        Frr { child: started("bgpd", namespace, command, folder.join("bgpd.out")), folder }
-    }
-
-    fn says(&self, line: &str) -> String {
-        let mut command = Command::new(programs::VTYSH.find().expect("vtysh is installed"));
-        command.arg("--vty_socket").arg(&self.folder).arg("--config_dir").arg(&self.folder);
-        process::run(command.args(["-d", "bgpd", "-c", line])).unwrap_or_else(|error| error.to_string())
-    }
-
-    fn route(&self) -> String {
-        self.says(&format!("show bgp ipv4 unicast {FROM_BIRD} json"))
-    }
-}
-
-impl Drop for Frr {
-    fn drop(&mut self) {
-        self.child.end();
-        cleanup::remove_crash_log_folder(self.child.pid());
-    }
-}
-
-struct Bird {
-    folder: PathBuf,
-    child: Guarded,
-}
-
-impl Bird {
-    fn start(place: &Place, namespace: &Namespace) -> Bird {
-        let folder = place.folder.join("bird");
-        fs::create_dir(&folder).expect("BIRD's folder");
-        fs::write(folder.join("bird.conf"), bird_configuration(&folder)).expect("BIRD's configuration");
-        let mut command = Command::new(programs::BIRD.find().expect("BIRD is installed"));
-        command.arg("-f").arg("-c").arg(folder.join("bird.conf")).arg("-s").arg(folder.join("bird.ctl"));
-        command.arg("-P").arg(folder.join("bird.pid"));
-        Bird { child: started("bird", namespace, command, folder.join("bird.out")), folder }
-    }
-
-    fn says(&self, line: &str) -> String {
-        let mut command = Command::new(programs::BIRDC.find().expect("birdc is installed"));
-        process::run(command.arg("-s").arg(self.folder.join("bird.ctl")).arg(line))
-            .unwrap_or_else(|error| error.to_string())
-    }
-
-    fn times_down(&self) -> usize {
-        let log = fs::read_to_string(self.folder.join("bird.log")).unwrap_or_default();
-        log.lines().filter(|line| line.contains("holdfast: ") && line.contains("BGP session closed")).count()
-    }
-}
-
-fn started(title: &str, namespace: &Namespace, mut command: Command, words: PathBuf) -> Guarded {
-    let said = || fs::File::create(&words).expect("a file for its words");
-    command.stdin(Stdio::null()).stdout(said()).stderr(said());
-    let child = namespace.spawn(&mut command).expect("the neighbour starts");
-    Guarded::new(title, child, Signal::SIGTERM).with_words(words)
+fn frr_route(frr: &Neighbor) -> String {
+    frr.ask(&format!("show bgp ipv4 unicast {FROM_BIRD} json"))
 }
 
 fn agreed(place: &Place, neighbor: &str) -> String {
@@ -178,24 +98,12 @@ fn reboot(place: &Place) {
 #[test]
 fn capabilities_agreed_with_frr_and_bird_outlive_reboots_in_service() {
     let place = Place::new();
-    let [frr_room, bird_room] =
-        ["frr", "bird"].map(|name| Namespace::create(&place.id.namespace(name)).expect("a namespace"));
-    link((&place.namespace, "frr", "10.1.0.1/24"), (&frr_room, "router", "10.1.0.2/24")).expect("a link");
-    link((&place.namespace, "bird", "10.2.0.1/24"), (&bird_room, "router", "10.2.0.2/24")).expect("a link");
-    for (namespace, interface, address) in [
-        (&place.namespace, "frr", "2001:db8:1::1/64"),
-        (&frr_room, "router", "2001:db8:1::2/64"),
-        (&place.namespace, "bird", "2001:db8:2::1/64"),
-        (&bird_room, "router", "2001:db8:2::2/64"),
-    ] {
-        namespace.ip(&format!("address add {address} dev {interface} nodad")).expect("an address");
-    }
-    let frr = Frr::start(&place, &frr_room);
-    let mut bird = Bird::start(&place, &bird_room);
+    let frr = Neighbor::frr(&place, 1, FRR);
+    let mut bird = Neighbor::bird(&place, 2, &bird_configuration());
     place.start(&place.file("router.conf", CONFIGURATION)).assert_succeeded();
 
-    let long = || frr.route().matches("65002:1:").count() >= LARGE_COMMUNITIES;
-    assert!(wait_until(SOON, long), "{}\n{}", frr.route(), place.cli("show bgp neighbor").text);
+    let long = || frr_route(&frr).matches("65002:1:").count() >= LARGE_COMMUNITIES;
+    assert!(wait_until(SOON, long), "{}\n{}", frr_route(&frr), place.cli("show bgp neighbor").text);
     for (neighbor, roles) in
         [("2001:db8:1::2", "customer here, provider"), ("2001:db8:2::2", "provider here, customer")]
     {
@@ -207,7 +115,7 @@ fn capabilities_agreed_with_frr_and_bird_outlive_reboots_in_service() {
             .chain([roles])
             .for_each(|what| assert!(shown.contains(what), "{neighbor}: {what} in {shown}"));
     }
-    let learned = || bird.says(&format!("show route {FROM_FRR} all"));
+    let learned = || bird.ask(&format!("show route {FROM_FRR} all"));
     // Both know their roles, so the mark was set by FRR already or by us.
     let marked = |text: &str| text.contains("65001") && text.to_lowercase().contains("otc");
     assert!(wait_until(SOON, || marked(&learned())), "{}", learned());
@@ -215,27 +123,26 @@ fn capabilities_agreed_with_frr_and_bird_outlive_reboots_in_service() {
     let kernel = || place.namespace.ip("route get 203.0.113.1").unwrap_or_default();
     assert!(wait_until(SOON, || kernel().contains("via inet6 2001:db8:1::2")), "{}", kernel());
 
-    let (frr_before, bird_before) = (frr.route(), learned());
+    let (frr_before, bird_before) = (frr_route(&frr), learned());
     reboot(&place);
     assert_eq!(bird.times_down(), 0);
-    let dropped = frr.says("show bgp neighbors 2001:db8:1::1 json");
+    let dropped = frr.ask("show bgp neighbors 2001:db8:1::1 json");
     assert!(dropped.contains("\"connectionsDropped\":0"), "{dropped}");
-    assert_eq!(frr.route().matches("65002:1:").count(), frr_before.matches("65002:1:").count());
+    assert_eq!(frr_route(&frr).matches("65002:1:").count(), frr_before.matches("65002:1:").count());
     assert_eq!(marked(&learned()), marked(&bird_before));
     assert!(kernel().contains("via inet6 2001:db8:1::2"), "{}", kernel());
 
     // What an operator resets begins from nothing, and FRR is told so (RFC 8538).
     place.cli("clear bgp neighbor 2001:db8:1::2").assert_succeeded();
-    let told = || frr.says("show bgp neighbors 2001:db8:1::1 json");
+    let told = || frr.ask("show bgp neighbors 2001:db8:1::1 json");
     assert!(wait_until(SOON, || told().contains("\"lastNotificationHardReset\":true")), "{}", told());
-    assert!(wait_until(SOON, long), "{}", frr.route());
+    assert!(wait_until(SOON, long), "{}", frr_route(&frr));
 
     // BIRD dies without a word and does not come back: beyond graceful restart FRR has its route, marked.
-    process::signal(bird.child.pid(), Signal::SIGKILL);
-    bird.child.wait_for_end();
-    let stale = || frr.route().contains("llgr-stale");
-    assert!(wait_until(SOON, stale), "{}\n{}", frr.route(), place.cli("show bgp neighbor 2001:db8:2::2").text);
+    bird.kill();
+    let stale = || frr_route(&frr).contains("llgr-stale");
+    assert!(wait_until(SOON, stale), "{}\n{}", frr_route(&frr), place.cli("show bgp neighbor 2001:db8:2::2").text);
     reboot(&place);
-    assert!(stale(), "{}", frr.route());
+    assert!(stale(), "{}", frr_route(&frr));
     place.cli("show bgp neighbor 2001:db8:2::2").assert_says(&["long-lived stale routes go in"]);
 }

@@ -1,21 +1,9 @@
 //! Changing the configuration of a router that runs: what is committed is in force, what fails changes nothing, sessions
 //! that are not concerned notice nothing, and an in-service reboot keeps both the configuration and the edits.
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
-use holdfast_lab::host::{
-    netns::{self, Namespace},
-    process::{self, Guarded},
-    programs,
-};
-use holdfast_tests::{Place, configuration, holdfast, run, wait_until};
-use nix::sys::signal::Signal;
+use holdfast_tests::{Neighbor, Place, configuration, holdfast, run, wait_until};
 
 const SHORT: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(90);
@@ -78,80 +66,36 @@ fn a_commit_that_rpd_cannot_apply_changes_nothing() {
 }
 
 /// A BIRD on a link of its own that announces 203.0.113.0/24 and one network of its own.
-struct Neighbor {
-    address: String,
-    log: PathBuf,
-    socket: PathBuf,
-    _process: Guarded,
-}
-
-impl Neighbor {
-    fn start(place: &Place, number: u8) -> Self {
-        let name = format!("n{number}");
-        let namespace = Namespace::create(&place.id.namespace(&name)).expect("a namespace");
-        let (ours, address) = (format!("10.0.{number}.1"), format!("10.0.{number}.2"));
-        let ends = [format!("{ours}/24"), format!("{address}/24")];
-        netns::link((&place.namespace, &name, &ends[0]), (&namespace, "to-router", &ends[1])).expect("a link");
-        let (log, socket) = (place.folder.join(format!("{name}.log")), place.folder.join(format!("{name}.ctl")));
-        let text = format!(
-            "log \"{}\" all;
-router id {address};
+fn bird(place: &Place, number: u8) -> Neighbor {
+    let text = format!(
+        "log \"LOG\" all;
+router id 10.0.{number}.2;
 protocol device {{}}
 protocol static {{ ipv4; route 203.0.113.0/24 blackhole; route 198.51.{number}.0/24 blackhole; }}
 protocol bgp subject {{
   debug {{ states, events }};
-  local {address} as 6510{number};
-  neighbor {ours} as 65000;
+  local 10.0.{number}.2 as 6510{number};
+  neighbor 10.0.{number}.1 as 65000;
   connect delay time 1;
   connect retry time 1;
   error wait time 1, 2;
   ipv4 {{ import all; export all; }};
 }}
-",
-            log.display()
-        );
-        let file = place.file(&format!("{name}.conf"), &text);
-        let mut command = Command::new(programs::BIRD.find().expect("bird"));
-        command
-            .arg("-f")
-            .arg("-c")
-            .arg(file)
-            .arg("-s")
-            .arg(&socket)
-            .arg("-P")
-            .arg(place.folder.join(format!("{name}.pid")));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = namespace.spawn(&mut command).expect("bird starts");
-        Self { address, log, socket, _process: Guarded::new("bird", child, Signal::SIGTERM) }
-    }
-
-    fn ask(&self, command: &str) -> String {
-        let birdc = programs::BIRDC.find().expect("birdc");
-        process::run(Command::new(birdc).arg("-s").arg(&self.socket).arg(command)).unwrap_or_default()
-    }
-
-    fn is_up(&self) -> bool {
-        self.ask("show protocols subject").contains("Established")
-    }
-
-    /// How often the session has ended, as the neighbour saw it.
-    fn ends(&self) -> usize {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter(|line| line.contains("BGP session closed")).count()
-    }
+"
+    );
+    Neighbor::bird(place, number, &text)
 }
 
 #[test]
 fn sessions_that_are_not_concerned_notice_nothing() {
     let place = Place::new();
-    let (one, two) = (Neighbor::start(&place, 1), Neighbor::start(&place, 2));
+    let (one, two) = (bird(&place, 1), bird(&place, 2));
     let text = format!(
         "{QUIET}protocols {{ bgp {{
-    group one {{ peer-as 65101; neighbor {}; }}
-    group two {{ peer-as 65102; neighbor {}; }}
+    group one {{ peer-as 65101; neighbor 10.0.1.2; }}
+    group two {{ peer-as 65102; neighbor 10.0.2.2; }}
 }} }}
-",
-        one.address, two.address
+"
     );
     place.start(&place.file("router.conf", &text)).assert_succeeded();
     assert!(wait_until(SHORT, || one.is_up() && two.is_up()), "sessions: {} {}", one.is_up(), two.is_up());
@@ -176,7 +120,7 @@ commit";
     place
         .cli("configure; set protocols bgp group one neighbor 10.0.1.2 description \"first\"; commit")
         .assert_succeeded();
-    assert_eq!((one.ends(), two.ends()), (0, 0), "no session has ended");
+    assert_eq!((one.times_down(), two.times_down()), (0, 0), "no session has ended");
 
     // An export policy, too.
     assert!(!one.ask("show route for 192.0.2.0/24").contains("192.0.2.0/24"));
@@ -190,12 +134,12 @@ commit";
     let told = wait_until(SHORT, || one.ask("show route for 192.0.2.0/24").contains("192.0.2.0/24"));
     assert!(told, "the neighbour is told: {}", one.ask("show route"));
     assert!(!two.ask("show route for 192.0.2.0/24").contains("192.0.2.0/24"));
-    assert_eq!((one.ends(), two.ends()), (0, 0), "no session has ended");
+    assert_eq!((one.times_down(), two.times_down()), (0, 0), "no session has ended");
 
     // What a session is made of restarts that session and no other.
     place.cli("configure; set protocols bgp group one hold-time 30; commit").assert_succeeded();
-    assert!(wait_until(SHORT, || one.ends() == 1 && one.is_up()), "{} {}", one.ends(), one.is_up());
-    assert_eq!(two.ends(), 0);
+    assert!(wait_until(SHORT, || one.times_down() == 1 && one.is_up()), "{} {}", one.times_down(), one.is_up());
+    assert_eq!(two.times_down(), 0);
     routes_become(&place, "its routes are back", |routes| routes.contains("198.51.1.0/24"));
 
     // A neighbour goes and comes.
@@ -207,7 +151,7 @@ commit";
     place.cli("configure; activate protocols bgp group one; commit").assert_succeeded();
     assert!(wait_until(LONG, || one.is_up()), "{}", one.ask("show protocols all subject"));
     routes_become(&place, "its routes come", |routes| routes.contains("198.51.1.0/24"));
-    assert_eq!(two.ends(), 0);
+    assert_eq!(two.times_down(), 0);
 }
 
 #[test]

@@ -1,121 +1,11 @@
 //! What BGP does with routes, as BIRD and FRR see it: one router with many features at once, an in-service reboot in the
 //! middle, and the neighbours' own views before and after it.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use holdfast_lab::host::{
-    netns::{self, Namespace},
-    process::{self, Guarded},
-    programs,
-};
-use holdfast_tests::{Place, wait_until};
-use nix::sys::signal::Signal;
+use holdfast_tests::{Neighbor, Place, wait_until};
 
 const SHORT: Duration = Duration::from_secs(30);
-
-/// A neighbour of another make on a link of its own: 10.0.N.2, while we are 10.0.N.1.
-struct Neighbor {
-    make: Make,
-    folder: PathBuf,
-    /// Goes with the value.
-    _process: Guarded,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Make {
-    Bird,
-    Frr,
-}
-
-impl Neighbor {
-    fn start(place: &Place, number: u8, make: Make, text: &str) -> Self {
-        let name = format!("n{number}");
-        let namespace = Namespace::create(&place.id.namespace(&name)).expect("a namespace");
-        let ends = [format!("10.0.{number}.1/24"), format!("10.0.{number}.2/24")];
-        netns::link((&place.namespace, &name, &ends[0]), (&namespace, "to-router", &ends[1])).expect("a link");
-        let folder = place.folder.join(&name);
-        fs::create_dir(&folder).expect("its folder");
-        fs::write(folder.join("conf"), text.replace("LOG", &folder.join("log").display().to_string())).expect("a file");
-        let mut command = match make {
-            Make::Bird => {
-                let mut bird = Command::new(programs::BIRD.find().expect("bird"));
-                bird.arg("-f").arg("-c").arg(folder.join("conf")).arg("-s").arg(folder.join("ctl"));
-                bird.arg("-P").arg(folder.join("pid"));
-                bird
-            }
-            Make::Frr => {
-                process::run(Command::new("chown").args(["-R", "frr:frr"]).arg(&folder)).expect("FRR's own folder");
-                let mut bgpd = Command::new(programs::BGPD.find().expect("bgpd"));
-                bgpd.arg("-f").arg(folder.join("conf")).arg("-i").arg(folder.join("pid"));
-                bgpd.arg("--vty_socket").arg(&folder).args(["-P", "0", "-p", "179", "--no_zebra"]);
-                bgpd
-            }
-        };
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = namespace.spawn(&mut command).expect("the neighbour starts");
-        Self { make, folder, _process: Guarded::new(name, child, Signal::SIGTERM) }
-    }
-
-    fn ask(&self, question: &str) -> String {
-        let mut command = match self.make {
-            Make::Bird => {
-                let mut birdc = Command::new(programs::BIRDC.find().expect("birdc"));
-                birdc.arg("-s").arg(self.folder.join("ctl")).arg(question);
-                birdc
-            }
-            Make::Frr => {
-                let mut vtysh = Command::new(programs::VTYSH.find().expect("vtysh"));
-                vtysh.arg("--vty_socket").arg(&self.folder).arg("--config_dir").arg(&self.folder);
-                vtysh.args(["-d", "bgpd", "-c", question]);
-                vtysh
-            }
-        };
-        process::run(&mut command).unwrap_or_default()
-    }
-
-    fn is_up(&self) -> bool {
-        match self.make {
-            Make::Bird => self.ask("show protocols subject").contains("Established"),
-            Make::Frr => self.ask("show bgp neighbors json").contains("\"bgpState\":\"Established\""),
-        }
-    }
-
-    /// One destination with all its attributes, without times.
-    fn route(&self, prefix: &str) -> String {
-        let said = match self.make {
-            Make::Bird => self.ask(&format!("show route for {prefix} protocol subject all")),
-            Make::Frr => self.ask(&format!("show bgp ipv4 unicast {prefix}")),
-        };
-        let timeless = |line: &&str| !line.contains("Last update") && !line.starts_with("Access restricted");
-        let lines: Vec<String> = said.lines().filter(timeless).map(without_time).collect();
-        if said.contains("Network not found") || said.contains("not in table") {
-            String::new()
-        } else {
-            lines.join("\n")
-        }
-    }
-
-    /// How often a session has ended, as the neighbour saw it.
-    fn ends(&self) -> usize {
-        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        log.lines()
-            .filter(|line| line.contains("BGP session closed") || line.contains("ADJCHANGE") && line.contains(" Down "))
-            .count()
-    }
-}
-
-/// BIRD puts the time of the last change behind the protocol: `[subject 12:34:56.789]`.
-fn without_time(line: &str) -> String {
-    match (line.find("[subject "), line.find(']')) {
-        (Some(from), Some(to)) if from < to => format!("{}[subject]{}", &line[..from], &line[to + 1..]),
-        _ => line.to_owned(),
-    }
-}
 
 fn bird(number: u8, asn: u32, routes: &str, more: &str, export: &str) -> String {
     format!(
@@ -175,10 +65,10 @@ fn neighbors(place: &Place) -> Vec<Neighbor> {
     let customer = "route 198.51.3.0/24 blackhole; route 203.0.113.7/32 blackhole; route 198.51.33.0/24 blackhole;";
     let transit = "route 192.0.2.0/26 blackhole; route 192.0.2.64/26 blackhole; route 192.0.2.128/26 blackhole;";
     vec![
-        Neighbor::start(place, 1, Make::Bird, &bird(1, 65000, "route 198.51.1.0/24 blackhole;", "", "")),
-        Neighbor::start(place, 2, Make::Frr, FRR),
-        Neighbor::start(place, 3, Make::Bird, &bird(3, 64500, customer, "", private)),
-        Neighbor::start(place, 4, Make::Bird, &bird(4, 64501, transit, "", "")),
+        Neighbor::bird(place, 1, &bird(1, 65000, "route 198.51.1.0/24 blackhole;", "", "")),
+        Neighbor::frr(place, 2, FRR),
+        Neighbor::bird(place, 3, &bird(3, 64500, customer, "", private)),
+        Neighbor::bird(place, 4, &bird(4, 64501, transit, "", "")),
     ]
 }
 
@@ -235,5 +125,5 @@ fn what_neighbours_see_of_our_routes_stays_the_same_through_a_reboot() {
     let gone = wait_until(SHORT, || !transit.route("198.51.3.0/24").contains("198.51.3.0/24"));
     assert!(gone, "{}", transit.route("198.51.3.0/24"));
     holds(transit, "198.51.0.0/16", &["BGP.as_path: 65000\n"]);
-    assert_eq!(neighbors.iter().map(Neighbor::ends).collect::<Vec<_>>(), [0; 4], "no session has ended");
+    assert_eq!(neighbors.iter().map(Neighbor::times_down).collect::<Vec<_>>(), [0; 4], "no session has ended");
 }

@@ -14,9 +14,9 @@ routing-options { router-id 10.0.0.1; autonomous-system 65000; nonstop-routing; 
 ";
 
 /// It logs the NOTIFICATIONs that it hears.
-fn frr(place: &Place, number: u8) -> String {
+fn frr(number: u8) -> String {
     format!(
-        "log file {log} informational
+        "log file LOG informational
 router bgp 65001
  bgp log-neighbor-changes
  bgp router-id 10.0.{number}.2
@@ -24,15 +24,14 @@ router bgp 65001
  neighbor 10.0.{number}.1 remote-as 65000
  neighbor 10.0.{number}.1 timers 3 9
  neighbor 10.0.{number}.1 timers connect 1
-",
-        log = Neighbor::log_file(place, number).display()
+"
     )
 }
 
 #[test]
 fn operators_read_each_others_words() {
     let place = Place::new();
-    let one = Neighbor::frr(&place, 1, &frr(&place, 1));
+    let one = Neighbor::frr(&place, 1, &frr(1));
     let text = format!("{ROUTER}protocols {{ bgp {{ group one {{ peer-as 65001; neighbor 10.0.1.2; }} }} }}\n");
     place.start(&place.file("router.conf", &text)).assert_succeeded();
     place.wait_established("10.0.1.2", LONG);
@@ -127,7 +126,7 @@ fn whoever_connects_from_an_allowed_prefix_is_a_neighbour_through_a_reboot() {
         "{ROUTER}protocols {{ bgp {{ group any {{ peer-as 65001; hold-time 9; authentication-key shared; allow 10.0.0.0/16 limit 2; }} }} }}\n"
     );
     place.start(&place.file("router.conf", &text)).assert_succeeded();
-    let signed = |number: u8| format!("{} neighbor 10.0.{number}.1 password shared\n", frr(&place, number));
+    let signed = |number: u8| format!("{} neighbor 10.0.{number}.1 password shared\n", frr(number));
     let (one, _two) = (Neighbor::frr(&place, 1, &signed(1)), Neighbor::frr(&place, 2, &signed(2)));
     place.wait_established("10.0.1.2", LONG);
     place.wait_established("10.0.2.2", LONG);
