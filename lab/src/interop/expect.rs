@@ -2,7 +2,7 @@
 
 use super::{
     offer::{self, NO_ADVERTISE, NO_EXPORT, Offer},
-    peer::{PeerPlan, Session},
+    peer::{PeerPlan, Session, join},
     router,
     seen::{Seen, Table},
 };
@@ -55,7 +55,7 @@ fn seen(from: &PeerPlan, to: &PeerPlan, session: &Session, offer: &Offer, rules:
     if !offer.set.is_empty() {
         let mut set = offer.set.clone();
         set.sort_unstable();
-        numbers.push(format!("{{{}}}", set.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")));
+        numbers.push(format!("{{{}}}", join(&set, " ")));
     }
     let mut communities = offer.communities.clone();
     if rules.policies {

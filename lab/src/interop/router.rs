@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{peer::PeerPlan, place::link_session};
+use crate::subject::CONFIGURATION_HEAD;
 
 /// The router's AS number.
 pub const AUTONOMOUS_SYSTEM: u32 = 65_000;
@@ -55,18 +56,7 @@ pub fn configuration(plans: &[PeerPlan], policies: bool) -> String {
     let static_routes = static_routes(plans);
     let policies = if policies { POLICIES } else { "" };
     format!(
-        "system {{
-    host-name lab-router;
-}}
-chassis {{
-    redundancy {{
-        graceful-switchover;
-    }}
-    in-service {{
-        minimum-spacing 0;
-    }}
-}}
-routing-options {{
+        "{CONFIGURATION_HEAD}routing-options {{
     router-id 10.113.255.1;
     autonomous-system {AUTONOMOUS_SYSTEM};
     nonstop-routing;

@@ -198,6 +198,20 @@ fn phases(report: &Value) -> Vec<Phase> {
         .collect()
 }
 
+/// What the configuration of every lab's router begins with.
+pub const CONFIGURATION_HEAD: &str = "system {
+    host-name lab-router;
+}
+chassis {
+    redundancy {
+        graceful-switchover;
+    }
+    in-service {
+        minimum-spacing 0;
+    }
+}
+";
+
 /// The router's configuration: the same for every scenario.
 pub fn configuration_text(topology: &Topology) -> String {
     let mut neighbors = String::new();
@@ -218,18 +232,7 @@ pub fn configuration_text(topology: &Topology) -> String {
     let roads = [(Road::Nonstop, "    nonstop-routing;\n"), (Road::Graceful, "    graceful-restart;\n")];
     let roads: String = roads.iter().filter(|(road, _)| topology.has(*road)).map(|(_, statement)| *statement).collect();
     format!(
-        "system {{
-    host-name lab-router;
-}}
-chassis {{
-    redundancy {{
-        graceful-switchover;
-    }}
-    in-service {{
-        minimum-spacing 0;
-    }}
-}}
-routing-options {{
+        "{CONFIGURATION_HEAD}routing-options {{
     router-id {};
     autonomous-system {};
 {roads}}}

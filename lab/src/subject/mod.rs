@@ -14,7 +14,7 @@ pub use self::{
     bird::BirdSubject,
     cli::{Cli, Running},
     frr::FrrSubject,
-    holdfast::{Holdfast, REBOOT},
+    holdfast::{CONFIGURATION_HEAD, Holdfast, REBOOT},
 };
 use crate::{
     error::{LabError, Result},

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session};
+use super::{Peer, PeerPlan, Session};
 use crate::{
     error::{Doing, Result},
     host::process::Guarded,
@@ -115,8 +115,7 @@ impl Peer for Bird {
         let text = bird::control(&self.socket, &format!("show protocols {name}"))?;
         // "router4    BGP        ---        up     12:00:00.123  Established"
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        let state = line.split_whitespace().skip(5).collect::<Vec<_>>().join(" ");
-        Ok(if state == "Established" { ESTABLISHED.into() } else { state })
+        Ok(line.split_whitespace().skip(5).collect::<Vec<_>>().join(" "))
     }
 
     fn times_down(&self) -> Result<u64> {

@@ -11,7 +11,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session, community, join};
+use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join};
 use crate::{
     error::{Doing, Result},
     host::{
@@ -148,7 +148,7 @@ impl Peer for Exabgp {
     }
 
     fn state(&self, session: &Session) -> Result<String> {
-        let last = self.heard()?.iter().rev().find_map(|event| change(event, Some(session)).map(str::to_owned));
+        let last = self.heard()?.iter().rev().find_map(|event| change(event, session).map(str::to_owned));
         Ok(if last.as_deref() == Some("up") { ESTABLISHED.into() } else { format!("{last:?}") })
     }
 
@@ -156,7 +156,7 @@ impl Peer for Exabgp {
         let heard = self.heard()?;
         // A connection that never came up ends with "down", too.
         let of = |session: &Session| {
-            let changes: Vec<&str> = heard.iter().filter_map(|event| change(event, Some(session))).collect();
+            let changes: Vec<&str> = heard.iter().filter_map(|event| change(event, session)).collect();
             let states: Vec<&str> = changes.into_iter().filter(|state| ["up", "down"].contains(state)).collect();
             states.windows(2).filter(|pair| pair == &["up", "down"]).count() as u64
         };
@@ -165,13 +165,14 @@ impl Peer for Exabgp {
 
     fn offer(&mut self, offers: &[Offer]) -> Result<()> {
         let mut lines = String::new();
+        let (gone, new) = changes(&self.offered, offers);
         for session in &self.plan.sessions {
-            for gone in self.offered.iter().filter(|old| offers.iter().all(|new| new.number != old.number)) {
+            for gone in &gone {
                 let prefix = prefix(session.family, self.plan.index, gone.number);
                 let _ =
                     writeln!(lines, "neighbor {} withdraw route {prefix} next-hop {}", session.router, session.local);
             }
-            for new in offers.iter().filter(|new| !self.offered.contains(new)) {
+            for new in &new {
                 lines.push_str(&announce(&self.plan, session, new));
             }
         }
@@ -182,7 +183,7 @@ impl Peer for Exabgp {
     fn table(&self, session: &Session) -> Result<Table> {
         let mut table = Table::new();
         for event in self.heard()? {
-            if change(&event, Some(session)) == Some("down") {
+            if change(&event, session) == Some("down") {
                 table.clear();
             } else if is_from(&event, session) {
                 update(&mut table, &event, session.family);
@@ -210,8 +211,8 @@ fn is_from(event: &Value, session: &Session) -> bool {
 }
 
 /// The state that an event says a session has now.
-fn change<'a>(event: &'a Value, session: Option<&Session>) -> Option<&'a str> {
-    session.is_none_or(|session| is_from(event, session)).then(|| event.pointer("/neighbor/state")?.as_str()).flatten()
+fn change<'a>(event: &'a Value, session: &Session) -> Option<&'a str> {
+    event.pointer("/neighbor/state").filter(|_| is_from(event, session))?.as_str()
 }
 
 fn update(table: &mut Table, event: &Value, family: Family) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session, community, join, json};
+use super::{Peer, PeerPlan, Session, changes, community, join, json};
 use crate::{
     error::{LabError, Result},
     host::{cleanup, process::Guarded, programs},
@@ -138,8 +138,7 @@ impl Peer for Frr {
         let answer = json(&self.console(&[&format!("show bgp neighbors {} json", session.router)])?)?;
         let state =
             answer.get(session.router.to_string()).and_then(|peer| peer.get("bgpState")).and_then(Value::as_str);
-        let state = state.unwrap_or("unknown");
-        Ok(if state == "Established" { ESTABLISHED } else { state }.into())
+        Ok(state.unwrap_or("unknown").to_owned())
     }
 
     fn times_down(&self) -> Result<u64> {
@@ -148,12 +147,9 @@ impl Peer for Frr {
 
     fn offer(&mut self, offers: &[Offer]) -> Result<()> {
         let mut lines = String::new();
-        for gone in self.offered.iter().filter(|old| offers.iter().all(|new| new.number != old.number)) {
-            lines.push_str(&network(&self.plan, gone, "no "));
-        }
-        for new in offers.iter().filter(|new| !self.offered.contains(new)) {
-            lines.push_str(&announce(&self.plan, new));
-        }
+        let (gone, new) = changes(&self.offered, offers);
+        gone.into_iter().for_each(|gone| lines.push_str(&network(&self.plan, gone, "no ")));
+        new.into_iter().for_each(|new| lines.push_str(&announce(&self.plan, new)));
         self.configure(&lines)?;
         self.offered = offers.to_vec();
         Ok(())

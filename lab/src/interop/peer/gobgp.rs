@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::Command, process::Stdio};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session, community, join, json};
+use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, json};
 use crate::{
     error::{Doing, Result},
     host::{
@@ -136,12 +136,9 @@ impl Peer for Gobgp {
     }
 
     fn offer(&mut self, offers: &[Offer]) -> Result<()> {
-        for gone in self.offered.iter().filter(|old| offers.iter().all(|new| new.number != old.number)) {
-            self.withdraw(gone)?;
-        }
-        for new in offers.iter().filter(|new| !self.offered.contains(new)) {
-            self.announce(new)?;
-        }
+        let (gone, new) = changes(&self.offered, offers);
+        gone.into_iter().try_for_each(|gone| self.withdraw(gone))?;
+        new.into_iter().try_for_each(|new| self.announce(new))?;
         self.offered = offers.to_vec();
         Ok(())
     }

@@ -191,8 +191,14 @@ pub trait Peer: Send {
     fn check_running(&mut self) -> Result<()>;
 }
 
-/// What a session is called when it is up.
+/// What a session is called when it is up (FRR and BIRD call it so themselves).
 pub const ESTABLISHED: &str = "Established";
+
+/// From what is announced to what is to be: what goes, and what is new or other than it was.
+pub(super) fn changes<'a>(old: &'a [Offer], new: &'a [Offer]) -> (Vec<&'a Offer>, Vec<&'a Offer>) {
+    let gone = old.iter().filter(|old| new.iter().all(|new| new.number != old.number));
+    (gone.collect(), new.iter().filter(|new| !old.contains(new)).collect())
+}
 
 /// A list, written with something between its members.
 pub(super) fn join<T: ToString>(list: &[T], between: &str) -> String {
