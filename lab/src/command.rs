@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Subcommand};
 
 use crate::{
-    bench,
+    bench::{self, setting::Setting},
     error::{Doing, LabError, Result},
     fault_table,
     host::{cleanup, guardian, programs},
@@ -61,6 +61,8 @@ enum Command {
 
 /// Where none is given.
 const SEED_DEFAULT: u64 = 1;
+/// Most repetitions.
+const RUNS_MAX: u64 = 10_000;
 
 /// Arguments of `holdfast lab run`.
 #[derive(Debug, Args)]
@@ -116,11 +118,11 @@ pub struct RunArguments {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
-        Command::Run(arguments) if arguments.keep && Interop::find(&arguments.scenario).is_some() => {
-            Err(LabError::Usage(format!("{} is not kept: its neighbors end with its script", arguments.scenario)))
-        }
         Command::Run(arguments) if arguments.keep && !arguments.kept_worker => {
-            check(&arguments)?;
+            match Interop::find(&arguments.scenario) {
+                Some(interop) => drop(check_interop(interop, &arguments)?),
+                None => drop(check(&arguments)?),
+            }
             keep::in_front()
         }
         Command::Run(arguments) => match Interop::find(&arguments.scenario) {
@@ -179,7 +181,7 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     }
     within("--routes", scenario.routes as u64, 1_000, limits::ROUTES_MAX as u64)?;
     within("--rate", u64::from(scenario.rate), 1, u64::from(limits::RATE_MAX_PPS))?;
-    within("--runs", u64::from(scenario.runs), 1, 10_000)?;
+    within("--runs", u64::from(scenario.runs), 1, RUNS_MAX)?;
     crate::topology::Topology::new(&scenario.neighbors)?;
     programs::require_root()?;
     check_folders(arguments)?;
@@ -213,7 +215,8 @@ fn run_scenario(arguments: &RunArguments) -> Result<ExitCode> {
     }
     let mut kept = |lab: &Lab, result: &LabResult| {
         publish(result, arguments.json.as_deref())?;
-        keep::announce(lab, exit_code_number(result));
+        let login = lab.subject.as_ref().and_then(|subject| subject.login());
+        keep::announce(&lab.id, &lab.router, login, exit_code_number(result));
         lab.keep_until_signal()
     };
     let result = runner::run(&scenario, &options, &progress, &mut say, &mut kept)?;
@@ -227,14 +230,47 @@ fn run_scenario(arguments: &RunArguments) -> Result<ExitCode> {
     Ok(ExitCode::from(exit_code_number(&result)))
 }
 
-/// Of the options, those that make sense here are the neighbours and the file.
-fn run_interop(mut scenario: Interop, arguments: &RunArguments) -> Result<ExitCode> {
+/// The scenario with the user's choices. What makes no sense for interoperation is refused by name; that times are not judged is always so.
+fn check_interop(mut scenario: Interop, arguments: &RunArguments) -> Result<Interop> {
+    let given = [
+        ("--routes", arguments.routes.is_some()),
+        ("--rate", arguments.rate.is_some()),
+        ("--cells", !arguments.cells.is_empty()),
+        ("--spread", arguments.spread),
+        ("--markdown", arguments.markdown.is_some()),
+        ("--subject", arguments.subject != SubjectKind::Holdfast),
+    ];
+    if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+        return Err(LabError::Usage(format!(
+            "{option} means nothing to {}, whose neighbors announce a few routes of each kind to this router; leave it out",
+            scenario.name
+        )));
+    }
     if let Some(names) = &arguments.neighbors {
         scenario.keep(&names.iter().map(|name| name.trim().parse::<Maker>()).collect::<Result<Vec<_>>>()?)?;
     }
+    within("--runs", arguments.runs.map_or(1, u64::from), 1, RUNS_MAX)?;
+    programs::require_root()?;
     check_folders(arguments)?;
-    let result = interop::run(&scenario, &Progress::new(arguments.verbose), &mut say)?;
-    publish(&result, arguments.json.as_deref())?;
+    Ok(scenario)
+}
+
+fn run_interop(scenario: Interop, arguments: &RunArguments) -> Result<ExitCode> {
+    let scenario = check_interop(scenario, arguments)?;
+    let choices = interop::Choices {
+        runtime: arguments.runtime,
+        runs: arguments.runs.unwrap_or(1),
+        seed: arguments.seed.unwrap_or(SEED_DEFAULT),
+    };
+    let mut end = |setting: &Setting, login: Option<String>, result: &LabResult| {
+        publish(result, arguments.json.as_deref())?;
+        if !arguments.keep {
+            return Ok(());
+        }
+        keep::announce(&setting.id, &setting.router, login, exit_code_number(result));
+        setting.keep_until_signal()
+    };
+    let result = interop::run(&scenario, &choices, &Progress::new(arguments.verbose), &mut say, &mut end)?;
     Ok(ExitCode::from(exit_code_number(&result)))
 }
 

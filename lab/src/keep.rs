@@ -16,8 +16,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     error::{Doing, LabError, Result},
-    host::{interrupt, process, process::OwnGroup},
-    lab::Lab,
+    host::{interrupt, lab_id::LabId, netns::Namespace, process, process::OwnGroup},
     limits,
 };
 
@@ -32,17 +31,23 @@ pub fn colours_wanted() -> bool {
 }
 
 /// The lab's side: says how to use what stays, and lets the relay go.
-pub fn announce(lab: &Lab, exit_code: u8) {
+pub fn announce(id: &LabId, router: &Namespace, login: Option<String>, exit_code: u8) {
     let program = env::current_exe().map_or_else(|_| "holdfast".into(), |p| p.display().to_string());
-    let login =
-        lab.subject.as_ref().and_then(|s| s.login()).unwrap_or_else(|| "the router has no command line of ours".into());
+    let login = login.unwrap_or_else(|| "the router has no command line of ours".into());
     let mut out = std::io::stdout();
-    let _ = writeln!(out, "\nThe lab {} stays up: router, neighbours, tables (no traffic).", lab.id);
+    let _ = writeln!(out, "\nThe lab {id} stays up: router, neighbours, tables (no traffic).");
     let _ = writeln!(out, "  log in:           {login}");
-    let _ = writeln!(out, "  router's network: ip netns exec {} bash", lab.router.name());
-    let _ = writeln!(out, "  end it:           {program} lab destroy {}", lab.id);
+    let _ = writeln!(out, "  router's network: ip netns exec {} bash", router.name());
+    let _ = writeln!(out, "  end it:           {program} lab destroy {id}");
     let _ = writeln!(out, "{KEPT}{exit_code}");
     let _ = out.flush();
+}
+
+/// Waits for the signal that asks for the lab's end.
+pub fn until_signal() {
+    while !interrupt::requested() {
+        thread::sleep(limits::POLL_EVERY);
+    }
 }
 
 /// The relay's side.

@@ -20,6 +20,7 @@ use crate::{
         netns::{self, Namespace},
         procfs, programs,
     },
+    keep,
     kernel_tables::KernelTables,
     kernel_watch::KernelWatch,
     limits,
@@ -367,9 +368,7 @@ impl Lab {
     /// Leaves the lab up until a signal asks for its end.
     pub fn keep_until_signal(&self) -> Result<()> {
         self.write_owner(true)?;
-        while !interrupt::requested() {
-            std::thread::sleep(limits::POLL_EVERY);
-        }
+        keep::until_signal();
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     bgp::beacon::Delays,
+    capture::analysis::WireReport,
     kernel_tables::KernelTables,
     reference::TableResult,
     scenario::{Bars, faults::judge::Cell, gaps::SizeGaps},
@@ -58,6 +59,20 @@ pub struct SessionResult {
     pub stream_faults: Vec<String>,
     /// Up at the end, by the neighbour's own tools.
     pub up_at_end: bool,
+}
+
+impl SessionResult {
+    /// What the capture shows of it.
+    pub fn take(&mut self, report: WireReport) {
+        self.opens_on_wire = report.opens;
+        self.syns_on_wire = report.syns;
+        self.resets_on_wire = report.resets;
+        self.fins_on_wire = report.fins;
+        self.notifications_on_wire = report.notifications;
+        self.repeated_updates = report.repeated_updates;
+        self.longest_silence_ms = report.longest_silence_ms;
+        self.stream_faults = report.faults;
+    }
 }
 
 /// Gaps.

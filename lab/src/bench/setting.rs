@@ -14,6 +14,7 @@ use crate::{
         netns::{self, Namespace},
         procfs,
     },
+    keep,
     topology::ROUTER_NODE,
 };
 
@@ -23,7 +24,9 @@ const WORLD_NODE: &str = "world";
 /// Two namespaces and a folder.
 #[derive(Debug)]
 pub struct Setting {
-    id: LabId,
+    /// Names everything.
+    pub id: LabId,
+    name: String,
     /// Where the router lives.
     pub router: Namespace,
     /// Where its neighbours live.
@@ -40,14 +43,17 @@ impl Setting {
         // The guardian first: what is killed at the next instruction must not stay.
         let guardian = Guardian::start(&id).ok();
         let (router, world) = (id.namespace(ROUTER_NODE), id.namespace(WORLD_NODE));
-        let mut setting =
-            Self { id, router: Namespace::unmade(&router), world: Namespace::unmade(&world), guardian, removed: false };
+        let mut setting = Self {
+            id,
+            name: name.to_owned(),
+            router: Namespace::unmade(&router),
+            world: Namespace::unmade(&world),
+            guardian,
+            removed: false,
+        };
         let folder = setting.folder();
         fs::create_dir(&folder).doing(|| format!("create {}", folder.display()))?;
-        let pid = std::process::id();
-        let start_ticks = procfs::start_ticks(pid).unwrap_or(0);
-        let owner = Owner { scenario: name.to_owned(), pid, start_ticks, kept: false };
-        owner.write(&setting.id).doing(|| "write the owner's file".into())?;
+        setting.write_owner(false)?;
         setting.router = Namespace::create(&router)?;
         setting.world = Namespace::create(&world)?;
         for (index, session) in sessions.iter().enumerate() {
@@ -58,6 +64,20 @@ impl Setting {
             )?;
         }
         Ok(setting)
+    }
+
+    fn write_owner(&self, kept: bool) -> Result<()> {
+        let pid = std::process::id();
+        let start_ticks = procfs::start_ticks(pid).unwrap_or(0);
+        let owner = Owner { scenario: self.name.clone(), pid, start_ticks, kept };
+        owner.write(&self.id).doing(|| "write the owner's file".into())
+    }
+
+    /// Leaves everything up until a signal asks for its end.
+    pub fn keep_until_signal(&self) -> Result<()> {
+        self.write_owner(true)?;
+        keep::until_signal();
+        Ok(())
     }
 
     /// Another namespace.

@@ -19,6 +19,12 @@ pub const NOTIFICATION: u8 = 3;
 pub const KEEPALIVE: u8 = 4;
 /// ROUTE-REFRESH (RFC 2918).
 pub const ROUTE_REFRESH: u8 = 5;
+/// Where in its body RFC 7313 §4.1 puts what it is; 0: a request.
+pub const REFRESH_SUBTYPE_AT: usize = 2;
+/// BoRR: all routes come again from here on ...
+pub const REFRESH_BEGINS: u8 = 1;
+/// EoRR: ... and that was all.
+pub const REFRESH_ENDS: u8 = 2;
 
 /// AS_TRANS (RFC 6793), for numbers that do not fit the OPEN's two octets.
 const AS_TRANS: u16 = 23456;

@@ -14,12 +14,16 @@ const HISTORY_BYTES: usize = 1 << 20;
 const HELD_MAX: usize = 4096;
 
 /// A BGP message on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireMessage {
     /// When its last byte was captured.
     pub at_ns: u64,
     /// Its type.
     pub kind: u8,
+    /// How long it was, header included.
+    pub bytes: u16,
+    /// What it said behind its header; of UPDATEs nothing is kept here.
+    pub body: Box<[u8]>,
     /// It was equal, byte by byte, to the UPDATE before it.
     pub repeats_update: bool,
 }
@@ -171,7 +175,9 @@ impl Stream {
                 _ => {}
             }
         }
-        self.messages.push(WireMessage { at_ns, kind, repeats_update });
+        let body = if is_update { &[] } else { bytes.get(HEADER_BYTES..).unwrap_or_default() };
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        self.messages.push(WireMessage { at_ns, kind, bytes: length, body: body.into(), repeats_update });
     }
 
     fn fault(&mut self, at_ns: u64, what: String) {
@@ -206,6 +212,8 @@ mod tests {
             at_ns: 1,
             from: "10.0.0.1:179".parse().unwrap(),
             to: "10.0.0.2:4000".parse().unwrap(),
+            ttl: 64,
+            signed: false,
             sequence,
             flags: 0x10,
             payload: payload.to_vec(),

@@ -16,4 +16,8 @@ pub mod run;
 pub mod scenario;
 pub mod seen;
 
-pub use self::{peer::Maker, run::run, scenario::Interop};
+pub use self::{
+    peer::Maker,
+    run::{Choices, run},
+    scenario::Interop,
+};

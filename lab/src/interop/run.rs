@@ -3,19 +3,24 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
 
 use super::{
     expect::{self, Rules},
     offer::{self, Offer},
-    peer::{ESTABLISHED, Maker, Peer},
+    peer::{ESTABLISHED, Maker, Peer, PeerPlan},
     place::Place,
     router,
     scenario::{Interop, Step},
     seen,
 };
 use crate::{
-    capture::analysis::{Wire, WireReport},
+    bench::setting::Setting,
+    capture::{
+        analysis::{Wire, WireReport},
+        tcpdump::Capture,
+    },
     error::{LabError, Result},
     host::{interrupt, programs},
     kernel_tables::KernelTables,
@@ -45,19 +50,44 @@ const CONFIRM_MINUTES: u32 = 5;
 /// Differences that one complaint names.
 const NAMED_MAX: usize = 4;
 
+/// What the user chose beside the scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Choices {
+    /// How the router's engines run.
+    pub runtime: EngineRuntime,
+    /// How often the script is followed.
+    pub runs: u32,
+    /// Of who changes what he announces while the router reboots, and when.
+    pub seed: u64,
+}
+
+/// What is called when the result is known and everything is still up, with the router's command line.
+pub type Hook<'a> = &'a mut dyn FnMut(&Setting, Option<String>, &LabResult) -> Result<()>;
+
 /// Runs it to its result. `print` receives what the router prints in a run.
-pub fn run(scenario: &Interop, progress: &Progress, print: &mut dyn FnMut(&str)) -> Result<LabResult> {
+pub fn run(
+    scenario: &Interop,
+    choices: &Choices,
+    progress: &Progress,
+    print: &mut dyn FnMut(&str),
+    hook: Hook<'_>,
+) -> Result<LabResult> {
     programs::require_root()?;
     scenario.neighbors.iter().try_for_each(|neighbor| neighbor.maker.check_installed())?;
     interrupt::install()?;
     let place = Place::build(scenario)?;
     progress.step(&format!("{}: {} neighbors", scenario.name, scenario.neighbors.len()));
-    let mut run = Run::start(scenario, place, progress)?;
+    let mut run = Run::start(scenario, choices, place, progress)?;
     let mut stretches = vec![run.first_sight()?];
-    for step in &scenario.steps {
-        stretches.push(run.take(*step, print)?);
+    for round in 1..=choices.runs.max(1) {
+        if choices.runs > 1 {
+            progress.step(&format!("round {round} of {}", choices.runs));
+        }
+        for step in &scenario.steps {
+            stretches.push(run.take(*step, print)?);
+        }
     }
-    run.conclude(stretches)
+    run.conclude(stretches, hook)
 }
 
 /// What the first and the last word of a stretch of time are.
@@ -83,22 +113,24 @@ struct Run<'a> {
     progress: &'a Progress,
     offers: Vec<Offer>,
     changed: bool,
+    random: SmallRng,
 }
 
 impl<'a> Run<'a> {
-    fn start(scenario: &'a Interop, place: Place, progress: &'a Progress) -> Result<Self> {
+    fn start(scenario: &'a Interop, choices: &Choices, place: Place, progress: &'a Progress) -> Result<Self> {
         let plan = SubjectPlan {
             namespace: place.setting.router.clone(),
             folder: place.setting.folder().join("router"),
             topology: Topology { neighbors: Vec::new() },
             environment: Vec::new(),
-            runtime: EngineRuntime::Process,
+            runtime: choices.runtime,
             held: false,
         };
         let router = Holdfast::start_with(plan, &router::configuration(&place.plans, scenario.policies))?;
         progress.step(&format!("the router is up: {}", router.title()));
         let peers = place.plans.iter().map(|plan| plan.maker.start(plan.clone())).collect::<Result<_>>()?;
-        Ok(Self { peers, router, place, scenario, progress, offers: Vec::new(), changed: false })
+        let random = SmallRng::seed_from_u64(choices.seed);
+        Ok(Self { peers, router, place, scenario, progress, offers: Vec::new(), changed: false, random })
     }
 
     /// Sessions come up, everybody announces, everybody sees.
@@ -174,9 +206,7 @@ impl<'a> Run<'a> {
     /// What everybody announces from now on, as far as they can.
     fn offer(&mut self, offers: Vec<Offer>) -> Result<()> {
         for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
-            let can: Vec<Offer> =
-                offers.iter().filter(|offer| plan.maker.cannot_offer(offer).is_none()).cloned().collect();
-            peer.offer(&can)?;
+            peer.offer(&possible(plan.maker, &offers))?;
         }
         self.offers = offers;
         Ok(())
@@ -203,21 +233,29 @@ impl<'a> Run<'a> {
         interrupt::sleep(limits::ASKED_AGAIN_WITHIN)
     }
 
+    /// Some announce one route more, the others do not, or no longer.
+    fn come_and_go(&mut self, steady: &[Offer]) -> Result<()> {
+        let more: Vec<Offer> = steady.iter().cloned().chain([COMES_AND_GOES]).collect();
+        for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
+            let offers = if self.random.random_bool(0.5) { &more } else { steady };
+            peer.offer(&possible(plan.maker, offers))?;
+        }
+        Ok(())
+    }
+
     /// An in-service reboot, with changes from its first moment to its last.
     fn reboot(&mut self, print: &mut dyn FnMut(&str)) -> Result<RunOutcome> {
         let (start, mut log) = (Instant::now(), Vec::new());
         let mut running = self.router.cli().start(REBOOT)?;
         self.change()?;
         let steady = self.offers.clone();
-        let mut there = false;
         while !running.has_ended() && start.elapsed() < limits::RUN_WITHIN {
             running.drain(|line| {
                 print(line);
                 log.push(line.to_owned());
             });
-            there = !there;
-            self.offer(steady.iter().cloned().chain(there.then_some(COMES_AND_GOES)).collect())?;
-            interrupt::sleep(limits::POLL_EVERY)?;
+            self.come_and_go(&steady)?;
+            interrupt::sleep(limits::POLL_EVERY.mul_f64(self.random.random_range(0.0..2.0)))?;
         }
         let status = running.finish(limits::RUN_WITHIN, |line| {
             print(line);
@@ -290,37 +328,21 @@ impl<'a> Run<'a> {
         Ok(complaints)
     }
 
-    fn conclude(mut self, stretches: Vec<Stretch>) -> Result<LabResult> {
+    fn conclude(mut self, stretches: Vec<Stretch>, hook: Hook<'_>) -> Result<LabResult> {
         let captures = std::mem::take(&mut self.place.captures);
-        let wires: Vec<std::result::Result<Wire, String>> = captures
-            .into_iter()
-            .zip(&self.place.plans)
-            .map(|(capture, plan)| {
-                let (file, dropped) = capture.stop();
-                let router = plan.sessions.iter().find_map(|session| match session.router {
-                    std::net::IpAddr::V4(address) => Some(address),
-                    std::net::IpAddr::V6(_) => None,
-                });
-                match (dropped, router) {
-                    (Some(0), Some(router)) => Wire::read_file(&file, router, false).map_err(|error| error.to_string()),
-                    (other, _) => Err(format!("packets that tcpdump missed: {other:?}")),
-                }
-            })
-            .collect();
+        let read = |(capture, plan): (Capture, &PeerPlan)| {
+            let routers: Vec<_> = plan.sessions.iter().map(|session| session.router).collect();
+            Wire::stop_and_read(capture, &routers, false)
+        };
+        let wires: Vec<_> = captures.into_iter().zip(&self.place.plans).map(read).collect();
         let runs: Vec<Measured> = stretches.iter().map(|stretch| self.measure(stretch, &wires)).collect();
         let mut total = merge(self.scenario.name, &runs);
         total.judge(&Bars::default());
         total.skipped = self.skipped();
         total.kernel = KernelTables::count(&self.place.setting.router)?;
-        let subject = self.router.title();
-        self.peers.clear();
-        let stopped = self.router.stop();
-        let gone = self.place.setting.remove();
-        stopped.and(gone)?;
-        self.progress.step("the lab is gone: no namespace, process or file is left");
-        Ok(LabResult {
+        let result = LabResult {
             scenario: self.scenario.name.into(),
-            subject,
+            subject: self.router.title(),
             total,
             baseline: Vec::new(),
             machine_backlog_drops: 0,
@@ -328,7 +350,14 @@ impl<'a> Run<'a> {
             sizes: Vec::new(),
             runs,
             peers: Vec::new(),
-        })
+        };
+        hook(&self.place.setting, self.router.login(), &result)?;
+        self.peers.clear();
+        let stopped = self.router.stop();
+        let gone = self.place.setting.remove();
+        stopped.and(gone)?;
+        self.progress.step("the lab is gone: no namespace, process or file is left");
+        Ok(result)
     }
 
     fn measure(&self, stretch: &Stretch, wires: &[std::result::Result<Wire, String>]) -> Measured {
@@ -359,7 +388,9 @@ impl<'a> Run<'a> {
                         measured.complaints.extend(not_asked(plan.maker, &report));
                     }
                     if !stretch.begins {
-                        note(&mut session, report);
+                        session.take(report);
+                        // Whoever asks again hears again, and what comes and goes comes back as it was.
+                        session.repeated_updates = 0;
                     }
                 }
                 Some(Err(why)) => {
@@ -390,23 +421,24 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether ROUTE-REFRESH was sent, and answered.
-fn not_asked(maker: Maker, report: &WireReport) -> Option<String> {
-    let can = maker.cannot_ask().is_none();
-    let name = maker.name();
-    if can && report.refreshes_from_neighbor == 0 {
-        return Some(format!("{name} did not ask the router for its routes again"));
-    }
-    (can && report.updates_from_router == 0)
-        .then(|| format!("the router did not answer {name} that asked for its routes again"))
+/// What of this a neighbour can announce.
+fn possible(maker: Maker, offers: &[Offer]) -> Vec<Offer> {
+    offers.iter().filter(|offer| maker.cannot_offer(offer).is_none()).cloned().collect()
 }
 
-fn note(session: &mut SessionResult, report: WireReport) {
-    session.opens_on_wire = report.opens;
-    session.syns_on_wire = report.syns;
-    session.resets_on_wire = report.resets;
-    session.fins_on_wire = report.fins;
-    session.notifications_on_wire = report.notifications;
-    session.longest_silence_ms = report.longest_silence_ms;
-    session.stream_faults = report.faults;
+/// Whether each side asked for everything again where it was to, and was answered.
+fn not_asked(maker: Maker, report: &WireReport) -> Vec<String> {
+    let (name, neighbor, router) = (maker.name(), report.neighbor, report.router);
+    let mut out = Vec::new();
+    if maker.cannot_ask().is_none() && neighbor.requests == 0 {
+        out.push(format!("{name} did not ask the router for its routes again"));
+    } else if maker.cannot_ask().is_none() && router.updates == 0 {
+        out.push(format!("the router did not answer {name} that asked for its routes again"));
+    }
+    if maker.cannot_answer().is_none() && router.requests == 0 {
+        out.push(format!("the router did not ask {name} for its routes again"));
+    } else if maker.cannot_answer().is_none() && neighbor.updates == 0 {
+        out.push(format!("{name} did not answer the router that asked for its routes again"));
+    }
+    out
 }

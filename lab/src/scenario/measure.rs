@@ -1,13 +1,13 @@
 //! From what the lab recorded to what it says: one measurement per stretch of time.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use super::{Bars, faults::judge::Cell};
 use crate::{
     capture::analysis::{Conversation, Wire},
     error::{LabError, Result},
     kernel_tables::KernelTables,
-    lab::Lab,
+    lab::{Lab, Station},
     result::{BeaconResult, FibResult, GapResult, Measured, SessionResult},
     subject::{RunOutcome, SubjectProcess},
     time::Window,
@@ -55,18 +55,11 @@ pub struct Wires {
 impl Wires {
     /// Ends the captures and reads them. `recording`: what was said is kept.
     pub fn stop_and_read(lab: &mut Lab, recording: bool) -> Self {
-        let read = |(file, dropped): (PathBuf, Option<u64>), router| match dropped {
-            Some(0) => Wire::read_file(&file, router, recording).map_err(|e| e.to_string()),
-            Some(count) => Err(format!("tcpdump missed {count} packets")),
-            None => Err("tcpdump did not say whether it missed packets".to_owned()),
+        let read = |s: &mut Station| {
+            let capture = s.capture.take().ok_or("no capture ran")?;
+            Wire::stop_and_read(capture, &[s.node.router().address.into()], recording)
         };
-        let stations = lab.stations.iter_mut();
-        let wires = stations
-            .map(|s| match s.capture.take() {
-                Some(capture) => read(capture.stop(), s.node.router().address),
-                None => Err("no capture ran".to_owned()),
-            })
-            .collect();
+        let wires = lab.stations.iter_mut().map(read).collect();
         Self { wires }
     }
 
@@ -149,17 +142,7 @@ fn sessions(lab: &Lab, wires: &Wires, stretch: &Stretch, missing: &mut Vec<Strin
             ..SessionResult::default()
         };
         match wire {
-            Ok(wire) => {
-                let report = wire.report(stretch.window);
-                session.opens_on_wire = report.opens;
-                session.syns_on_wire = report.syns;
-                session.resets_on_wire = report.resets;
-                session.fins_on_wire = report.fins;
-                session.notifications_on_wire = report.notifications;
-                session.repeated_updates = report.repeated_updates;
-                session.longest_silence_ms = report.longest_silence_ms;
-                session.stream_faults = report.faults;
-            }
+            Ok(wire) => session.take(wire.report(stretch.window)),
             Err(why) => missing.push(format!("the capture towards {}: {why}", station.node.name)),
         }
         out.push(session);
