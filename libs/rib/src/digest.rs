@@ -86,6 +86,45 @@ pub fn path_hash(prefix: &IpNet, attributes: u64, identifier: u32) -> u64 {
     }
 }
 
+/// The hash of a table entry of a prefix: [`entry_hash`] of its canonical octets and what `tail` says about it, parts behind their
+/// lengths ([`framed`]). There are several for each route, so the common case is laid out by hand.
+pub(crate) fn prefix_entry_hash(prefix: &IpNet, tail: &[&[u8]]) -> u64 {
+    let mut octets = [0; ENTRY_SHORT];
+    let head = match prefix {
+        IpNet::V4(net) => {
+            octets[0] = 6;
+            octets[4] = 1;
+            octets[5] = net.prefix_len();
+            octets[6..10].copy_from_slice(&net.network().octets());
+            10
+        }
+        IpNet::V6(net) => {
+            octets[0] = 18;
+            octets[4] = 2;
+            octets[5] = net.prefix_len();
+            octets[6..22].copy_from_slice(&net.network().octets());
+            22
+        }
+    };
+    let length = head + tail.iter().map(|part| part.len()).sum::<usize>();
+    if length > ENTRY_SHORT {
+        return xxh3_64(&[&[&octets[..head]], tail].concat().concat());
+    }
+    let mut at = head;
+    for part in tail {
+        octets[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    xxh3_64(&octets[..length])
+}
+
+/// A part of an entry behind its length, as it is hashed.
+pub(crate) fn framed(part: &[u8]) -> Bytes {
+    let mut octets = Bytes::from_slice(&(part.len() as u32).to_le_bytes());
+    octets.extend_from_slice(part);
+    octets
+}
+
 /// Writes each part behind its length; there is room for all.
 fn lay_out(parts: &[&[u8]], octets: &mut [u8]) {
     let mut rest = octets;
@@ -159,6 +198,18 @@ mod tests {
         for prefix in ["0.0.0.0/0", "10.1.2.3/8", "192.0.2.255/32", "2001:db8::1/32"].map(net) {
             let parts = entry_hash(&[&prefix_bytes(&prefix), &0x0102_0304_0506_0708_u64.to_be_bytes()]);
             assert_eq!(route_hash(&prefix, 0x0102_0304_0506_0708), parts, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_table_entrys_hash_is_that_of_its_parts() {
+        for prefix in ["0.0.0.0/0", "10.1.2.3/8", "192.0.2.255/32", "2001:db8::1/32"].map(net) {
+            for length in [0, 1, 9, 40, 300] {
+                let part = vec![7; length];
+                let (one, other) = (framed(&[1, 2]), framed(&part));
+                let parts = entry_hash(&[&prefix_bytes(&prefix), &[1, 2], &part]);
+                assert_eq!(prefix_entry_hash(&prefix, &[&one, &other]), parts, "{prefix}, {length} octets");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the forwarding plane is told: resolved next hops, interned under dense ids.
 
-use crate::digest::{Bytes, entry_hash, prefix_bytes, push_address};
+use crate::digest::{Bytes, framed, prefix_entry_hash, push_address};
 use hashbrown::HashMap;
 use ipnet::IpNet;
 use smallvec::SmallVec;
@@ -52,7 +52,7 @@ impl ForwardingNexthop {
 
 /// The hash of one forwarding entry in the digest of a table: the same on every version.
 pub fn fib_entry_hash(prefix: &IpNet, next_hop: &ForwardingNexthop) -> u64 {
-    entry_hash(&[&prefix_bytes(prefix), &next_hop.canonical()])
+    prefix_entry_hash(prefix, &[&framed(&next_hop.canonical())])
 }
 
 /// An interned [`ForwardingNexthop`], dense, from 1.
@@ -62,8 +62,8 @@ pub struct ForwardingNexthopId(pub u32);
 #[derive(Clone, Debug)]
 struct Slot {
     next_hop: ForwardingNexthop,
-    /// Its octets in digests.
-    canonical: Bytes,
+    /// Its part in digests.
+    hashed: Bytes,
     users: u32,
 }
 
@@ -86,7 +86,7 @@ impl ForwardingNexthops {
             }
             return id;
         }
-        let slot = Slot { next_hop: next_hop.clone(), canonical: next_hop.canonical(), users: 1 };
+        let slot = Slot { next_hop: next_hop.clone(), hashed: framed(&next_hop.canonical()), users: 1 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id.0 as usize - 1] = Some(slot);
@@ -120,9 +120,9 @@ impl ForwardingNexthops {
     }
 
     /// The same as [`fib_entry_hash`] for an id.
-    pub fn entry_hash(&self, prefix: &[u8], id: ForwardingNexthopId) -> u64 {
+    pub fn entry_hash(&self, prefix: &IpNet, id: ForwardingNexthopId) -> u64 {
         let slot = (id.0 as usize).checked_sub(1).and_then(|index| self.slots.get(index)?.as_ref());
-        entry_hash(&[prefix, slot.map_or(&[], |slot| &slot.canonical)])
+        prefix_entry_hash(prefix, &[slot.map_or(&[0; 4], |slot| &slot.hashed)])
     }
 
     /// Frees what is retired and still unused, and says which. Only to be called when no change is left to take.

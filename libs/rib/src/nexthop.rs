@@ -1,6 +1,6 @@
 //! What routes say about where to go, interned, each with its resolution.
 
-use crate::digest::{Bytes, push_address};
+use crate::digest::{Bytes, framed, push_address};
 use crate::forwarding::ForwardingNexthopId;
 use crate::limits::GATEWAYS_MAX;
 use hashbrown::HashMap;
@@ -84,8 +84,8 @@ pub(crate) struct Resolution {
 #[derive(Clone, Debug)]
 pub(crate) struct NexthopSet {
     pub spec: NexthopSpec,
-    /// The specification's octets in digests, kept because every route that uses it is hashed with them.
-    pub canonical: Bytes,
+    /// The specification's part in digests, kept because every route that uses it is hashed with it.
+    pub hashed: Bytes,
     users: u32,
     /// What holds now.
     pub resolution: Option<Resolution>,
@@ -99,8 +99,8 @@ pub(crate) struct NexthopSet {
 
 impl NexthopSet {
     fn new(spec: NexthopSpec) -> NexthopSet {
-        let canonical = spec.canonical();
-        NexthopSet { spec, canonical, users: 1, resolution: None, applied: None, changed: false }
+        let hashed = framed(&spec.canonical());
+        NexthopSet { spec, hashed, users: 1, resolution: None, applied: None, changed: false }
     }
 
     /// A set that was not known before has not changed for anybody.

@@ -3,7 +3,7 @@
 //! A prefix costs one slot of eight bytes here. Its forwarding entry is not stored: it is the active route's next hop as
 //! resolved, which every route that shares the next hop shares.
 
-use crate::digest::{Digest, entry_hash, prefix_bytes};
+use crate::digest::{Digest, prefix_entry_hash};
 use crate::dirty::DirtySet;
 use crate::forwarding::{ForwardingNexthopId, ForwardingNexthops};
 use crate::local::{LocalCandidates, LocalRoute, LocalRoutes};
@@ -40,6 +40,13 @@ impl Slot {
         let nexthop = NexthopSetId(self.bgp_nexthop);
         let installed = self.flags & FLAG_BGP_NOT_INSTALLED == 0;
         (self.bgp_nexthop != NO_NEXTHOP).then_some(BgpRoute { nexthop, preference: self.bgp_preference, installed })
+    }
+
+    /// BGP's candidate as a route.
+    #[inline]
+    fn bgp_route(&self) -> Option<ActiveRoute> {
+        let BgpRoute { preference, nexthop, installed } = self.bgp()?;
+        Some(ActiveRoute { protocol: Protocol::Bgp, preference, nexthop, installed, tag: 0 })
     }
 
     fn flag(&mut self, flag: u8, on: bool) {
@@ -137,16 +144,19 @@ impl Table {
     #[inline]
     fn candidate(&self, id: PrefixId, protocol: Protocol, own: &LocalCandidates) -> Option<ActiveRoute> {
         if protocol == Protocol::Bgp {
-            let route = self.slot(id).bgp()?;
-            let BgpRoute { preference, nexthop, installed } = route;
-            return Some(ActiveRoute { protocol, preference, nexthop, installed, tag: 0 });
+            return self.slot(id).bgp_route();
         }
         let LocalRoute { preference, nexthop, tag } = own.get(protocol)?;
         Some(ActiveRoute { protocol, preference, nexthop, installed: protocol != Protocol::Direct, tag })
     }
 
+    #[inline]
     pub fn active_route(&self, id: PrefixId, locals: &LocalRoutes) -> Option<ActiveRoute> {
-        let protocol = Protocol::ALL[usize::from(self.slot(id).active.checked_sub(1)?)];
+        let slot = self.slot(id);
+        let protocol = Protocol::ALL[usize::from(slot.active.checked_sub(1)?)];
+        if protocol == Protocol::Bgp {
+            return slot.bgp_route();
+        }
         self.candidate(id, protocol, &self.locals(id, locals))
     }
 
@@ -168,8 +178,13 @@ impl Table {
     /// The reachable candidate of the lowest preference; of equal ones the earlier protocol.
     fn select(&self, id: PrefixId, context: &Context) -> Outcome {
         let resolution = |route: &ActiveRoute| context.sets.get(route.nexthop).and_then(|set| set.resolution);
-        let reachable = self.candidates(id, context.locals).filter(|route| resolution(route).is_some());
-        let active = reachable.min_by_key(|route| (route.preference, route.protocol));
+        let slot = self.slot(id);
+        let active = if slot.flags & FLAG_LOCAL == 0 {
+            slot.bgp_route().filter(|route| resolution(route).is_some())
+        } else {
+            let reachable = self.candidates(id, context.locals).filter(|route| resolution(route).is_some());
+            reachable.min_by_key(|route| (route.preference, route.protocol))
+        };
         let fib = active.filter(|route| route.installed);
         Outcome { active, fib: fib.and_then(|route| Some(resolution(&route)?.forwarding)) }
     }
@@ -181,7 +196,7 @@ impl Table {
             self.slot_mut(id).active = after.active.map_or(0, |route| route.protocol.index() as u8 + 1);
         }
         if before != after {
-            let prefix = prefix_bytes(&self.prefixes.prefix(id));
+            let prefix = self.prefixes.prefix(id);
             if before.active != after.active {
                 self.account_active(&prefix, before.active, after.active, context);
                 let local = |route: ActiveRoute| route.protocol != Protocol::Bgp;
@@ -199,7 +214,13 @@ impl Table {
         self.sync_hold(id);
     }
 
-    fn account_active(&mut self, prefix: &[u8], old: Option<ActiveRoute>, new: Option<ActiveRoute>, context: &Context) {
+    fn account_active(
+        &mut self,
+        prefix: &IpNet,
+        old: Option<ActiveRoute>,
+        new: Option<ActiveRoute>,
+        context: &Context,
+    ) {
         if let Some(route) = old {
             self.rib_digest.remove(rib_entry_hash(prefix, &route, context.sets));
             self.active[route.protocol.index()] -= 1;
@@ -276,9 +297,9 @@ impl Table {
 
 /// The hash of one active route in a table's digest: prefix; protocol octet (1 direct, 2 static, 3 bgp, 4 aggregate) and preference; the
 /// next hop specification's canonical octets. Fixed for ever.
-pub(crate) fn rib_entry_hash(prefix: &[u8], route: &ActiveRoute, sets: &NexthopSets) -> u64 {
-    let spec = sets.get(route.nexthop).map_or(&[][..], |set| &set.canonical);
-    entry_hash(&[prefix, &[route.protocol.digest_octet(), route.preference], spec])
+pub(crate) fn rib_entry_hash(prefix: &IpNet, route: &ActiveRoute, sets: &NexthopSets) -> u64 {
+    let spec = sets.get(route.nexthop).map_or(&[0; 4][..], |set| &set.hashed);
+    prefix_entry_hash(prefix, &[&[2, 0, 0, 0, route.protocol.digest_octet(), route.preference], spec])
 }
 
 #[cfg(test)]

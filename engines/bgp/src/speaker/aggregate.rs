@@ -17,6 +17,7 @@ use super::export_rules::Teller;
 use super::group::ourselves;
 use super::local::LocalPart;
 use super::neighbor::Neighbor;
+use super::output::is_led_by_bgp;
 use super::policy_view::PolicyRoute;
 
 /// One aggregate.
@@ -175,7 +176,7 @@ impl Speaker {
         if attributes != before
             && let Some(prefix_id) = rib.prefixes(family).get(prefix)
         {
-            self.mark_dirty(family, prefix_id, rib);
+            self.mark_dirty(family, prefix_id, is_led_by_bgp(rib, family, prefix_id), rib);
         }
         self.attributes.release(before, rib);
     }

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 use super::Speaker;
 use super::limits::BACKGROUND_BATCH;
 use super::neighbor::{FamilyState, Sweep};
+use super::output::is_led_by_bgp;
 use super::table::{NeighborId, Path, PathKey, Refusal};
 
 impl Speaker {
@@ -67,7 +68,7 @@ impl Speaker {
                 self.decide(family, prefix, rib);
                 // A neighbour may have been told of it, or not, while the next hop was away and the decision not yet taken
                 // back; it is the same decision now.
-                self.mark_dirty(family, prefix, rib);
+                self.mark_dirty(family, prefix, is_led_by_bgp(rib, family, prefix), rib);
             }
         }
     }

@@ -39,6 +39,14 @@ pub(super) type Candidates = SmallVec<[Candidate; 8]>;
 /// By the handles of candidates: from whom, and with what.
 pub(super) type Sources = SmallVec<[(NeighborId, AttributeId); 8]>;
 
+/// What was decided about a destination.
+#[derive(Clone, Copy)]
+struct Choice {
+    best: Best,
+    /// BGP's route for the RIB; none while nothing knows the way.
+    route: Option<BgpRoute>,
+}
+
 /// A route as it was received and as import left it.
 struct Judged {
     received: AttributeId,
@@ -323,26 +331,41 @@ impl Speaker {
             let Some(set) = self.attributes.get(path.effective) else { continue };
             let handle = sources.len() as u32;
             sources.push((path.neighbor, path.effective));
-            let preference = set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference());
-            let rank = set.rank;
+            let (preference, rank) = (preference_of(set), set.rank);
             candidates.push(Candidate { handle, preference, rank, external, metric, router_id, address, identifier });
         }
         (candidates, sources)
     }
 
+    /// The choice where there is one path, as nearly everywhere: it is usable, or there is none.
+    fn choose_only(&mut self, path: Path, family: Family, rib: &mut Rib) -> Option<Choice> {
+        let neighbor = self.get(path.neighbor)?;
+        let (scope, installed) = (neighbor.scope, neighbor.installs(family));
+        let nexthop = self.attributes.nexthop_set(path.effective, scope, rib)?;
+        rib.nexthop_reachable(nexthop)?;
+        let preference = preference_of(self.attributes.get(path.effective)?);
+        let best = Best { neighbor: path.neighbor, attributes: path.effective };
+        Some(Choice { best, route: Some(BgpRoute { nexthop, preference, installed }) })
+    }
+
+    fn choose(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) -> Option<Choice> {
+        let (mut candidates, sources) = self.candidates(family, prefix, rib);
+        let (chosen, equal) = decision::best(&mut candidates, self.med_rules)?;
+        let (neighbor, attributes) = sources[chosen.handle as usize];
+        let best = Best { neighbor, attributes };
+        let nexthop = self.nexthop_of(&best, equal.iter().map(|handle| sources[*handle as usize]), rib);
+        let installed = self.get(neighbor)?.installs(family);
+        let route = nexthop.map(|nexthop| BgpRoute { nexthop, preference: chosen.preference, installed });
+        Some(Choice { best, route })
+    }
+
     /// RFC 4271 §9.1.2: chooses among the usable paths and tells the RIB and the neighbours' queues.
     pub(super) fn decide(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
-        let (mut candidates, attributes) = self.candidates(family, prefix, rib);
-        let best = decision::best(&mut candidates, self.med_rules).map(|(best, equal)| {
-            let (neighbor, chosen) = attributes[best.handle as usize];
-            (Best { neighbor, attributes: chosen }, best.preference, equal)
-        });
-        let route = best.as_ref().and_then(|(best, preference, equal)| {
-            let nexthop = self.nexthop_of(best, equal.iter().map(|handle| attributes[*handle as usize]), rib)?;
-            let installed = self.get(best.neighbor)?.installs(family);
-            Some(BgpRoute { nexthop, preference: *preference, installed })
-        });
-        let best = best.map(|(best, ..)| best);
+        let choice = match self.tables[family.index()].only(prefix) {
+            Some(path) => self.choose_only(path, family, rib),
+            None => self.choose(family, prefix, rib),
+        };
+        let (best, route) = (choice.map(|choice| choice.best), choice.and_then(|choice| choice.route));
         let before = self.tables[family.index()].best(prefix);
         let changed = self.tables[family.index()].set_best(prefix, best);
         if before.map(|best| best.neighbor) != best.map(|best| best.neighbor) {
@@ -353,9 +376,9 @@ impl Speaker {
                 winner.families[family.index()].best += 1;
             }
         }
-        rib.set_bgp(family, prefix, route);
+        let leads = rib.set_bgp(family, prefix, route);
         if changed {
-            self.mark_dirty(family, prefix, rib);
+            self.mark_dirty(family, prefix, leads, rib);
         } else {
             if self.serves_clients {
                 self.mark_clients_dirty(family, prefix, rib);
@@ -409,6 +432,11 @@ impl Speaker {
         self.multipaths.insert(gateways, id);
         id
     }
+}
+
+/// Preference against routes of other protocols that policy gave to a route, or BGP's.
+fn preference_of(set: &AttributeSet) -> u8 {
+    set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference())
 }
 
 fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -> (PathAttributes, NextHop) {

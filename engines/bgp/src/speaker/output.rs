@@ -25,10 +25,21 @@ type Route = (Option<u32>, IpNet);
 /// A route to be announced, in the order in which they share messages.
 type Announced = (AttributeId, PrefixId, Slot);
 
+/// What a batch of prefixes has for a neighbour.
+#[derive(Default)]
+struct News {
+    /// The session has path identifiers.
+    identified: bool,
+    withdrawn: Vec<Route>,
+    announced: Vec<Announced>,
+    /// Octets of attributes in it.
+    octets: usize,
+}
+
 impl Speaker {
     /// Every neighbour looks at this prefix again when its socket has room. Who has told us the best route is told none: if it has
-    /// none of us, there is nothing to look at.
-    pub(super) fn mark_dirty(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
+    /// none of us, there is nothing to look at. `leads`: BGP's route is the active one.
+    pub(super) fn mark_dirty(&mut self, family: Family, prefix: PrefixId, leads: bool, rib: &mut Rib) {
         let teller = self.tables[family.index()].best(prefix).map(|best| best.neighbor);
         self.touch_aggregates(family, prefix, rib);
         let following = self.following;
@@ -37,10 +48,10 @@ impl Speaker {
                 continue;
             }
             let concerned = teller != Some(neighbor.id)
-                || !advertised(&self.groups, neighbor, family, prefix, Slot::ONLY).is_none()
+                || !leads
                 || neighbor.config.route_server_client
                 || neighbor.sends_paths(family)
-                || rib.active(family, prefix).is_none_or(|active| active.protocol != RibProtocol::Bgp);
+                || !advertised(&self.groups, neighbor, family, prefix, Slot::ONLY).is_none();
             if concerned {
                 neighbor.mark_dirty(family, prefix, following, rib);
             }
@@ -51,7 +62,7 @@ impl Speaker {
     pub fn redistribute(&mut self, changed: &[(Family, PrefixId)], rib: &mut Rib) {
         self.follow_own_addresses(rib);
         for (family, prefix) in changed {
-            self.mark_dirty(*family, *prefix, rib);
+            self.mark_dirty(*family, *prefix, is_led_by_bgp(rib, *family, *prefix), rib);
         }
     }
 
@@ -147,35 +158,52 @@ impl Speaker {
             return batch.len();
         };
         let identified = self.get(id).is_some_and(|neighbor| neighbor.sends_paths(family));
-        let mut withdrawn: Vec<Route> = Vec::new();
-        let mut announced: Vec<Announced> = Vec::new();
-        let (mut looked_at, mut octets) = (0, 0);
+        let mut news = News { identified, ..News::default() };
+        let mut looked_at = 0;
         for prefix_id in batch {
-            if octets > OUTPUT_BATCH_LEN {
+            if news.octets > OUTPUT_BATCH_LEN {
                 break;
             }
             looked_at += 1;
             let Some(prefix) = rib.prefixes(family).try_prefix(*prefix_id) else { continue };
-            for (slot, wanted) in self.wanted(id, family, *prefix_id, rib) {
-                if self.set_advertised(id, family, (*prefix_id, prefix), slot, wanted, rib) {
-                    if wanted.is_none() {
-                        withdrawn.push((identified.then(|| slot.identifier()), prefix));
-                    } else {
-                        if announced.last().is_none_or(|(last, ..)| *last != wanted) {
-                            octets += self.attributes.get(wanted).map_or(0, |set| set.block().len());
-                        }
-                        announced.push((wanted, *prefix_id, slot));
-                    }
+            let route = (*prefix_id, prefix);
+            if identified {
+                for wanted in self.wanted(id, family, *prefix_id, rib) {
+                    self.tell((id, family), route, wanted, &mut news, rib);
                 }
-                self.attributes.release(wanted, rib);
+            } else {
+                let wanted = self.wanted_only(id, family, *prefix_id, rib);
+                self.tell((id, family), route, (Slot::ONLY, wanted), &mut news, rib);
             }
         }
-        let mut rest = withdrawn.as_slice();
+        let mut rest = news.withdrawn.as_slice();
         while !rest.is_empty() {
             rest = &rest[encode_withdraw(out, family, rest, format)..];
         }
-        self.write_announcements(id, family, announced, rib, out);
+        self.write_announcements(id, family, news.announced, rib, out);
         looked_at
+    }
+
+    /// Notes what a neighbour is to have in a slot, of which one use is counted for us; what is new to it is news.
+    fn tell(
+        &mut self,
+        (id, family): (NeighborId, Family),
+        (prefix_id, prefix): (PrefixId, IpNet),
+        (slot, wanted): (Slot, AttributeId),
+        news: &mut News,
+        rib: &mut Rib,
+    ) {
+        if self.set_advertised(id, family, (prefix_id, prefix), slot, wanted, rib) {
+            if wanted.is_none() {
+                news.withdrawn.push((news.identified.then(|| slot.identifier()), prefix));
+            } else {
+                if news.announced.last().is_none_or(|(last, ..)| *last != wanted) {
+                    news.octets += self.attributes.get(wanted).map_or(0, |set| set.block().len());
+                }
+                news.announced.push((wanted, prefix_id, slot));
+            }
+        }
+        self.attributes.release(wanted, rib);
     }
 
     fn write_announcements(
@@ -190,8 +218,9 @@ impl Speaker {
         let own = neighbor.own;
         let identified = neighbor.sends_paths(family);
         let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return };
-        // Prefixes of one attribute set share messages.
-        announced.sort_unstable();
+        // Prefixes of one attribute set share messages. (No two paths to a prefix have the same one.)
+        announced
+            .sort_unstable_by_key(|(attributes, prefix, _)| (attributes.index() as u64) << 32 | u64::from(prefix.0));
         let mut routes: Vec<Route> = Vec::new();
         for run in announced.chunk_by(|one, other| one.0 == other.0) {
             routes.clear();
@@ -416,4 +445,9 @@ impl Speaker {
             }
         }
     }
+}
+
+/// Whether BGP's route to a destination is the active one.
+pub(super) fn is_led_by_bgp(rib: &Rib, family: Family, prefix: PrefixId) -> bool {
+    rib.active(family, prefix).is_some_and(|active| active.protocol == RibProtocol::Bgp)
 }

@@ -106,6 +106,11 @@ impl PathTable {
         })
     }
 
+    /// The path of a destination that has just one.
+    pub fn only(&self, prefix: PrefixId) -> Option<Path> {
+        self.paths.get(self.head(prefix) as usize).filter(|path| path.next == END).copied()
+    }
+
     /// One neighbour's paths.
     pub fn of_neighbor(&self, prefix: PrefixId, neighbor: NeighborId) -> impl Iterator<Item = (u32, &Path)> {
         self.identified(prefix).filter(move |(_, path)| path.neighbor == neighbor)

@@ -92,9 +92,11 @@ fn bit(seat: Seat) -> (usize, u8) {
 
 impl Told {
     /// What a member has.
+    #[inline]
     pub fn get(&self, entry: u32, seat: Seat) -> AttributeId {
         let (byte, mask) = bit(seat);
-        let Some(first) = self.first.get(entry as usize).filter(|_| byte < self.width) else {
+        // The first version is never missing while there is another.
+        let Some(first) = self.first.get(entry as usize).filter(|first| !first.is_none() && byte < self.width) else {
             return AttributeId::NONE;
         };
         if self.holders[entry as usize * self.width + byte] & mask != 0 {
@@ -123,11 +125,22 @@ impl Told {
         }
         self.make_room(entry, seat, capacity);
         let before = self.first[entry as usize];
+        if before.is_none() {
+            return self.fill(entry, seat, attributes);
+        }
         let lost = !had.is_none() && self.take(entry, seat);
         let gained = !attributes.is_none() && self.put(entry, seat, attributes);
         let after = self.first[entry as usize];
         let (filled, emptied) = (before.is_none() && !after.is_none(), !before.is_none() && after.is_none());
         Change { had, gained, lost, filled, emptied }
+    }
+
+    /// The first version of an entry, as most are.
+    fn fill(&mut self, entry: u32, seat: Seat, attributes: AttributeId) -> Change {
+        let (byte, mask) = bit(seat);
+        self.first[entry as usize] = attributes;
+        self.holders[entry as usize * self.width + byte] |= mask;
+        Change { gained: true, filled: true, ..Change::default() }
     }
 
     fn make_room(&mut self, entry: u32, seat: Seat, capacity: u32) {
