@@ -1,0 +1,16 @@
+use crate::wire::Authentication;
+
+/// What an operator wants of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// To send as often while Up, in microseconds (bfd.DesiredMinTxInterval).
+    pub minimum_transmit_us: u32,
+    /// To be sent to no more often, in microseconds (bfd.RequiredMinRxInterval).
+    pub minimum_receive_us: u32,
+    /// Packets that the neighbour may miss in a row (bfd.DetectMult); at least 1.
+    pub multiplier: u8,
+    /// None: packets are not authenticated.
+    pub authentication: Option<Authentication>,
+    /// Held in AdminDown.
+    pub admin_down: bool,
+}
