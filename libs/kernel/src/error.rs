@@ -13,6 +13,14 @@ pub enum KernelError {
         /// Where we wanted to listen.
         address: SocketAddr,
     },
+    /// The same, of datagrams.
+    #[error(
+        "cannot receive datagrams at {address}: the port is in use; stop the other program that does (ss -lunp shows it)"
+    )]
+    DatagramPortInUse {
+        /// Where we wanted to receive.
+        address: SocketAddr,
+    },
     /// Listening failed for another reason.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -82,7 +90,7 @@ impl KernelError {
             | Self::Namespace { source, .. }
             | Self::Call { source, .. }
             | Self::Refused { source, .. } => source.raw_os_error(),
-            Self::AddressInUse { .. } => Some(libc::EADDRINUSE),
+            Self::AddressInUse { .. } | Self::DatagramPortInUse { .. } => Some(libc::EADDRINUSE),
             _ => None,
         }
     }

@@ -8,6 +8,8 @@
 //! - [`descriptor`]: descriptors over Unix sockets (`SCM_RIGHTS`), without leaks.
 //! - [`cgroup`]: freezing and use of a container's control groups, removal of those that were left.
 //! - [`process`]: pidfds, start times, resource use, network namespaces.
+//! - [`udp`]: datagrams with the TTL and the interface they came in by. [`realtime`]: a thread that is on time. [`records`]: what outlives
+//!   its writer at any instruction.
 //! - [`netlink`]: bulk rtnetlink with its own encoder and decoder: batches whose acknowledgements are accounted by
 //!   sequence number, dumps that notice interruption, a monitor that reports overflow.
 //!
@@ -18,8 +20,11 @@ pub mod cgroup;
 pub mod descriptor;
 pub mod netlink;
 pub mod process;
+pub mod realtime;
+pub mod records;
 pub mod tcp;
 pub mod terminal;
+pub mod udp;
 
 mod error;
 
