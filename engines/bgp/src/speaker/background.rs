@@ -20,7 +20,7 @@ impl Speaker {
 
     /// Whether [`Speaker::background`] has anything to do.
     pub fn has_background(&self) -> bool {
-        self.has_dirty_aggregates()
+        self.aggregates_have_work()
             || self.rescan.iter().any(Option::is_some)
             || self
                 .neighbors
@@ -42,7 +42,7 @@ impl Speaker {
         for id in self.neighbor_ids() {
             self.move_slice(id, rib);
         }
-        self.work_out_aggregate(rib);
+        self.aggregates_slice(rib);
         if self.rescan.iter().all(Option::is_none) {
             self.moved_nexthops.clear();
         }

@@ -22,7 +22,7 @@
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
 //! - `client_view`: what a route server's client is told instead, where the best path cannot go to it.
 //! - `out_delay`: changes that wait before they are told.
-//! - `aggregate`: routes of our own that stand for longer ones.
+//! - `aggregate`, `contributions`: routes of our own that stand for longer ones, and what these have in common.
 //! - `several`: which paths a neighbour is told that hears several to one destination.
 //! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
@@ -46,6 +46,7 @@ mod attributes;
 mod background;
 mod client_view;
 mod communities;
+mod contributions;
 mod decision;
 mod explain;
 mod export_rules;
@@ -96,7 +97,7 @@ pub use settings::SettingsError;
 pub use table::NeighborId;
 pub use transport::{AuthenticationKey, Transport};
 
-use aggregate::Aggregate;
+use aggregate::{Aggregate, Members};
 use allowed::Allowed;
 use attributes::{AttributeId, AttributeTable, Remembered};
 use decision::MedRules;
@@ -138,6 +139,8 @@ pub struct Speaker {
     rescan: [Option<u32>; 2],
     /// Routes put together from longer ones.
     aggregates: Vec<Aggregate>,
+    /// What was counted for earlier ones.
+    former_members: Vec<(Family, Members)>,
     /// Neighbours whose sessions stand still because another engine owns them.
     following: bool,
     preparing: bool,
@@ -186,6 +189,7 @@ impl Speaker {
             moved_nexthops: HashSet::new(),
             rescan: [None; 2],
             aggregates: Vec::new(),
+            former_members: Vec::new(),
             following,
             preparing: false,
             recovery: None,

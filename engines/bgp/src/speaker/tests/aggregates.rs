@@ -1,10 +1,12 @@
 //! Aggregates: there while something contributes, the same on both engines and after any order of events.
 
 use holdfast_proto::v1::{AggregateRoute, PolicyMatch, RouteFilter, aggregate_route::Kind, route_filter};
-use holdfast_rib::{Family, ForwardingNexthop, NexthopSpec};
+use holdfast_rib::{Family, ForwardingNexthop, NexthopSpec, StaticRouteSpec};
+use ipnet::{IpNet, Ipv4Net};
 
 use super::peer::Peer;
-use super::world::{LOCAL, LOCAL_AS, World, accept, policy, reject, term, v4};
+use super::world::{Engine, LOCAL, LOCAL_AS, World, accept, policy, reject, term, v4};
+use crate::speaker::limits::BACKGROUND_BATCH;
 use crate::wire::PathAttributes;
 
 const P: &str = "198.51.0.0/16";
@@ -140,4 +142,96 @@ fn aggregates_of_aggregates() {
     world.run();
     assert!(!world.peers[1].has(P) && !world.peers[1].has("198.51.0.0/20"), "they do not hold each other up");
     world.assert_equal("nested");
+}
+
+fn static_routes(count: u32) -> Vec<StaticRouteSpec> {
+    let route = |index: u32| StaticRouteSpec {
+        prefix: IpNet::V4(Ipv4Net::new((0x1400_0000 + index * 256).into(), 24).unwrap()),
+        spec: NexthopSpec::Discard,
+        preference: 5,
+        tag: 0,
+    };
+    (0..count).map(route).collect()
+}
+
+/// What the RIB's changes lead to, and how many destinations each slice of the work on aggregates looked at.
+fn settle(engine: &mut Engine, slices: &mut Vec<usize>) {
+    loop {
+        let changed = engine.rib.take_changed(100_000);
+        engine.speaker.redistribute(&changed, &mut engine.rib);
+        if !engine.speaker.aggregates_have_work() {
+            return;
+        }
+        slices.push(engine.speaker.aggregates_slice(&mut engine.rib));
+    }
+}
+
+#[test]
+fn a_turn_looks_at_little_however_much_is_covered() {
+    const COVERED: u32 = 200_000;
+    const ALL: &str = "20.0.0.0/6";
+    let mut world = World::cold(Vec::new());
+    world.configure(|config| config.routing.as_mut().unwrap().aggregates = vec![aggregate(ALL, Kind::Discard)]);
+    let engine = &mut world.engines[0];
+    let mut slices = Vec::new();
+    let is_there = |engine: &Engine| {
+        let id = engine.rib.prefixes(Family::Ipv4Unicast).get(ALL.parse().unwrap());
+        id.is_some_and(|id| engine.rib.active(Family::Ipv4Unicast, id).is_some())
+    };
+    let bounded = |slices: &[usize]| slices.iter().all(|looked_at| *looked_at <= BACKGROUND_BATCH as usize);
+    engine.rib.set_static(static_routes(COVERED));
+    settle(engine, &mut slices);
+    assert!(is_there(engine) && bounded(&slices) && slices.iter().sum::<usize>() >= COVERED as usize);
+    // A few of many change: only these are looked at.
+    slices.clear();
+    engine.rib.set_static(static_routes(COVERED - 3));
+    settle(engine, &mut slices);
+    assert!(slices.iter().sum::<usize>() <= 8, "{slices:?}");
+    // A new configuration has all of them looked at, and what holds is told meanwhile.
+    let with_set = AggregateRoute { as_set: true, ..aggregate(ALL, Kind::Reject) };
+    world.config.routing.as_mut().unwrap().aggregates = vec![with_set];
+    let engine = &mut world.engines[0];
+    slices.clear();
+    engine.speaker.configure(&world.config, &mut engine.rib, world.now).unwrap();
+    assert!(engine.speaker.aggregates_slice(&mut engine.rib) <= BACKGROUND_BATCH as usize && is_there(engine));
+    settle(engine, &mut slices);
+    assert!(bounded(&slices) && is_there(engine));
+    engine.rib.set_static(Vec::new());
+    settle(engine, &mut slices);
+    assert!(bounded(&slices) && !is_there(engine));
+    while !engine.rib.take_fib_changes(100_000).is_empty() {}
+    let covered = engine.rib.prefixes(Family::Ipv4Unicast).covered_by(ALL.parse().unwrap());
+    assert_eq!(covered.filter(|(_, net)| net.prefix_len() == 24).count(), 0, "nothing is held");
+}
+
+/// The work is half done when the other engine takes over.
+#[test]
+fn a_switchover_while_the_table_is_looked_through() {
+    for kind in [Kind::Discard, Kind::Generate] {
+        let mut world = world(Vec::new());
+        let attributes = world.peers[0].attributes(&[65001, 7]);
+        let net = |index: u32| IpNet::V4(Ipv4Net::new((0xc633_0000 + index * 4).into(), 30).unwrap());
+        let nets: Vec<IpNet> = (0..3 * BACKGROUND_BATCH).map(net).collect();
+        let next_hop = world.peers[0].next_hop(Family::Ipv4Unicast);
+        nets.chunks(500).for_each(|nets| world.peers[0].announce_via(nets, &attributes, next_hop));
+        world.run();
+        let set = AggregateRoute { as_set: true, ..aggregate(P, kind) };
+        world.put_in_force(|config| config.routing.as_mut().unwrap().aggregates = vec![set]);
+        world.turn(usize::MAX);
+        assert!(!world.peers[1].has(P), "not looked through");
+        world.hand_over("half done");
+        world.run();
+        assert_eq!(world.peers[1].path(P), "65000 65001 7");
+        world.assert_equal("handed over");
+        for nets in nets.chunks(500) {
+            let nets: Vec<String> = nets.iter().map(IpNet::to_string).collect();
+            world.peers[0].withdraw(&nets.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        world.turn(usize::MAX);
+        world.hand_over("while they go");
+        world.run();
+        assert!(!world.peers[1].has(P));
+        world.assert_equal("gone");
+        assert_eq!([0, 1].map(|index| world.held(index)), [(0, 0); 2]);
+    }
 }
