@@ -49,7 +49,7 @@ impl Speaker {
         self.forget_freed();
     }
 
-    fn slice(&self, family: Family, from: u32) -> (std::ops::Range<u32>, Option<u32>) {
+    pub(super) fn slice(&self, family: Family, from: u32) -> (std::ops::Range<u32>, Option<u32>) {
         let capacity = self.tables[family.index()].capacity();
         let to = capacity.min(from.saturating_add(BACKGROUND_BATCH));
         (from..to, (to < capacity).then_some(to))

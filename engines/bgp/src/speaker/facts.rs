@@ -356,7 +356,7 @@ fn is_end(event: &[u8]) -> bool {
 
 fn family_state(neighbor: &Neighbor, family: Family) -> BgpFamilyState {
     let state = &neighbor.families[family.index()];
-    let until = state.unrefreshed.as_ref().and_then(|unrefreshed| unrefreshed.until);
+    let until = state.unrefreshed.as_ref().and_then(Unrefreshed::until);
     BgpFamilyState {
         family: family.name().into(),
         end_of_rib_received: state.end_of_rib_received,

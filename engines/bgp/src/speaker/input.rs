@@ -146,7 +146,7 @@ impl Speaker {
             rib.prefixes_mut(family).release(prefix_id); // all paths of a prefix count as one user
         }
         self.account(key, family, prefix, received, effective);
-        if let Some(neighbor) = self.get_mut(key.neighbor) {
+        if let Some(neighbor) = self.get_mut(key.neighbor).filter(|neighbor| neighbor.generation == generation) {
             neighbor.note_told(family, prefix_id, key.identifier);
         }
         if let Some(before) = before {
@@ -156,13 +156,13 @@ impl Speaker {
             }
         }
         self.decide(family, prefix_id, rib);
+        if let Some(neighbor) = self.get_mut(key.neighbor) {
+            neighbor.note_gone(family, prefix_id, key.identifier);
+        }
     }
 
     fn withdraw(&mut self, key: PathKey, family: Family, prefix: IpNet, rib: &mut Rib) {
         if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
-            if let Some(neighbor) = self.get_mut(key.neighbor) {
-                neighbor.note_told(family, prefix_id, key.identifier);
-            }
             self.remove_path(key, family, prefix_id, rib);
         }
     }

@@ -56,7 +56,7 @@ pub struct FamilyState {
     pub sweep: Option<Sweep>,
     /// Paths are being judged by a new import policy, from here on.
     pub reimport: Option<u32>,
-    /// The neighbour tells its routes again: those that wait (RFC 7313).
+    /// The neighbour tells its routes again (RFC 7313).
     pub unrefreshed: Option<Unrefreshed>,
     /// What prefix limits have done.
     pub limit: LimitState,
@@ -65,7 +65,7 @@ pub struct FamilyState {
 impl FamilyState {
     /// The neighbour's table is being worked through.
     pub fn has_background(&self) -> bool {
-        let left_behind = self.unrefreshed.as_ref().is_some_and(|unrefreshed| unrefreshed.until.is_none());
+        let left_behind = self.unrefreshed.as_ref().is_some_and(|unrefreshed| unrefreshed.until().is_none());
         self.sweep.is_some() || self.reimport.is_some() || left_behind
     }
 }

@@ -2,55 +2,74 @@
 //!
 //! Asked for our routes we repeat them (`output`), between a begin and an end where both sides know these marks. Asked by us, or
 //! on its own, the neighbour marks as well: from the begin on all that it has told waits to be told again, and at the end what
-//! was not is gone. What waits is a set of prefixes that exists only meanwhile. Marks are messages like all others, so
-//! a follower comes to the same set; one that joins in the middle is told which routes wait.
+//! was not is gone. Noted is what was told since the begin, which costs nothing where nothing was: a neighbour may say begin as often
+//! as it likes. What was not is looked for after the end, in slices. Marks are messages like all others, so a follower comes to
+//! the same; one that joins in the middle is told which routes wait.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use holdfast_proto::v1::{BgpEvent, bgp_event};
 use holdfast_rib::{DirtySet, Family, PrefixId, Rib};
+use smallvec::SmallVec;
 
 use crate::wire::{RouteRefresh, Update, encode_route_refresh};
 
 use super::action::Action;
-use super::limits::BACKGROUND_BATCH;
 use super::neighbor::Neighbor;
 use super::table::{NeighborId, PathKey};
 use super::{Speaker, facts};
 
-/// Routes that wait to be told again.
+/// A refresh that has begun: all routes of the present session wait to be told again, but for those that were told since.
 pub struct Unrefreshed {
     /// To which destinations: the only paths there.
     prefixes: DirtySet,
     /// One of several paths there, with what the neighbour calls it (RFC 7911).
     paths: BTreeSet<(u32, u32)>,
-    /// At the latest until then; none: what still waits is being taken out.
-    pub until: Option<Duration>,
+    phase: Phase,
+}
+
+/// How far a refresh has come.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// The neighbour tells its routes, until then at the latest.
+    Telling(Duration),
+    /// What still waits is being taken out, from here on.
+    Sweeping(u32),
 }
 
 impl Unrefreshed {
-    /// Nothing waits yet.
+    /// Everything waits. `until`: the neighbour has so long to tell it; none: it has ended.
     pub fn new(until: Option<Duration>) -> Self {
-        Self { prefixes: DirtySet::default(), paths: BTreeSet::new(), until }
+        let phase = until.map_or(Phase::Sweeping(0), Phase::Telling);
+        Self { prefixes: DirtySet::default(), paths: BTreeSet::new(), phase }
     }
 
-    /// Whether a path waits.
-    pub fn contains(&self, prefix: PrefixId, identifier: u32) -> bool {
+    /// Whether a path of the present session waits.
+    pub fn waits(&self, prefix: PrefixId, identifier: u32) -> bool {
         match identifier {
-            0 => self.prefixes.contains(prefix.0),
-            _ => self.paths.contains(&(prefix.0, identifier)),
+            0 => !self.prefixes.contains(prefix.0),
+            _ => !self.paths.contains(&(prefix.0, identifier)),
         }
     }
 
-    /// How many do.
-    pub fn len(&self) -> u64 {
+    /// How many paths do not wait any more.
+    pub fn told(&self) -> u64 {
         (self.prefixes.len() + self.paths.len()) as u64
     }
 
-    /// Whether nothing does.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// By when the neighbour has to have told everything; none: it has ended.
+    pub fn until(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Telling(until) => Some(until),
+            Phase::Sweeping(_) => None,
+        }
+    }
+
+    fn end(&mut self) {
+        if let Phase::Telling(_) = self.phase {
+            self.phase = Phase::Sweeping(0);
+        }
     }
 
     fn insert(&mut self, prefix: PrefixId, identifier: u32) {
@@ -66,21 +85,23 @@ impl Unrefreshed {
             _ => drop(self.paths.remove(&(prefix.0, identifier))),
         }
     }
-
-    fn pop(&mut self) -> Option<(PrefixId, u32)> {
-        let only = self.prefixes.pop().map(|prefix| (prefix, 0));
-        only.or_else(|| self.paths.pop_first()).map(|(prefix, identifier)| (PrefixId(prefix), identifier))
-    }
 }
 
 impl Neighbor {
     /// When the next refresh that does not end is ended for the neighbour.
     pub(super) fn refresh_ends(&self) -> Option<Duration> {
-        self.families.iter().filter_map(|state| state.unrefreshed.as_ref()?.until).min()
+        self.families.iter().filter_map(|state| state.unrefreshed.as_ref()?.until()).min()
     }
 
-    /// A route was told or withdrawn, so it waits no longer.
+    /// A route was told, so it waits no longer.
     pub(super) fn note_told(&mut self, family: Family, prefix: PrefixId, identifier: u32) {
+        if let Some(unrefreshed) = &mut self.families[family.index()].unrefreshed {
+            unrefreshed.insert(prefix, identifier);
+        }
+    }
+
+    /// A route is no more: nothing is noted of it.
+    pub(super) fn note_gone(&mut self, family: Family, prefix: PrefixId, identifier: u32) {
         if let Some(unrefreshed) = &mut self.families[family.index()].unrefreshed {
             unrefreshed.remove(prefix, identifier);
         }
@@ -111,26 +132,18 @@ impl Speaker {
         }
     }
 
-    /// RFC 7313 §4: all routes of the family wait, also those that waited before.
+    /// RFC 7313 §4: all routes of the family wait, also those that were told after an earlier begin.
     fn refresh_begins(&mut self, id: NeighborId, family: Family, now: Duration) {
-        let table = &self.tables[family.index()];
-        let Some(neighbor) = self.get(id) else { return };
+        let Some(neighbor) = self.get_mut(id) else { return };
         let patience = Duration::from_secs(neighbor.config.stale_routes_time_s.into());
-        let mut unrefreshed = Unrefreshed::new(Some(now + patience));
-        for prefix in (0..table.capacity()).map(PrefixId) {
-            let paths = table.of_neighbor(prefix, id).filter(|(_, path)| path.generation == neighbor.generation);
-            paths.for_each(|(identifier, _)| unrefreshed.insert(prefix, identifier));
-        }
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.families[family.index()].unrefreshed = Some(unrefreshed);
-        }
+        neighbor.families[family.index()].unrefreshed = Some(Unrefreshed::new(Some(now + patience)));
     }
 
     /// What still waits goes, in slices.
     pub(super) fn refresh_ended(&mut self, id: NeighborId, family: Family) {
         let Some(neighbor) = self.get_mut(id) else { return };
         if let Some(unrefreshed) = &mut neighbor.families[family.index()].unrefreshed {
-            unrefreshed.until = None;
+            unrefreshed.end();
         }
     }
 
@@ -138,7 +151,7 @@ impl Speaker {
     pub(super) fn expire_refresh(&mut self, id: NeighborId, now: Duration) {
         for family in Family::ALL {
             let Some(neighbor) = self.get(id) else { return };
-            let until = neighbor.families[family.index()].unrefreshed.as_ref().and_then(|waiting| waiting.until);
+            let until = neighbor.families[family.index()].unrefreshed.as_ref().and_then(Unrefreshed::until);
             if until.is_none_or(|until| until > now) {
                 continue;
             }
@@ -150,29 +163,45 @@ impl Speaker {
 
     /// A slice of what a refresh has left behind.
     pub(super) fn unrefreshed_slice(&mut self, id: NeighborId, family: Family, rib: &mut Rib) {
-        let Some(neighbor) = self.get_mut(id) else { return };
-        let state = &mut neighbor.families[family.index()];
-        let Some(unrefreshed) = state.unrefreshed.as_mut().filter(|unrefreshed| unrefreshed.until.is_none()) else {
-            return;
+        let unrefreshed = |speaker: &Self| match speaker.get(id)?.families[family.index()].unrefreshed.as_ref()?.phase {
+            Phase::Telling(_) => None,
+            Phase::Sweeping(from) => Some(from),
         };
-        let pop = || unrefreshed.pop();
-        let batch: Vec<(PrefixId, u32)> = std::iter::from_fn(pop).take(BACKGROUND_BATCH as usize).collect();
-        if unrefreshed.is_empty() {
-            state.unrefreshed = None;
+        let Some(from) = unrefreshed(self) else { return };
+        let (range, next) = self.slice(family, from);
+        for prefix in range.map(PrefixId) {
+            for identifier in self.left_behind(id, family, prefix) {
+                self.remove_path(PathKey { neighbor: id, identifier }, family, prefix, rib);
+            }
         }
-        for (prefix, identifier) in batch {
-            self.remove_path(PathKey { neighbor: id, identifier }, family, prefix, rib);
+        let Some(neighbor) = self.get_mut(id) else { return };
+        let state = &mut neighbor.families[family.index()].unrefreshed;
+        match (next, state.as_mut()) {
+            (Some(next), Some(unrefreshed)) => unrefreshed.phase = Phase::Sweeping(next),
+            _ => *state = None,
         }
     }
 
-    /// Routes of a snapshot that wait to be told again; if nothing waits here any more, they were just being taken out.
-    pub(super) fn adopt_unrefreshed(&mut self, id: NeighborId, update: &Update<'_>, rib: &Rib) {
-        let Some(neighbor) = self.get_mut(id) else { return };
+    /// The paths to a destination that wait to be told again.
+    fn left_behind(&self, id: NeighborId, family: Family, prefix: PrefixId) -> SmallVec<[u32; 4]> {
+        let Some(neighbor) = self.get(id) else { return SmallVec::new() };
+        let Some(unrefreshed) = &neighbor.families[family.index()].unrefreshed else { return SmallVec::new() };
+        let paths = self.tables[family.index()].of_neighbor(prefix, id);
+        let present = paths.filter(|(_, path)| path.generation == neighbor.generation);
+        present.map(|(identifier, _)| identifier).filter(|identifier| unrefreshed.waits(prefix, *identifier)).collect()
+    }
+
+    /// Routes of a snapshot that wait to be told again. Where the neighbour has ended, they were just being taken out.
+    pub(super) fn adopt_unrefreshed(&mut self, id: NeighborId, update: &Update<'_>, rib: &mut Rib) {
         for family in Family::ALL {
             for (identifier, prefix) in update.announced(family).identified() {
                 let Some(prefix) = rib.prefixes(family).get(prefix) else { continue };
-                let state = &mut neighbor.families[family.index()];
-                state.unrefreshed.get_or_insert_with(|| Unrefreshed::new(None)).insert(prefix, identifier);
+                let Some(neighbor) = self.get_mut(id) else { return };
+                let unrefreshed = neighbor.families[family.index()].unrefreshed.as_mut();
+                match unrefreshed.filter(|unrefreshed| unrefreshed.until().is_some()) {
+                    Some(unrefreshed) => unrefreshed.remove(prefix, identifier),
+                    None => self.remove_path(PathKey { neighbor: id, identifier }, family, prefix, rib),
+                }
             }
         }
     }

@@ -56,7 +56,7 @@ impl Speaker {
             for (identifier, path) in self.tables[family.index()].identified(prefix_id) {
                 let Some(neighbor) = self.get(path.neighbor) else { continue };
                 let waits = neighbor.families[family.index()].unrefreshed.as_ref();
-                let waits = waits.is_some_and(|waiting| waiting.contains(prefix_id, identifier));
+                let waits = waits.is_some_and(|unrefreshed| unrefreshed.waits(prefix_id, identifier));
                 let kind = if path.generation == neighbor.generation {
                     if waits { SliceKind::Unrefreshed } else { SliceKind::Received }
                 } else if neighbor.is_stale(family, path.generation) {

@@ -89,7 +89,10 @@ impl Speaker {
                 .or_else(|| neighbor.stale.map(|stale| stale.until))
                 .map_or(0, |until| until.saturating_sub(now).as_millis() as u64),
             dropped: state.limit.dropped,
-            unrefreshed: state.unrefreshed.as_ref().map_or(0, |unrefreshed| unrefreshed.len()),
+            unrefreshed: state
+                .unrefreshed
+                .as_ref()
+                .map_or(0, |begun| state.received.entries.saturating_sub(begun.told())),
             receives_paths: neighbor.receives_paths(family),
             sends_paths: if neighbor.sends_paths(family) { u32::from(neighbor.path_count(family)) } else { 0 },
         }

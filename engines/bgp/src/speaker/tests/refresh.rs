@@ -96,6 +96,48 @@ fn begun_anew() {
     world.assert_equal("begun anew");
 }
 
+/// Marks cost next to nothing, whatever the table holds, and what was told after the last begin stays.
+#[test]
+fn begins_and_ends_in_a_loop() {
+    let mut world = world();
+    let attributes = world.peers[0].attributes(&[65001]);
+    for _ in 0..5000 {
+        world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::Begin);
+    }
+    world.run();
+    assert_eq!(waiting(&world, Ipv4Unicast), 3);
+    for _ in 0..50 {
+        world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::Begin);
+        world.peers[0].announce(&NETS[..2], &attributes);
+        world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::End);
+        world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::End);
+    }
+    world.hand_over("in full flow");
+    world.run();
+    assert!(world.peers[1].has(NETS[0]) && world.peers[1].has(NETS[1]) && !world.peers[1].has(NETS[2]));
+    assert_eq!((waiting(&world, Ipv4Unicast), world.peers[0].sessions), (0, 1));
+    world.assert_equal("in a loop");
+}
+
+/// A prefix that goes and comes under the number of another one is told as soon as it comes.
+#[test]
+fn what_comes_meanwhile_does_not_wait() {
+    let mut world = world();
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::Begin);
+    world.peers[0].announce(&NETS[..1], &attributes);
+    world.peers[0].withdraw(&NETS[..1]);
+    world.run();
+    assert_eq!(waiting(&world, Ipv4Unicast), 2, "what is withdrawn is not waited for");
+    world.peers[0].announce(&["203.0.113.0/24"], &attributes);
+    world.run();
+    assert_eq!(waiting(&world, Ipv4Unicast), 2);
+    world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::End);
+    world.run();
+    assert!(world.peers[1].has("203.0.113.0/24") && !world.peers[1].has(NETS[0]) && !world.peers[1].has(NETS[1]));
+    world.assert_equal("swept");
+}
+
 #[test]
 fn one_that_does_not_end_is_ended() {
     let mut world = world();
