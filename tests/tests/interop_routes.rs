@@ -108,7 +108,7 @@ fn what_neighbours_see_of_our_routes_stays_the_same_through_a_reboot() {
     // An aggregate.
     holds(transit, "198.51.0.0/16", &["BGP.as_path: 65000\n", "BGP.aggregator: 10.0.0.1 AS65000"]);
     // A limit.
-    place.cli("show bgp neighbor 10.0.4.2").assert_says(&["Received: 2", "Dropped by a prefix limit: 1"]);
+    place.cli("show bgp neighbor 10.0.4.2").assert_says(&["Received: 2", "Dropped by a limit: 1"]);
 
     let views = || neighbors.iter().map(|n| SEEN.map(|prefix| n.route(prefix))).collect::<Vec<_>>();
     let (before, kernel) = (views(), place.routes_of_ours());
@@ -116,7 +116,7 @@ fn what_neighbours_see_of_our_routes_stays_the_same_through_a_reboot() {
     said.assert_succeeded();
     assert_eq!(views(), before, "what neighbours see");
     assert_eq!(place.routes_of_ours(), kernel);
-    place.cli("show bgp neighbor 10.0.4.2").assert_says(&["Received: 2", "Dropped by a prefix limit: 1"]);
+    place.cli("show bgp neighbor 10.0.4.2").assert_says(&["Received: 2", "Dropped by a limit: 1"]);
 
     // The new engine goes on: it repeats when asked, and what changes is told.
     transit.ask("reload in subject");

@@ -159,7 +159,7 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
             family.active, family.received, family.accepted, family.advertised, family.stale
         ));
         if family.dropped > 0 {
-            line(format!("  Dropped by a prefix limit: {}", family.dropped));
+            line(format!("  Dropped by a limit: {}", family.dropped));
         }
         if family.unrefreshed > 0 {
             line(format!("  The neighbor tells its routes again; to come: {}", family.unrefreshed));

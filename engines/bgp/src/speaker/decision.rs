@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr};
 
 use holdfast_proto::v1::PathSelection;
@@ -68,6 +69,29 @@ pub struct Candidate {
     pub identifier: u32,
 }
 
+/// What decides before MEDs do; less is better.
+type BeforeMed = (bool, u8, Reverse<u32>, u32, u8);
+
+/// What decides after them.
+pub type AfterMed = (bool, u32, TieBreak);
+
+/// What only makes the choice unique: identifier of the originator, reflections, neighbour's address, path's identifier.
+type TieBreak = (Ipv4Addr, u16, IpAddr, u32);
+
+impl Candidate {
+    /// All rules before MEDs, in one.
+    pub fn before_med(&self) -> BeforeMed {
+        let rank = &self.rank;
+        let local_preference = Reverse(rank.local_preference);
+        (rank.long_lived_stale, self.preference, local_preference, rank.as_path_length, rank.origin)
+    }
+
+    /// All rules after MEDs.
+    pub fn after_med(&self) -> AfterMed {
+        (!self.external, self.metric, tie_break(self))
+    }
+}
+
 /// Paths that are as good as the best up to the tie-breaks that only make the choice unique, in the order of these: the
 /// best comes first.
 pub type EqualPaths = SmallVec<[u32; 4]>;
@@ -93,8 +117,19 @@ impl MedRules {
         })
     }
 
-    fn med(self, path: &Candidate) -> u64 {
+    /// Whether paths meet one after the other.
+    pub fn is_pairwise(self) -> bool {
+        self.pairwise
+    }
+
+    /// What is compared between paths of one group.
+    pub fn med(self, path: &Candidate) -> u64 {
         u64::from(path.rank.med) + if self.plus_igp { u64::from(path.metric) } else { 0 }
+    }
+
+    /// Paths of the same group compare their MEDs.
+    pub fn group(self, path: &Candidate) -> u32 {
+        if self.always { 0 } else { path.rank.neighbor_as }
     }
 }
 
@@ -180,7 +215,7 @@ impl Rule {
     }
 }
 
-fn tie_break(path: &Candidate) -> (Ipv4Addr, u16, IpAddr, u32) {
+fn tie_break(path: &Candidate) -> TieBreak {
     let router_id = path.rank.originator_id.unwrap_or(path.router_id);
     (router_id, path.rank.cluster_list_length, path.address, path.identifier)
 }
@@ -242,31 +277,19 @@ fn keep_lowest(
     });
 }
 
-/// The handles of all candidates: the best, then the best of the others, and so on.
-pub fn in_order(mut candidates: SmallVec<[Candidate; 8]>, rules: MedRules) -> impl Iterator<Item = u32> {
-    std::iter::from_fn(move || {
-        let (chosen, _) = best(&mut candidates.clone(), rules)?;
-        candidates.retain(|candidate| candidate.handle != chosen.handle);
-        Some(chosen.handle)
-    })
-}
-
 /// Rule c: a path goes if another one from the same neighbouring AS has a lower MED.
 fn strike_out_by_med(
     candidates: &mut SmallVec<[Candidate; 8]>,
     rules: MedRules,
     struck: &mut impl FnMut(Rule, &Candidate),
 ) {
-    let among = |path: &Candidate| if rules.always { 0 } else { path.rank.neighbor_as };
-    let mut lowest: SmallVec<[(u32, u64); 8]> = SmallVec::new();
-    for path in candidates.iter() {
-        match lowest.iter_mut().find(|(asn, _)| *asn == among(path)) {
-            Some((_, med)) => *med = rules.med(path).min(*med),
-            None => lowest.push((among(path), rules.med(path))),
-        }
-    }
+    let mut lowest: SmallVec<[(u32, u64); 8]> =
+        candidates.iter().map(|path| (rules.group(path), rules.med(path))).collect();
+    lowest.sort_unstable();
+    lowest.dedup_by_key(|(group, _)| *group);
     candidates.retain(|path| {
-        let goes = lowest.iter().any(|(asn, med)| *asn == among(path) && *med < rules.med(path));
+        let lowest = lowest.binary_search_by_key(&rules.group(path), |(group, _)| *group).map(|at| lowest[at].1);
+        let goes = lowest.is_ok_and(|lowest| lowest < rules.med(path));
         if goes {
             struck(Rule::Med, path);
         }
@@ -276,6 +299,7 @@ fn strike_out_by_med(
 
 #[cfg(test)]
 mod tests {
+    use super::super::path_order::in_order;
     use super::*;
     use proptest::prelude::*;
 
@@ -411,10 +435,39 @@ mod tests {
         let longer = candidate(1, Rank { as_path_length: 9, ..rank() });
         let twin = Candidate { identifier: 7, handle: 4, ..shorter };
         let order = in_order([longer, twin, candidate(2, rank()), shorter].into_iter().collect(), MedRules::default());
-        assert_eq!(order.collect::<Vec<_>>(), [3, 4, 2, 1]);
+        assert_eq!(order, [3, 4, 2, 1]);
+    }
+
+    /// The definition of [`in_order`], squared.
+    fn one_by_one(mut candidates: SmallVec<[Candidate; 8]>, rules: MedRules) -> Vec<u32> {
+        let mut order = Vec::new();
+        while let Some((chosen, _)) = best(&mut candidates.clone(), rules) {
+            candidates.retain(|candidate| candidate.handle != chosen.handle);
+            order.push(chosen.handle);
+        }
+        order
     }
 
     proptest! {
+        #[test]
+        fn in_order_is_the_best_again_and_again(
+            paths in prop::collection::vec((0u32..3, 0u32..3, 0u32..3, any::<bool>(), 0u32..3, 0u32..3), 0..24),
+            (always, plus_igp) in any::<(bool, bool)>(),
+        ) {
+            let paths = paths.into_iter().enumerate().map(|(i, (med, asn, length, external, metric, identifier))| {
+                let rank = Rank { med, neighbor_as: asn, as_path_length: length, ..rank() };
+                Candidate { external, metric, identifier, ..candidate(i as u32, rank) }
+            });
+            let paths: SmallVec<[Candidate; 8]> = paths.collect();
+            let rules = MedRules { always, plus_igp, pairwise: false };
+            prop_assert_eq!(in_order(paths.clone(), rules), one_by_one(paths.clone(), rules));
+            let rules = MedRules { pairwise: true, ..rules };
+            let order = in_order(paths.clone(), rules);
+            let first = one_by_one(paths.clone(), rules).first().copied();
+            prop_assert_eq!(order.first().copied(), first);
+            prop_assert_eq!(order.len(), paths.len());
+        }
+
         /// The classical MED trap: pairwise comparison is not transitive, so the order of arrival must not matter.
         #[test]
         fn order_of_arrival_never_matters(

@@ -14,7 +14,6 @@ use super::import_rules::ImportRules;
 use super::leak::Arrival;
 use super::local::{Forwarding, LocalPart};
 use super::long_lived::{self, NO_LLGR};
-use super::neighbor::Neighbor;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{Best, NeighborId, Path, PathKey, Refusal};
 
@@ -106,10 +105,11 @@ impl Speaker {
                     continue;
                 }
                 let key = PathKey { neighbor: id, identifier };
-                if self.is_excess(key, family, prefix, !effective.is_none(), rib) {
+                if let Some(limit) = self.limit_reached(key, family, prefix, !effective.is_none(), rib) {
                     self.attributes.release(effective, rib);
                     excess.push((identifier, prefix));
                     continue;
+                    self.note_excess(id, family, prefix, limit);
                 }
                 let route = Judged { received, effective, refusal, generation };
                 self.announce(key, family, prefix, route, rib);
@@ -120,18 +120,6 @@ impl Speaker {
             }
             self.attributes.release(received, rib);
         }
-    }
-
-    /// Whether a route is one more than the neighbour may tell. A follower hears of it.
-    fn is_excess(&self, key: PathKey, family: Family, prefix: IpNet, accepted: bool, rib: &Rib) -> bool {
-        let limited = |neighbor: &&Neighbor| !neighbor.config.prefix_limits.is_empty();
-        let Some(neighbor) = self.get(key.neighbor).filter(limited).filter(|_| !self.following) else { return false };
-        let is_known = || {
-            let Some(prefix_id) = rib.prefixes(family).get(prefix) else { return false };
-            let mut paths = self.tables[family.index()].of_neighbor(prefix_id, key.neighbor);
-            paths.any(|(identifier, _)| identifier == key.identifier)
-        };
-        neighbor.drops_one_more(family, accepted) && !is_known()
     }
 
     fn announce(&mut self, key: PathKey, family: Family, prefix: IpNet, route: Judged, rib: &mut Rib) {

@@ -28,6 +28,11 @@ pub const NEIGHBORS_MAX: usize = 4096;
 /// Paths told to one destination, at most (RFC 7911 sets no bound): as many as the statement `path-count` takes.
 pub const PATHS_MAX: u8 = 64;
 
+/// Paths to one destination that are taken from one neighbour in one session (RFC 7911 sets no bound, and identifiers have four octets);
+/// further ones are dropped, as by a prefix limit. Four times what this router tells at most; a reflector of some hundred
+/// borders still finds room. Each change of a path has to pass by all of them.
+pub const PATHS_RECEIVED_MAX: usize = 256;
+
 /// Prefixes looked at in one go for a neighbour's output: some milliseconds of work.
 pub const OUTPUT_BATCH: usize = 2048;
 

@@ -23,7 +23,7 @@
 //! - `client_view`: what a route server's client is told instead, where the best path cannot go to it.
 //! - `out_delay`: changes that wait before they are told.
 //! - `aggregate`, `contributions`: routes of our own that stand for longer ones, and what these have in common.
-//! - `several`: which paths a neighbour is told that hears several to one destination.
+//! - `several`, `path_order`: which paths a neighbour is told that hears several to one destination.
 //! - `background`: work on whole tables, in slices: sweeping a lost neighbour's paths, new policies, next hops that moved.
 //! - `facts`: the same speaker as follower: what [`Switchover`](holdfast_replication::Switchover) asks for. A follower
 //!   runs the same input and decision; what was *sent* it learns from facts, so that after a switchover
@@ -62,6 +62,7 @@ mod long_lived;
 mod neighbor;
 mod out_delay;
 mod output;
+mod path_order;
 mod policy_test;
 mod policy_view;
 mod prefix_limit;

@@ -1,5 +1,5 @@
 //! How many prefixes a neighbour may tell (RFC 4271 §6.7, RFC 4486 §4): it is warned of, what is too much is dropped, or the
-//! session ends and rests.
+//! session ends and rests. And how many paths to one of them (RFC 7911): what is too much is dropped.
 //!
 //! Only the engine that leads judges. What it dropped and how long a session rests does not follow from what the neighbour
 //! said (a follower that is still reading its snapshot counts less), so both are facts. Had the leading engine died between a
@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use crate::wire::{Format, Negotiated, NotificationMessage, Update, encode_withdraw};
 
 use super::action::Action;
+use super::limits::PATHS_RECEIVED_MAX;
 use super::neighbor::{FamilyState, Neighbor, family_of};
 use super::table::{NeighborId, PathKey};
 use super::{Speaker, facts};
@@ -27,6 +28,17 @@ pub struct LimitState {
     pub dropped: u64,
     /// The operator was warned, by [`PrefixLimit::accepted`].
     warned: [bool; 2],
+    /// The operator was told of paths that were dropped.
+    warned_of_paths: bool,
+}
+
+/// What a route is too much for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// A configured limit of prefixes.
+    Prefixes,
+    /// [`PATHS_RECEIVED_MAX`].
+    Paths,
 }
 
 fn is_of(limit: &PrefixLimit, family: Family) -> bool {
@@ -125,6 +137,48 @@ impl Speaker {
         let text = format!("neighbor {address}: more than {maximum} prefixes of {}: the session ends", family.name());
         self.actions.push_back(Action::Warn { text });
         self.set_idle(id, idle);
+    }
+
+    /// The limit by which a route is one more than the neighbour may tell. A follower hears of it.
+    pub(super) fn limit_reached(
+        &self,
+        key: PathKey,
+        family: Family,
+        prefix: IpNet,
+        accepted: bool,
+        rib: &Rib,
+    ) -> Option<Limit> {
+        let neighbor = self.get(key.neighbor).filter(|_| !self.following)?;
+        let (full, several) = (neighbor.drops_one_more(family, accepted), neighbor.receives_paths(family));
+        if !full && !several {
+            return None;
+        }
+        let (mut present, mut known) = (0, false);
+        if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
+            for (identifier, path) in self.tables[family.index()].of_neighbor(prefix_id, key.neighbor) {
+                known |= identifier == key.identifier;
+                present += usize::from(path.generation == neighbor.generation); // what is stale goes in time
+            }
+        }
+        match () {
+            () if known => None,
+            () if full => Some(Limit::Prefixes),
+            () if several && present >= PATHS_RECEIVED_MAX => Some(Limit::Paths),
+            () => None,
+        }
+    }
+
+    /// A route is dropped for it. Paths that are too many have no statement, so an operator is told, once in a session.
+    pub(super) fn note_excess(&mut self, id: NeighborId, family: Family, prefix: IpNet, limit: Limit) {
+        let Some(neighbor) = self.get_mut(id).filter(|_| limit == Limit::Paths) else { return };
+        if std::mem::replace(&mut neighbor.families[family.index()].limit.warned_of_paths, true) {
+            return;
+        }
+        let text = format!(
+            "neighbor {}: more than {PATHS_RECEIVED_MAX} paths to {prefix} are dropped; have the neighbor send fewer",
+            neighbor.address
+        );
+        self.actions.push_back(Action::Warn { text });
     }
 
     fn set_idle(&mut self, id: NeighborId, until: Option<Duration>) {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::Speaker;
 use super::attributes::AttributeId;
-use super::decision;
+use super::path_order;
 use super::table::NeighborId;
 use super::told::Slot;
 
@@ -69,7 +69,7 @@ impl Speaker {
             return paths;
         }
         let (candidates, sources) = self.candidates(family, prefix, rib);
-        for handle in decision::in_order(candidates, self.med_rules) {
+        for handle in path_order::in_order(candidates, self.med_rules) {
             let (from, attributes) = sources[handle as usize];
             if from == id {
                 continue; // it told us

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::peer::Peer;
 use super::world::{LOCAL_AS, World};
+use crate::speaker::limits::PATHS_RECEIVED_MAX;
 use crate::wire::{AsPath, NextHop, PathAttributes};
 
 const P: &str = "203.0.113.0/24";
@@ -231,4 +232,62 @@ fn paths_that_are_not_told_again_are_swept() {
     assert_eq!(world.peers[1].paths_to(P), named(&[(2, "65001 65002")]));
     assert_eq!((world.peers[1].repeated, world.peers[1].idle_withdrawals), (0, 0));
     world.assert_equal("swept");
+}
+
+/// A neighbour that tells one prefix under any number of names has a bounded part of the table, on both engines; it keeps its session,
+/// and others hear what they would.
+#[test]
+fn too_many_to_one_destination_are_dropped() {
+    const DROPPED: u32 = 500;
+    let most = PATHS_RECEIVED_MAX as u32;
+    let mut world = World::new(vec![Peer::new(1, 65001).with_add_path(3), Peer::new(2, LOCAL_AS).with_add_path(3)]);
+    world.configure_neighbor(0, |neighbor| neighbor.no_enforce_first_as = true);
+    world.join();
+    let tell = |world: &mut World, identifier: u32, prefix: &str, ases: &[u32]| {
+        let attributes = world.peers[0].attributes(ases);
+        let next_hop = world.peers[0].next_hop(Family::Ipv4Unicast);
+        world.peers[0].announce_path(identifier, &[net(prefix)], &attributes, next_hop);
+    };
+    for identifier in 1..=most + DROPPED {
+        // As many neighbouring ASes as paths, and ever better ones.
+        let length = if identifier <= most { 3 } else { 1 };
+        tell(&mut world, identifier.wrapping_mul(0x9e37_79b1), P, &vec![64000 + identifier; length]);
+    }
+    tell(&mut world, 1, "198.51.100.0/24", &[65001]);
+    world.run();
+    let counters = |world: &World, index: usize| {
+        let speaker = &world.engines[index].speaker;
+        let id = speaker.find_neighbor(world.peers[0].address).unwrap();
+        let families = speaker.detail(id, world.now).unwrap().summary.unwrap().families;
+        let family = families.iter().find(|counters| counters.family == Family::Ipv4Unicast.name()).unwrap();
+        (family.received, family.dropped)
+    };
+    let expected = (u64::from(most) + 1, u64::from(DROPPED));
+    assert_eq!([counters(&world, 0), counters(&world, 1)], [expected; 2]);
+    assert_eq!(
+        world.warnings,
+        ["neighbor 10.0.0.1: more than 256 paths to 203.0.113.0/24 are dropped; have the neighbor send fewer"]
+    );
+    let lengths = |world: &World| -> Vec<usize> {
+        let paths = world.peers[1].paths_to(P);
+        paths.iter().map(|(_, path)| path.split(' ').count()).collect()
+    };
+    assert_eq!(lengths(&world), [3; 3], "those that came first");
+    assert_eq!(world.peers[1].paths_to("198.51.100.0/24").len(), 1);
+    assert!(world.peers.iter().all(|peer| peer.sessions == 1));
+    world.assert_equal("dropped");
+    // What is known may change; who takes a place that becomes free is taken, on the new engine as well.
+    world.hand_over("dropped");
+    world.run();
+    let name = |index: u32| index.wrapping_mul(0x9e37_79b1);
+    tell(&mut world, name(1), P, &[64001, 64001]);
+    world.peers[0].withdraw_path(name(2), net(P));
+    tell(&mut world, name(most + 1), P, &[64001]);
+    tell(&mut world, name(most + 2), P, &[64002]);
+    world.run();
+    assert_eq!(counters(&world, world.primary), (expected.0, expected.1 + 1));
+    let mut told = lengths(&world);
+    told.sort_unstable();
+    assert_eq!(told, [1, 2, 3]);
+    world.assert_equal("handed over");
 }
