@@ -137,6 +137,8 @@ impl Core {
     fn apply(&mut self, configuration: &v1::RouterConfig) -> Result<(), String> {
         let routing = configuration.routing.clone().unwrap_or_default();
         let statics = static_routes(&routing)?;
+        // Before anything that is outside: what is refused leaves port and keys of the configuration that stays in force.
+        self.protocols.bgp.check(configuration, &self.rib).map_err(|error| error.to_string())?;
         let bgp = configuration.bgp.as_ref().filter(|bgp| !bgp.neighbors.is_empty() || !bgp.allowed.is_empty());
         if self.role == v1::Role::Primary
             && let Some(bgp) = bgp

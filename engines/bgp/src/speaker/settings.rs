@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use holdfast_policy::{Chain, PolicySet};
-use holdfast_proto::v1::{BgpAddPath, BgpConfig, BgpNeighborConfig, RouterConfig};
+use holdfast_proto::v1::{BgpAddPath, BgpConfig, BgpNeighborConfig, RouterConfig, RoutingConfig};
 use holdfast_rib::{Family, PrefixId, Rib};
 use smallvec::SmallVec;
 
@@ -52,9 +52,26 @@ pub(super) struct Wanted {
     pub allowed: bool,
 }
 
+/// A configuration that can be put in force.
+struct Prepared {
+    bgp: BgpConfig,
+    routing: RoutingConfig,
+    policies: PolicySet,
+    wanted: Vec<Wanted>,
+    aggregates: Vec<Aggregate>,
+    allowed: Vec<Allowed>,
+    router_id: Ipv4Addr,
+    router_id_configured: bool,
+}
+
 impl Speaker {
-    /// Puts a configuration in force by difference: sessions whose parameters stay are not touched.
-    pub fn configure(&mut self, config: &RouterConfig, rib: &mut Rib, now: Duration) -> Result<(), SettingsError> {
+    /// Whether a configuration can be put in force, before anything is done for it outside.
+    pub fn check(&self, config: &RouterConfig, rib: &Rib) -> Result<(), SettingsError> {
+        self.prepare(config, rib).map(drop)
+    }
+
+    /// All of a configuration that can be refused.
+    fn prepare(&self, config: &RouterConfig, rib: &Rib) -> Result<Prepared, SettingsError> {
         let bgp = config.bgp.clone().unwrap_or_default();
         let routing = config.routing.clone().unwrap_or_default();
         let policies = PolicySet::compile(&config.policy.clone().unwrap_or_default())?;
@@ -80,10 +97,18 @@ impl Speaker {
         if router_id.is_none() && !wanted.is_empty() {
             return Err(SettingsError::NoRouterId);
         }
+        let router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let router_id_configured = configured.is_some();
+        Ok(Prepared { bgp, routing, policies, wanted, aggregates, allowed, router_id, router_id_configured })
+    }
+
+    /// Puts a configuration in force by difference: sessions whose parameters stay are not touched.
+    pub fn configure(&mut self, config: &RouterConfig, rib: &mut Rib, now: Duration) -> Result<(), SettingsError> {
+        let Prepared { bgp, routing, policies, wanted, aggregates, allowed, router_id, router_id_configured } =
+            self.prepare(config, rib)?;
         self.policies = policies;
         self.allowed = allowed;
-        self.router_id_configured = configured.is_some();
-        let router_id = router_id.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        self.router_id_configured = router_id_configured;
         let med_rules = MedRules::of(bgp.path_selection.as_ref());
         let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1), med_rules);
         let clusters = clusters(&bgp);
