@@ -311,18 +311,30 @@ impl Speaker {
         let paths = self.tables[family.index()].identified(prefix);
         let chain: SmallVec<[(u32, Path); 8]> = paths.map(|(identifier, path)| (identifier, *path)).collect();
         for (identifier, path) in chain.into_iter().filter(|(_, path)| !path.effective.is_none()) {
-            let Some(neighbor) = self.get(path.neighbor) else { continue };
-            let (external, router_id, address, scope) =
-                (!neighbor.config.internal, neighbor.router_id, neighbor.address, neighbor.scope);
-            let Some(nexthop) = self.attributes.nexthop_set(path.effective, scope, rib) else { continue };
-            let Some(metric) = rib.nexthop_reachable(nexthop) else { continue };
-            let Some(set) = self.attributes.get(path.effective) else { continue };
-            let handle = sources.len() as u32;
-            sources.push((path.neighbor, path.effective));
-            let (preference, rank) = (preference_of(set), set.rank);
-            candidates.push(Candidate { handle, preference, rank, external, metric, router_id, address, identifier });
+            let Some(scope) = self.get(path.neighbor).map(|neighbor| neighbor.scope) else { continue };
+            self.attributes.nexthop_set(path.effective, scope, rib);
+            if let Some(candidate) = self.candidate(sources.len() as u32, (identifier, &path), rib) {
+                sources.push((path.neighbor, path.effective));
+                candidates.push(candidate);
+            }
         }
         (candidates, sources)
+    }
+
+    /// A path as the decision sees it, if it is usable: its next hop is registered, and reachable.
+    #[inline]
+    pub(super) fn candidate(&self, handle: u32, (identifier, path): (u32, &Path), rib: &Rib) -> Option<Candidate> {
+        let (neighbor, set) = (self.get(path.neighbor)?, self.attributes.get(path.effective)?);
+        Some(Candidate {
+            handle,
+            preference: preference_of(set),
+            rank: set.rank,
+            external: !neighbor.config.internal,
+            metric: rib.nexthop_reachable(set.nexthop_set?)?,
+            router_id: neighbor.router_id,
+            address: neighbor.address,
+            identifier,
+        })
     }
 
     /// The choice where there is one path, as nearly everywhere: it is usable, or there is none.
