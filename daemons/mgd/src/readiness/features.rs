@@ -63,12 +63,21 @@ fn local(config: &RouterConfig) -> Vec<FeatureForecast> {
     features
 }
 
-/// What BGP's neighbours agree on beyond sessions and routes.
+/// What BGP's neighbours agree on beyond sessions and routes: those that are configured, and those of allowed prefixes.
 fn agreed(config: &RouterConfig) -> Vec<FeatureForecast> {
-    let neighbors = config.bgp.as_ref().map(|bgp| bgp.neighbors.as_slice()).unwrap_or_default();
-    let count = |has: fn(&BgpNeighborConfig) -> bool| neighbors.iter().filter(|neighbor| has(neighbor)).count();
-    let kept = |count: usize, name: &str, why: &str| {
-        (count > 0).then(|| feature(name, KEPT, format!("{count} neighbors: {why}")))
+    let bgp = config.bgp.clone().unwrap_or_default();
+    let count = |has: fn(&BgpNeighborConfig) -> bool| {
+        let templates = bgp.allowed.iter().filter_map(|allowed| allowed.template.as_ref());
+        (bgp.neighbors.iter().filter(|neighbor| has(neighbor)).count(), templates.filter(|one| has(one)).count())
+    };
+    let kept = |(neighbors, prefixes): (usize, usize), name: &str, why: &str| {
+        let who = match (neighbors, prefixes) {
+            (0, 0) => return None,
+            (_, 0) => format!("{neighbors} neighbors"),
+            (0, _) => format!("{prefixes} allowed prefixes"),
+            _ => format!("{neighbors} neighbors, {prefixes} allowed prefixes"),
+        };
+        Some(feature(name, KEPT, format!("{who}: {why}")))
     };
     let by_ipv6 = count(|neighbor| neighbor.extended_nexthop);
     let roles = count(|neighbor| neighbor.role() != BgpRole::Unspecified);

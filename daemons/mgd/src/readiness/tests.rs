@@ -250,6 +250,22 @@ fn each_neighbor_has_a_road_and_each_feature_a_fate() {
 }
 
 #[test]
+fn features_of_allowed_prefixes_count() {
+    let roles = |observed: &Observed| {
+        let feature = judge(observed).features.into_iter().find(|feature| feature.feature == "protocols bgp role");
+        feature.map(|feature| feature.detail)
+    };
+    let mut observed = well(READY);
+    assert_eq!(roles(&observed), None);
+    let role = BgpNeighborConfig { role: BgpRole::Peer.into(), ..Default::default() };
+    let bgp = observed.config.as_mut().unwrap().bgp.as_mut().unwrap();
+    bgp.allowed.push(BgpAllowed { template: Some(role), ..Default::default() });
+    assert!(roles(&observed).unwrap().starts_with("1 allowed prefixes: "));
+    observed.config.as_mut().unwrap().bgp.as_mut().unwrap().neighbors[0].role = BgpRole::Peer.into();
+    assert!(roles(&observed).unwrap().starts_with("1 neighbors, 1 allowed prefixes: "));
+}
+
+#[test]
 fn who_does_not_answer_is_named() {
     let reply = fails(&["ready", "hold-time-margin", "chassis"], |o| o.inspection = Err("chassisd is away".into()))
         .checks
