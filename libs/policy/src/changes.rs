@@ -1,7 +1,7 @@
 //! What a policy asks to change about a route, and the route as it would be with it.
 
 use crate::community::{Community, CommunityValues};
-use crate::limits::EXPAND_MAX;
+use crate::limits::{EXPAND_MAX, PREPENDED_MAX};
 use crate::route::{Origin, RouteView};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -101,6 +101,12 @@ impl Changes {
             }
         }
         values
+    }
+
+    /// A later term prepends before what an earlier one did, as long as there is room.
+    pub(crate) fn prepend(&mut self, asns: &[u32]) {
+        let room = PREPENDED_MAX.saturating_sub(self.prepend.len());
+        self.prepend.insert_from_slice(0, &asns[asns.len().saturating_sub(room)..]);
     }
 
     pub(crate) fn expand_by(&mut self, times: u8) {

@@ -3,6 +3,10 @@
 /// AS numbers one term may prepend. Longer paths are what neighbours' filters drop first.
 pub const PREPEND_MAX: usize = 32;
 
+/// AS numbers that all terms of a chain prepend together; a term that asks for more is given what is left. As many as one segment of an
+/// AS path holds (RFC 4271 §4.3): a quarter of an ordinary message, so that there is room for the path itself.
+pub const PREPENDED_MAX: usize = 255;
+
 /// Statements in one import or export list.
 pub const CHAIN_MAX: usize = 64;
 

@@ -65,8 +65,7 @@ impl Actions {
         changes.preference = self.preference.or(changes.preference);
         changes.tag = self.tag.or(changes.tag);
         self.communities.iter().for_each(|change| changes.change_communities(change));
-        // A later term prepends before what an earlier one did.
-        changes.prepend.insert_from_slice(0, &self.prepend);
+        changes.prepend(&self.prepend);
         changes.expand_by(self.expand);
     }
 }
