@@ -340,9 +340,6 @@ impl AttributeTable {
 
 fn nexthop_spec(next_hop: &NextHop, scope: Option<u32>) -> NexthopSpec {
     match (next_hop, scope) {
-        // Ourselves, where import says so: there is no way on.
-        (NextHop::V4(address), _) if address.is_unspecified() => NexthopSpec::Discard,
-        (NextHop::V6 { global, .. }, _) if global.is_unspecified() => NexthopSpec::Discard,
         (NextHop::V4(address), _) => NexthopSpec::gateway(IpAddr::V4(*address)),
         // RFC 2545 §3: beside a global next hop the link-local one is what to forward to on the shared link. Where the session is
         // between global addresses these resolve as well, and are preferred; where it is between link-local ones they need not.

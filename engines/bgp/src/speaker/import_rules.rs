@@ -2,11 +2,11 @@
 
 use holdfast_proto::v1::BgpNeighborConfig;
 
-use crate::wire::{self, Family, NextHop, PathAttributes, Role};
+use crate::wire::{self, PathAttributes, Role};
 
 use super::communities;
-use super::group::ourselves;
 use super::leak::{self, Arrival};
+use super::local::Forwarding;
 use super::neighbor::role_of;
 use super::table::Refusal;
 
@@ -68,8 +68,8 @@ impl ImportRules {
             && (!self.blackhole || !wire::has_community(block, communities::BLACKHOLE))
     }
 
-    /// What changes before policy has its say.
-    pub fn prepare(&self, attributes: &mut PathAttributes, next_hop: &mut NextHop) {
+    /// What changes before policy has its say, and where packets go.
+    pub fn prepare(&self, attributes: &mut PathAttributes) -> Forwarding {
         if let Some(asn) = self.behind {
             attributes.as_path.prepend(asn, 1);
         }
@@ -77,12 +77,9 @@ impl ImportRules {
             attributes.local_pref = self.at_shutdown.or(attributes.local_pref); // RFC 8326 §4.1
         }
         if self.blackhole && attributes.communities.contains(&communities::BLACKHOLE) {
-            // RFC 7999 §3.2: it does not leave the AS. That we are the next hop means that we discard (there is no other way on).
-            communities::add(&mut attributes.communities, communities::NO_EXPORT);
-            *next_hop = match next_hop {
-                NextHop::V4(_) => ourselves(Family::Ipv4Unicast),
-                NextHop::V6 { .. } => ourselves(Family::Ipv6Unicast),
-            };
+            communities::add(&mut attributes.communities, communities::NO_EXPORT); // RFC 7999 §3.2: it does not leave the AS
+            return Forwarding::Discard;
         }
+        Forwarding::NextHop
     }
 }

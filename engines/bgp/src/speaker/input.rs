@@ -10,6 +10,7 @@ use crate::wire::{self, NextHop, NotificationMessage, PathAttributes, Update};
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet, Remembered};
 use super::decision::{self, Candidate};
+use super::group::ourselves;
 use super::import_rules::ImportRules;
 use super::leak::Arrival;
 use super::local::{Forwarding, LocalPart};
@@ -108,8 +109,8 @@ impl Speaker {
                 if let Some(limit) = self.limit_reached(key, family, prefix, !effective.is_none(), rib) {
                     self.attributes.release(effective, rib);
                     excess.push((identifier, prefix));
-                    continue;
                     self.note_excess(id, family, prefix, limit);
+                    continue;
                 }
                 let route = Judged { received, effective, refusal, generation };
                 self.announce(key, family, prefix, route, rib);
@@ -144,9 +145,6 @@ impl Speaker {
             }
         }
         self.decide(family, prefix_id, rib);
-        if let Some(neighbor) = self.get_mut(key.neighbor) {
-            neighbor.note_gone(family, prefix_id, key.identifier);
-        }
     }
 
     fn withdraw(&mut self, key: PathKey, family: Family, prefix: IpNet, rib: &mut Rib) {
@@ -158,6 +156,9 @@ impl Speaker {
     /// Takes one path out and decides anew.
     pub(super) fn remove_path(&mut self, key: PathKey, family: Family, prefix_id: PrefixId, rib: &mut Rib) {
         let Some(path) = self.tables[family.index()].remove(prefix_id, key) else { return };
+        if let Some(neighbor) = self.get_mut(key.neighbor) {
+            neighbor.note_gone(family, prefix_id, key.identifier);
+        }
         let prefix = rib.prefixes(family).prefix(prefix_id);
         self.decide(family, prefix_id, rib);
         self.unaccount(key, family, prefix, &path, rib);
@@ -284,8 +285,8 @@ impl Speaker {
             self.attributes.retain(received);
             return (received, Refusal::None);
         }
-        let (attributes, next_hop) = imported(&route, before, &changes);
-        let effective = self.attributes.intern_local(&attributes, next_hop, LocalPart::of(&changes));
+        let (attributes, next_hop, local) = imported(&route, before, &changes);
+        let effective = self.attributes.intern_local(&attributes, next_hop, local);
         if effective.is_none() { refused(Refusal::TooLong) } else { (effective, Refusal::None) }
     }
 
@@ -401,7 +402,7 @@ impl Speaker {
         let single = self.attributes.nexthop_set(best.attributes, scope, rib)?;
         let set = self.attributes.get(best.attributes)?;
         // Where the best one drops, so does the route; who else drops has no part in it.
-        let goes = |set: &AttributeSet| set.local().forwarding == Forwarding::NextHop && !set.leads_to_ourselves();
+        let goes = |set: &AttributeSet| set.local().forwarding == Forwarding::NextHop;
         if !multipath || maximum < 2 || !goes(set) {
             return Some(single);
         }
@@ -439,9 +440,9 @@ fn preference_of(set: &AttributeSet) -> u8 {
     set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference())
 }
 
-fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -> (PathAttributes, NextHop) {
-    let (mut attributes, mut next_hop) = (route.attributes.clone(), route.next_hop);
-    before.rules.prepare(&mut attributes, &mut next_hop);
+fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -> (PathAttributes, NextHop, LocalPart) {
+    let mut attributes = route.attributes.clone();
+    let forwarding = before.rules.prepare(&mut attributes);
     expand_path(&mut attributes.as_path, changes);
     apply_changes(&mut attributes, changes);
     attributes.only_to_customer = attributes.only_to_customer.or(before.mark);
@@ -453,12 +454,18 @@ fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -
         Some(NextHopAction::PeerAddress) => route.neighbor.map(NextHopAction::Address),
         other => other,
     };
+    let mut local = LocalPart::of(changes);
     let next_hop = match asked {
         Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => NextHop::V4(address),
         Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
             NextHop::V6 { global, link_local: None }
         }
-        _ => next_hop,
+        _ if forwarding == Forwarding::NextHop => route.next_hop,
+        _ => {
+            // Who hears of it has to send packets to us, who drop them.
+            local.forwarding = if local.forwarding == Forwarding::NextHop { forwarding } else { local.forwarding };
+            ourselves(family)
+        }
     };
-    (attributes, next_hop)
+    (attributes, next_hop, local)
 }

@@ -219,9 +219,6 @@ impl Speaker {
             Refusal::None => "",
         };
         let mut route = self.one_sided_route(rib, family, prefix, shown, path.neighbor)?;
-        if set.leads_to_ourselves() {
-            route.kind = "discard".into(); // a blackhole (RFC 7999)
-        }
         route.active = active;
         route.next_hops = nexthop.map(|nexthop| next_hops(rib, nexthop)).unwrap_or_default();
         route.inactive_reason = inactive_reason.into();
