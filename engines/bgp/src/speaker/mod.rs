@@ -9,6 +9,7 @@
 //!                 attributes (interned)                export groups (memo)
 //! ```
 //!
+//! - `connections`: what the daemon tells of them. `establishment`: a session comes up, and ends.
 //! - `attributes`: distinct attribute sets, interned as received, kept as bytes, counted.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
 //! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best.
@@ -46,8 +47,10 @@ mod attributes;
 mod background;
 mod client_view;
 mod communities;
+mod connections;
 mod contributions;
 mod decision;
+mod establishment;
 mod explain;
 mod export_rules;
 mod facts;
@@ -89,8 +92,7 @@ use hashbrown::{HashMap, HashSet};
 use holdfast_policy::PolicySet;
 use holdfast_rib::{Family, NexthopSetId, Rib};
 
-use crate::session::{ConnectionSide, Output, Verdict};
-use crate::wire::{self, Cease, MessageType, NotificationMessage};
+use crate::session::{ConnectionSide, Output};
 
 pub use action::{Action, ConnectSpec, Kept, Rejection};
 pub use neighbor::Counters;
@@ -103,8 +105,7 @@ use allowed::Allowed;
 use attributes::{AttributeId, AttributeTable, Remembered};
 use decision::MedRules;
 use group::ExportGroup;
-use neighbor::{Neighbor, Sweep, Up};
-use prefix_limit::LimitState;
+use neighbor::Neighbor;
 use recovery::Recovery;
 use table::PathTable;
 
@@ -228,145 +229,6 @@ impl Speaker {
         self.get(id).is_some_and(|neighbor| neighbor.up.as_ref().is_some_and(|up| up.side == side))
     }
 
-    /// A connection that [`Action::Connect`] asked for is up.
-    pub fn tcp_connected(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.tcp_connected(now);
-        }
-        self.collect(id, rib, now);
-    }
-
-    /// It could not be made.
-    pub fn tcp_failed(&mut self, id: NeighborId, reason: &str, rib: &mut Rib, now: Duration) {
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.tcp_failed(reason, now);
-        }
-        self.collect(id, rib, now);
-    }
-
-    /// Somebody connected to us. With the neighbour comes the side of a dead connection that this one replaces: it is to be
-    /// closed first. `Err` says why the new connection is to be closed at once.
-    pub fn tcp_accepted(
-        &mut self,
-        from: IpAddr,
-        rib: &mut Rib,
-        now: Duration,
-    ) -> Result<(NeighborId, Option<ConnectionSide>), Rejection> {
-        let from = from.to_canonical();
-        let id = match self.find_neighbor(from) {
-            Some(id) => id,
-            None => self.welcome(from, rib, now)?,
-        };
-        self.renew_scope(id, rib);
-        let gone = || Rejection { reason: format!("{from} is not a configured neighbor"), notification: None };
-        let neighbor = self.get_mut(id).ok_or_else(gone)?;
-        if neighbor.config.disable {
-            let notification = Some(neighbor.shutdown_notification());
-            return Err(Rejection { reason: format!("neighbor {from} is shut down here"), notification });
-        }
-        let replaced = match neighbor.session.tcp_accepted(now) {
-            Verdict::Accept => None,
-            Verdict::Replace { closes } => Some(closes),
-            Verdict::Refuse(reason) => {
-                // RFC 4271 §6.8: the established one is kept.
-                let collision = neighbor.up.is_some().then(|| NotificationMessage::cease(Cease::ConnectionCollision));
-                return Err(Rejection { reason: format!("neighbor {from}: {reason}"), notification: collision });
-            }
-        };
-        self.collect(id, rib, now);
-        Ok((id, replaced))
-    }
-
-    /// A connection has ended without our doing.
-    pub fn tcp_closed(&mut self, id: NeighborId, side: ConnectionSide, reason: &str, rib: &mut Rib, now: Duration) {
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.tcp_closed(side, reason, now);
-        }
-        self.collect(id, rib, now);
-    }
-
-    /// Takes whole messages (one or many) of one connection. Until a session is established the caller passes one message
-    /// at a time, so that [`Action::Established`] falls exactly between two messages.
-    pub fn receive(&mut self, id: NeighborId, side: ConnectionSide, bytes: &[u8], rib: &mut Rib, now: Duration) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match wire::frame(rest) {
-                Ok(Some((length, kind))) => {
-                    let body = &rest[wire::HEADER_LEN..length];
-                    rest = &rest[length..];
-                    if let Err(error) = self.message(id, side, kind, body, rib, now) {
-                        self.fail(id, side, error, rib, now);
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    self.fail(id, side, error, rib, now);
-                    break;
-                }
-            }
-            self.collect(id, rib, now);
-        }
-        self.forget_freed();
-        self.collect(id, rib, now);
-    }
-
-    /// The bytes on a connection are not BGP, in whatever state it is (RFC 4271 §6.1).
-    pub fn fail(
-        &mut self,
-        id: NeighborId,
-        side: ConnectionSide,
-        error: NotificationMessage,
-        rib: &mut Rib,
-        now: Duration,
-    ) {
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.fail_on(side, error, now);
-        }
-        self.collect(id, rib, now);
-    }
-
-    /// The kernel takes no more of what was made for this connection. A neighbour that goes on saying KEEPALIVE and reads nothing
-    /// is given up in the end (RFC 9687).
-    pub fn output_blocked(&mut self, id: NeighborId, side: ConnectionSide, now: Duration) {
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.output_blocked(side, now);
-        }
-    }
-
-    /// The kernel has taken some of it.
-    pub fn output_moves(&mut self, id: NeighborId, side: ConnectionSide) {
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.session.output_moves(side);
-        }
-    }
-
-    fn message(
-        &mut self,
-        id: NeighborId,
-        side: ConnectionSide,
-        kind: MessageType,
-        body: &[u8],
-        rib: &mut Rib,
-        now: Duration,
-    ) -> Result<(), NotificationMessage> {
-        use crate::session::Received;
-        let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
-        neighbor.counters.messages_in += 1;
-        neighbor.last_read = now;
-        match neighbor.session.receive(side, kind, body, now) {
-            Received::Update => {
-                neighbor.counters.updates_in += 1;
-                neighbor.note_growth(now);
-                self.update(id, body, rib)?;
-                self.enforce_limits(id, now);
-            }
-            Received::RouteRefresh(message) => self.refresh_heard(id, message, now),
-            Received::Handled => {}
-        }
-        Ok(())
-    }
-
     /// Lets time pass: hold timers, retries, stale routes.
     pub fn tick(&mut self, rib: &mut Rib, now: Duration) {
         if self.following {
@@ -445,108 +307,6 @@ impl Speaker {
         self.note_notifications(id);
     }
 
-    fn connect_spec(&self, id: NeighborId) -> Result<ConnectSpec, String> {
-        let neighbor = self.get(id).ok_or("the neighbor is gone")?;
-        if !neighbor.config.interface.is_empty() && neighbor.scope.is_none() {
-            return Err(format!("there is no interface {}", neighbor.config.interface));
-        }
-        let port = u16::try_from(neighbor.config.port).ok().filter(|port| *port != 0).unwrap_or(limits::BGP_PORT);
-        Ok(ConnectSpec {
-            remote: SocketAddr::new(neighbor.address, port),
-            scope: neighbor.scope.unwrap_or_default(),
-            local: neighbor.config.local_address.parse().ok(),
-            transport: Transport::of(&neighbor.config),
-        })
-    }
-
-    /// After [`Action::Established`]: the daemon tells the connection's ends; the exchange of routes begins.
-    pub fn established(
-        &mut self,
-        id: NeighborId,
-        side: ConnectionSide,
-        ends: ConnectionEnds,
-        unix_ms: u64,
-        now: Duration,
-        rib: &mut Rib,
-    ) {
-        let Some(neighbor) = self.get_mut(id) else { return };
-        let Some(negotiated) = neighbor.session.negotiated().cloned() else { return };
-        let up = Up {
-            negotiated,
-            side,
-            local_open: neighbor.session.local_open_wire().unwrap_or_default().to_vec(),
-            remote_open: neighbor.session.remote_open_wire().unwrap_or_default().to_vec(),
-            local: ends.local,
-            remote: ends.remote,
-            established_unix_ms: unix_ms,
-            established_at: now,
-        };
-        self.session_up(id, up, rib, now);
-    }
-
-    fn session_up(&mut self, id: NeighborId, up: Up, rib: &mut Rib, now: Duration) {
-        let Some(neighbor) = self.get_mut(id) else { return };
-        neighbor.last_error.clear();
-        for family in Family::ALL {
-            let state = &mut neighbor.families[family.index()];
-            state.end_of_rib_received = false;
-            state.end_of_rib_sent = false;
-            state.refresh = None;
-            state.unrefreshed = None;
-            state.limit = LimitState::default();
-            state.initial = up.negotiated.families[family.index()].then_some(0);
-        }
-        let router_id = up.negotiated.peer_router_id;
-        let renamed = std::mem::replace(&mut neighbor.router_id, router_id) != router_id;
-        let stale = neighbor.stale;
-        neighbor.up = Some(up.clone());
-        neighbor.forwarded = true;
-        neighbor.is_back();
-        if let Some(stale) = stale {
-            if renamed {
-                // What waits was chosen, or not, under the old name, and reflected under it.
-                self.import_anew(id);
-                self.advertise_all_anew();
-            }
-            self.came_back(id, stale, &up, now);
-        }
-        self.renew_session_config(id);
-        self.assign_group(id, rib);
-        self.note_several();
-    }
-
-    /// A session has ended: what was sent is forgotten, what was received is kept as stale or goes. Returns which.
-    fn session_down(&mut self, id: NeighborId, reason: &str, graceful: bool, rib: &mut Rib, now: Duration) -> Kept {
-        let Some(neighbor) = self.get_mut(id) else { return Kept::Nothing };
-        reason.clone_into(&mut neighbor.last_error);
-        let Some(up) = neighbor.up.take() else { return Kept::Nothing };
-        neighbor.counters.flaps += 1;
-        let helps = graceful && neighbor.config.graceful_restart_helper;
-        let kept = if helps { up.retained() } else { [false; 2] };
-        let any_kept = kept.contains(&true);
-        neighbor.went_away(any_kept, &up, now);
-        self.take_down(id, kept, rib);
-        self.keep_beyond_restart(id, &up, kept, now);
-        if any_kept { Kept::WhileItRestarts } else { Kept::Nothing }
-    }
-
-    /// `kept`: families whose routes stay as stale. What was stale before goes in any case (RFC 4724 §4.2, consecutive restarts).
-    fn take_down(&mut self, id: NeighborId, kept: [bool; 2], rib: &mut Rib) {
-        let Some(neighbor) = self.get_mut(id) else { return };
-        neighbor.generation = neighbor.generation.wrapping_add(1);
-        for (state, kept) in neighbor.families.iter_mut().zip(kept) {
-            state.initial = None;
-            state.refresh = None;
-            state.unrefreshed = None;
-            state.end_of_rib_received = false;
-            state.end_of_rib_sent = false;
-            state.long_lived = None;
-            state.sweep = Some(Sweep { from: 0, keeps_last: kept });
-        }
-        self.forget_advertised(id, rib);
-        self.note_several();
-    }
-
     /// Forgets numbers of attribute sets that nobody uses any more, everywhere.
     fn forget_freed(&mut self) {
         if !self.attributes.has_freed() {
@@ -562,23 +322,6 @@ impl Speaker {
                     *memo = Remembered::default();
                 }
             }
-        }
-    }
-
-    /// Why a session is not established, in an operator's words.
-    fn why_not_established(&self, neighbor: &Neighbor) -> String {
-        if neighbor.up.is_some() {
-            String::new()
-        } else if neighbor.config.disable {
-            "shut down by the configuration (statement shutdown)".into()
-        } else if let Some(why) = neighbor.why_idle() {
-            why
-        } else if self.following {
-            neighbor.last_error.clone()
-        } else {
-            let why = neighbor.session.why_not_established().unwrap_or_default();
-            let drops = if neighbor.session.is_connected() { "" } else { neighbor.silent_drops() };
-            format!("{why}{drops}")
         }
     }
 
