@@ -453,10 +453,15 @@ impl OwnAddresses {
         next_hop.fits(family, self.extended)
     }
 
-    /// A next hop as it is noted for this neighbour: our own address as what stands for it.
+    /// A next hop as it is noted for this neighbour: our own address as what stands for it; another router's link-local address
+    /// beside its global one where ours would stand beside ours.
     pub fn noted(&self, family: Family, next_hop: NextHop) -> NextHop {
         let own = self.next_hop(family).map(|own| own.address());
-        if own == Some(next_hop.address()) { ourselves(family) } else { next_hop }
+        match next_hop {
+            _ if own == Some(next_hop.address()) => ourselves(family),
+            NextHop::V6 { global, .. } if self.v6_link_local.is_none() => NextHop::V6 { global, link_local: None },
+            _ => next_hop,
+        }
     }
 
     /// The next hop that this neighbour is told for attributes that are noted for it; none: we have no address there.
