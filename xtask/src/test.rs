@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 18] = [
+const SCENARIOS: [(&str, &[&str]); 31] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -27,6 +27,19 @@ const SCENARIOS: [(&str, &[&str]); 18] = [
     ("interop-policies", &["interop-policies"]),
     ("interop-multihop", &["interop-multihop"]),
     ("interop-rollback", &["interop-rollback"]),
+    ("interop-reflection", &["interop-reflection"]),
+    ("interop-reflection-2", &["interop-reflection-2"]),
+    ("interop-route-server", &["interop-route-server"]),
+    ("interop-communities", &["interop-communities"]),
+    ("interop-communities-2", &["interop-communities-2"]),
+    ("interop-as-paths", &["interop-as-paths"]),
+    ("interop-as-paths-2", &["interop-as-paths-2"]),
+    ("interop-contests", &["interop-contests"]),
+    ("interop-contests-2", &["interop-contests-2"]),
+    ("interop-aggregates", &["interop-aggregates"]),
+    ("interop-aggregates-2", &["interop-aggregates-2"]),
+    ("interop-add-paths", &["interop-add-paths"]),
+    ("interop-add-paths-2", &["interop-add-paths-2"]),
     ("issr-rollback-oci", &["issr-rollback", "--runtime", "oci"]),
     ("crash-matrix-oci", &["crash-matrix", "--runtime", "oci"]),
     ("issr-repeat-oci", &["issr-repeat", "--runs", "5", "--runtime", "oci"]),

@@ -62,10 +62,24 @@ impl Origin {
 pub const NO_EXPORT: u32 = 0xffff_ff01;
 /// RFC 1997: to nobody at all.
 pub const NO_ADVERTISE: u32 = 0xffff_ff02;
+/// RFC 1997: not out of the member AS of a confederation, which we are all of.
+pub const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
+/// RFC 3765: not to peers.
+pub const NO_PEER: u32 = 0xffff_ff04;
+/// RFC 8326: this way is about to go.
+pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
+/// RFC 7999: to be discarded.
+pub const BLACKHOLE: u32 = 0xffff_029a;
+/// RFC 9494: kept though its neighbour is gone.
+pub const LLGR_STALE: u32 = 0xffff_0006;
 
 /// One route that a neighbour announces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Offer {
+    /// The destination is one that others announce, too.
+    pub shared: bool,
+    /// One of several paths of this neighbour to one destination (RFC 7911).
+    pub path_id: Option<u32>,
     /// Its number: part of its prefix.
     pub number: u8,
     /// What it is there for.
@@ -84,6 +98,25 @@ pub struct Offer {
     pub large: Vec<[u32; 3]>,
     /// Route targets (RFC 4360 §4), transitive, two-octet AS.
     pub targets: Vec<(u16, u32)>,
+    /// ORIGINATOR_ID (RFC 4456), where a neighbour has reflected it already.
+    pub originator: Option<Ipv4Addr>,
+    /// CLUSTER_LIST, likewise.
+    pub clusters: Vec<Ipv4Addr>,
+}
+
+/// The place among the prefixes of destinations that several announce: beyond all neighbours'.
+const SHARED: u8 = 15;
+
+impl Offer {
+    /// Its destination, if the neighbour of this index announces it.
+    pub fn prefix(&self, family: Family, neighbor: u8) -> String {
+        prefix(family, if self.shared { SHARED } else { neighbor }, self.number)
+    }
+
+    /// Another announcement of the same, not another route.
+    pub fn is_of(&self, other: &Self) -> bool {
+        (self.number, self.shared, self.path_id) == (other.number, other.shared, other.path_id)
+    }
 }
 
 /// What is announced at first.

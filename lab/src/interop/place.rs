@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::{
+    chapter::Chapter,
     offer::Family,
     peer::{PeerPlan, Session},
     router,
@@ -19,6 +20,8 @@ use crate::{
 
 /// Beyond the one hop that there is, so that a session would be lost were the TTL not set.
 const MULTIHOP: u8 = 5;
+/// The link that several neighbours share.
+const SHARED_LINK: &str = "shared";
 /// AS numbers of external neighbours: one does not fit two octets (RFC 6793).
 const EXTERNAL: [u32; 4] = [65_001, 65_002, 4_200_000_003, 65_004];
 
@@ -39,28 +42,37 @@ impl Place {
         let mut place = Self { setting, plans: Vec::new(), captures: Vec::new() };
         place.setting.router.sysctl("net/ipv4/ip_forward", "1")?;
         place.setting.router.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        if scenario.neighbors.iter().any(|neighbor| neighbor.kind == Kind::Shared) {
+            make_shared_link(&place.setting.router)?;
+        }
         for (neighbor, index) in scenario.neighbors.iter().zip(0u8..) {
-            place.add(*neighbor, index)?;
+            place.add(*neighbor, index, scenario.topic.chapter())?;
         }
         Ok(place)
     }
 
-    fn add(&mut self, neighbor: Neighbor, index: u8) -> Result<()> {
+    fn add(&mut self, neighbor: Neighbor, index: u8, chapter: &dyn Chapter) -> Result<()> {
         let name = neighbor.maker.name();
         let namespace = self.setting.namespace(name)?;
         let inside = format!("to-{name}");
-        let linked = |family| link_session(family, index);
+        let is_shared = neighbor.kind == Kind::Shared;
+        let linked = |family| if is_shared { shared_session(family, index) } else { link_session(family, index) };
         let [inet, inet6] = Family::ALL.map(linked);
         netns::link(
             (&self.setting.router, &inside, &format!("{}/24", inet.router)),
             (&namespace, TO_ROUTER, &format!("{}/24", inet.local)),
         )?;
-        // Without looking for duplicates: an address can be used at once.
-        self.setting.router.ip(&format!("address add {}/64 dev {inside} nodad", inet6.router))?;
+        if is_shared {
+            self.setting.router.ip(&format!("address flush dev {inside}"))?;
+            self.setting.router.ip(&format!("link set {inside} master {SHARED_LINK}"))?;
+        } else {
+            // Without looking for duplicates: an address can be used at once.
+            self.setting.router.ip(&format!("address add {}/64 dev {inside} nodad", inet6.router))?;
+        }
         namespace.ip(&format!("address add {}/64 dev {TO_ROUTER} nodad", inet6.local))?;
         let sessions = match neighbor.kind {
             Kind::Multihop => Family::ALL.map(|family| looped_session(family, index)),
-            Kind::External | Kind::Internal => [inet, inet6],
+            Kind::External | Kind::Internal | Kind::Client | Kind::Shared => [inet, inet6],
         };
         if neighbor.kind == Kind::Multihop {
             join_loopbacks(&self.setting.router, &namespace, &[inet, inet6], &sessions, index)?;
@@ -68,16 +80,19 @@ impl Place {
         let folder = self.setting.folder();
         self.captures.push(Capture::start(&namespace, TO_ROUTER, &folder, name)?);
         let external = EXTERNAL.get(neighbor.maker as usize).copied().unwrap_or(65_100);
+        let external = chapter.autonomous_system(neighbor.maker, external);
         self.plans.push(PeerPlan {
             maker: neighbor.maker,
+            kind: neighbor.kind,
             index,
             namespace,
             folder: folder.join(name),
-            autonomous_system: if neighbor.kind == Kind::Internal { router::AUTONOMOUS_SYSTEM } else { external },
+            autonomous_system: if neighbor.kind.is_internal() { router::AUTONOMOUS_SYSTEM } else { external },
             router_as: router::AUTONOMOUS_SYSTEM,
             sessions: sessions.to_vec(),
             multihop: (neighbor.kind == Kind::Multihop).then_some(MULTIHOP),
             hold_time_s: HOLD_TIME_S,
+            wishes: chapter.wishes(),
         });
         Ok(())
     }
@@ -92,6 +107,23 @@ fn address(family: Family, inet: [u8; 4], inet6: [u16; 5]) -> IpAddr {
 pub(super) fn link_session(family: Family, index: u8) -> Session {
     let at = |host: u8| address(family, [10, 113, index, host], [0x2001, 0xdb8, 0x113, index.into(), host.into()]);
     Session { family, local: at(2), router: at(1) }
+}
+
+/// The session on the link that several share.
+fn shared_session(family: Family, index: u8) -> Session {
+    let at = |host: u8| address(family, [10, 113, 254, host], [0x2001, 0xdb8, 0x113, 0xfe, host.into()]);
+    Session { family, local: at(2 + index), router: at(1) }
+}
+
+/// A bridge within the router, with its addresses.
+fn make_shared_link(router: &Namespace) -> Result<()> {
+    router.ip(&format!("link add {SHARED_LINK} type bridge"))?;
+    for family in Family::ALL {
+        let (length, more) = family.pick((24, ""), (64, "nodad"));
+        router.ip(&format!("address add {}/{length} dev {SHARED_LINK} {more}", shared_session(family, 0).router))?;
+    }
+    router.ip(&format!("link set {SHARED_LINK} up"))?;
+    Ok(())
 }
 
 fn looped_session(family: Family, index: u8) -> Session {

@@ -1,30 +1,17 @@
 //! The router's configuration in an interoperation scenario.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::Ipv4Addr};
 
-use super::{peer::PeerPlan, place::link_session};
+use super::{chapter::Chapter, peer::PeerPlan, place::link_session};
 use crate::subject::CONFIGURATION_HEAD;
 
 /// The router's AS number.
 pub const AUTONOMOUS_SYSTEM: u32 = 65_000;
-/// By policy: what every route learned gets.
-pub const LOCAL_PREFERENCE: u32 = 250;
-/// By policy: the community that every route learned gets, 65000:999.
-pub const ADDED: u32 = AUTONOMOUS_SYSTEM << 16 | 999;
-/// By policy: the MED that external neighbours are told.
-pub const METRIC: u32 = 50;
-/// By policy: numbers in front of the path that external neighbours are told, before the router's own.
-pub const PREPENDED: [u32; 2] = [AUTONOMOUS_SYSTEM; 2];
-
-const POLICIES: &str = "policy-options {
-    community ADDED members 65000:999;
-    policy-statement LEARNED { term all { then { local-preference 250; community add ADDED; accept; } } }
-    policy-statement TOLD { term bgp { from { protocol bgp; } then { metric 50; as-path-prepend \"65000 65000\"; accept; } } }
-}
-";
+/// The router's identifier.
+pub const ID: Ipv4Addr = Ipv4Addr::new(10, 113, 255, 1);
 
 /// The text.
-pub fn configuration(plans: &[PeerPlan], policies: bool) -> String {
+pub fn configuration(plans: &[PeerPlan], chapter: &dyn Chapter) -> String {
     let mut groups = String::new();
     for plan in plans {
         for session in &plan.sessions {
@@ -39,31 +26,27 @@ pub fn configuration(plans: &[PeerPlan], policies: bool) -> String {
                 let _ = writeln!(groups, "            local-address {};", session.router);
                 let _ = writeln!(groups, "            multihop {{\n                ttl {hops};\n            }}");
             }
-            if policies {
-                groups.push_str("            import LEARNED;\n");
-            }
-            if policies && !plan.is_internal() {
-                groups.push_str("            export TOLD;\n");
-            }
+            let _ = writeln!(groups, "            {}", chapter.group(plan, session));
             let _ = writeln!(groups, "            hold-time {};", plan.hold_time_s);
             let _ = writeln!(
                 groups,
-                "            family {{\n                {family} {{\n                    unicast;\n                }}\n            }}"
+                "            family {{\n                {family} {{\n                    unicast {{ {} }}\n                }}\n            }}",
+                chapter.family(plan)
             );
             let _ = writeln!(groups, "            neighbor {};\n        }}", session.local);
         }
     }
     let static_routes = static_routes(plans);
-    let policies = if policies { POLICIES } else { "" };
+    let (options, policies, protocol) = (chapter.options(), chapter.policies(), chapter.protocol());
     format!(
         "{CONFIGURATION_HEAD}routing-options {{
-    router-id 10.113.255.1;
+    router-id {ID};
     autonomous-system {AUTONOMOUS_SYSTEM};
     nonstop-routing;
-{static_routes}}}
+{static_routes}{options}}}
 {policies}protocols {{
     bgp {{
-{groups}    }}
+{protocol}{groups}    }}
 }}
 "
     )

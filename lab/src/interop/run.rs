@@ -7,13 +7,14 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
 
 use super::{
-    expect::{self, Rules},
+    checks,
+    expect::World,
     offer::{self, Offer},
     peer::{ESTABLISHED, Maker, Peer, PeerPlan},
     place::Place,
     router,
     scenario::{Interop, Step},
-    seen,
+    seen::{self, Table},
 };
 use crate::{
     bench::setting::Setting,
@@ -35,6 +36,10 @@ use crate::{
 
 /// A route that comes and goes while the router reboots.
 const COMES_AND_GOES: Offer = Offer {
+    shared: false,
+    path_id: None,
+    originator: None,
+    clusters: Vec::new(),
     number: 20,
     title: "comes and goes",
     path: Vec::new(),
@@ -111,7 +116,8 @@ struct Run<'a> {
     place: Place,
     scenario: &'a Interop,
     progress: &'a Progress,
-    offers: Vec<Offer>,
+    /// What each neighbour announces, in their order.
+    offers: Vec<Vec<Offer>>,
     changed: bool,
     random: SmallRng,
 }
@@ -126,7 +132,7 @@ impl<'a> Run<'a> {
             runtime: choices.runtime,
             held: false,
         };
-        let router = Holdfast::start_with(plan, &router::configuration(&place.plans, scenario.policies))?;
+        let router = Holdfast::start_with(plan, &router::configuration(&place.plans, scenario.topic.chapter()))?;
         progress.step(&format!("the router is up: {}", router.title()));
         let peers = place.plans.iter().map(|plan| plan.maker.start(plan.clone())).collect::<Result<_>>()?;
         let random = SmallRng::seed_from_u64(choices.seed);
@@ -147,14 +153,14 @@ impl<'a> Run<'a> {
             }
         }
         let downs = self.downs()?;
-        self.offer(offer::first())?;
+        self.offer()?;
         let complaints = self.look()?;
         self.stretch("everybody sees everything", from, &downs, RunOutcome::default(), complaints)
             .map(|stretch| Stretch { begins: true, ..stretch })
     }
 
     fn take(&mut self, step: Step, print: &mut dyn FnMut(&str)) -> Result<Stretch> {
-        let (from, downs) = (Moment::now(), self.downs()?);
+        let (from, downs, before) = (Moment::now(), self.downs()?, self.tables()?);
         let name = match step {
             Step::Change => "every neighbor changes what it announces",
             Step::AskAgain => "everything is asked for again",
@@ -176,6 +182,9 @@ impl<'a> Run<'a> {
             Step::TakenBack => (outcome, complaints) = self.taken_back(print)?,
         }
         complaints.extend(self.look()?);
+        if matches!(step, Step::Reboot | Step::TakenBack) {
+            complaints.extend(checks::told_anew(&before, &self.tables()?));
+        }
         let stretch = self.stretch(name, from, &downs, outcome, complaints)?;
         Ok(Stretch { asked: step == Step::AskAgain, ..stretch })
     }
@@ -204,17 +213,20 @@ impl<'a> Run<'a> {
     }
 
     /// What everybody announces from now on, as far as they can.
-    fn offer(&mut self, offers: Vec<Offer>) -> Result<()> {
+    fn offer(&mut self) -> Result<()> {
+        let chapter = self.scenario.topic.chapter();
+        self.offers.clear();
         for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
-            peer.offer(&possible(plan.maker, &offers))?;
+            let offers = possible(plan.maker, chapter.offers(plan, self.changed));
+            peer.offer(&offers)?;
+            self.offers.push(offers);
         }
-        self.offers = offers;
         Ok(())
     }
 
     fn change(&mut self) -> Result<()> {
         self.changed = !self.changed;
-        self.offer(if self.changed { offer::changed() } else { offer::first() })
+        self.offer()
     }
 
     fn ask_again(&mut self) -> Result<()> {
@@ -234,11 +246,10 @@ impl<'a> Run<'a> {
     }
 
     /// Some announce one route more, the others do not, or no longer.
-    fn come_and_go(&mut self, steady: &[Offer]) -> Result<()> {
-        let more: Vec<Offer> = steady.iter().cloned().chain([COMES_AND_GOES]).collect();
-        for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
-            let offers = if self.random.random_bool(0.5) { &more } else { steady };
-            peer.offer(&possible(plan.maker, offers))?;
+    fn come_and_go(&mut self) -> Result<()> {
+        for (peer, steady) in self.peers.iter_mut().zip(&self.offers) {
+            let more = self.random.random_bool(0.5).then_some(COMES_AND_GOES);
+            peer.offer(&steady.iter().cloned().chain(more).collect::<Vec<_>>())?;
         }
         Ok(())
     }
@@ -248,13 +259,12 @@ impl<'a> Run<'a> {
         let (start, mut log) = (Instant::now(), Vec::new());
         let mut running = self.router.cli().start(REBOOT)?;
         self.change()?;
-        let steady = self.offers.clone();
         while !running.has_ended() && start.elapsed() < limits::RUN_WITHIN {
             running.drain(|line| {
                 print(line);
                 log.push(line.to_owned());
             });
-            self.come_and_go(&steady)?;
+            self.come_and_go()?;
             interrupt::sleep(limits::POLL_EVERY.mul_f64(self.random.random_range(0.0..2.0)))?;
         }
         let status = running.finish(limits::RUN_WITHIN, |line| {
@@ -262,7 +272,7 @@ impl<'a> Run<'a> {
             log.push(line.to_owned());
         })?;
         let took = start.elapsed();
-        self.offer(steady)?;
+        self.offer()?;
         Ok(self.router.outcome(status.success(), log, took))
     }
 
@@ -303,12 +313,13 @@ impl<'a> Run<'a> {
 
     /// Waits until every neighbour sees what it must see, and says what is wrong if that does not come.
     fn look(&mut self) -> Result<Vec<String>> {
-        let rules = Rules { policies: self.scenario.policies };
         let plans = &self.place.plans;
+        let chapter = self.scenario.topic.chapter();
+        let world = World { plans, offers: &self.offers, changed: self.changed, chapter };
         let mut complaints = Vec::new();
         for (peer, plan) in self.peers.iter_mut().zip(plans) {
             for session in &plan.sessions {
-                let expected = expect::table(plan, session, plans, &self.offers, rules);
+                let expected = world.table(plan, session);
                 let title = format!("{} to see {} routes from {}", plan.maker.name(), expected.len(), session.router);
                 let seen = interrupt::wait_for(&title, limits::SEEN_WITHIN, || {
                     peer.check_running()?;
@@ -325,7 +336,19 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        complaints.extend(checks::kernel(&self.place.setting.router, &chapter.kernel(plans, self.changed))?);
         Ok(complaints)
+    }
+
+    /// Of every session, in the order of neighbours.
+    fn tables(&self) -> Result<Vec<Table>> {
+        let mut tables = Vec::new();
+        for (peer, plan) in self.peers.iter().zip(&self.place.plans) {
+            for session in &plan.sessions {
+                tables.push(peer.table(session)?);
+            }
+        }
+        Ok(tables)
     }
 
     fn conclude(mut self, stretches: Vec<Stretch>, hook: Hook<'_>) -> Result<LabResult> {
@@ -409,7 +432,7 @@ impl<'a> Run<'a> {
         let mut list = Vec::new();
         for plan in &self.place.plans {
             let name = plan.maker.name();
-            for offer in offer::changed() {
+            for offer in self.scenario.topic.chapter().offers(plan, true) {
                 list.extend(plan.maker.cannot_offer(&offer).map(|why| format!("{name}: {}: {why}", offer.title)));
             }
             list.extend(plan.maker.cannot_ask().map(|why| format!("{name}: asking for everything again: {why}")));
@@ -422,8 +445,9 @@ impl<'a> Run<'a> {
 }
 
 /// What of this a neighbour can announce.
-fn possible(maker: Maker, offers: &[Offer]) -> Vec<Offer> {
-    offers.iter().filter(|offer| maker.cannot_offer(offer).is_none()).cloned().collect()
+fn possible(maker: Maker, mut offers: Vec<Offer>) -> Vec<Offer> {
+    offers.retain(|offer| maker.cannot_offer(offer).is_none());
+    offers
 }
 
 /// Whether each side asked for everything again where it was to, and was answered.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::peer::Maker;
+use super::{chapter::Topic, peer::Maker};
 use crate::error::{LabError, Result};
 
 /// What stands between the router and a neighbour.
@@ -15,6 +15,17 @@ pub enum Kind {
     Internal,
     /// Another AS, from loopback to loopback.
     Multihop,
+    /// The router's own AS, and a client of its route reflection.
+    Client,
+    /// Another AS on a link with others.
+    Shared,
+}
+
+impl Kind {
+    /// Of the router's own AS.
+    pub fn is_internal(self) -> bool {
+        matches!(self, Self::Internal | Self::Client)
+    }
 }
 
 /// One neighbour.
@@ -49,8 +60,8 @@ pub struct Interop {
     pub shows: &'static str,
     /// Who takes part.
     pub neighbors: Vec<Neighbor>,
-    /// The router changes what it learns and what it tells by policies.
-    pub policies: bool,
+    /// What it is about.
+    pub topic: Topic,
     /// What is done, in order, after everybody has seen everything.
     pub steps: Vec<Step>,
 }
@@ -66,50 +77,131 @@ impl Interop {
             Maker::ALL.into_iter().zip(kinds).map(|(maker, kind)| Neighbor { maker, kind }).collect::<Vec<_>>()
         };
         let (external, internal) = (Kind::External, Kind::Internal);
+        let client = Kind::Client;
+        let about = |name, topic, neighbors, shows| Self {
+            name,
+            shows,
+            neighbors,
+            topic,
+            steps: vec![Step::Reboot, Step::Change],
+        };
         let usual = vec![Step::AskAgain, Step::Reboot, Step::Change, Step::AskAgain];
         vec![
             Self {
                 name: "interop-routes",
                 shows: "every attribute of IPv4 and IPv6 routes passes between FRR, BIRD, GoBGP and ExaBGP as the RFCs say, through an in-service reboot that meets changes, by each neighbour's own tools",
                 neighbors: all(external),
-                policies: false,
+                topic: Topic::Attributes,
                 steps: usual.clone(),
             },
             Self {
                 name: "interop-internal",
                 shows: "the same with FRR and GoBGP in the router's own AS",
                 neighbors: of([internal, external, internal, external]),
-                policies: false,
+                topic: Topic::Attributes,
                 steps: usual.clone(),
             },
             Self {
                 name: "interop-internal-2",
                 shows: "the same with BIRD and ExaBGP in the router's own AS",
                 neighbors: of([external, internal, external, internal]),
-                policies: false,
+                topic: Topic::Attributes,
                 steps: usual.clone(),
             },
             Self {
                 name: "interop-policies",
                 shows: "local preference, MED, communities and paths set by policies reach external and internal neighbours, through an in-service reboot",
                 neighbors: of([internal, external, external, internal]),
-                policies: true,
+                topic: Topic::Policies,
                 steps: usual.clone(),
             },
             Self {
                 name: "interop-multihop",
                 shows: "sessions from loopback to loopback, through an in-service reboot",
                 neighbors: all(Kind::Multihop),
-                policies: false,
+                topic: Topic::Attributes,
                 steps: usual,
             },
             Self {
                 name: "interop-rollback",
                 shows: "an in-service reboot is taken back after the switch, and another one succeeds: no neighbour notices either, and all see every change",
                 neighbors: all(external),
-                policies: false,
+                topic: Topic::Attributes,
                 steps: vec![Step::TakenBack, Step::Change, Step::Reboot],
             },
+            about(
+                "interop-reflection",
+                Topic::Reflection,
+                of([client, client, internal, external]),
+                "route reflection: FRR and BIRD are clients, GoBGP is not, ExaBGP is of another AS; who is told what, who made it, which clusters it passed, what is a loop",
+            ),
+            about(
+                "interop-reflection-2",
+                Topic::Reflection,
+                of([internal, external, client, client]),
+                "route reflection: GoBGP and ExaBGP are clients, FRR is not, BIRD is of another AS; loops that ExaBGP makes",
+            ),
+            about(
+                "interop-route-server",
+                Topic::RouteServer,
+                all(Kind::Shared),
+                "a route server: nothing of it is in what its clients hear of each other, and a path that policy keeps from one hides no other",
+            ),
+            about(
+                "interop-communities",
+                Topic::Communities,
+                of([internal, external, external, external]),
+                "graceful-shutdown, blackhole, no-peer, no-export-subconfed; FRR is of the router's own AS",
+            ),
+            about(
+                "interop-communities-2",
+                Topic::Communities,
+                of([external, internal, internal, external]),
+                "the same with BIRD and GoBGP in the router's own AS",
+            ),
+            about(
+                "interop-as-paths",
+                Topic::AsPaths(false),
+                all(external),
+                "remove-private in its three kinds and as-override",
+            ),
+            about("interop-as-paths-2", Topic::AsPaths(true), all(external), "the same, each for another neighbour"),
+            about(
+                "interop-contests",
+                Topic::Contests(false),
+                of([external, external, external, internal]),
+                "the best of several paths by MED, length and origin, several used together, inactive ones told on",
+            ),
+            about(
+                "interop-contests-2",
+                Topic::Contests(true),
+                of([external, external, external, internal]),
+                "the same where MEDs of all ASes compare and paths through several are used together",
+            ),
+            about(
+                "interop-aggregates",
+                Topic::Aggregates(false),
+                all(external),
+                "aggregates of FRR's and BIRD's routes, with and without AS_SET, as GoBGP and ExaBGP see them",
+            ),
+            about(
+                "interop-aggregates-2",
+                Topic::Aggregates(true),
+                all(external),
+                "aggregates of GoBGP's and ExaBGP's routes, as FRR and BIRD see them",
+            ),
+            about(
+                "interop-add-paths",
+                Topic::AddPaths,
+                all(external),
+                "several paths to one destination, both ways, each told once and under the same identifier before and after an in-service reboot",
+            ),
+            about(
+                "interop-add-paths-2",
+                Topic::AddPaths,
+                of([internal, external, internal, external]),
+                "the same with FRR and GoBGP in the router's own AS",
+            ),
         ]
     }
 

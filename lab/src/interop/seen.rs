@@ -25,9 +25,17 @@ pub struct Seen {
     pub large: Vec<[u32; 3]>,
     /// Route targets `64512:100`, in order of their text.
     pub targets: Vec<String>,
+    /// ORIGINATOR_ID (RFC 4456), as an address.
+    pub originator: Option<String>,
+    /// CLUSTER_LIST: `10.0.0.9 10.0.0.8`.
+    pub clusters: String,
+    /// AGGREGATOR: `65000 10.113.255.1`.
+    pub aggregator: Option<String>,
+    /// ATOMIC_AGGREGATE.
+    pub atomic: bool,
 }
 
-/// By prefix.
+/// By prefix; by prefix and path identifier (`172.16.0.0/24 #7`) where several paths go to one (RFC 7911).
 pub type Table = BTreeMap<String, Seen>;
 
 impl Seen {
@@ -54,6 +62,10 @@ impl Seen {
         compare("communities", format!("{:x?}", self.communities), format!("{:x?}", expected.communities));
         compare("large communities", format!("{:?}", self.large), format!("{:?}", expected.large));
         compare("route targets", format!("{:?}", self.targets), format!("{:?}", expected.targets));
+        compare("originator", format!("{:?}", self.originator), format!("{:?}", expected.originator));
+        compare("cluster list", self.clusters.clone(), expected.clusters.clone());
+        compare("aggregator", format!("{:?}", self.aggregator), format!("{:?}", expected.aggregator));
+        compare("atomic aggregate", self.atomic.to_string(), expected.atomic.to_string());
         if expected.local_preference.is_some() {
             let of = |seen: &Self| format!("{:?}", seen.local_preference);
             compare("local preference", of(self), of(expected));
@@ -62,17 +74,44 @@ impl Seen {
     }
 }
 
-/// What is wrong in a table; at most so many.
+/// What is wrong in a table; at most so many. Identifiers of paths are for whoever sends them to choose.
 pub fn wrong(table: &Table, expected: &Table, most: usize) -> Vec<String> {
+    let (table, expected) = (by_prefix(table), by_prefix(expected));
     let missing = expected.keys().filter(|prefix| !table.contains_key(*prefix)).map(|p| format!("{p} is missing"));
     let others = table.iter().filter_map(|(prefix, seen)| match expected.get(prefix) {
         None => Some(format!("{prefix} should not be there")),
-        Some(expected) => {
-            let words = seen.differences(expected);
-            (!words.is_empty()).then(|| format!("{prefix} has {}", words.join(", ")))
-        }
+        Some(expected) => wrong_paths(prefix, seen, expected),
     });
     missing.chain(others).take(most).collect()
+}
+
+fn by_prefix(table: &Table) -> BTreeMap<&str, Vec<&Seen>> {
+    let mut paths: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
+    for (key, seen) in table {
+        paths.entry(prefix_of(key)).or_default().push(seen);
+    }
+    paths
+}
+
+/// Of a key of a table.
+pub fn prefix_of(key: &str) -> &str {
+    key.split(' ').next().unwrap_or(key)
+}
+
+fn wrong_paths(prefix: &str, seen: &[&Seen], expected: &[&Seen]) -> Option<String> {
+    if seen.len() != expected.len() {
+        return Some(format!("{prefix} has {} paths instead of {}", seen.len(), expected.len()));
+    }
+    let mut left = expected.to_vec();
+    let mut strange = Vec::new();
+    for seen in seen {
+        match left.iter().position(|expected| seen.differences(expected).is_empty()) {
+            Some(place) => drop(left.swap_remove(place)),
+            None => strange.push(seen),
+        }
+    }
+    let (one, other) = (strange.first()?, left.first()?);
+    Some(format!("{prefix} has {}", one.differences(other).join(", ")))
 }
 
 /// An AS path in the one form, from what most print: numbers, sets in braces with blanks or commas.
@@ -101,6 +140,11 @@ pub fn community(text: &str) -> Option<u32> {
     match text.trim() {
         "no-export" => Some(super::offer::NO_EXPORT),
         "no-advertise" => Some(super::offer::NO_ADVERTISE),
+        "local-AS" | "local-as" | "no-export-subconfed" => Some(super::offer::NO_EXPORT_SUBCONFED),
+        "no-peer" => Some(super::offer::NO_PEER),
+        "graceful-shutdown" | "gshut" => Some(super::offer::GRACEFUL_SHUTDOWN),
+        "blackhole" => Some(super::offer::BLACKHOLE),
+        "llgr-stale" => Some(super::offer::LLGR_STALE),
         other => {
             let (high, low) = other.split_once(':')?;
             Some(u32::from(high.trim().parse::<u16>().ok()?) << 16 | u32::from(low.trim().parse::<u16>().ok()?))

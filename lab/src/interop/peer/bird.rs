@@ -1,13 +1,13 @@
 //! BIRD 2. What it announces are static routes, whose attributes the export filter towards the router sets.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use super::{Peer, PeerPlan, Session};
 use crate::{
     error::{Doing, Result},
     host::process::Guarded,
     interop::{
-        offer::{Family, Offer, Origin, prefix},
+        offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
     neighbor::{bird, count_lines},
@@ -34,6 +34,11 @@ fn protocol(family: Family) -> &'static str {
     family.pick("router4", "router6")
 }
 
+/// The protocol that has the routes of one path identifier.
+fn source(family: Family, path_id: Option<u32>) -> String {
+    format!("{}_{}", family.pick("ours4", "ours6"), path_id.unwrap_or_default())
+}
+
 fn text(plan: &PeerPlan, offers: &[Offer]) -> String {
     let mut text = format!(
         "log \"{}\" all;\nrouter id {};\nprotocol device {{}}\n",
@@ -42,14 +47,19 @@ fn text(plan: &PeerPlan, offers: &[Offer]) -> String {
     );
     for family in Family::ALL {
         let ip = family.pick("ipv4", "ipv6");
-        let prefixes: Vec<String> = offers.iter().map(|offer| prefix(family, plan.index, offer.number)).collect();
-        let _ = writeln!(text, "protocol static {{\n  {ip};");
-        for prefix in &prefixes {
-            let _ = writeln!(text, "  route {prefix} blackhole;");
+        // Each path to one destination is another protocol's.
+        let ids: BTreeSet<Option<u32>> = offers.iter().map(|offer| offer.path_id).chain([None]).collect();
+        for id in ids {
+            let _ = writeln!(text, "protocol static {} {{\n  {ip};", source(family, id));
+            for offer in offers.iter().filter(|offer| offer.path_id == id) {
+                let _ = writeln!(text, "  route {} blackhole;", offer.prefix(family, plan.index));
+            }
+            text.push_str("}\n");
         }
-        let _ = writeln!(text, "}}\nfilter offers_{ip} {{");
-        for (prefix, offer) in prefixes.iter().zip(offers) {
-            let _ = writeln!(text, "  if net = {prefix} then {{ {}accept; }}", settings(offer));
+        let _ = writeln!(text, "filter offers_{ip} {{");
+        for offer in offers {
+            let (prefix, source) = (offer.prefix(family, plan.index), source(family, offer.path_id));
+            let _ = writeln!(text, "  if net = {prefix} && proto = \"{source}\" then {{ {}accept; }}", settings(offer));
         }
         text.push_str("  reject;\n}\n");
     }
@@ -69,9 +79,10 @@ fn text(plan: &PeerPlan, offers: &[Offer]) -> String {
   error wait time 1, 2;
   graceful restart off;
   long lived graceful restart off;
-  {ip} {{ import all; export filter offers_{ip}; }};
+  {ip} {{ import all; export filter offers_{ip}; {add_paths} }};
 }}
 ",
+            add_paths = if plan.wishes.add_paths { "add paths on;" } else { "" },
             name = protocol(session.family),
             local = session.local,
             own_as = plan.autonomous_system,
@@ -143,20 +154,24 @@ impl Peer for Bird {
     }
 }
 
-/// `show route ... all`: a line that begins with a prefix, then a line for each attribute.
+/// `show route ... all`: a line for each path, which begins with the prefix if it is the first one to it, then a line for each
+/// attribute.
 fn read(text: &str) -> Table {
-    let mut table = Table::new();
-    let mut current = String::new();
+    let mut paths: Vec<(String, &str, Seen)> = Vec::new();
     for line in text.lines() {
         let first = line.split_whitespace().next().unwrap_or_default();
-        if !line.starts_with(['\t', ' ']) && first.contains('/') {
-            first.clone_into(&mut current);
-            table.insert(current.clone(), Seen::default());
-        } else if let (Some((name, value)), Some(seen)) = (line.trim().split_once(": "), table.get_mut(&current)) {
+        if let Some((_, after)) = line.split_once(" [router") {
+            let begins = !line.starts_with(['\t', ' ']);
+            let before = paths.last().map(|(prefix, ..)| prefix.clone());
+            let prefix = if begins { first.to_owned() } else { before.unwrap_or_default() };
+            let arrived = after.split([' ', ']']).nth(1).unwrap_or_default();
+            paths.push((prefix, arrived, Seen::default()));
+        } else if let (Some((name, value)), Some((.., seen))) = (line.trim().split_once(':'), paths.last_mut()) {
             attribute(seen, name, value.trim());
         }
     }
-    table.into_iter().map(|(prefix, seen)| (prefix, seen.ordered())).collect()
+    // It does not say identifiers of paths. That one is told anew under another identifier shows in its time.
+    super::keyed(paths.into_iter().map(|(prefix, arrived, seen)| (prefix, arrived.to_owned(), seen.ordered())))
 }
 
 fn attribute(seen: &mut Seen, name: &str, value: &str) {
@@ -165,6 +180,13 @@ fn attribute(seen: &mut Seen, name: &str, value: &str) {
         "as_path" | "path" => seen.path = seen::path(value),
         // Of two in IPv6 the global one comes first.
         "next_hop" => value.split_whitespace().next().unwrap_or_default().clone_into(&mut seen.next_hop),
+        "originator_id" => seen.originator = Some(value.to_owned()),
+        "cluster_list" => value.clone_into(&mut seen.clusters),
+        // "10.113.255.1 AS65000"
+        "aggregator" => {
+            seen.aggregator = value.split_once(" AS").map(|(address, number)| format!("{number} {address}"));
+        }
+        "atomic_aggr" => seen.atomic = true,
         "med" => seen.med = value.parse().ok(),
         "local_pref" => seen.local_preference = value.parse().ok(),
         "community" => seen.communities = tuples(value).iter().filter_map(|t| seen::community(&t.join(":"))).collect(),
@@ -192,15 +214,18 @@ mod tests {
 
     #[test]
     fn its_words_are_read() {
-        let text = "BIRD 2.0.12 ready.\nTable master4:\n172.16.9.0/24        unicast [router4 23:00:00.000] * (100) [AS64512e]\n\tvia 10.113.1.1 on router\n\tType: BGP univ\n\tBGP.origin: EGP\n\tBGP.as_path: 65000 64512 {64700 4200000700}\n\tBGP.next_hop: 10.113.1.1\n\tBGP.med: 7\n\tBGP.local_pref: 100\n\tBGP.community: (65000,1) (64512,65535)\n\tBGP.ext_community: (rt, 64512, 100)\n\tBGP.large_community: (4200000000, 1, 2) (1, 0, 4294967295)\n172.16.10.0/24 unreachable [router4 23:00:00.000] * (100) [i]\n\tBGP.origin: IGP\n";
+        let text = "BIRD 2.0.12 ready.\nTable master4:\n172.16.9.0/24        unicast [router4 23:00:00.000] * (100) [AS64512e]\n\tvia 10.113.1.1 on router\n\tType: BGP univ\n\tBGP.origin: EGP\n\tBGP.as_path: 65000 64512 {64700 4200000700}\n\tBGP.next_hop: 10.113.1.1\n\tBGP.med: 7\n\tBGP.local_pref: 100\n\tBGP.community: (65000,1) (64512,65535)\n\tBGP.ext_community: (rt, 64512, 100)\n\tBGP.large_community: (4200000000, 1, 2) (1, 0, 4294967295)\n172.16.10.0/24 unreachable [router4 23:00:00.000] * (100) [i]\n\tBGP.origin: IGP\n                     unicast [router4 23:00:01.000] (100) [AS7i]\n\tBGP.origin: IGP\n\tBGP.as_path: 7\n\tBGP.aggregator: 10.113.255.1 AS65000\n\tBGP.atomic_aggr: \n\tBGP.originator_id: 10.0.0.1\n\tBGP.cluster_list: 10.0.0.9 10.0.0.8\n";
         let table = read(text);
-        let seen = &table["172.16.9.0/24"];
+        let seen = &table["172.16.9.0/24 #23:00:00.000 65000 64512 {64700 4200000700}"];
         assert_eq!((seen.origin, seen.path.as_str()), (Origin::Egp, "65000 64512 {64700 4200000700}"));
         assert_eq!((seen.next_hop.as_str(), seen.med, seen.local_preference), ("10.113.1.1", Some(7), Some(100)));
         assert_eq!(
             (seen.communities.len(), seen.large.len(), seen.targets.as_slice()),
             (2, 2, &["64512:100".to_owned()][..])
         );
-        assert_eq!(table["172.16.10.0/24"], Seen::default());
+        assert_eq!(table["172.16.10.0/24 #23:00:00.000 "], Seen::default());
+        let other = &table["172.16.10.0/24 #23:00:01.000 7"];
+        assert_eq!((other.originator.as_deref(), other.clusters.as_str()), (Some("10.0.0.1"), "10.0.0.9 10.0.0.8"));
+        assert_eq!((other.aggregator.as_deref(), other.atomic), (Some("65000 10.113.255.1"), true));
     }
 }

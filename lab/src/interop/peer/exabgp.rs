@@ -11,7 +11,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join};
+use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, strings};
 use crate::{
     error::{Doing, Result},
     host::{
@@ -19,7 +19,7 @@ use crate::{
         programs,
     },
     interop::{
-        offer::{Family, Offer, Origin, prefix},
+        offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
 };
@@ -101,11 +101,17 @@ fn text(plan: &PeerPlan) -> String {
   peer-as {router_as};
   hold-time {hold};
   family {{ {ip} unicast; }}
-  capability {{ asn4 enable; route-refresh enable; }}
+  capability {{ asn4 enable; route-refresh enable; {add_paths} }}
+  {add_paths_families}
   api hears-{ip} {{ processes [ hear ]; neighbor-changes; receive {{ parsed; update; }} }}
   api says-{ip} {{ processes [ say ]; }}
 }}
 ",
+            add_paths = if plan.wishes.add_paths { "add-path send/receive;" } else { "" },
+            add_paths_families = match plan.wishes.add_paths {
+                true => format!("add-path {{ {} unicast; }}", session.family.pick("ipv4", "ipv6")),
+                false => String::new(),
+            },
             router = session.router,
             id = plan.router_id(),
             local = session.local,
@@ -118,10 +124,15 @@ fn text(plan: &PeerPlan) -> String {
     text
 }
 
+fn path_information(offer: &Offer) -> String {
+    offer.path_id.map(|id| format!(" path-information {id}")).unwrap_or_default()
+}
+
 /// An order that announces an offer in a session.
 fn announce(plan: &PeerPlan, session: &Session, offer: &Offer) -> String {
-    let prefix = prefix(session.family, plan.index, offer.number);
+    let prefix = offer.prefix(session.family, plan.index);
     let mut out = format!("neighbor {} announce route {prefix} next-hop {}", session.router, session.local);
+    out.push_str(&path_information(offer));
     let _ = write!(out, " origin {}", offer.origin.word());
     // What is given is sent as it is: its own number is not put in front.
     let own = if plan.is_internal() { String::new() } else { format!("{} ", plan.autonomous_system) };
@@ -135,8 +146,12 @@ fn announce(plan: &PeerPlan, session: &Session, offer: &Offer) -> String {
     list("community", offer.communities.iter().map(|c| community(*c)).collect());
     list("large-community", offer.large.iter().map(|l| join(l, ":")).collect());
     list("extended-community", offer.targets.iter().map(|(a, b)| format!("target:{a}:{b}")).collect());
+    list("cluster-list", offer.clusters.iter().map(ToString::to_string).collect());
     if let Some(med) = offer.med {
         let _ = write!(out, " med {med}");
+    }
+    if let Some(originator) = offer.originator {
+        let _ = write!(out, " originator-id {originator}");
     }
     out.push('\n');
     out
@@ -168,9 +183,9 @@ impl Peer for Exabgp {
         let (gone, new) = changes(&self.offered, offers);
         for session in &self.plan.sessions {
             for gone in &gone {
-                let prefix = prefix(session.family, self.plan.index, gone.number);
-                let _ =
-                    writeln!(lines, "neighbor {} withdraw route {prefix} next-hop {}", session.router, session.local);
+                let prefix = gone.prefix(session.family, self.plan.index);
+                let (router, local, id) = (session.router, session.local, path_information(gone));
+                let _ = writeln!(lines, "neighbor {router} withdraw route {prefix} next-hop {local}{id}");
             }
             for new in &new {
                 lines.push_str(&announce(&self.plan, session, new));
@@ -218,7 +233,12 @@ fn change<'a>(event: &'a Value, session: &Session) -> Option<&'a str> {
 fn update(table: &mut Table, event: &Value, family: Family) {
     let Some(update) = event.pointer("/neighbor/message/update") else { return };
     let name = family.pick("ipv4 unicast", "ipv6 unicast");
-    let nlri = |value: &Value| Some(value.get("nlri")?.as_str()?.to_owned());
+    // A key of the table: with the identifier of a path, where there is one.
+    let nlri = |value: &Value| {
+        let prefix = value.get("nlri")?.as_str()?;
+        let id = value.get("path-information").and_then(Value::as_str).map(|id| format!(" #{id}"));
+        Some(prefix.to_owned() + &id.unwrap_or_default())
+    };
     for gone in update.get("withdraw").and_then(|w| w.get(name)).and_then(Value::as_array).into_iter().flatten() {
         nlri(gone).map(|prefix| table.remove(&prefix));
     }
@@ -252,6 +272,11 @@ fn read(attributes: &Value, next_hop: &str) -> Seen {
             .collect(),
         large: list("large-community").filter_map(|c| <[u32; 3]>::try_from(words(c)).ok()).collect(),
         targets: list("extended-community").filter_map(target).collect(),
+        originator: attributes.get("originator-id").and_then(Value::as_str).map(str::to_owned),
+        clusters: strings(attributes.get("cluster-list")).join(" "),
+        // "65000:10.113.255.1"
+        aggregator: attributes.get("aggregator").and_then(Value::as_str).map(|text| text.replacen(':', " ", 1)),
+        atomic: attributes.get("atomic-aggregate").and_then(Value::as_bool).unwrap_or_default(),
     }
     .ordered()
 }

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Peer, PeerPlan, Session, changes, community, join, json};
+use super::{Peer, PeerPlan, Session, changes, community, join, json, strings};
 use crate::{
     error::{LabError, Result},
     host::{cleanup, process::Guarded, programs},
     interop::{
-        offer::{Family, Offer, Origin, prefix},
+        offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
     neighbor::{count_lines, frr as bgpd},
@@ -82,9 +82,13 @@ router bgp {own_as}
             " address-family {} unicast
   neighbor {router} activate
   neighbor {router} route-map OFFERS out
- exit-address-family
+{add_paths} exit-address-family
 ",
             session.family.pick("ipv4", "ipv6"),
+            add_paths = match plan.wishes.add_paths {
+                true => format!("  neighbor {router} addpath-tx-all-paths\n"),
+                false => String::new(),
+            },
         );
     }
     // Sequence numbers of what is offered lie below.
@@ -97,7 +101,7 @@ fn announce(plan: &PeerPlan, offer: &Offer) -> String {
     let mut out = String::new();
     for (half, family) in (0u32..).zip(Family::ALL) {
         let (sequence, ip) = (u32::from(offer.number) * 2 + half + 1, family.pick("ip", "ipv6"));
-        let (prefix, list) = (prefix(family, plan.index, offer.number), format!("O{sequence}"));
+        let (prefix, list) = (offer.prefix(family, plan.index), format!("O{sequence}"));
         let _ = writeln!(out, "{ip} prefix-list {list} permit {prefix}");
         // A map that is made anew has no setting of its predecessor.
         let _ = writeln!(out, "no route-map OFFERS permit {sequence}");
@@ -121,7 +125,7 @@ fn announce(plan: &PeerPlan, offer: &Offer) -> String {
 fn network(plan: &PeerPlan, offer: &Offer, no: &str) -> String {
     let mut out = format!("router bgp {}\n", plan.autonomous_system);
     for family in Family::ALL {
-        let prefix = prefix(family, plan.index, offer.number);
+        let prefix = offer.prefix(family, plan.index);
         let ip = family.pick("ipv4", "ipv6");
         let _ = write!(out, "address-family {ip} unicast\n{no}network {prefix}\nexit-address-family\n");
     }
@@ -161,16 +165,16 @@ impl Peer for Frr {
         let Some(routes) = all.get("routes").and_then(Value::as_object) else { return Ok(Table::new()) };
         let questions: Vec<String> = routes.keys().map(|p| format!("show bgp {ip} unicast {p} json")).collect();
         let answers = self.console(&questions.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let mut table = Table::new();
+        let mut found = Vec::new();
         for answer in serde_json::Deserializer::from_str(&answers).into_iter::<Value>() {
             let answer = answer.map_err(|error| LabError::Protocol(format!("vtysh's answer ({error}): {answers}")))?;
-            let paths = answer.get("paths").and_then(Value::as_array);
+            let paths = answer.get("paths").and_then(Value::as_array).into_iter().flatten();
             let from = |path: &&Value| text_at(path, "/peer/peerId") == session.router.to_string();
-            if let (Some(prefix), Some(path)) = (answer.get("prefix"), paths.and_then(|p| p.iter().find(from))) {
-                table.insert(prefix.as_str().unwrap_or_default().to_owned(), read(path));
-            }
+            let id = |path: &Value| path.get("addpathRxId").map(Value::to_string).unwrap_or_default();
+            let prefix = text_at(&answer, "/prefix").to_owned();
+            found.extend(paths.filter(from).map(|path| (prefix.clone(), id(path), read(path))));
         }
-        Ok(table)
+        Ok(super::keyed(found.into_iter()))
     }
 
     fn ask_again(&self) -> Result<()> {
@@ -203,12 +207,19 @@ fn read(path: &Value) -> Seen {
     let global = next_hops.and_then(|hops| hops.iter().find(|hop| text_at(hop, "/scope") != "link-local"));
     Seen {
         origin: Origin::read(text_at(path, "/origin")).unwrap_or_default(),
-        path: seen::path(text_at(path, "/aspath/string")),
+        path: match text_at(path, "/aspath/string") {
+            "Local" => String::new(),
+            numbers => seen::path(numbers),
+        },
         next_hop: global.map(|hop| text_at(hop, "/ip").to_owned()).unwrap_or_default(),
         med: seen::number(path.get("metric").or_else(|| path.get("med"))),
         local_preference: seen::number(path.get("locPrf")),
         communities: words("/community/string").filter_map(seen::community).collect(),
         large: words("/largeCommunity/string").filter_map(seen::large).collect(),
+        originator: path.get("originatorId").and_then(Value::as_str).map(str::to_owned),
+        clusters: strings(path.pointer("/clusterList/list")).join(" "),
+        aggregator: path.get("aggregatorAs").map(|number| format!("{number} {}", text_at(path, "/aggregatorId"))),
+        atomic: path.get("atomicAggregate").and_then(Value::as_bool).unwrap_or_default(),
         targets: words("/extendedCommunity/string").filter_map(|w| w.strip_prefix("RT:")).map(str::to_owned).collect(),
     }
     .ordered()

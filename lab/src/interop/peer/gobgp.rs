@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::Command, process::Stdio};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, json};
+use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, json, strings};
 use crate::{
     error::{Doing, Result},
     host::{
@@ -13,7 +13,7 @@ use crate::{
         programs,
     },
     interop::{
-        offer::{Family, Offer, Origin, prefix},
+        offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
     neighbor::count_lines,
@@ -53,7 +53,7 @@ impl Gobgp {
 
     fn withdraw(&self, offer: &Offer) -> Result<()> {
         for family in Family::ALL {
-            let prefix = prefix(family, self.plan.index, offer.number);
+            let prefix = offer.prefix(family, self.plan.index);
             self.command(&format!("global rib del {prefix} -a {}", family.pick("ipv4", "ipv6")))?;
         }
         Ok(())
@@ -62,7 +62,7 @@ impl Gobgp {
     fn announce(&self, offer: &Offer) -> Result<()> {
         for session in &self.plan.sessions {
             let family = session.family;
-            let prefix = prefix(family, self.plan.index, offer.number);
+            let prefix = offer.prefix(family, self.plan.index);
             let ip = family.pick("ipv4", "ipv6");
             let line =
                 format!("global rib add {prefix} -a {ip} origin {} nexthop {}", offer.origin.word(), session.local);
@@ -103,6 +103,9 @@ fn text(plan: &PeerPlan) -> String {
             "  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = \"{}-unicast\"\n",
             session.family.pick("ipv4", "ipv6")
         );
+        if plan.wishes.add_paths {
+            text.push_str("    [neighbors.afi-safis.add-paths.config]\n      receive = true\n      send-max = 8\n");
+        }
     }
     text
 }
@@ -150,7 +153,9 @@ impl Peer for Gobgp {
         let answer = json(&text)?;
         crate::subject::cli::objects_with(&answer, "nlri", &mut paths);
         let prefix = |path: &Value| path.pointer("/nlri/prefix").and_then(Value::as_str).map(str::to_owned);
-        Ok(paths.into_iter().filter_map(|path| Some((prefix(path)?, read(path)))).collect())
+        // It does not say identifiers of paths. That one is told anew under another identifier shows in its time.
+        let arrived = |path: &Value| path.get("age").map(Value::to_string).unwrap_or_default();
+        Ok(super::keyed(paths.into_iter().filter_map(|path| Some((prefix(path)?, arrived(path), read(path))))))
     }
 
     fn ask_again(&self) -> Result<()> {
@@ -176,6 +181,10 @@ fn read(path: &Value) -> Seen {
             Some(3 | 14) => seen.next_hop = text("nexthop"),
             Some(4) => seen.med = number("metric"),
             Some(5) => seen.local_preference = number("value"),
+            Some(6) => seen.atomic = true,
+            Some(7) => seen.aggregator = number("as").map(|number| format!("{number} {}", text("address"))),
+            Some(9) => seen.originator = Some(text("value")),
+            Some(10) => seen.clusters = strings(attribute.get("value")).join(" "),
             Some(8) => seen.communities = list("communities").filter_map(|c| seen::number(Some(c))).collect(),
             Some(16) => seen.targets = list("value").filter_map(target).collect(),
             Some(32) => seen.large = list("value").filter_map(large).collect(),

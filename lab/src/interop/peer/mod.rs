@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     offer::{Family, Offer},
-    seen::Table,
+    scenario::Kind,
+    seen::{Seen, Table},
 };
 use crate::{
     error::{Doing, LabError, Result},
@@ -74,6 +75,9 @@ impl Maker {
         match self {
             Self::Frr if !offer.set.is_empty() => Some("FRR's route maps put no AS_SET into a path"),
             Self::Bird if !offer.set.is_empty() => Some("BIRD's filters put no AS_SET into a path"),
+            Self::Frr | Self::Bird | Self::Gobgp if offer.originator.is_some() || !offer.clusters.is_empty() => {
+                Some("it sets ORIGINATOR_ID and CLUSTER_LIST of what it reflects only")
+            }
             _ => None,
         }
     }
@@ -92,6 +96,12 @@ impl Maker {
             Self::Exabgp => Some("ExaBGP 4.2 closes the connection without a word when it is to send its routes again"),
             _ => None,
         }
+    }
+
+    /// It shows routes in whose path its own number stands, too.
+    pub const fn shows_loops(self) -> bool {
+        // It judges nothing: it tells what it hears.
+        matches!(self, Self::Exabgp)
     }
 
     /// The MED that it sends where none is set.
@@ -143,6 +153,8 @@ pub struct Session {
 pub struct PeerPlan {
     /// Who made it.
     pub maker: Maker,
+    /// What stands between it and the router.
+    pub kind: Kind,
     /// Which one it is: part of its addresses and prefixes.
     pub index: u8,
     /// Where it lives.
@@ -159,12 +171,21 @@ pub struct PeerPlan {
     pub multihop: Option<u8>,
     /// Towards the router; the keepalive time is a third.
     pub hold_time_s: u16,
+    /// What else it is to do.
+    pub wishes: Wishes,
+}
+
+/// What neighbours are configured with beyond plain sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Several paths to one destination, both ways (RFC 7911).
+    pub add_paths: bool,
 }
 
 impl PeerPlan {
     /// Of the router's own AS.
     pub fn is_internal(&self) -> bool {
-        self.autonomous_system == self.router_as
+        self.kind.is_internal()
     }
 
     /// What identifies it (RFC 4271 §4.2).
@@ -196,7 +217,7 @@ pub const ESTABLISHED: &str = "Established";
 
 /// From what is announced to what is to be: what goes, and what is new or other than it was.
 pub(super) fn changes<'a>(old: &'a [Offer], new: &'a [Offer]) -> (Vec<&'a Offer>, Vec<&'a Offer>) {
-    let gone = old.iter().filter(|old| new.iter().all(|new| new.number != old.number));
+    let gone = old.iter().filter(|old| new.iter().all(|new| !new.is_of(old)));
     (gone.collect(), new.iter().filter(|new| !old.contains(new)).collect())
 }
 
@@ -213,4 +234,14 @@ pub(super) fn community(value: u32) -> String {
 /// JSON that a tool has printed.
 pub(super) fn json(text: &str) -> Result<serde_json::Value> {
     serde_json::from_str(text).map_err(|error| LabError::Protocol(format!("no JSON ({error}): {text}")))
+}
+
+/// A list of strings in JSON.
+pub(super) fn strings(value: Option<&serde_json::Value>) -> Vec<&str> {
+    value.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(serde_json::Value::as_str).collect()
+}
+
+/// The table of routes, each with what tells it from others to the same destination: an identifier, or when it came.
+pub(super) fn keyed(paths: impl Iterator<Item = (String, String, Seen)>) -> Table {
+    paths.map(|(prefix, mark, seen)| (format!("{prefix} #{mark} {}", seen.path), seen)).collect()
 }
