@@ -1,4 +1,4 @@
 #![no_main]
-//! See `holdfast_fuzz::policy::check_expression`.
+//! See `holdfast_fuzz::policy::expression::check_expression`.
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::policy::check_expression(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::policy::expression::check_expression(input));

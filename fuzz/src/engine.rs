@@ -1,19 +1,23 @@
 //! A speaker with its RIB and two sessions that are up: one neighbour says anything, the other must not suffer; and a second
-//! engine that is told anything of it.
+//! engine that is told anything of it. An octet says how both are configured (see `router`).
 
-use crate::session::sound_open;
 use holdfast_bgp::session::ConnectionSide;
 use holdfast_bgp::speaker::{Action, ConnectionEnds, NeighborId, Speaker};
-use holdfast_bgp::wire::{HEADER_LEN, MessageType, Negotiated, OpenMessage, Update, encode_keepalive, frame};
+use holdfast_bgp::wire::{
+    Capability, HEADER_LEN, MessageType, Negotiated, OpenMessage, Role, Update, encode_keepalive, frame,
+};
 use holdfast_proto::v1::replication_frame::Body;
 use holdfast_proto::v1::{
-    AddressFamily, BgpConfig, BgpNeighborConfig, Fact, PolicyOptions, RouterConfig, RoutingConfig, StreamBytes,
+    AddressFamily, BgpAddPath, BgpConfig, BgpNeighborConfig, BgpRole, Fact, PolicyOptions, RouterConfig, RoutingConfig,
+    StreamBytes, bgp_neighbor_config as neighbor_config,
 };
 use holdfast_replication::{Inbound, Switchover};
 use holdfast_rib::Rib;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+const LOCAL_AS: u32 = 65001;
+const PEER_AS: u32 = 65002;
 const NOW: Duration = Duration::from_secs(1000);
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254));
 /// Who says anything, and who listens to what comes of it.
@@ -25,30 +29,69 @@ const TURNS_MAX: usize = 10_000;
 pub struct Engine {
     speaker: Speaker,
     rib: Rib,
+    internal: bool,
+    /// What each neighbour and we have said in OPENs.
+    opens: Vec<(OpenMessage, OpenMessage)>,
     /// Neighbours whose sessions ended.
     downs: Vec<NeighborId>,
+    /// The OPEN sent last.
+    said: Option<OpenMessage>,
 }
 
-fn router() -> RouterConfig {
-    let neighbor = |address: &IpAddr| BgpNeighborConfig {
+/// What one bit of the octet turns on.
+fn neighbor(address: &IpAddr, options: u8) -> BgpNeighborConfig {
+    let is = |bit: u8| options & 1 << bit != 0;
+    let internal = is(0);
+    let families: Vec<i32> = vec![AddressFamily::Ipv4Unicast.into(), AddressFamily::Ipv6Unicast.into()];
+    let add_path = |family: &i32| BgpAddPath { family: *family, receive: true, send_path_count: 3 };
+    let limit = |family: &i32| neighbor_config::PrefixLimit {
+        family: *family,
+        accepted: address.to_string().ends_with('2'),
+        maximum: 2,
+        warn_percent: 50,
+        drop_excess: true,
+        ..Default::default()
+    };
+    BgpNeighborConfig {
         address: address.to_string(),
-        peer_as: 65002,
-        local_as: 65001,
+        internal,
+        peer_as: if internal { LOCAL_AS } else { PEER_AS },
+        local_as: LOCAL_AS,
         hold_time_s: 9,
         passive: true,
-        families: vec![AddressFamily::Ipv4Unicast.into(), AddressFamily::Ipv6Unicast.into()],
+        add_path: if is(1) { families.iter().map(add_path).collect() } else { Vec::new() },
+        prefix_limits: if is(2) { families.iter().map(limit).collect() } else { Vec::new() },
+        families,
+        extended_nexthop: is(3),
+        graceful_restart: is(4),
+        long_lived: is(4),
+        long_lived_inet_s: if is(4) { 3600 } else { 0 },
+        cluster: if is(5) && internal { 7 } else { 0 },
+        route_server_client: is(5) && !internal,
+        role: if is(6) && !internal { BgpRole::Provider.into() } else { 0 },
+        well_known: is(6).then(|| neighbor_config::WellKnown {
+            preference_at_shutdown: Some(0),
+            blackhole: true,
+            ..Default::default()
+        }),
+        multipath: is(7),
+        remove_private: if is(7) && !internal { neighbor_config::RemovePrivate::All.into() } else { 0 },
         graceful_restart_helper: true,
         nonstop_routing: true,
         restart_time_s: 120,
         stale_routes_time_s: 300,
         ..BgpNeighborConfig::default()
-    };
+    }
+}
+
+fn router(options: u8) -> RouterConfig {
+    let neighbors = NEIGHBORS.iter().map(|address| neighbor(address, options)).collect();
     RouterConfig {
-        bgp: Some(BgpConfig { neighbors: NEIGHBORS.iter().map(neighbor).collect(), ..BgpConfig::default() }),
+        bgp: Some(BgpConfig { neighbors, ..BgpConfig::default() }),
         routing: Some(RoutingConfig {
             router_id: "192.0.2.1".into(),
-            autonomous_system: 65001,
-            maximum_paths: 1,
+            autonomous_system: LOCAL_AS,
+            maximum_paths: 4,
             ..RoutingConfig::default()
         }),
         policy: Some(PolicyOptions::default()),
@@ -56,27 +99,43 @@ fn router() -> RouterConfig {
     }
 }
 
-fn open(neighbor: usize) -> OpenMessage {
-    OpenMessage { router_id: Ipv4Addr::new(192, 0, 2, 10 + neighbor as u8), ..sound_open() }
+/// A neighbour's OPEN: it can whatever we can. Roles (RFC 9234 §4.2) and directions of several paths are turned around.
+fn answer_to(ours: &OpenMessage, neighbor: usize, internal: bool) -> OpenMessage {
+    let asn = if internal { LOCAL_AS } else { PEER_AS };
+    let theirs = |capability: &Capability| match capability {
+        Capability::FourOctetAs(_) => Capability::FourOctetAs(asn),
+        Capability::Role(_) => Capability::Role(Role::Customer as u8),
+        other => other.clone(),
+    };
+    OpenMessage {
+        autonomous_system: asn,
+        router_id: Ipv4Addr::new(192, 0, 2, 10 + neighbor as u8),
+        capabilities: ours.capabilities.iter().map(theirs).collect(),
+        ..*ours
+    }
 }
 
 impl Engine {
-    fn new(following: bool) -> Engine {
+    fn new(following: bool, options: u8) -> Engine {
         let (mut speaker, mut rib) = (Speaker::new(following, 7), Rib::new());
         rib.interface_update(1, "eth0", true);
         rib.address_added(1, "10.0.0.254/24".parse().expect("an address"));
         rib.address_added(1, "2001:db8::fe/64".parse().expect("an address"));
-        speaker.configure(&router(), &mut rib, NOW).expect("a configuration that holds");
-        Engine { speaker, rib, downs: Vec::new() }
+        speaker.configure(&router(options), &mut rib, NOW).expect("a configuration that holds");
+        Engine { speaker, rib, internal: options & 1 != 0, opens: Vec::new(), downs: Vec::new(), said: None }
     }
 
     /// With both sessions up.
-    fn established() -> Engine {
-        let mut engine = Engine::new(false);
+    fn established(options: u8) -> Engine {
+        let mut engine = Engine::new(false, options);
         for (neighbor, address) in NEIGHBORS.iter().enumerate() {
             engine.speaker.tcp_accepted(*address, &mut engine.rib, NOW).expect("it may connect");
             engine.act();
-            engine.receive(neighbor, &open(neighbor).encode());
+            // What is configured cannot be guessed from here: the neighbour hears it, and can the same.
+            let ours = engine.said.take().expect("an OPEN of ours");
+            let theirs = answer_to(&ours, neighbor, engine.internal);
+            engine.receive(neighbor, &theirs.encode());
+            engine.opens.push((theirs, ours));
             let mut keepalive = Vec::new();
             encode_keepalive(&mut keepalive);
             engine.receive(neighbor, &keepalive);
@@ -111,7 +170,12 @@ impl Engine {
                     self.speaker.established(neighbor, side, ends, 1, NOW, &mut self.rib);
                 }
                 Action::Down { neighbor, .. } => self.downs.push(neighbor),
-                Action::Send { message, .. } => drop(frame(&message).expect("a message").expect("a whole one")),
+                Action::Send { message, .. } => {
+                    let (_, kind) = frame(&message).expect("a message").expect("a whole one");
+                    if kind == MessageType::Open {
+                        self.said = Some(OpenMessage::decode(&message[HEADER_LEN..]).expect("an OPEN"));
+                    }
+                }
                 Action::Connect { .. } | Action::Close { .. } | Action::Replicate(_) => {}
                 Action::HasOutput | Action::Warn { .. } | Action::Report { .. } => {}
             }
@@ -139,8 +203,8 @@ impl Engine {
 
     /// What a neighbour is told: well-formed, all of it.
     fn tell(&mut self, neighbor: usize) {
-        let (id, ours) = (self.id(neighbor), OpenMessage { autonomous_system: 65001, ..sound_open() });
-        let session = Negotiated::from_opens(&open(neighbor), &ours);
+        let (id, (theirs, ours)) = (self.id(neighbor), &self.opens[neighbor]);
+        let session = Negotiated::from_opens(theirs, ours);
         for turn in 0.. {
             assert!(turn < TURNS_MAX, "no end of output");
             let mut wire = Vec::new();
@@ -161,9 +225,10 @@ impl Engine {
     }
 }
 
-/// Bytes of one of two neighbours. It may lose its own session.
-pub fn check_speaker(bytes: &[u8]) {
-    let mut engine = Engine::established();
+/// How the router is configured, then bytes of one of two neighbours. It may lose its own session.
+pub fn check_speaker(input: &[u8]) {
+    let Some((options, bytes)) = input.split_first() else { return };
+    let mut engine = Engine::established(*options);
     engine.receive(0, bytes);
     engine.work();
     engine.tell(1);
@@ -173,9 +238,10 @@ pub fn check_speaker(bytes: &[u8]) {
     }
 }
 
-/// A replication stream, as a follower reads it; then it leads.
-pub fn check_facts(stream: &[u8]) {
-    let mut engine = Engine::new(true);
+/// How the router is configured, then a replication stream, as a follower reads it; then it leads.
+pub fn check_facts(input: &[u8]) {
+    let Some((options, stream)) = input.split_first() else { return };
+    let mut engine = Engine::new(true, *options);
     let mut inbound = Inbound::default();
     inbound.extend(stream);
     while let Ok(Some(body)) = inbound.next_frame() {
@@ -195,8 +261,8 @@ pub fn check_facts(stream: &[u8]) {
 }
 
 /// Facts of a small life, for a follower's seeds: both sessions, what one neighbour said, what the other was told, an end.
-pub(crate) fn facts_of_a_life(said: &[u8]) -> Vec<Fact> {
-    let mut engine = Engine::established();
+pub(crate) fn facts_of_a_life(options: u8, said: &[u8]) -> Vec<Fact> {
+    let mut engine = Engine::established(options);
     let ids = [engine.id(0), engine.id(1)];
     let mut facts = engine.speaker.describe_sessions(NOW);
     let bytes = |data: &[u8]| StreamBytes { data: data.to_vec(), ..StreamBytes::default() };

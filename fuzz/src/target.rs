@@ -1,6 +1,6 @@
 //! The list of what is fuzzed.
 
-use crate::{attributes, configuration, engine, policy, session, wire};
+use crate::{attributes, configuration, engine, machine, policy, session, wire};
 
 /// Something under test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,11 +35,21 @@ pub enum Target {
     Configuration,
     /// Expressions of routing policy.
     Expression,
+    /// A whole routing policy, and routes.
+    Policy,
+    /// Lines of configure mode.
+    Editing,
+    /// Datagrams of rtnetlink.
+    Netlink,
+    /// Packets for the vault.
+    Vault,
+    /// The file of a lab scenario.
+    Scenario,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 15] = [
+    pub const ALL: [Target; 20] = [
         Target::Frame,
         Target::Open,
         Target::Capabilities,
@@ -55,6 +65,11 @@ impl Target {
         Target::Facts,
         Target::Configuration,
         Target::Expression,
+        Target::Policy,
+        Target::Editing,
+        Target::Netlink,
+        Target::Vault,
+        Target::Scenario,
     ];
 
     /// The name of the target and of its corpus.
@@ -75,6 +90,11 @@ impl Target {
             Target::Facts => "facts",
             Target::Configuration => "configuration",
             Target::Expression => "expression",
+            Target::Policy => "policy",
+            Target::Editing => "editing",
+            Target::Netlink => "netlink",
+            Target::Vault => "vault",
+            Target::Scenario => "scenario",
         }
     }
 
@@ -95,7 +115,12 @@ impl Target {
             Target::Speaker => engine::check_speaker,
             Target::Facts => engine::check_facts,
             Target::Configuration => configuration::check_configuration,
-            Target::Expression => policy::check_expression,
+            Target::Expression => policy::expression::check_expression,
+            Target::Policy => policy::whole::check_policy,
+            Target::Editing => configuration::check_editing,
+            Target::Netlink => machine::check_netlink,
+            Target::Vault => machine::check_vault,
+            Target::Scenario => machine::check_scenario,
         }
     }
 }

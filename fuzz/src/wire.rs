@@ -112,7 +112,8 @@ fn write_and_read_announced(family: Family, block: &[u8], next_hop: NextHop, pre
     }
 }
 
-/// The session that an input's first octet chooses: external, old, without IPv4, without IPv6.
+/// The session that an input's first octet chooses, bit by bit from the lowest: external; with AS numbers of two octets; without
+/// IPv4; without IPv6; without IPv6 next hops of IPv4 routes; with path identifiers in IPv4; and in IPv6.
 pub(crate) fn session(kind: u8) -> Negotiated {
     let open = |asn| OpenMessage {
         autonomous_system: asn,

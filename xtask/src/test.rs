@@ -81,7 +81,7 @@ pub fn run(filter: Option<&str>) -> Result<ExitCode> {
     let start = Instant::now();
     let mut tally = Tally::default();
     let names: Vec<&str> =
-        ["format", "clippy", "documentation", "tests"].into_iter().chain(SCENARIOS.map(|s| s.0)).collect();
+        ["format", "clippy", "documentation", "tests", "fuzz"].into_iter().chain(SCENARIOS.map(|s| s.0)).collect();
     let matching: Vec<&str> = names.iter().copied().filter(|n| filter.is_none_or(|f| n.contains(f))).collect();
     if matching.is_empty() {
         tests(&mut tally, &binaries, filter)?;
@@ -91,6 +91,7 @@ pub fn run(filter: Option<&str>) -> Result<ExitCode> {
         match SCENARIOS.iter().find(|(step, _)| *step == name) {
             Some((step, arguments)) => tally.one(step, lab(&binaries, step, arguments)?),
             None if name == "tests" => tests(&mut tally, &binaries, None)?,
+            None if name == "fuzz" => fuzz(&mut tally)?,
             None => tally.one(name, shell::succeeds(&mut lint(name))?),
         }
     }
@@ -118,14 +119,33 @@ fn lint(name: &str) -> Command {
 fn tests(tally: &mut Tally, binaries: &Path, filter: Option<&str>) -> Result<()> {
     let mut cargo = shell::cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter).env("HOLDFAST_BIN", binaries);
+    counted(tally, &mut cargo, "tests (see above)")
+}
+
+/// Runs cargo's tests and counts them.
+fn counted(tally: &mut Tally, cargo: &mut Command, name: &str) -> Result<()> {
     let before = tally.failed;
-    let good = shell::each_line(&mut cargo, |line| tally.cargo_line(line))?;
+    let good = shell::each_line(cargo, |line| tally.cargo_line(line))?;
     if !good {
-        tally.failures.push("tests (see above)".into());
+        tally.failures.push(name.to_owned());
         // A build that fails counts no test at all.
         tally.failed += u64::from(tally.failed == before);
     }
     Ok(())
+}
+
+/// The fuzz targets over what is kept for them in `fuzz/seeds`, by the ordinary compiler.
+fn fuzz(tally: &mut Tally) -> Result<()> {
+    let manifest = shell::root().join("fuzz/Cargo.toml");
+    let mut format = shell::cargo();
+    format.args(["fmt", "--check", "--manifest-path"]).arg(&manifest);
+    tally.one("fuzz: format", shell::succeeds(&mut format)?);
+    let mut cargo = shell::cargo();
+    cargo
+        .args(["test", "--no-default-features", "--manifest-path"])
+        .arg(&manifest)
+        .env("CARGO_TARGET_DIR", build::target());
+    counted(tally, &mut cargo, "fuzz (see above)")
 }
 
 fn lab(binaries: &Path, step: &str, arguments: &[&str]) -> Result<bool> {

@@ -78,6 +78,15 @@ pub(crate) struct Term {
     pub actions: Actions,
 }
 
+impl Term {
+    fn reach(&self) -> Reach {
+        // From here on the next hop is the address of who told the route, and a later term may ask for it.
+        let neighbor = self.actions.next_hop == Some(NextHopAction::PeerAddress);
+        let own = Reach { neighbor, ..Reach::default() };
+        self.conditions.iter().fold(own, |reach, condition| reach.with(condition.reach()))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub name: String,
@@ -98,8 +107,7 @@ impl Statement {
     }
 
     pub fn reach(&self) -> Reach {
-        let conditions = self.terms.iter().flat_map(|term| &term.conditions);
-        conditions.fold(Reach::default(), |reach, condition| reach.with(condition.reach()))
+        self.terms.iter().fold(Reach::default(), |reach, term| reach.with(term.reach()))
     }
 }
 
@@ -168,5 +176,37 @@ impl<R: RouteView + ?Sized, O: Observer> Evaluation<'_, R, O> {
             }
             condition => condition.matches(self.route, changes),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compile::PolicySet;
+    use holdfast_proto::v1;
+    use v1::policy_actions::{Disposition, NextHopKind};
+
+    /// A term that makes the next hop the neighbour's address, and one that asks for a next hop: together they look at who told it.
+    #[test]
+    fn the_address_of_who_told_a_route_is_looked_at() {
+        let term = |next_hop_kind: NextHopKind, asked: &[&str]| v1::PolicyTerm {
+            name: "t".into(),
+            r#match: Some(v1::PolicyMatch {
+                next_hops: asked.iter().map(|address| (*address).to_owned()).collect(),
+                ..Default::default()
+            }),
+            actions: Some(v1::PolicyActions {
+                next_hop_kind: next_hop_kind.into(),
+                disposition: if asked.is_empty() { Disposition::NextTerm } else { Disposition::Reject }.into(),
+                ..Default::default()
+            }),
+            to: None,
+        };
+        let looks = |kind| {
+            let terms = vec![term(kind, &[]), term(NextHopKind::Named, &["10.0.0.2"])];
+            let statements = vec![v1::PolicyStatement { name: "P".into(), terms }];
+            let set = PolicySet::compile(&v1::PolicyOptions { statements, ..Default::default() }).unwrap();
+            set.chain(&["P".to_owned()]).unwrap().depends_on_neighbor()
+        };
+        assert!(looks(NextHopKind::PeerAddress) && !looks(NextHopKind::Discard));
     }
 }

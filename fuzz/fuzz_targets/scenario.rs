@@ -1,0 +1,4 @@
+#![no_main]
+//! See `holdfast_fuzz::machine::check_scenario`.
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::machine::check_scenario(input));
