@@ -122,6 +122,7 @@ fn at(line: &str, before: u32) -> Result<Line<'_>, ParseError> {
         "show" => Edit::Show(words),
         "run" => Edit::Run(words),
         "top" if words.is_empty() => Edit::Top(None),
+        "top" if stands_first(words, "top") => return Err(ParseError::Line(TOP_TWICE)),
         "top" => Edit::Top(Some(Box::new(at(words, columns_before)?))),
         "up" => Edit::Up(number(words, 1)?),
         "rollback" => Edit::Rollback(number(words, 0)?),
@@ -132,6 +133,13 @@ fn at(line: &str, before: u32) -> Result<Line<'_>, ParseError> {
         _ => Edit::Commit(commit(words)?),
     };
     Ok(Line { command, columns_before })
+}
+
+/// Nothing is gained by it, and a line could hold as many as a process has stack for.
+const TOP_TWICE: &str = "top stands once";
+
+fn stands_first(line: &str, command: &str) -> bool {
+    one_of(split(line).0, &COMMANDS) == Ok(command)
 }
 
 /// The first word, and where in the line the next one begins.
@@ -294,6 +302,7 @@ fn below(line: &str, offset: usize, level: &str, state: &State) -> CompleteReply
             reply.start += (offset + rest) as u32;
             reply
         }
+        "top" if stands_first(words, "top") => reply(Vec::new(), false),
         "top" => below(behind, offset + rest, "", state),
         "commit" => reply(known(&COMMIT_WORDS), partial.is_empty() || words == "check"),
         "load" if words.is_empty() => reply(known(&LOAD_WORDS), false),

@@ -10,6 +10,9 @@ mod parse;
 mod table;
 mod words;
 
+#[cfg(test)]
+mod robustness_tests;
+
 pub use complete::complete;
 pub use parse::{Invocation, parse};
 pub use table::{COMMANDS, WORDS};

@@ -1,10 +1,10 @@
 //! Tab and `?`.
 
 use holdfast_ipc::RoleArg;
-use holdfast_proto::v1::CompleteReply;
+use holdfast_proto::v1::{CompleteReply, ConfigureMode};
 
 use super::router::Router;
-use crate::grammar::complete;
+use crate::grammar::{COMMANDS, complete, configure};
 
 fn words(reply: &CompleteReply) -> Vec<&str> {
     reply.completions.iter().map(|completion| completion.word.as_str()).collect()
@@ -39,4 +39,15 @@ async fn words_values_and_placeholders() {
     // An offset inside a character or far behind the end is no reason to fail.
     complete("shöw", 3, &state);
     complete("show", 4000, &state);
+    // Nor are words without end, or any other place of any command.
+    let mode = ConfigureMode { level: "protocols bgp".into(), ..Default::default() };
+    let tops = "top ".repeat(100_000);
+    assert!(words(&configure::complete(&tops, tops.len(), &mode, &state)).is_empty());
+    for command in COMMANDS {
+        let line = format!("{} äöü 10.0.0.2 \"x", command.words.join(" "));
+        for cursor in 0..=line.len() {
+            complete(&line, cursor, &state);
+            configure::complete(&format!("run {line}"), cursor, &mode, &state);
+        }
+    }
 }
