@@ -119,6 +119,8 @@ pub(super) async fn clear(context: &Context, invocation: &Invocation) -> Command
     if reply.cleared == 0 && !address.is_empty() {
         return Err(AskError::Refused(format!("neighbor {address} is not configured; see show bgp summary")));
     }
-    context.print(&reply, |reply| format!("Cleared {} connections\n", reply.cleared)).await?;
+    let said =
+        |count| if count == 1 { "Cleared 1 connection\n".into() } else { format!("Cleared {count} connections\n") };
+    context.print(&reply, |reply| said(reply.cleared)).await?;
     Ok(Outcome::Done)
 }

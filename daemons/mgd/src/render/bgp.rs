@@ -7,7 +7,7 @@ use holdfast_proto::v1::{
 
 use super::{
     table::Table,
-    time::{clock, span},
+    time::{ago, clock, span},
 };
 use crate::commands::Group;
 
@@ -76,8 +76,11 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
     let summary = detail.summary.clone().unwrap_or_default();
     let kind = if detail.internal { "Internal" } else { "External" };
     let mut out = format!(
-        "Peer: {}+{} AS {}    Local: {}+{} AS {}\n",
-        summary.address, detail.remote_port, summary.peer_as, detail.local_address, detail.local_port, detail.local_as,
+        "Peer: {} AS {}    Local: {} AS {}\n",
+        endpoint(&summary.address, detail.remote_port),
+        summary.peer_as,
+        endpoint(&detail.local_address, detail.local_port),
+        detail.local_as,
     );
     let mut line = |text: String| out.push_str(&format!("  {text}\n"));
     if !summary.description.is_empty() {
@@ -96,7 +99,7 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
     }
     line(protection(detail));
     if established(&summary) {
-        line(format!("Established: {} ago, at {}", span(summary.established_ms), clock(detail.established_unix_ms)));
+        line(format!("Established: {}, at {}", ago(summary.established_ms), clock(detail.established_unix_ms)));
         line(format!(
             "Peer ID: {}    Hold time: {}    Keepalive: {}",
             detail.router_id,
@@ -114,8 +117,8 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
             line(format!("{hold}: {seconds:.1} s    Failures in a row: {}", detail.failures));
         }
     }
-    if !summary.last_error.is_empty() {
-        line(format!("Last error: {}", summary.last_error));
+    if established(&summary) && !summary.last_error.is_empty() {
+        line(format!("The session before ended: {}", summary.last_error));
     }
     for (what, notification) in
         [("received", &detail.last_notification_received), ("sent", &detail.last_notification_sent)]
@@ -141,11 +144,11 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
         }
     }
     line(format!(
-        "Input messages: {} (updates {})    Octets: {}",
+        "Input messages: {} (updates {})    Octets of this session: {}",
         summary.messages_in, detail.updates_in, detail.bytes_in
     ));
     line(format!(
-        "Output messages: {} (updates {})    Octets: {}",
+        "Output messages: {} (updates {})    Octets of this session: {}",
         summary.messages_out, detail.updates_out, detail.bytes_out
     ));
     if detail.treat_as_withdraw > 0 {
@@ -180,16 +183,25 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
     out
 }
 
+/// An end of a connection, as far as it is known.
+fn endpoint(address: &str, port: u32) -> String {
+    match (address, port) {
+        ("", _) => "-".to_owned(),
+        (address, 0) => address.to_owned(),
+        (address, port) => format!("{address}+{port}"),
+    }
+}
+
 /// A timer that both sides agreed on.
 fn timer(seconds: u32) -> String {
     if seconds == 0 { "none".into() } else { format!("{seconds} s") }
 }
 
 fn notification(notification: &BgpNotificationView) -> String {
-    let ago = span(notification.ago_ms);
+    let ago = ago(notification.ago_ms);
     match notification.message.as_str() {
-        "" => format!("{}, {ago} ago", notification.name),
-        message => format!("{}, {ago} ago: \"{message}\"", notification.name),
+        "" => format!("{}, {ago}", notification.name),
+        message => format!("{}, {ago}: \"{message}\"", notification.name),
     }
 }
 

@@ -59,12 +59,16 @@ impl Routes {
         if route.next_hops.is_empty() && matches!(route.kind.as_str(), "discard" | "reject") {
             line(route.kind[..1].to_uppercase() + &route.kind[1..]);
         }
+        // A route on its way in or out leads nowhere yet: its next hop is what it says.
+        if (self.detail || route.next_hops.is_empty() && route.kind == "unicast") && !route.bgp_next_hop.is_empty() {
+            line(format!("BGP next hop: {}", route.bgp_next_hop));
+        }
         if self.detail {
             for (title, value) in [
-                ("BGP next hop", &route.bgp_next_hop),
                 ("Communities", &route.communities.join(" ")),
                 ("Originator", &route.originator_id),
                 ("Cluster list", &route.cluster_list.join(" ")),
+                ("Only to customer", &route.only_to_customer.map(|asn| asn.to_string()).unwrap_or_default()),
                 ("Tag", &if route.tag == 0 { String::new() } else { route.tag.to_string() }),
                 ("Inactive reason", &route.inactive_reason),
             ] {

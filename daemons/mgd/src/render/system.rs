@@ -6,7 +6,7 @@ use super::{
     bgp::{sessions, tables},
     chassis::role,
     table::Table,
-    time::{clock, short, span},
+    time::{ago, clock, short},
 };
 use crate::commands::{Switchover, Uptime, Version};
 
@@ -42,8 +42,7 @@ pub fn processes(processes: &[ProcessState]) -> String {
 
 /// `show system uptime`
 pub fn uptime(uptime: &Uptime) -> String {
-    let since =
-        |unix_ms: u64| format!("{} ({} ago)", clock(unix_ms), span(uptime.current_unix_ms.saturating_sub(unix_ms)));
+    let since = |unix_ms: u64| format!("{} ({})", clock(unix_ms), ago(uptime.current_unix_ms.saturating_sub(unix_ms)));
     let mut out = format!(
         "Current time:      {}\nRouter started:    {}\n",
         clock(uptime.current_unix_ms),

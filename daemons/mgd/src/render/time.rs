@@ -32,6 +32,11 @@ pub fn span(ms: u64) -> String {
     }
 }
 
+/// How long ago something was.
+pub fn ago(ms: u64) -> String {
+    if ms < 60_000 { format!("{} s ago", ms / 1000) } else { format!("{} ago", span(ms)) }
+}
+
 /// A short time: milliseconds below ten seconds, seconds above.
 pub fn short(ms: u64) -> String {
     if ms < 10_000 { format!("{ms} ms") } else { format!("{:.1} s", ms as f64 / 1000.0) }
@@ -45,6 +50,7 @@ mod tests {
     fn spans() {
         let shown: Vec<String> = [7_000, 185_000, 7_384_000, 93_780_000, 1_500_000_000].into_iter().map(span).collect();
         assert_eq!(shown, ["7", "3:05", "2:03:04", "1d 2:03", "2w3d"]);
+        assert_eq!((ago(7_999), ago(185_000)), ("7 s ago".to_owned(), "3:05 ago".to_owned()));
         assert_eq!((short(12), short(12_340)), ("12 ms".to_owned(), "12.3 s".to_owned()));
         assert_eq!((clock(0), moment(0)), ("-".to_owned(), "-".to_owned()));
         assert!(moment(1_708_569_424_000).starts_with("Feb 2"));

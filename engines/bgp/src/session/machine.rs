@@ -61,6 +61,11 @@ impl Session {
         }
     }
 
+    /// It has not been there before: it is in its first state from now on.
+    pub fn appear(&mut self, now: Duration) {
+        self.state_since = now;
+    }
+
     /// What is to be done next. Call until `None` after every input, and when [`Session::next_deadline`] has come.
     pub fn poll(&mut self, now: Duration) -> Option<Output> {
         self.expire(now);

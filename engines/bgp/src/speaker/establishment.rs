@@ -40,7 +40,6 @@ impl Speaker {
 
     pub(super) fn session_up(&mut self, id: NeighborId, up: Up, rib: &mut Rib, now: Duration) {
         let Some(neighbor) = self.get_mut(id) else { return };
-        neighbor.last_error.clear();
         for family in Family::ALL {
             let state = &mut neighbor.families[family.index()];
             state.end_of_rib_received = false;

@@ -248,6 +248,9 @@ impl Speaker {
         self.by_address.insert(address, id);
         self.claim_recovery(id);
         self.renew_session_config(id);
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.session.appear(now);
+        }
         self.start(id, rib, now);
     }
 

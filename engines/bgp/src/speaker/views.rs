@@ -60,7 +60,10 @@ impl Speaker {
                 .map(|family| self.family_counters(neighbor, family, now))
                 .collect(),
             group: neighbor.config.group.clone(),
-            last_error: self.why_not_established(neighbor),
+            last_error: match neighbor.up {
+                Some(_) => neighbor.last_error.clone(),
+                None => self.why_not_established(neighbor),
+            },
             description: neighbor.config.description.clone(),
             allowed_by: self.allowed_by(neighbor),
         }

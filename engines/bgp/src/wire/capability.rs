@@ -238,6 +238,23 @@ fn long_lived(entry: &[u8]) -> Option<LongLived> {
     })
 }
 
+/// Capabilities of the IANA registry that neighbours are seen to send and that say nothing to us.
+fn name_of_unused(code: u8) -> Option<&'static str> {
+    Some(match code {
+        3 => "outbound route filtering",
+        8 => "multiple labels",
+        67 => "dynamic capability",
+        68 => "multisession",
+        73 => "host name",
+        75 => "software version",
+        76 => "paths limit",
+        128 => "route-refresh from before RFC 2918",
+        129 | 130 => "outbound route filtering from before RFC 5291",
+        131 => "multisession from before its standard",
+        _ => return None,
+    })
+}
+
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -283,16 +300,20 @@ impl fmt::Display for Capability {
                 entries.iter().try_for_each(|(afi, safi, mode)| {
                     let mode =
                         ["neither", "receive", "send", "send and receive"].get(usize::from(*mode)).unwrap_or(&"?");
-                    write!(f, ", afi {afi} safi {safi} {mode}")
+                    match Family::from_afi_safi(*afi, *safi) {
+                        Some(family) => write!(f, ", {} {mode}", family.name()),
+                        None => write!(f, ", afi {afi} safi {safi} {mode}"),
+                    }
                 })
             }
             Capability::ExtendedNextHop(entries) => {
                 f.write_str("extended next hop")?;
                 entries.iter().try_for_each(|e| write!(f, ", afi {} safi {} by afi {}", e.afi, e.safi, e.next_hop_afi))
             }
-            Capability::Unknown { code, data } => {
-                write!(f, "capability {code} ({} octets)", data.len())
-            }
+            Capability::Unknown { code, data } => match name_of_unused(*code) {
+                Some(name) => write!(f, "{name} (capability {code}, not used)"),
+                None => write!(f, "capability {code} ({} octets)", data.len()),
+            },
         }
     }
 }
