@@ -15,6 +15,7 @@ mod script;
 mod shell;
 mod sink;
 mod watch;
+mod xml;
 
 use std::{path::PathBuf, process::ExitCode};
 

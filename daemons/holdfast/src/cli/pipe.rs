@@ -8,6 +8,7 @@ use super::{
     error::CliError,
     pipe_words::{FORMS, PIPES},
     sink::Sink,
+    xml::{self, XML_BYTES_MAX},
 };
 
 /// Lines that `last` keeps when no number is given.
@@ -35,6 +36,8 @@ enum Filter {
     Except(Regex),
     Count(u64),
     Last(VecDeque<String>, usize),
+    /// JSON, to be written as XML once it is whole.
+    Xml(String),
 }
 
 impl Line {
@@ -70,7 +73,7 @@ impl Line {
             "match" => self.filters.push(Filter::Match(expression(one()?)?)),
             "except" => self.filters.push(Filter::Except(expression(one()?)?)),
             "save" => self.save = Some(PathBuf::from(one()?)),
-            "display" => self.display = Some(form(one()?)?.to_owned()),
+            "display" => self.display(form(one()?)?),
             "compare" => self.display = Some(compared(arguments)?),
             "last" if arguments.is_empty() => self.filters.push(Filter::Last(VecDeque::new(), LAST_DEFAULT)),
             "last" => {
@@ -85,6 +88,15 @@ impl Line {
             _ => {}
         }
         Ok(())
+    }
+
+    fn display(&mut self, form: &'static str) {
+        self.filters.retain(|filter| !matches!(filter, Filter::Xml(_)));
+        if form == "xml" {
+            // Whatever stands before it: what filters see are its lines.
+            self.filters.insert(0, Filter::Xml(String::new()));
+        }
+        self.display = Some(if form == "xml" { "json" } else { form }.to_owned());
     }
 
     /// Whether output goes to the terminal as it is.
@@ -115,10 +127,7 @@ fn expression(text: &str) -> Result<Regex, CliError> {
 fn form(text: &str) -> Result<&'static str, CliError> {
     match FORMS.iter().find(|(word, _)| *word == text) {
         Some((word, _)) => Ok(word),
-        None if text == "xml" => {
-            Err(CliError::Pipe("| display xml is not built in this version; | display json is".to_owned()))
-        }
-        None => Err(CliError::Pipe(format!("| display takes json or set, not {text:?}"))),
+        None => Err(CliError::Pipe(format!("| display takes json, xml or set, not {text:?}"))),
     }
 }
 
@@ -221,6 +230,17 @@ impl Pipeline {
                     *count += 1;
                     return Ok(());
                 }
+                Filter::Xml(text) if text.len() + line.len() < XML_BYTES_MAX => {
+                    text.push_str(line);
+                    text.push('\n');
+                    return Ok(());
+                }
+                Filter::Xml(_) => {
+                    let limit = XML_BYTES_MAX >> 20;
+                    return Err(CliError::Pipe(format!(
+                        "more than {limit} MiB for | display xml; | display json has no limit"
+                    )));
+                }
                 Filter::Last(kept, number) => {
                     if kept.len() >= *number {
                         kept.pop_front();
@@ -251,6 +271,7 @@ impl Pipeline {
             let held: Vec<String> = match self.filters.get_mut(index) {
                 Some(Filter::Count(count)) => vec![format!("Count: {count} lines")],
                 Some(Filter::Last(kept, _)) => std::mem::take(kept).into(),
+                Some(Filter::Xml(text)) => xml::lines(&std::mem::take(text)),
                 _ => continue,
             };
             for line in held {
@@ -312,6 +333,15 @@ mod tests {
     }
 
     #[test]
+    fn xml_is_made_of_json_before_filters_look() {
+        let pieces = ["{\"a\": [1,\n", "2]}"];
+        assert_eq!(through("x | display xml", &pieces), "<output>\n  <a>1</a>\n  <a>2</a>\n</output>\n");
+        assert_eq!(through("x | match <a> | display xml | count", &pieces), "Count: 2 lines\n");
+        assert_eq!(Line::parse("x | display xml").unwrap().display.as_deref(), Some("json"));
+        assert!(Line::parse("x | display xml | display json").unwrap().is_plain());
+    }
+
+    #[test]
     fn save_writes_the_file_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out");
@@ -332,8 +362,7 @@ mod tests {
     #[test]
     fn refusals() {
         let refusal = |line: &str| Line::parse(line).unwrap_err().to_string();
-        assert!(refusal("x | display xml").contains("not built"));
-        assert!(refusal("x | display yaml").contains("json or set"));
+        assert!(refusal("x | display yaml").contains("json, xml or set"));
         assert!(refusal("x | grep a").contains("unknown pipe \"grep\"; pipes: compare, count, display"));
         assert!(refusal("x | compare 3").contains("rollback <number>"));
         assert!(refusal("x |").contains("nothing stands behind |"));

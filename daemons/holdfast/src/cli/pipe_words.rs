@@ -14,7 +14,7 @@ pub struct PipeWord {
 pub const PIPES: [PipeWord; 8] = [
     PipeWord { word: "compare", help: "Show what was changed (show in configure mode)", argument: "rollback <number>" },
     PipeWord { word: "count", help: "Count the lines", argument: "" },
-    PipeWord { word: "display", help: "Show in another form", argument: "json or set" },
+    PipeWord { word: "display", help: "Show in another form", argument: "json, xml or set" },
     PipeWord { word: "except", help: "Only lines without a match", argument: "<expression>" },
     PipeWord { word: "last", help: "Only the last lines", argument: "<lines>" },
     PipeWord { word: "match", help: "Only lines with a match", argument: "<expression>" },
@@ -23,7 +23,8 @@ pub const PIPES: [PipeWord; 8] = [
 ];
 
 /// Forms that `display` knows.
-pub const FORMS: [(&str, &str); 2] = [("json", "JSON"), ("set", "Commands that would make this configuration")];
+pub const FORMS: [(&str, &str); 3] =
+    [("json", "JSON"), ("set", "Commands that would make this configuration"), ("xml", "XML, from the JSON")];
 
 /// Where the last pipe of a line begins behind its `|`; none when there is no pipe, or it is in quotes.
 pub fn last_pipe(line: &str) -> Option<usize> {
@@ -67,7 +68,7 @@ mod tests {
         assert_eq!(words("show version | ").len(), PIPES.len());
         assert_eq!(words("show version |d"), ["display"]);
         assert_eq!(words("show version | count | m"), ["match"]);
-        assert_eq!(words("show version | display "), ["json", "set"]);
+        assert_eq!(words("show version | display "), ["json", "set", "xml"]);
         assert!(words("show version | match x").is_empty());
         assert_eq!(last_pipe("show x"), None);
         assert_eq!(last_pipe("show x | match \"a|b\""), Some(8));
