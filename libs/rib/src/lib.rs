@@ -2,7 +2,7 @@
 //!
 //! # The idea
 //!
-//! Data flows one way: candidates (direct, static, BGP's best) -> active route -> forwarding entry. Every prefix has a
+//! Data flows one way: candidates (direct, static, aggregates, BGP's best) -> active route -> forwarding entry. Every prefix has a
 //! small dense id, and everything known about a prefix lies in flat vectors under that id: no boxed object per
 //! route, eight bytes of state per prefix. Next hops are interned: a route holds the id of a [`NexthopSpec`], and the
 //! *specification* is resolved once for all routes that share it, through direct and static routes.
@@ -11,7 +11,7 @@
 //!
 //! - [`PrefixTable`] gives prefixes their ids, counts their users and answers longest-match questions.
 //! - [`NexthopSpec`] is what a route says about where to go; [`ForwardingNexthop`] is what came of it.
-//! - `interfaces` knows links and addresses, `local` the direct and static routes, `resolve` the way from a gateway to
+//! - `interfaces` knows links and addresses, `local` the direct and static routes and the aggregates, `resolve` the way from a gateway to
 //!   an interface.
 //! - [`Rib`] ties them together: it selects, keeps the digests, and remembers in bitmaps (never in queues that grow)
 //!   what a reader has not taken yet.

@@ -1,6 +1,6 @@
 //! Where a route comes from.
 
-/// Protocols, in Junos' order of preference.
+/// Protocols, in the order in which they came to be. Which one is preferred: [`Protocol::default_preference`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     /// The subnet of an address of an interface that is up.

@@ -20,10 +20,9 @@ pub fn read(wire: &[u8], session: &Negotiated) -> Option<Meaning> {
         return None;
     }
     let update = parsed.update;
-    let v4 = |prefix: Prefix| net(prefix);
     let mut meaning = Meaning::default();
-    meaning.announced[0] = update.announced.iter().filter_map(|entry| v4(Prefix::V4(entry.prefix))).collect();
-    meaning.withdrawn[0] = update.withdrawn.iter().filter_map(|entry| v4(Prefix::V4(entry.prefix))).collect();
+    meaning.announced[0] = update.announced.iter().filter_map(|entry| net(Prefix::V4(entry.prefix))).collect();
+    meaning.withdrawn[0] = update.withdrawn.iter().filter_map(|entry| net(Prefix::V4(entry.prefix))).collect();
     let classic = !update.announced.is_empty();
     let reaches = |attribute: &PathAttribute| matches!(attribute, PathAttribute::MpReachNlri(_));
     let has_nlri = classic || update.attributes.iter().any(reaches);

@@ -97,3 +97,45 @@ fn what_ends_a_handshake_is_reported_once() {
     assert!(world.reports[0].1.contains("hold time of 1 s"), "{:?}", world.reports);
     assert_eq!(detail(&world, 0).last_notification_sent.unwrap().name, "OPEN Message Error / Unacceptable Hold Time");
 }
+
+/// Also to whoever leads next: by the facts while it follows, or by the description of the session when it joins.
+#[test]
+fn a_session_that_is_back_says_why_the_one_before_ended() {
+    for joins_first in [true, false] {
+        let mut world = world();
+        assert_eq!(detail(&world, 0).summary.unwrap().last_error, "", "there was none before");
+        if joins_first {
+            world.join();
+            world.run();
+        }
+        world.peers[0].out.extend(NotificationMessage::cease(Cease::AdministrativeReset).encode());
+        world.run();
+        world.cut(0);
+        world.advance(Duration::from_secs(60));
+        world.establish();
+        let before = detail(&world, 0).summary.unwrap();
+        assert_eq!((before.state.as_str(), before.flaps), ("Established", 1));
+        assert!(before.last_error.contains("Administrative Reset"), "{}", before.last_error);
+        if !joins_first {
+            world.join();
+        }
+        world.run();
+        world.hand_over("after the reset");
+        world.run();
+        assert_eq!(detail(&world, 0).summary.unwrap().last_error, before.last_error);
+    }
+}
+
+#[test]
+fn a_session_that_never_began_is_as_old_as_its_configuration() {
+    let mut world = world();
+    world.configure(|config| {
+        let neighbors = &mut config.bgp.as_mut().unwrap().neighbors;
+        let other = neighbors[0].clone();
+        neighbors.push(holdfast_proto::v1::BgpNeighborConfig { address: "10.0.0.99".into(), disable: true, ..other });
+    });
+    world.advance(Duration::from_secs(2));
+    let summary = world.primary().speaker.summary(world.now);
+    let added = summary.neighbors.iter().find(|neighbor| neighbor.address == "10.0.0.99").expect("it is there");
+    assert!((2000..10_000).contains(&added.established_ms), "{} ms of {:?}", added.established_ms, world.now);
+}
