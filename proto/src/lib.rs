@@ -5,6 +5,9 @@
 //! Every message also serialises with serde, under its field names: these are the stable keys of `--format json`.
 
 pub mod check;
+mod packed;
+
+pub use packed::PackedRoute;
 
 /// Version 1 of the package `holdfast`.
 // The schemas' comments are plain text, not rustdoc's Markdown.

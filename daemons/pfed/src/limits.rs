@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Largest message on the `Program` stream: some 100,000 IPv6 routes.
 pub const FIB_BATCH_BYTES_MAX: usize = 16 << 20;
+/// Octets that a sender may be ahead of us on a connection: a window of batches at once, so that it is not woken for each piece of one.
+pub const PROGRAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Batches of a `Program` stream waiting for the agent; beyond that its sender waits.
 pub const PROGRAM_QUEUE: usize = 4;
 /// Acknowledgements waiting for their reader; beyond that its batches wait.

@@ -89,7 +89,11 @@ async fn run(args: &DaemonArgs) -> Result<(), PfedError> {
     let service = service::Service::new(ask);
     let listener = holdfast_ipc::bind(&args.run_dir().daemon_socket(&args.slot, "pfed"))?;
     let forwarding = ForwardingServer::new(service.clone()).max_decoding_message_size(limits::FIB_BATCH_BYTES_MAX);
-    let router = tonic::transport::Server::builder().add_service(DaemonServer::new(service)).add_service(forwarding);
+    let router = tonic::transport::Server::builder()
+        .initial_stream_window_size(limits::PROGRAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::PROGRAM_WINDOW_BYTES)
+        .add_service(DaemonServer::new(service))
+        .add_service(forwarding);
     let (close, closed) = oneshot::channel::<()>();
     let server = holdfast_ipc::serve(listener, router, async move { drop(closed.await) });
     tokio::spawn(async move {

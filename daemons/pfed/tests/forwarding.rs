@@ -251,12 +251,11 @@ async fn send_all(pfed: &Pfed) -> (Rpd, Duration) {
     rpd.post(v1::FibBatch { nexthops: nexthops(), ..Default::default() }).await;
     let (mut sent, mut acked) = (1, 0);
     for first in (0..table_size()).step_by(PER_BATCH as usize) {
-        let one = |n: u32| v1::FibRoute {
-            address: (0x1400_0000 + n * 256).to_be_bytes().to_vec(),
-            length: 24,
-            nexthop_id: 1 + n % 3,
-        };
-        rpd.post(change((first..first + PER_BATCH).map(one).collect())).await;
+        let mut batch = v1::FibBatch::default();
+        for n in first..first + PER_BATCH {
+            batch.pack((std::net::Ipv4Addr::from(0x1400_0000 + n * 256).into(), 24, 1 + n % 3));
+        }
+        rpd.post(batch).await;
         sent += 1;
         while sent - acked > 8 {
             assert_eq!(rpd.ack().await.unwrap().failed, 0);

@@ -27,6 +27,7 @@ mod digest;
 mod dirty;
 mod family;
 mod forwarding;
+pub mod index;
 mod interfaces;
 pub mod limits;
 mod local;

@@ -1,13 +1,13 @@
 //! The storage under [`crate::PrefixTable`], generic over the address' width.
 //!
 //! A slot is the network address and one word: 24 bits of use count above 8 bits of prefix length. That makes 8 bytes for
-//! IPv4 and 20 for IPv6. The index is a hash table of slot numbers alone (5 bytes at full load factor); keys are
-//! compared in the slots. Free slots are chained through their address. The hash is seeded per process, because the
-//! prefixes come from strangers; nothing observable depends on it.
+//! IPv4 and 20 for IPv6. The [index](crate::index) holds slot numbers alone, at six bytes each; keys are compared in the slots. Free
+//! slots are chained through their address. The hash is seeded per process, because the prefixes come from strangers; nothing
+//! observable depends on it.
 
+use crate::index::Index;
 use crate::limits::PREFIX_USES_MAX;
-use hashbrown::hash_table::Entry;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 
 /// The length that marks a free slot; no prefix has it.
@@ -104,7 +104,7 @@ impl<A: Address> Slot<A> {
 #[derive(Clone, Debug)]
 pub(crate) struct Store<A> {
     slots: Vec<Slot<A>>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: DefaultHashBuilder,
     free: u32,
     /// Prefixes per length, so that a longest match probes only lengths that occur.
@@ -115,7 +115,7 @@ impl<A: Address> Store<A> {
     pub fn new() -> Store<A> {
         Store {
             slots: Vec::new(),
-            index: HashTable::new(),
+            index: Index::new(),
             hasher: DefaultHashBuilder::default(),
             free: CHAIN_END,
             lengths: vec![0; A::BITS as usize + 1].into_boxed_slice(),
@@ -124,33 +124,28 @@ impl<A: Address> Store<A> {
 
     pub fn get(&self, address: A, length: u8) -> Option<u32> {
         let hash = address.hash(length, &self.hasher);
-        let same = |slot: &u32| {
-            let slot = &self.slots[*slot as usize];
+        let same = |slot: u32| {
+            let slot = &self.slots[slot as usize];
             slot.address == address && slot.length() == length
         };
-        self.index.find(hash, same).copied()
+        self.index.find(hash, same).map(|(_, number)| number)
     }
 
     /// Finds or creates, with one more use.
     pub fn intern(&mut self, address: A, length: u8) -> u32 {
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let same = |slot: &u32| slots[*slot as usize].address == address && slots[*slot as usize].length() == length;
-        let rehash = |slot: &u32| {
-            let slot = &slots[*slot as usize];
-            slot.address.hash(slot.length(), hasher)
-        };
-        let vacant = match self.index.entry(address.hash(length, hasher), same, rehash) {
-            Entry::Occupied(known) => {
-                let slot = *known.get();
-                self.retain(slot);
-                return slot;
-            }
-            Entry::Vacant(vacant) => vacant,
-        };
+        if let Some(known) = self.get(address, length) {
+            self.retain(known);
+            return known;
+        }
         let fresh = Slot::new(address, length, 1);
         // The index first: the slots lend their addresses to it until then.
         let number = if self.free == CHAIN_END { self.slots.len() as u32 } else { self.free };
-        vacant.insert(number);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash_of = |slot: u32| {
+            let slot = &slots[slot as usize];
+            slot.address.hash(slot.length(), hasher)
+        };
+        self.index.insert(address.hash(length, hasher), number, hash_of);
         if self.free == CHAIN_END {
             self.slots.push(fresh);
         } else {
@@ -184,8 +179,8 @@ impl<A: Address> Store<A> {
         *slot = Slot::new(A::from_slot(self.free), LENGTH_FREE, 0);
         self.free = number;
         self.lengths[length as usize] -= 1;
-        if let Ok(entry) = self.index.find_entry(address.hash(length, &self.hasher), |slot| *slot == number) {
-            entry.remove();
+        if let Some((place, _)) = self.index.find(address.hash(length, &self.hasher), |slot| slot == number) {
+            self.index.remove(place);
         }
         true
     }
@@ -212,7 +207,7 @@ impl<A: Address> Store<A> {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<A>>() + self.index.allocation_size() + size_of_val(&*self.lengths)
+        self.slots.capacity() * size_of::<Slot<A>>() + self.index.memory() + size_of_val(&*self.lengths)
     }
 }
 

@@ -125,6 +125,12 @@ impl Agent {
         for route in &batch.routes {
             failed(self.fib.want_route(route, writing.then_some(&mut plan)));
         }
+        if !batch.is_packed_well() {
+            failed(Err("packed routes that are cut short".into()));
+        }
+        for route in batch.packed() {
+            failed(self.fib.want_packed(route, writing.then_some(&mut plan)));
+        }
         for id in &batch.nexthops_released {
             self.fib.release_nexthop(*id);
         }

@@ -1,10 +1,11 @@
 //! Keeps digests and the count of differences true, change by change.
 
-use holdfast_rib::{Digest, PrefixId, fib_entry_hash};
+use holdfast_rib::{Digest, fib_entry_hash};
 use ipnet::IpNet;
 
 use super::contents::{self, ContentId};
 use super::objects::ObjectIndex;
+use super::rows::Place;
 use super::{FAMILIES, Fib};
 
 /// Sets the entry of a route that we do not understand apart from any that can be desired.
@@ -69,24 +70,31 @@ impl Fib {
         }
     }
 
-    /// Changes one row; everything that is counted follows.
-    pub(super) fn set_row(&mut self, family: usize, id: PrefixId, desired: ContentId, object: ObjectIndex) {
-        let Some(prefix) = self.tables[family].prefix(id) else { return };
-        let (desired_before, object_before) = self.tables[family].row(id);
-        if (desired, object) != (desired_before, object_before) {
-            self.account(family, &prefix, desired_before, object_before, false);
-            self.tables[family].set_row(id, desired, object);
-            self.account(family, &prefix, desired, object, true);
-            if desired != desired_before {
-                self.contents.retain(desired);
-                self.contents.release(desired_before);
-            }
-            if object != object_before {
-                self.count_route(object, true);
-                self.count_route(object_before, false);
-            }
+    /// Changes one row, which lies at `place`, if it is there yet; everything that is counted follows. Returns where it lies now.
+    pub(super) fn set_row(
+        &mut self,
+        prefix: &IpNet,
+        place: Option<Place>,
+        desired: ContentId,
+        object: ObjectIndex,
+    ) -> Option<Place> {
+        let family = Self::family_of(prefix);
+        let (desired_before, object_before) = place.map_or((0, 0), |place| self.tables[family].row(place));
+        if (desired, object) == (desired_before, object_before) {
+            return place;
         }
-        self.tables[family].tidy(id);
+        self.account(family, prefix, desired_before, object_before, false);
+        let place = self.tables[family].set_row(prefix, place, (desired, object));
+        self.account(family, prefix, desired, object, true);
+        if desired != desired_before {
+            self.contents.retain(desired);
+            self.contents.release(desired_before);
+        }
+        if object != object_before {
+            self.count_route(object, true);
+            self.count_route(object_before, false);
+        }
+        place
     }
 
     fn count_route(&mut self, index: ObjectIndex, add: bool) {
@@ -145,9 +153,9 @@ impl Fib {
             object.undesired = [0; 2];
         }
         for (family, _) in FAMILIES.iter().enumerate() {
-            for id in (0..self.tables[family].capacity()).map(PrefixId) {
-                if let Some(prefix) = self.tables[family].prefix(id) {
-                    let (desired, object) = self.tables[family].row(id);
+            for bucket in 0..self.tables[family].buckets() {
+                for prefix in self.tables[family].select(bucket, None, |_, _| true) {
+                    let (desired, object) = self.tables[family].row_of(&prefix);
                     self.account(family, &prefix, desired, object, true);
                 }
             }

@@ -1,12 +1,14 @@
 //! What rpd wants: the `Program` stream, decoded and noted.
 
-use holdfast_proto::v1;
-use holdfast_rib::{ForwardingNexthop, Gateway, PrefixId};
+use holdfast_proto::{PackedRoute, v1};
+use holdfast_rib::{ForwardingNexthop, Gateway};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::contents;
+use super::objects;
 use super::plan::Plan;
+use super::table::Mark;
 use super::{FAMILIES, Fib};
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -73,7 +75,7 @@ impl Fib {
     /// synchronization is not desired any more. Until then everything stays.
     pub fn begin_stream(&mut self) {
         self.earlier_senders.extend(self.sender.drain().map(|(_, content)| content));
-        self.tables.iter_mut().for_each(|table| table.confirmed.clear());
+        self.tables.iter_mut().for_each(|table| table.clear(Mark::Confirmed));
     }
 
     /// Takes a definition in.
@@ -95,31 +97,44 @@ impl Fib {
 
     /// Notes one route, and plans it where `plan` is given.
     pub fn want_route(&mut self, route: &v1::FibRoute, plan: Option<&mut Plan>) -> Result<(), String> {
-        let Some(prefix) = prefix_of(route) else {
-            return Err(format!("a prefix of {} octets with length {}", route.address.len(), route.length));
-        };
-        let desired = match route.nexthop_id {
+        match prefix_of(route) {
+            Some(prefix) => self.want(prefix, route.nexthop_id, plan),
+            None => Err(format!("a prefix of {} octets with length {}", route.address.len(), route.length)),
+        }
+    }
+
+    /// The same for one that came packed.
+    pub fn want_packed(
+        &mut self,
+        (address, length, nexthop_id): PackedRoute,
+        plan: Option<&mut Plan>,
+    ) -> Result<(), String> {
+        match IpNet::new(address, length) {
+            Ok(prefix) => self.want(prefix.trunc(), nexthop_id, plan),
+            Err(_) => Err(format!("a prefix {address}/{length}")),
+        }
+    }
+
+    fn want(&mut self, prefix: IpNet, nexthop_id: u32, plan: Option<&mut Plan>) -> Result<(), String> {
+        let desired = match nexthop_id {
             0 => contents::NOTHING,
             id => *self.sender.get(&id).ok_or_else(|| format!("{prefix}: nexthop {id} is not defined"))?,
         };
-        let family = Self::family_of(&prefix);
-        let id = self.tables[family].enter(prefix);
-        self.tables[family].confirmed.set(id, true);
-        let (_, object) = self.tables[family].row(id);
-        self.set_row(family, id, desired, object);
-        match plan {
-            Some(plan) if self.tables[family].prefix(id) == Some(prefix) => self.plan_row(family, id, plan),
-            _ => Ok(()),
-        }
+        let table = &self.tables[Self::family_of(&prefix)];
+        let place = table.find(&prefix);
+        let object = place.map_or(objects::NOTHING, |place| table.row(place).1);
+        let Some(place) = self.set_row(&prefix, place, desired, object) else { return Ok(()) };
+        self.tables[Self::family_of(&prefix)].mark(place, Mark::Confirmed);
+        plan.map_or(Ok(()), |plan| self.plan_row(&prefix, place, plan))
     }
 
     /// The sender's table is complete: what it did not mention is not desired.
     pub fn end_of_sync(&mut self) {
         for (family, _) in FAMILIES.iter().enumerate() {
-            for id in (0..self.tables[family].capacity()).map(PrefixId) {
-                let (desired, object) = self.tables[family].row(id);
-                if desired != contents::NOTHING && !self.tables[family].confirmed.get(id) {
-                    self.set_row(family, id, contents::NOTHING, object);
+            for bucket in 0..self.tables[family].buckets() {
+                let forgotten = |(desired, _), confirmed: bool| desired != contents::NOTHING && !confirmed;
+                for prefix in self.tables[family].select(bucket, Some(Mark::Confirmed), forgotten) {
+                    self.set_columns(&prefix, |(_, object)| (contents::NOTHING, object));
                 }
             }
         }

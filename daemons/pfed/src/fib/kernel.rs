@@ -2,12 +2,14 @@
 
 use hashbrown::HashSet;
 use holdfast_kernel::netlink::{NexthopContent, NexthopObject, ROUTE_METRIC, Route, RouteTarget, TABLE_MAIN};
-use holdfast_rib::{ForwardingNexthop, Gateway, PrefixId};
+use holdfast_rib::{ForwardingNexthop, Gateway};
 use ipnet::IpNet;
 
 use super::contents::{self, ContentId};
 use super::desired::normalize;
 use super::objects::{self, Object, ObjectIndex};
+use super::rows::Place;
+use super::table::{Mark, Pair};
 use super::{FAMILIES, Fib};
 
 /// What a change in the kernel means to us.
@@ -60,15 +62,11 @@ impl Fib {
     }
 
     pub(super) fn set_present(&mut self, prefix: &IpNet, object: ObjectIndex) -> KernelChange {
-        let family = Self::family_of(prefix);
-        let id = match (self.tables[family].find(*prefix), object) {
-            (Some(id), _) => id,
-            (None, objects::NOTHING) => return KernelChange::Known,
-            (None, _) => self.tables[family].enter(*prefix),
-        };
-        let (desired, before) = self.tables[family].row(id);
+        let table = &self.tables[Self::family_of(prefix)];
+        let place = table.find(prefix);
+        let (desired, before) = place.map_or((contents::NOTHING, objects::NOTHING), |place| table.row(place));
         let was_different = self.differs(desired, before);
-        self.set_row(family, id, desired, object);
+        self.set_row(prefix, place, desired, object);
         match before == object {
             true => KernelChange::Known,
             false if self.differs(desired, object) && !was_different => KernelChange::Damaged,
@@ -223,28 +221,35 @@ impl Fib {
 
     /// The kernel's routes are about to be read.
     pub fn begin_reading_routes(&mut self) {
-        self.tables.iter_mut().for_each(|table| table.seen.clear());
+        self.tables.iter_mut().for_each(|table| table.clear(Mark::Seen));
     }
 
     /// One route that the kernel has.
     pub fn read_route(&mut self, prefix: &IpNet, target: RouteTarget) {
-        let family = Self::family_of(prefix);
-        let id = self.tables[family].enter(*prefix);
-        self.tables[family].seen.set(id, true);
-        let (desired, _) = self.tables[family].row(id);
-        self.set_row(family, id, desired, self.objects.of_target(target));
+        let object = self.objects.of_target(target);
+        if let Some(place) = self.set_columns(prefix, |(desired, _)| (desired, object)) {
+            self.tables[Self::family_of(prefix)].mark(place, Mark::Seen);
+        }
     }
 
     /// The kernel's routes have been read: what we believed to be there and did not meet is not.
     pub fn end_reading_routes(&mut self) {
         for (family, _) in FAMILIES.iter().enumerate() {
-            for id in (0..self.tables[family].capacity()).map(PrefixId) {
-                let (desired, object) = self.tables[family].row(id);
-                if object != objects::NOTHING && !self.tables[family].seen.get(id) {
-                    self.set_row(family, id, desired, objects::NOTHING);
+            for bucket in 0..self.tables[family].buckets() {
+                let vanished = |(_, object), seen: bool| object != objects::NOTHING && !seen;
+                for prefix in self.tables[family].select(bucket, Some(Mark::Seen), vanished) {
+                    self.set_columns(&prefix, |(desired, _)| (desired, objects::NOTHING));
                 }
             }
         }
+    }
+
+    /// Changes the columns of a prefix to what they are to be now. Returns where its row lies then.
+    pub(super) fn set_columns(&mut self, prefix: &IpNet, change: impl FnOnce(Pair) -> Pair) -> Option<Place> {
+        let table = &self.tables[Self::family_of(prefix)];
+        let place = table.find(prefix);
+        let (desired, object) = change(place.map_or((contents::NOTHING, objects::NOTHING), |place| table.row(place)));
+        self.set_row(prefix, place, desired, object)
     }
 
     fn needs_other_than(&self, content: ContentId, up: &HashSet<u32>) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! # The idea
 //!
-//! Every prefix that either side knows has one dense id and eight bytes of state: the *content* that is desired (a
-//! resolved next hop, interned) and the kernel *object* that its route uses. An object (a nexthop object of the kernel,
+//! Every prefix that either side knows has one row of two columns: the *content* that is desired (a resolved next hop,
+//! interned) and the kernel *object* that its route uses. An object (a nexthop object of the kernel,
 //! or one of three fixed ones for discard, reject and "not understood") has a content. The two columns agree where
 //! the object's content is the desired one; which of several equal objects it is does not matter, and so a restarted
 //! process finds everything again by content.
@@ -14,7 +14,7 @@
 //!
 //! # The parts
 //!
-//! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns,
+//! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns, packed by [`rows`],
 //! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
 //! says, [`plan`] turns differences into batches.
 //!
@@ -29,6 +29,7 @@ mod desired;
 mod kernel;
 mod objects;
 mod plan;
+mod rows;
 mod table;
 #[cfg(test)]
 mod tests;

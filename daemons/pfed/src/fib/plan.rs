@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use holdfast_kernel::netlink::{Batch, BatchOutcome, NexthopContent, NexthopMember, RouteTarget, RouteWrite};
-use holdfast_rib::{ForwardingNexthop, Gateway, PrefixId};
+use holdfast_rib::{ForwardingNexthop, Gateway};
 use ipnet::IpNet;
 
 use super::Fib;
@@ -11,7 +11,8 @@ use super::contents::{self, ContentId};
 use super::desired::normalize;
 use super::kernel::object_family;
 use super::objects::{self, ObjectIndex};
-use super::table::Cursor;
+use super::rows::Place;
+use super::table::{Cursor, Pair};
 
 /// What one message of a batch is about, to make sense of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,13 +102,18 @@ pub struct Finished {
 }
 
 impl Fib {
-    /// Plans what one row needs. `Err` says why it cannot be written now.
-    pub(super) fn plan_row(&mut self, family: usize, id: PrefixId, plan: &mut Plan) -> Result<(), String> {
-        let Some(prefix) = self.tables[family].prefix(id) else { return Ok(()) };
-        let (desired, mut object) = self.tables[family].row(id);
+    /// Whether a row must be written, or at least corrected: its object died, and the kernel has no route there.
+    fn needs_a_look(&self, (desired, object): Pair) -> bool {
+        self.differs(desired, object) || (object != objects::NOTHING && self.objects.living(object).is_none())
+    }
+
+    /// Plans what the row at a place needs. `Err` says why it cannot be written now.
+    pub(super) fn plan_row(&mut self, prefix: &IpNet, place: Place, plan: &mut Plan) -> Result<(), String> {
+        let (family, prefix, mut place) = (Self::family_of(prefix), *prefix, Some(place));
+        let (desired, mut object) = place.map_or_else(Pair::default, |place| self.tables[family].row(place));
         if object != objects::NOTHING && self.objects.living(object).is_none() {
             object = objects::NOTHING;
-            self.set_row(family, id, desired, object);
+            place = self.set_row(&prefix, place, desired, object);
         }
         if !self.differs(desired, object) {
             return Ok(());
@@ -118,7 +124,7 @@ impl Fib {
                 plan.next(Memo::RouteRemoval { prefix, before }).remove_route(&prefix);
                 plan.routes += 1;
             }
-            self.set_row(family, id, desired, objects::NOTHING);
+            self.set_row(&prefix, place, desired, objects::NOTHING);
             return Ok(());
         }
         let chosen = match self.ensure_object(desired, family, plan) {
@@ -132,7 +138,7 @@ impl Fib {
         let write = if before.is_some() { RouteWrite::Replace } else { RouteWrite::Add };
         plan.next(Memo::Route { prefix, before, after }).write_route(write, &prefix, after);
         plan.routes += 1;
-        self.set_row(family, id, desired, chosen);
+        self.set_row(&prefix, place, desired, chosen);
         Ok(())
     }
 
@@ -198,19 +204,25 @@ impl Fib {
     /// differs. True at the end of the tables.
     pub fn reconcile(&mut self, cursor: &mut Cursor, prefixes: u32, batches: usize, plan: &mut Plan) -> bool {
         self.refresh_sums();
-        for _ in 0..prefixes {
-            if plan.batches() >= batches {
-                return false;
-            }
-            while cursor.id >= self.tables[cursor.family].capacity() {
+        let mut looked_at = 0;
+        while looked_at < prefixes && plan.batches() < batches {
+            while cursor.bucket >= self.tables[cursor.family].buckets() {
                 if cursor.family == 1 {
                     return true;
                 }
-                *cursor = Cursor { family: 1, id: 0 };
+                *cursor = Cursor { family: 1, bucket: 0 };
             }
-            // A row that is blocked is counted in the plan and tried again when its interface comes up.
-            let _ = self.plan_row(cursor.family, PrefixId(cursor.id), plan);
-            cursor.id += 1;
+            let needy = self.tables[cursor.family].select(cursor.bucket, None, |pair, _| {
+                looked_at = looked_at.saturating_add(1);
+                self.needs_a_look(pair)
+            });
+            for prefix in needy {
+                if let Some(place) = self.tables[cursor.family].find(&prefix) {
+                    // A row that is blocked is counted in the plan and tried again when its interface comes up.
+                    let _ = self.plan_row(&prefix, place, plan);
+                }
+            }
+            cursor.bucket += 1;
         }
         false
     }
@@ -321,9 +333,7 @@ impl Fib {
 
     /// Whether the kernel's column says that the route has this target, be the object alive or just refused.
     fn is_noted_as(&self, prefix: &IpNet, target: RouteTarget) -> bool {
-        let family = Self::family_of(prefix);
-        let Some(id) = self.tables[family].find(*prefix) else { return false };
-        let (_, index) = self.tables[family].row(id);
+        let (_, index) = self.tables[Self::family_of(prefix)].row_of(prefix);
         match target {
             RouteTarget::Nexthop(id) => self.objects.get(index).is_some_and(|object| object.kernel_id == id),
             target => self.objects.target(index) == Some(target),
@@ -331,8 +341,7 @@ impl Fib {
     }
 
     fn is_noted_as_absent(&self, prefix: &IpNet) -> bool {
-        let family = Self::family_of(prefix);
-        self.tables[family].find(*prefix).is_none_or(|id| self.tables[family].row(id).1 == objects::NOTHING)
+        self.tables[Self::family_of(prefix)].row_of(prefix).1 == objects::NOTHING
     }
 }
 

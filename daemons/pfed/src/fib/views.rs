@@ -1,6 +1,6 @@
 //! The table as operators see it.
 
-use holdfast_rib::{ForwardingNexthop, PrefixId};
+use holdfast_rib::ForwardingNexthop;
 use ipnet::IpNet;
 
 use super::{Fib, table::Cursor};
@@ -17,36 +17,35 @@ pub struct Entry {
 }
 
 impl Fib {
-    /// Up to `count` routes from `cursor` on; less only at the end.
+    /// Some `count` routes from `cursor` on, in no order; less only at the end.
     pub fn page(&self, cursor: &mut Cursor, count: usize) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(count.min(1024));
         while entries.len() < count {
-            if cursor.id >= self.tables[cursor.family].capacity() {
+            let table = &self.tables[cursor.family];
+            if cursor.bucket >= table.buckets() {
                 if cursor.family == 1 {
                     break;
                 }
-                *cursor = Cursor { family: 1, id: 0 };
+                *cursor = Cursor { family: 1, bucket: 0 };
                 continue;
             }
-            entries.extend(self.entry(cursor.family, PrefixId(cursor.id)));
-            cursor.id += 1;
+            entries
+                .extend(table.select(cursor.bucket, None, |_, _| true).iter().filter_map(|prefix| self.entry(prefix)));
+            cursor.bucket += 1;
         }
         entries
     }
 
     /// The route to exactly this prefix, else the longest one that covers its address.
     pub fn lookup(&self, prefix: &IpNet) -> Option<Entry> {
-        let family = Self::family_of(prefix);
-        let table = &self.tables[family];
-        let exact = table.find(*prefix).and_then(|id| self.entry(family, id));
-        exact.or_else(|| self.entry(family, table.longest_match(prefix.addr())?))
+        let table = &self.tables[Self::family_of(prefix)];
+        self.entry(prefix).or_else(|| self.entry(&table.longest_match(prefix.addr())?))
     }
 
-    fn entry(&self, family: usize, id: PrefixId) -> Option<Entry> {
-        let prefix = self.tables[family].prefix(id)?;
-        let (_, index) = self.tables[family].row(id);
+    fn entry(&self, prefix: &IpNet) -> Option<Entry> {
+        let (_, index) = self.tables[Self::family_of(prefix)].row_of(prefix);
         let object = self.objects.living(index)?;
-        Some(Entry { prefix, nexthop: self.contents.get(object.content).cloned(), object: object.kernel_id })
+        Some(Entry { prefix: *prefix, nexthop: self.contents.get(object.content).cloned(), object: object.kernel_id })
     }
 
     /// Octets of memory that the tables hold.

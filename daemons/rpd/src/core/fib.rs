@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, FibRoute, Role, fib_nexthop};
+use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, Role, fib_nexthop};
 use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Rib};
 use ipnet::IpNet;
 use tokio::sync::mpsc;
@@ -98,12 +98,7 @@ impl FibStream {
         {
             batch.nexthops.push(definition(id, rib.forwarding_nexthop(id)));
         }
-        let address = match prefix {
-            IpNet::V4(net) => net.network().octets().to_vec(),
-            IpNet::V6(net) => net.network().octets().to_vec(),
-        };
-        let nexthop_id = next_hop.map_or(0, |id| id.0);
-        batch.routes.push(FibRoute { address, length: u32::from(prefix.prefix_len()), nexthop_id });
+        batch.pack((prefix.network(), prefix.prefix_len(), next_hop.map_or(0, |id| id.0)));
     }
 
     fn send(&mut self, mut batch: FibBatch) {
@@ -181,7 +176,7 @@ impl Core {
             }
             let ask = self.fib.complete && !self.fib.asked;
             let has_a_word = batch.end_of_sync || batch.caught_up || ask;
-            if batch.routes.is_empty() && batch.nexthops_released.is_empty() && !has_a_word {
+            if batch.has_no_routes() && batch.nexthops_released.is_empty() && !has_a_word {
                 if self.fib.scan.is_some() {
                     continue;
                 }
