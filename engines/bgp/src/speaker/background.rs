@@ -2,8 +2,8 @@ use holdfast_rib::{Family, PrefixId, Rib};
 use smallvec::SmallVec;
 
 use super::Speaker;
-use super::limits::BACKGROUND_BATCH;
-use super::neighbor::{FamilyState, Sweep};
+use super::limits::{BACKGROUND_BATCH, REIMPORT_ROUNDS};
+use super::neighbor::{FamilyState, Reimport, Sweep};
 use super::output::is_led_by_bgp;
 use super::table::{NeighborId, Path, PathKey, Refusal};
 
@@ -110,17 +110,29 @@ impl Speaker {
     }
 
     fn reimport_slice(&mut self, id: NeighborId, family: Family, rib: &mut Rib) {
-        let Some(from) = self.get(id).and_then(|neighbor| neighbor.families[family.index()].reimport) else { return };
-        let (range, next) = self.slice(family, from);
-        for prefix in range.map(PrefixId) {
+        let Some(mut walk) = self.get(id).and_then(|neighbor| neighbor.families[family.index()].reimport) else {
+            return;
+        };
+        let capacity = self.tables[family.index()].capacity();
+        // Most paths have their turn in another round.
+        let to = capacity.min(walk.from.saturating_add(BACKGROUND_BATCH * REIMPORT_ROUNDS as u32));
+        let mut judged = 0;
+        while walk.from < to && judged < BACKGROUND_BATCH {
+            let prefix = PrefixId(walk.from);
             let paths = self.tables[family.index()].of_neighbor(prefix, id);
-            let paths: SmallVec<[(u32, Path); 4]> = paths.map(|(identifier, path)| (identifier, *path)).collect();
-            for (identifier, path) in paths {
+            let due = paths.filter(|(_, path)| path.received.index() % REIMPORT_ROUNDS == walk.round);
+            let due: SmallVec<[(u32, Path); 4]> = due.map(|(identifier, path)| (identifier, *path)).collect();
+            for (identifier, path) in due {
                 self.reimport(PathKey { neighbor: id, identifier }, &path, family, prefix, rib);
+                judged += 1;
             }
+            walk.from += 1;
+        }
+        if walk.from >= capacity {
+            walk = Reimport { round: walk.round + 1, from: 0 };
         }
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.families[family.index()].reimport = next;
+            neighbor.families[family.index()].reimport = Some(walk).filter(|walk| walk.round < REIMPORT_ROUNDS);
         }
     }
 

@@ -47,6 +47,10 @@ pub const ALWAYS_FITS_LEN: usize = 1536;
 /// Prefixes looked at in one slice of background work: about a millisecond.
 pub const BACKGROUND_BATCH: u32 = 2048;
 
+/// Rounds in which a neighbour's paths are judged anew, each for its part of the attribute sets: the more, the fewer sets are there twice; each
+/// costs a walk through the table (some 5 ms per million prefixes).
+pub const REIMPORT_ROUNDS: usize = 8;
+
 /// Bytes of output made ahead of what the kernel has taken, per neighbour. A neighbour that reads slowly gets
 /// no more until it has read; what changes meanwhile is only marked, so memory stays bounded.
 pub const OUTPUT_AHEAD_LEN: usize = 64 * 1024;

@@ -16,7 +16,7 @@ use crate::wire::PathAttributes;
 
 use super::action::Action;
 use super::export_rules::ExportRules;
-use super::neighbor::{Neighbor, Up};
+use super::neighbor::{Neighbor, Reimport, Up};
 use super::table::NeighborId;
 use super::{Speaker, communities, facts};
 
@@ -85,7 +85,7 @@ impl Speaker {
         let Some(neighbor) = self.get_mut(id) else { return };
         let state = &mut neighbor.families[family.index()];
         state.long_lived = Some(until);
-        state.reimport = Some(0);
+        state.reimport = Some(Reimport::default());
         let last = neighbor.families.iter().filter_map(|state| state.long_lived).max();
         if let Some(stale) = &mut neighbor.stale {
             stale.until = last.unwrap_or(until);
@@ -101,7 +101,7 @@ impl Speaker {
                 self.enter_long_lived(id, family, until);
             } else if let Some(neighbor) = self.get_mut(id) {
                 let state = &mut neighbor.families[family.index()];
-                (state.long_lived, state.reimport) = (Some(until), Some(0));
+                (state.long_lived, state.reimport) = (Some(until), Some(Reimport::default()));
             }
         }
     }

@@ -29,6 +29,18 @@ pub struct Sweep {
     pub keeps_last: bool,
 }
 
+/// Where the walk stands that judges a neighbour's paths anew.
+///
+/// It goes through the table once for every so-manyth of the attribute sets received. What a policy makes of a set has no more use when
+/// all of the set's paths have been judged, so there are only so many sets twice, by the old policy and by the new, and not all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reimport {
+    /// Which part of the sets.
+    pub round: usize,
+    /// The next prefix.
+    pub from: u32,
+}
+
 /// What one neighbour has of one family, in both directions.
 #[derive(Default)]
 pub struct FamilyState {
@@ -54,8 +66,8 @@ pub struct FamilyState {
     pub long_lived: Option<Duration>,
     /// Paths of earlier sessions are being taken out.
     pub sweep: Option<Sweep>,
-    /// Paths are being judged by a new import policy, from here on.
-    pub reimport: Option<u32>,
+    /// Paths are being judged by a new import policy.
+    pub reimport: Option<Reimport>,
     /// The neighbour tells its routes again (RFC 7313).
     pub unrefreshed: Option<Unrefreshed>,
     /// What prefix limits have done.

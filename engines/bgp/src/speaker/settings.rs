@@ -16,7 +16,7 @@ use super::decision::MedRules;
 use super::export_rules::Teller;
 use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
-use super::neighbor::{Counters, Neighbor, family_of, role_of};
+use super::neighbor::{Counters, Neighbor, Reimport, family_of, role_of};
 use super::table::{NeighborId, PathKey};
 use super::{Speaker, aggregate};
 
@@ -337,7 +337,7 @@ impl Speaker {
     pub(super) fn import_anew(&mut self, id: NeighborId) {
         if let Some(neighbor) = self.get_mut(id) {
             for family in &mut neighbor.families {
-                family.reimport = Some(0);
+                family.reimport = Some(Reimport::default());
             }
         }
     }

@@ -222,3 +222,43 @@ fn the_peers_address_as_next_hop() {
     world.run();
     assert_eq!(world.peers[2].route(P).unwrap().1, world.peers[0].address);
 }
+
+#[test]
+fn a_new_policy_does_not_make_all_attribute_sets_twice() {
+    const SETS: usize = 800;
+    let local_preference = |value| PolicyOptions {
+        statements: vec![policy(
+            "i",
+            vec![term(PolicyMatch::default(), PolicyActions { local_preference: Some(value), ..accept() })],
+        )],
+        ..Default::default()
+    };
+    let mut world = World::new(vec![Peer::new(1, 65001)]);
+    world.configure(|config| {
+        config.policy = Some(local_preference(10));
+        config.bgp.as_mut().unwrap().neighbors[0].import_policies = vec!["i".into()];
+    });
+    world.join();
+    // The routes of a set are all over the table.
+    for round in 0..10u32 {
+        for set in 0..SETS as u32 {
+            let attributes = world.peers[0].attributes(&[65001, 70_000 + set]);
+            let number = round << 10 | set;
+            world.peers[0].announce(&[&format!("10.{}.{}.0/24", number >> 8, number & 255)], &attributes);
+        }
+        world.run();
+    }
+    let (primary, before) = (world.primary, world.held(world.primary).0);
+    assert!(before >= 2 * SETS, "{before}");
+    world.put_in_force(|config| config.policy = Some(local_preference(20)));
+    let mut most = 0;
+    for _ in 0..200 {
+        let engine = &mut world.engines[primary];
+        engine.speaker.background(&mut engine.rib);
+        most = most.max(world.held(primary).0);
+    }
+    assert!(!world.engines[primary].speaker.has_background());
+    assert!(most <= before + SETS / 4, "{most} sets at a time, {before} before");
+    world.run();
+    world.assert_equal("a follower judges alike");
+}
