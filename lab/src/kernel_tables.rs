@@ -42,10 +42,15 @@ pub struct KernelTables {
 impl KernelTables {
     /// Counts them.
     pub fn count(namespace: &Namespace) -> Result<Self> {
-        let routes = namespace.inside(|| count_routes(&open()?))?;
+        let routes = namespace.inside(count_here)?;
         let nexthops = namespace.ip("-o nexthop show")?;
         Ok(Self { routes, nexthops: nexthops.lines().filter(|line| !line.is_empty()).count() as u64 })
     }
+}
+
+/// IPv4 routes of the main table that are not the kernel's own, in the calling thread's namespace.
+pub fn count_here() -> Result<u64> {
+    count_routes(&open()?)
 }
 
 fn open() -> Result<OwnedFd> {

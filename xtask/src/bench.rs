@@ -13,9 +13,10 @@ use crate::{build, packages, shell};
 /// What is measured, and how.
 #[derive(Args)]
 pub struct Arguments {
-    /// What is measured: bgp
+    /// What is measured: bgp, fib
     kind: String,
-    /// Only this case (1x1000000, 10x100000-distinct, ..., each also with -fib at its end); may be repeated
+    /// Only this case (bgp: 1x1000000, 10x100000-distinct, ..., each also with -fib at its end; fib: 1000000, warm-unchanged,
+    /// warm-1000-changed); may be repeated
     #[arg(long, value_name = "CASE")]
     case: Vec<String>,
     /// The routers to compare with: bird,frr,gobgp when not stated; standby: ours with a backup that follows

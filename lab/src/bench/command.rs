@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{case::Case, compare::Comparison, report, router::Make};
+use super::{case::Case, compare::Comparison, fib, report, router::Make};
 use crate::{
     error::{Doing, LabError, Result},
     host::{interrupt, programs},
@@ -20,6 +20,8 @@ use crate::{
 enum Kind {
     /// BGP: tables, sessions lost, policies, storms.
     Bgp,
+    /// The forwarding table: filled, and found again.
+    Fib,
 }
 
 /// Arguments of `holdfast lab bench`.
@@ -50,23 +52,38 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let Kind::Bgp = arguments.kind;
-    let comparison = check(arguments)?;
+    let (makes, progress) = (check(arguments)?, Progress::new(false));
     interrupt::install()?;
-    let all = comparison.measure(&Progress::new(false))?;
-    let rows = report::rows(&all);
-    let _ = writeln!(std::io::stdout(), "{}", report::table(&rows));
-    if let Some(file) = &arguments.json {
-        let text = serde_json::to_vec_pretty(&rows).map_err(|e| LabError::Usage(e.to_string()))?;
-        std::fs::write(file, text).doing(|| format!("write {}", file.display()))?;
-        let _ = writeln!(std::io::stdout(), "the figures are in {}", file.display());
-    }
-    let good = rows.iter().all(|row| row.failure.is_none());
+    let Arguments { case, runs, routes, seed, .. } = arguments;
+    let good = match arguments.kind {
+        Kind::Bgp => {
+            let cases = Case::select(case)?.into_iter().map(|case| case.scaled(*routes)).collect();
+            let rows = report::rows(&Comparison { cases, makes, runs: *runs, seed: *seed }.measure(&progress)?);
+            show(arguments, &report::table(&rows), &rows)?;
+            rows.iter().all(|row| row.failure.is_none())
+        }
+        Kind::Fib => {
+            let comparison = fib::Comparison::new(case, &makes, *runs, *routes, *seed)?;
+            let rows = fib::rows(&comparison.measure(&progress)?);
+            show(arguments, &fib::table(&rows), &rows)?;
+            rows.iter().all(|row| row.failure.is_none())
+        }
+    };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Refuses what makes no sense before anything is made.
-fn check(arguments: &Arguments) -> Result<Comparison> {
+fn show(arguments: &Arguments, table: &str, rows: &impl serde::Serialize) -> Result<()> {
+    let _ = writeln!(std::io::stdout(), "{table}");
+    if let Some(file) = &arguments.json {
+        let text = serde_json::to_vec_pretty(rows).map_err(|e| LabError::Usage(e.to_string()))?;
+        std::fs::write(file, text).doing(|| format!("write {}", file.display()))?;
+        let _ = writeln!(std::io::stdout(), "the figures are in {}", file.display());
+    }
+    Ok(())
+}
+
+/// Refuses what makes no sense before anything is made; the routers.
+fn check(arguments: &Arguments) -> Result<Vec<Make>> {
     programs::require_root()?;
     programs::IP.find()?;
     let mut makes = if arguments.peers.is_empty() { Make::USUAL.to_vec() } else { arguments.peers.clone() };
@@ -85,6 +102,5 @@ fn check(arguments: &Arguments) -> Result<Comparison> {
     if let Some(folder) = folder.filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
         return Err(LabError::Usage(format!("--json: the folder {} does not exist", folder.display())));
     }
-    let cases = Case::select(&arguments.case)?.into_iter().map(|case| case.scaled(arguments.routes)).collect();
-    Ok(Comparison { cases, makes, runs: arguments.runs, seed: arguments.seed })
+    Ok(makes)
 }

@@ -13,6 +13,8 @@ pub const UP_WITHIN: Duration = Duration::from_secs(60);
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Between two looks at the kernel's table, each of which walks through all of it.
 pub const LOOK_AT_KERNEL_EVERY: Duration = Duration::from_millis(250);
+/// When it is about to be complete.
+pub const LOOK_AT_KERNEL_AT_LEAST_EVERY: Duration = Duration::from_millis(10);
 /// The wait of the sessions' thread for the next event: bounds how late it hears an order.
 pub const POLL_MS: u8 = 10;
 /// What is read of a session at once.

@@ -69,6 +69,7 @@ impl<'a> Bench<'a> {
             folder: setting.folder().join("router"),
             sessions: input.parts.iter().map(|part| part.session).collect(),
             forwarding: case.forwarding,
+            held_back: false,
             policy: case.event == Event::PolicyChange,
         };
         // The event's first session is the one under the policy: a feeder.

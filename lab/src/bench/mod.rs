@@ -10,12 +10,15 @@
 //! has ended with the last UPDATE after which every session has what it must have and nothing more comes. [`compare`] takes
 //! turns among the routers, so that a busy moment of the machine meets all of them, and [`report`] shows medians.
 //!
+//! [`fib`] measures the forwarding table alone, by the same means.
+//!
 //! What it must never do: measure a router that has not done all of the work; leave a namespace, process or file behind.
 
 pub mod case;
 pub mod command;
 pub mod compare;
 pub mod count;
+pub mod fib;
 pub mod input;
 pub mod limits;
 pub mod measure;

@@ -82,7 +82,7 @@ fn ratio(ours: Figures, theirs: Figures) -> Figures {
     }
 }
 
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
@@ -125,14 +125,14 @@ fn programs(runs: &[Measured]) -> BTreeMap<String, ProgramFigures> {
     names.map(|name| (name.clone(), of(name))).collect()
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+pub(super) fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values
 }
 
 /// Of an even number the lower one of the two in the middle: a figure that was measured.
-fn median(sorted: &[f64]) -> f64 {
+pub(super) fn median(sorted: &[f64]) -> f64 {
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }
 
@@ -148,13 +148,7 @@ pub fn table(rows: &[Row]) -> String {
                 writeln!(out, "| {} | {} | failed: {} | | | |", row.case, router.trim(), failure.replace('\n', " "));
             continue;
         }
-        let spread = |field: fn(&Figures) -> f64, digits: usize| {
-            let of = |figures| format!("{:.digits$}", field(figures));
-            if row.runs == 1 {
-                return of(&row.median);
-            }
-            format!("{} ({} to {})", of(&row.median), of(&row.min), of(&row.max))
-        };
+        let range = (&row.median, &row.min, &row.max, row.runs);
         let ratios = match &row.holdfast_to_this {
             Some(ratio) if row.subject != Make::Holdfast.name() => {
                 let own = parts(row);
@@ -166,12 +160,25 @@ pub fn table(rows: &[Row]) -> String {
             out,
             "| {} | {router} | {} | {} | {} | {ratios} |",
             row.case,
-            spread(|f| f.cpu_s, 2),
-            spread(|f| f.wall_s, 2),
-            spread(|f| f.rss_mib, 0),
+            spread(range, |f| f.cpu_s, 2),
+            spread(range, |f| f.wall_s, 2),
+            spread(range, |f| f.rss_mib, 0),
         );
     }
     out
+}
+
+/// A figure, and of several runs the least and the most of it: (median, least, most, runs).
+pub(super) fn spread(
+    (median, least, most, runs): (&Figures, &Figures, &Figures, usize),
+    field: fn(&Figures) -> f64,
+    digits: usize,
+) -> String {
+    let of = |figures| format!("{:.digits$}", field(figures));
+    if runs == 1 {
+        return of(median);
+    }
+    format!("{} ({} to {})", of(median), of(least), of(most))
 }
 
 /// Of our own router: which of its processes used what.

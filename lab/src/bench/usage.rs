@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt};
 
 use crate::{
-    error::{Doing, Result},
+    error::{Doing, LabError, Result},
     host::{netns::Namespace, procfs},
 };
 
@@ -39,6 +39,20 @@ pub fn of(namespace: &Namespace, is_backup: impl Fn(&str) -> bool) -> Result<Usa
         }
     }
     Ok(usage)
+}
+
+/// The one process of a program in a namespace.
+pub fn process(namespace: &Namespace, program: &str) -> Result<u32> {
+    let path = Namespace::path(namespace.name());
+    let inode = fs::metadata(&path).doing(|| format!("look at {}", path.display()))?.ino();
+    let is_it = |pid: &u32| {
+        procfs::network_namespace(*pid) == Some(inode)
+            && procfs::life_usage(*pid).is_some_and(|(name, _)| name == program)
+    };
+    match procfs::all_pids().into_iter().filter(is_it).collect::<Vec<_>>().as_slice() {
+        [pid] => Ok(*pid),
+        other => Err(LabError::Subject(format!("processes of {program}: {other:?}, required 1"))),
+    }
 }
 
 /// All programs together, but for a backup's.

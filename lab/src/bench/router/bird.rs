@@ -13,6 +13,9 @@ use crate::{
     neighbor::bird as tools,
 };
 
+/// The protocol that writes to the kernel.
+const FIB: &str = "fib";
+
 /// A running BIRD.
 #[derive(Debug)]
 pub(super) struct Bird {
@@ -47,12 +50,20 @@ impl Router for Bird {
         let file = self.plan.write("bird.conf", &text(&self.plan, COMMUNITIES[1]))?;
         tools::control(&self.socket, &format!("configure \"{}\"", file.display())).map(drop)
     }
+
+    fn install(&mut self) -> Result<()> {
+        tools::control(&self.socket, &format!("enable {FIB}")).map(drop)
+    }
 }
 
 fn text(plan: &Plan, community: &str) -> String {
     let mut text = format!("router id {};\nprotocol device {{}}\nprotocol direct {{ ipv4; }}\n", plan.router_id());
     if plan.forwarding {
-        text.push_str("protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; metric 20; }\n");
+        let held = if plan.held_back { "disabled; " } else { "" };
+        let _ = writeln!(
+            text,
+            "protocol kernel {FIB} {{ {held}ipv4 {{ import none; export where source = RTS_BGP; }}; metric 20; }}"
+        );
     }
     let pair = community.replace(':', ",");
     for (index, session) in plan.sessions.iter().enumerate() {

@@ -15,6 +15,10 @@ use crate::{
     },
 };
 
+/// What zebra is told while BGP's routes are to stay out of the kernel.
+const HELD: &str = "HELD";
+const HOLD: &str = "ip protocol bgp route-map HELD";
+
 /// A running FRR.
 #[derive(Debug)]
 pub(super) struct Frr {
@@ -26,7 +30,8 @@ pub(super) struct Frr {
 
 impl Frr {
     pub(super) fn start(plan: Plan) -> Result<Self> {
-        plan.write("zebra.conf", "hostname router\n")?;
+        let held = if plan.held_back { format!("route-map {HELD} deny 10\n{HOLD}\n") } else { String::new() };
+        plan.write("zebra.conf", &format!("hostname router\n{held}"))?;
         plan.write("bgpd.conf", &text(&plan))?;
         plan.write("vtysh.conf", "")?;
         // zebra insists on its own user, who must be able to write its socket there.
@@ -43,7 +48,7 @@ impl Frr {
         router.daemon(programs::BGPD, &[&["-p", "179"], more].concat())?;
         interrupt::wait_for("bgpd to answer", limits::UP_WITHIN, || {
             router.check_running()?;
-            router.vtysh(&["show version"]).map_err(NotYet::from)
+            router.vtysh("bgpd", &["show version"]).map_err(NotYet::from)
         })?;
         Ok(router)
     }
@@ -61,10 +66,10 @@ impl Frr {
         Ok(())
     }
 
-    fn vtysh(&self, lines: &[&str]) -> Result<()> {
+    fn vtysh(&self, daemon: &str, lines: &[&str]) -> Result<()> {
         let mut command = Command::new(programs::VTYSH.find()?);
         command.arg("--vty_socket").arg(&self.plan.folder).arg("--config_dir").arg(&self.plan.folder);
-        command.args(["-d", "bgpd"]);
+        command.args(["-d", daemon]);
         for line in lines {
             command.args(["-c", line]);
         }
@@ -85,8 +90,12 @@ impl Router for Frr {
         let Some(session) = self.plan.sessions.first() else { return Ok(()) };
         let community = format!("set community {} additive", COMMUNITIES[1]);
         let clear = format!("clear bgp ipv4 unicast {} soft in", session.address);
-        self.vtysh(&["configure terminal", "route-map IN permit 10", &community, "end", &clear])
+        self.vtysh("bgpd", &["configure terminal", "route-map IN permit 10", &community, "end", &clear])
             .map_err(|error| LabError::Subject(format!("FRR took no other policy: {error}")))
+    }
+
+    fn install(&mut self) -> Result<()> {
+        self.vtysh("zebra", &["configure terminal", &format!("no {HOLD}"), "end"])
     }
 }
 

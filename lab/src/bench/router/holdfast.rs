@@ -11,7 +11,10 @@ use super::{COMMUNITIES, Plan, Router};
 use crate::{
     bench::{input::ROUTER_AS, limits},
     error::{LabError, Result},
-    host::{interrupt, process, programs},
+    host::{
+        interrupt::{self, NotYet},
+        process, programs,
+    },
     subject::{Cli, REBOOT, Running, cli},
 };
 
@@ -107,6 +110,26 @@ impl Router for Holdfast {
         );
         self.cli.text(&change).map(drop)
     }
+
+    fn install(&mut self) -> Result<()> {
+        self.cli.text("configure; delete protocols bgp family inet unicast no-install; commit").map(drop)
+    }
+
+    fn writer(&self) -> Result<&'static str> {
+        Ok("pfed")
+    }
+
+    fn settled(&self, routes: usize) -> std::result::Result<(), NotYet> {
+        // It does not answer while it is started again.
+        let said = self.cli.json("show forwarding-table summary").map_err(|error| NotYet::from(error.to_string()))?;
+        let number = |value: &Value, key| cli::find(value, key).and_then(Value::as_u64);
+        let of = |table| said.get(table).and_then(|families| number(families.get(0)?, "entries"));
+        let seen = (of("kernel"), of("desired"), number(&said, "pending_writes"));
+        match seen == (Some(routes as u64), Some(routes as u64), Some(0)) {
+            true => Ok(()),
+            false => Err(format!("routes in the kernel, wanted, different: {seen:?}").into()),
+        }
+    }
 }
 
 impl Drop for Holdfast {
@@ -140,7 +163,7 @@ fn text(plan: &Plan, standby: bool) -> String {
     } else {
         String::new()
     };
-    let forwarding = if plan.forwarding {
+    let forwarding = if plan.forwarding && !plan.held_back {
         ""
     } else {
         "        family {\n            inet {\n                unicast {\n                    no-install;\n                }\n            }\n        }\n"

@@ -16,8 +16,9 @@ use nix::sys::signal::Signal;
 
 use super::input::Session;
 use crate::{
-    error::{Doing, Result},
+    error::{Doing, LabError, Result},
     host::{
+        interrupt::NotYet,
         netns::Namespace,
         process::Guarded,
         programs::{self, Program},
@@ -42,6 +43,11 @@ pub enum Make {
 impl Make {
     /// Those that are compared unless told otherwise.
     pub const USUAL: [Self; 4] = [Self::Holdfast, Self::Bird, Self::Frr, Self::Gobgp];
+
+    /// Whether it can be told to keep its routes out of the kernel until it is asked to install them.
+    pub fn can_be_held_back(self) -> bool {
+        matches!(self, Self::Holdfast | Self::Bird | Self::Frr)
+    }
 
     /// Its name in results.
     pub fn name(self) -> &'static str {
@@ -94,6 +100,8 @@ pub struct Plan {
     pub sessions: Vec<Session>,
     /// Routes go into the kernel.
     pub forwarding: bool,
+    /// But not before [`Router::install`].
+    pub held_back: bool,
     /// Routes of the first neighbour get a community by an import policy.
     pub policy: bool,
 }
@@ -122,6 +130,18 @@ pub trait Router {
     /// Has the import policy add the other community, as an operator would, to all routes that are there. Only asked of a router whose
     /// plan has that policy.
     fn change_policy(&mut self) -> Result<()>;
+    /// From now on routes may go into the kernel. Only asked of a router whose plan held them back.
+    fn install(&mut self) -> Result<()> {
+        Err(LabError::Usage("this router cannot be told to keep its routes out of the kernel".into()))
+    }
+    /// The program that writes routes to the kernel, where it can be killed alone and comes back.
+    fn writer(&self) -> Result<&'static str> {
+        Err(LabError::Usage("this router has no process of its own for the kernel's table".into()))
+    }
+    /// Whether the kernel has these many routes, and exactly those that the router wants, by its own word.
+    fn settled(&self, _routes: usize) -> std::result::Result<(), NotYet> {
+        Err(LabError::Usage("this router does not say whether the kernel has what it wants".into()).into())
+    }
 }
 
 impl Plan {
