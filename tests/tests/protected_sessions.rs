@@ -109,6 +109,8 @@ fn keys_go_over_and_a_new_engine_signs_new_sessions() {
     place.cli("clear bgp neighbor 10.0.1.2").assert_succeeded();
     place.cli("configure; set protocols bgp group one authentication-key wrong; commit").assert_succeeded();
     assert_down(&place, "10.0.1.2", "authentication-key is set");
+    assert_down(&place, "10.0.1.2", "meanwhile the kernel has dropped segments in this network namespace: ");
+    place.cli("show bgp neighbor 10.0.1.2").assert_says(&["signed with another key"]);
     place.cli("configure; set protocols bgp group one authentication-key other; commit").assert_succeeded();
     place.wait_established("10.0.1.2", LONG);
 }
@@ -117,7 +119,7 @@ fn keys_go_over_and_a_new_engine_signs_new_sessions() {
 fn distances_go_over_and_bind_new_sessions() {
     let place = Place::new();
     let mut one = Neighbor::frr(&place, 1, &frr("neighbor 10.0.1.1 ttl-security hops 1"));
-    let _two = Neighbor::bird(&place, 2, &bird("ttl security on;"));
+    let mut two = Neighbor::bird(&place, 2, &bird("ttl security on;"));
     let text = format!(
         "{ROUTER}protocols {{ bgp {{ hold-time 9;
     group one {{ peer-as 65001; passive; ttl-security; neighbor 10.0.1.2; }}
@@ -139,4 +141,8 @@ fn distances_go_over_and_bind_new_sessions() {
     // A commit changes the running router to what this neighbour does.
     place.cli("configure; delete protocols bgp group one ttl-security; commit").assert_succeeded();
     place.wait_established("10.0.1.2", LONG);
+
+    // Where we connect, the kernel drops the answers of a neighbour that does not say how near it is, and counts them.
+    two.begin(&bird(""));
+    assert_down(&place, "2001:db8:2::2", "with too low a TTL");
 }

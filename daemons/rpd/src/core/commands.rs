@@ -135,6 +135,9 @@ impl Core {
         let mut neighbors: Vec<v1::BgpNeighborDetail> =
             ids.iter().filter_map(|id| self.protocols.bgp.detail(*id, now())).collect();
         for (id, detail) in ids.iter().zip(&mut neighbors) {
+            if !detail.why_not_established.is_empty() {
+                detail.why_not_established.push_str(&self.drops_in_words(*id));
+            }
             if let Some(connection) = self.connections.iter().find(|c| c.neighbor == *id && c.established) {
                 detail.bytes_in = connection.ledger.consumed();
                 detail.bytes_out = connection.ledger.written();

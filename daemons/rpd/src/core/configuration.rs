@@ -149,6 +149,7 @@ impl Core {
         }
         self.install_keys(bgp.map(Keys::of).unwrap_or_default())?;
         self.protocols.bgp.configure(configuration, &mut self.rib, now()).map_err(|error| error.to_string())?;
+        self.watch_drops();
         self.rib.set_static(statics);
         self.configuration.routing = routing;
         if self.role == v1::Role::Primary {

@@ -13,6 +13,7 @@ mod configuration;
 mod connections;
 mod fib;
 mod handoff;
+mod kernel_drops;
 mod listeners;
 mod policies;
 mod protocols;
@@ -79,6 +80,8 @@ pub struct Core {
     fib: FibStream,
     interfaces: configuration::InterfaceSnapshot,
     configuration: configuration::Pending,
+    /// For sessions that do not come up.
+    drops: kernel_drops::DropWatch,
     /// What the tables have to be settled for before [`v1::VerifyReply`] is done.
     verification: handoff::Verification,
     /// Why start-up cannot succeed.
@@ -126,6 +129,7 @@ impl Core {
             fib: FibStream::default(),
             interfaces: configuration::InterfaceSnapshot::default(),
             configuration: configuration::Pending::default(),
+            drops: kernel_drops::DropWatch::default(),
             verification: handoff::Verification::default(),
             failure: String::new(),
             converged: false,
