@@ -111,6 +111,9 @@ mod tests {
         let config = BgpNeighborConfig { remove_private: RemovePrivate::All.into(), ..config() };
         AsPathRules::of(&config).apply(&mut path);
         assert_eq!(path.to_string(), "65000 {7}");
+        let mut path = AsPath { segments: vec![set(&[64512, 7, 64513])] };
+        AsPathRules::of(&BgpNeighborConfig { replace_private: true, ..config }).apply(&mut path);
+        assert_eq!(path.to_string(), "65000 {65000 7}", "each number once");
     }
 
     #[test]

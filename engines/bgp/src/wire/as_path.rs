@@ -98,7 +98,14 @@ impl AsPath {
     /// Puts another number in the place of each, nearest first, or none. Segments that become empty go.
     pub fn edit(&mut self, mut becomes: impl FnMut(u32) -> Option<u32>) {
         for segment in &mut self.segments {
-            segment.asns = segment.asns.iter().filter_map(|asn| becomes(*asn)).collect();
+            let numbers = std::mem::take(&mut segment.asns);
+            let is_set = matches!(segment.kind, SegmentKind::Set | SegmentKind::ConfedSet);
+            for asn in numbers.into_iter().filter_map(&mut becomes) {
+                // In a set a number stands once, however many have become it.
+                if !is_set || !segment.asns.contains(&asn) {
+                    segment.asns.push(asn);
+                }
+            }
         }
         self.segments.retain(|segment| !segment.asns.is_empty());
     }
