@@ -16,7 +16,7 @@ impl Chapter for AddPaths {
     }
 
     fn wishes(&self) -> Wishes {
-        Wishes { add_paths: true }
+        Wishes { add_paths: true, ..Wishes::default() }
     }
 
     /// Those who can have several paths of their own to two destinations.
@@ -36,6 +36,13 @@ impl Chapter for AddPaths {
     }
 
     fn choose(&self, to: &PeerPlan, rivals: &[Rival<'_>]) -> Vec<usize> {
-        (0..rivals.len()).filter(|place| rivals[*place].is_told(to)).collect()
+        let mut chosen: Vec<usize> = Vec::new();
+        for (place, rival) in rivals.iter().enumerate().filter(|(_, rival)| rival.is_told(to)) {
+            // Two that are alike to the neighbour are told as one.
+            if chosen.iter().all(|other| rivals[*other].seen != rival.seen) {
+                chosen.push(place);
+            }
+        }
+        chosen
     }
 }

@@ -62,7 +62,8 @@ impl Rule {
             match word.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')) {
                 None => out.extend(edit(&word)),
                 Some(inside) => {
-                    let left: Vec<String> = inside.split(' ').filter_map(&mut edit).collect();
+                    let mut left: Vec<String> = inside.split(' ').filter_map(&mut edit).collect();
+                    left.dedup();
                     out.extend((!left.is_empty()).then(|| format!("{{{}}}", left.join(" "))));
                 }
             }

@@ -50,6 +50,10 @@ impl Chapter for Communities {
             // Packets for it are dropped here: whoever sends them may send them to us.
             seen.next_hop = session.router.to_string();
         }
+        // FRR does what the RFC wants of whoever lets such a route in (RFC 7999 §3.2), and shows it.
+        if carries(BLACKHOLE) && to.maker == Maker::Frr && !to.is_internal() {
+            seen.communities.push(NO_EXPORT);
+        }
         let goes = to.maker == Maker::Gobgp;
         if goes && !carries(GRACEFUL_SHUTDOWN) {
             seen.communities.push(GRACEFUL_SHUTDOWN);
