@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 31] = [
+const SCENARIOS: [(&str, &[&str]); 34] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -40,6 +40,9 @@ const SCENARIOS: [(&str, &[&str]); 31] = [
     ("interop-aggregates-2", &["interop-aggregates-2"]),
     ("interop-add-paths", &["interop-add-paths"]),
     ("interop-add-paths-2", &["interop-add-paths-2"]),
+    ("interop-limits", &["interop-limits"]),
+    ("interop-restarts", &["interop-restarts"]),
+    ("interop-long-lived", &["interop-long-lived"]),
     ("issr-rollback-oci", &["issr-rollback", "--runtime", "oci"]),
     ("crash-matrix-oci", &["crash-matrix", "--runtime", "oci"]),
     ("issr-repeat-oci", &["issr-repeat", "--runs", "5", "--runtime", "oci"]),

@@ -2,6 +2,7 @@
 
 use super::{
     chapter::KernelRoute,
+    peer::{ESTABLISHED, Peer, PeerPlan},
     seen::{self, Seen, Table},
 };
 use crate::{
@@ -60,6 +61,17 @@ pub fn kernel(router: &Namespace, routes: &[KernelRoute]) -> Result<Vec<String>>
             Ok(()) => {}
             Err(error @ (LabError::Interrupted | LabError::Fatal(_))) => return Err(error),
             Err(error) => complaints.push(error.to_string()),
+        }
+    }
+    Ok(complaints)
+}
+
+/// Sessions of a neighbour that must be down.
+pub fn is_let_in(peer: &dyn Peer, plan: &PeerPlan) -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for session in &plan.sessions {
+        if peer.state(session)? == ESTABLISHED {
+            complaints.push(format!("{} was let in at {} though it rests", plan.maker.name(), session.router));
         }
     }
     Ok(complaints)

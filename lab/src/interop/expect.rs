@@ -37,6 +37,15 @@ impl Rival<'_> {
     }
 }
 
+/// Why a neighbour's session is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// The router has ended it, and does not let it in.
+    Resting,
+    /// The neighbour has died without a word, and may come back.
+    Dead,
+}
+
 /// Who announces what.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
@@ -44,6 +53,8 @@ pub struct World<'a> {
     pub plans: &'a [PeerPlan],
     /// What each announces, in their order.
     pub offers: &'a [Vec<Offer>],
+    /// Who is not there, in their order.
+    pub absent: &'a [Option<Absence>],
     /// They have changed it.
     pub changed: bool,
     /// The rules.
@@ -54,10 +65,12 @@ impl World<'_> {
     /// The whole table of one neighbour's session.
     pub fn table(&self, to: &PeerPlan, session: &Session) -> Table {
         let mut rivals: BTreeMap<String, Vec<Rival<'_>>> = BTreeMap::new();
-        for (from, offers) in self.plans.iter().zip(self.offers) {
+        for ((from, offers), absence) in self.plans.iter().zip(self.offers).zip(self.absent) {
             for offer in offers.iter().filter(|offer| from.maker.cannot_offer(offer).is_none()) {
                 let hop = Hop { from, to, session, offer };
-                let seen = self.chapter.told(&hop, plain(&hop)).map(Seen::ordered);
+                let told = self.chapter.told(&hop, plain(&hop));
+                let told = if absence.is_some() { self.chapter.told_of_absent(&hop, told) } else { told };
+                let seen = told.map(Seen::ordered);
                 let local_preference = self.chapter.local_preference(from, offer);
                 let rival = Rival { from, offer, local_preference, seen };
                 rivals.entry(offer.prefix(session.family, from.index)).or_default().push(rival);
@@ -163,7 +176,8 @@ pub(super) mod tests {
         ];
         let offers = [first(), first(), first()];
         let told = |index: usize, topic: Topic| {
-            let world = World { plans: &plans, offers: &offers, changed: false, chapter: topic.chapter() };
+            let (absent, chapter) = (&[None; 3], topic.chapter());
+            let world = World { plans: &plans, offers: &offers, absent, changed: false, chapter };
             world.table(&plans[index], &plans[index].sessions[0])
         };
         let external = told(2, Topic::Attributes);

@@ -7,6 +7,7 @@
 //!
 //! What a neighbour cannot do is skipped by name and with the reason, in the log and in the result: never silently.
 
+mod absence;
 pub mod chapter;
 mod checks;
 mod decide;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     checks,
-    expect::World,
+    expect::{Absence, World},
     offer::{self, Offer},
     peer::{ESTABLISHED, Maker, Peer, PeerPlan},
     place::Place,
@@ -103,22 +103,27 @@ struct Stretch {
     begins: bool,
     /// Everything was asked for again in it.
     asked: bool,
+    /// Whose sessions were to end in it, or to begin.
+    excused: Vec<bool>,
     flaps: Vec<u64>,
     up: Vec<bool>,
     outcome: RunOutcome,
     complaints: Vec<String>,
 }
 
-struct Run<'a> {
+/// A scenario that is on its way.
+pub(super) struct Run<'a> {
     // The neighbours end first, the place is removed last.
-    peers: Vec<Box<dyn Peer>>,
-    router: Holdfast,
-    place: Place,
-    scenario: &'a Interop,
+    pub(super) peers: Vec<Box<dyn Peer>>,
+    pub(super) router: Holdfast,
+    pub(super) place: Place,
+    pub(super) scenario: &'a Interop,
     progress: &'a Progress,
     /// What each neighbour announces, in their order.
-    offers: Vec<Vec<Offer>>,
-    changed: bool,
+    pub(super) offers: Vec<Vec<Offer>>,
+    pub(super) changed: bool,
+    /// Who is not there, in their order.
+    pub(super) absent: Vec<Option<Absence>>,
     random: SmallRng,
 }
 
@@ -136,7 +141,8 @@ impl<'a> Run<'a> {
         progress.step(&format!("the router is up: {}", router.title()));
         let peers = place.plans.iter().map(|plan| plan.maker.start(plan.clone())).collect::<Result<_>>()?;
         let random = SmallRng::seed_from_u64(choices.seed);
-        Ok(Self { peers, router, place, scenario, progress, offers: Vec::new(), changed: false, random })
+        let absent = vec![None; place.plans.len()];
+        Ok(Self { peers, router, place, scenario, progress, offers: Vec::new(), changed: false, absent, random })
     }
 
     /// Sessions come up, everybody announces, everybody sees.
@@ -166,7 +172,11 @@ impl<'a> Run<'a> {
             Step::AskAgain => "everything is asked for again",
             Step::Reboot => "in-service reboot while neighbors change what they announce",
             Step::TakenBack => "in-service reboot taken back after the switch",
+            Step::Exceed(_) => "half of the neighbors announce too much",
+            Step::Die(_) => "half of the neighbors die",
+            Step::Return => "who was away comes back",
         };
+        let mut excused: Vec<bool> = self.absent.iter().map(Option::is_some).collect();
         self.progress.step(name);
         let (mut outcome, mut complaints) = (RunOutcome::default(), Vec::new());
         match step {
@@ -180,13 +190,18 @@ impl<'a> Run<'a> {
                 }
             }
             Step::TakenBack => (outcome, complaints) = self.taken_back(print)?,
+            Step::Exceed(half) => complaints = self.exceed(half)?,
+            Step::Die(half) => self.die(half)?,
+            Step::Return => self.bring_back()?,
         }
+        excused.iter_mut().zip(&self.absent).for_each(|(excused, absence)| *excused |= absence.is_some());
         complaints.extend(self.look()?);
         if matches!(step, Step::Reboot | Step::TakenBack) {
             complaints.extend(checks::told_anew(&before, &self.tables()?));
         }
-        let stretch = self.stretch(name, from, &downs, outcome, complaints)?;
-        Ok(Stretch { asked: step == Step::AskAgain, ..stretch })
+        let mut stretch = self.stretch(name, from, &downs, outcome, complaints)?;
+        stretch.flaps.iter_mut().zip(&excused).filter(|(_, excused)| **excused).for_each(|(flaps, _)| *flaps = 0);
+        Ok(Stretch { asked: step == Step::AskAgain, excused, ..stretch })
     }
 
     fn stretch(
@@ -198,14 +213,15 @@ impl<'a> Run<'a> {
         complaints: Vec<String>,
     ) -> Result<Stretch> {
         let flaps = self.downs()?.iter().zip(downs).map(|(after, before)| after.saturating_sub(*before)).collect();
-        let up = (self.peers.iter().zip(&self.place.plans))
-            .map(|(peer, plan)| {
-                plan.sessions.iter().all(|session| peer.state(session).is_ok_and(|state| state == ESTABLISHED))
+        let up = (self.peers.iter().zip(&self.place.plans).zip(&self.absent))
+            .map(|((peer, plan), absence)| {
+                let is_up = |session| peer.state(session).is_ok_and(|state| state == ESTABLISHED);
+                absence.is_some() || plan.sessions.iter().all(is_up)
             })
             .collect();
         let window = Window { from, to: Moment::now() };
-        let (begins, asked) = (false, false);
-        Ok(Stretch { name: name.into(), window, begins, asked, flaps, up, outcome, complaints })
+        let (begins, asked, excused) = (false, false, vec![false; self.absent.len()]);
+        Ok(Stretch { name: name.into(), window, begins, asked, excused, flaps, up, outcome, complaints })
     }
 
     fn downs(&self) -> Result<Vec<u64>> {
@@ -215,11 +231,12 @@ impl<'a> Run<'a> {
     /// What everybody announces from now on, as far as they can.
     fn offer(&mut self) -> Result<()> {
         let chapter = self.scenario.topic.chapter();
-        self.offers.clear();
-        for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
-            let offers = possible(plan.maker, chapter.offers(plan, self.changed));
-            peer.offer(&offers)?;
-            self.offers.push(offers);
+        self.offers.resize(self.place.plans.len(), Vec::new());
+        let all = self.peers.iter_mut().zip(&self.place.plans).zip(&mut self.offers).zip(&self.absent);
+        // Of who is not there what it announced at last counts.
+        for (((peer, plan), offers), _) in all.filter(|(_, absence)| absence.is_none()) {
+            *offers = possible(plan.maker, chapter.offers(plan, self.changed));
+            peer.offer(offers)?;
         }
         Ok(())
     }
@@ -247,7 +264,8 @@ impl<'a> Run<'a> {
 
     /// Some announce one route more, the others do not, or no longer.
     fn come_and_go(&mut self) -> Result<()> {
-        for (peer, steady) in self.peers.iter_mut().zip(&self.offers) {
+        let all = self.peers.iter_mut().zip(&self.offers).zip(&self.absent);
+        for ((peer, steady), _) in all.filter(|(_, absence)| absence.is_none()) {
             let more = self.random.random_bool(0.5).then_some(COMES_AND_GOES);
             peer.offer(&steady.iter().cloned().chain(more).collect::<Vec<_>>())?;
         }
@@ -315,10 +333,13 @@ impl<'a> Run<'a> {
     fn look(&mut self) -> Result<Vec<String>> {
         let plans = &self.place.plans;
         let chapter = self.scenario.topic.chapter();
-        let world = World { plans, offers: &self.offers, changed: self.changed, chapter };
+        let world = World { plans, offers: &self.offers, absent: &self.absent, changed: self.changed, chapter };
         let mut complaints = Vec::new();
-        for (peer, plan) in self.peers.iter_mut().zip(plans) {
-            for session in &plan.sessions {
+        for ((peer, plan), absence) in self.peers.iter_mut().zip(plans).zip(&self.absent) {
+            if *absence == Some(Absence::Resting) {
+                complaints.extend(checks::is_let_in(peer.as_ref(), plan)?);
+            }
+            for session in plan.sessions.iter().filter(|_| absence.is_none()) {
                 let expected = world.table(plan, session);
                 let title = format!("{} to see {} routes from {}", plan.maker.name(), expected.len(), session.router);
                 let seen = interrupt::wait_for(&title, limits::SEEN_WITHIN, || {
@@ -345,7 +366,8 @@ impl<'a> Run<'a> {
         let mut tables = Vec::new();
         for (peer, plan) in self.peers.iter().zip(&self.place.plans) {
             for session in &plan.sessions {
-                tables.push(peer.table(session)?);
+                // Who is dead says nothing.
+                tables.push(peer.table(session).unwrap_or_default());
             }
         }
         Ok(tables)
@@ -410,7 +432,7 @@ impl<'a> Run<'a> {
                     if stretch.asked {
                         measured.complaints.extend(not_asked(plan.maker, &report));
                     }
-                    if !stretch.begins {
+                    if !stretch.begins && !stretch.excused.get(index).copied().unwrap_or_default() {
                         session.take(report);
                         // Whoever asks again hears again, and what comes and goes comes back as it was.
                         session.repeated_updates = 0;
@@ -445,7 +467,7 @@ impl<'a> Run<'a> {
 }
 
 /// What of this a neighbour can announce.
-fn possible(maker: Maker, mut offers: Vec<Offer>) -> Vec<Offer> {
+pub(super) fn possible(maker: Maker, mut offers: Vec<Offer>) -> Vec<Offer> {
     offers.retain(|offer| maker.cannot_offer(offer).is_none());
     offers
 }

@@ -47,6 +47,12 @@ pub enum Step {
     AskAgain,
     /// An in-service reboot, while every neighbour changes what it announces.
     Reboot,
+    /// The first and every second neighbour after it (0), or all others (1), announce more than they may: their sessions end and rest.
+    Exceed(u8),
+    /// They die without a word.
+    Die(u8),
+    /// Who is not there comes back, or is let in again.
+    Return,
     /// An in-service reboot that is taken back when its new engine is primary, changes before and after.
     TakenBack,
 }
@@ -202,6 +208,27 @@ impl Interop {
                 of([internal, external, internal, external]),
                 "the same with FRR and GoBGP in the router's own AS",
             ),
+            Self {
+                name: "interop-limits",
+                shows: "who tells too many prefixes is told so, rests through an in-service reboot, and comes back when it is let in",
+                neighbors: all(external),
+                topic: Topic::Limits,
+                steps: vec![Step::Exceed(0), Step::Reboot, Step::Return, Step::Exceed(1), Step::Reboot, Step::Return],
+            },
+            Self {
+                name: "interop-restarts",
+                shows: "neighbours die and come back: their routes stay with all others, through an in-service reboot meanwhile",
+                neighbors: all(external),
+                topic: Topic::Restarts(false),
+                steps: vec![Step::Die(0), Step::Reboot, Step::Return, Step::Die(1), Step::Reboot, Step::Return],
+            },
+            Self {
+                name: "interop-long-lived",
+                shows: "neighbours stay away for longer than they said: their routes stay, marked as stale, with those who know what that is",
+                neighbors: of([internal, external, external, external]),
+                topic: Topic::Restarts(true),
+                steps: vec![Step::Die(0), Step::Reboot, Step::Return, Step::Die(1), Step::Reboot, Step::Return],
+            },
         ]
     }
 

@@ -10,8 +10,10 @@ mod as_paths;
 mod attributes;
 mod communities;
 mod contests;
+mod limits;
 mod policies;
 mod reflection;
+mod restarts;
 mod route_server;
 
 use serde::Serialize;
@@ -46,6 +48,10 @@ pub enum Topic {
     Aggregates(bool),
     /// Several paths to one destination in one session.
     AddPaths,
+    /// Limits of prefixes.
+    Limits,
+    /// Graceful restarts of neighbours; for longer than their restart time or not.
+    Restarts(bool),
 }
 
 impl Topic {
@@ -64,6 +70,9 @@ impl Topic {
             Self::Aggregates(true) => &aggregates::Aggregates { turned: true },
             Self::Aggregates(false) => &aggregates::Aggregates { turned: false },
             Self::AddPaths => &add_paths::AddPaths,
+            Self::Limits => &limits::Limits,
+            Self::Restarts(true) => &restarts::Restarts { long: true },
+            Self::Restarts(false) => &restarts::Restarts { long: false },
         }
     }
 }
@@ -122,6 +131,11 @@ pub trait Chapter: Sync {
     /// What `to` is told of a route if it is the only one, or nothing; `plain` is what it would be told in plain sessions.
     fn told(&self, _hop: &Hop<'_>, plain: Option<Seen>) -> Option<Seen> {
         plain
+    }
+
+    /// What `to` is told of it while the session with the neighbour that announced it is down; `told` is what it was told before.
+    fn told_of_absent(&self, _hop: &Hop<'_>, _told: Option<Seen>) -> Option<Seen> {
+        None
     }
 
     /// LOCAL_PREF of a route, as the router has it.

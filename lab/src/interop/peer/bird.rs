@@ -77,11 +77,11 @@ fn text(plan: &PeerPlan, offers: &[Offer]) -> String {
   connect delay time 1;
   connect retry time 1;
   error wait time 1, 2;
-  graceful restart off;
-  long lived graceful restart off;
+  {graceful}
   {ip} {{ import all; export filter offers_{ip}; {add_paths} }};
 }}
 ",
+            graceful = graceful(plan),
             add_paths = if plan.wishes.add_paths { "add paths on;" } else { "" },
             name = protocol(session.family),
             local = session.local,
@@ -93,6 +93,17 @@ fn text(plan: &PeerPlan, offers: &[Offer]) -> String {
         );
     }
     text
+}
+
+fn graceful(plan: &PeerPlan) -> String {
+    let Some(graceful) = plan.wishes.graceful else {
+        return "graceful restart off; long lived graceful restart off;".into();
+    };
+    let long = match graceful.stale_time_s {
+        Some(stale_time_s) => format!("long lived graceful restart on; long lived stale time {stale_time_s};"),
+        None => "long lived graceful restart off;".into(),
+    };
+    format!("graceful restart on; graceful restart time {}; {long}", graceful.restart_time_s)
 }
 
 fn settings(offer: &Offer) -> String {
@@ -151,6 +162,21 @@ impl Peer for Bird {
 
     fn check_running(&mut self) -> Result<()> {
         self.child.check_running()
+    }
+
+    fn times_limited(&self) -> Result<u64> {
+        let file = self.plan.folder.join("bird.log");
+        count_lines(&file, |line| line.contains("Received: Maximum number of prefixes reached"))
+    }
+
+    fn die(&mut self) {
+        super::kill(&mut self.child);
+    }
+
+    fn come_back(&mut self, offers: &[Offer]) -> Result<()> {
+        let text = text(&self.plan, offers);
+        self.child = bird::spawn_with(&self.plan.namespace, &self.plan.folder, &text, &self.socket, true)?;
+        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
         offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
+    neighbor::count_lines,
 };
 
 /// A running ExaBGP.
@@ -34,39 +35,10 @@ pub(super) struct Exabgp {
 
 impl Exabgp {
     pub(super) fn start(plan: PeerPlan) -> Result<Self> {
-        let (file, words) = (plan.folder.join("exabgp.conf"), plan.folder.join("exabgp.log"));
-        let write = |name: &str, text: &str| {
-            let file = plan.folder.join(name);
-            fs::write(&file, text).doing(|| format!("write {}", file.display()))
-        };
-        let (heard, orders) = (plan.folder.join("heard.json"), plan.folder.join("orders"));
-        write("heard.json", "")?;
-        write("orders", "")?;
-        // It takes a process that closes its output for one that has ended.
-        write("hear.sh", &format!("exec 3>&1\nexec cat >> {}\n", heard.display()))?;
-        write("say.sh", &format!("exec tail -n +1 -s 0.1 -f {}\n", orders.display()))?;
-        write("exabgp.conf", &text(&plan))?;
-        let said = fs::File::create(&words).doing(|| format!("create {}", words.display()))?;
-        let program = programs::EXABGP.find()?;
-        let version = process::run(Command::new(&program).arg("--version"))?;
+        let version = process::run(Command::new(programs::EXABGP.find()?).arg("--version"))?;
         // "ExaBGP : 4.2.21"
         let version = version.lines().next().and_then(|line| line.split_whitespace().last()).unwrap_or("unknown");
-        let version = version.to_owned();
-        let mut command = Command::new(program);
-        // It stays root, because the lab's folder is root's; nobody waits for an answer to an order.
-        for (name, value) in [
-            ("exabgp_daemon_user", "root"),
-            ("exabgp_daemon_drop", "false"),
-            ("exabgp_api_ack", "false"),
-            ("exabgp_api_cli", "false"),
-            ("exabgp_tcp_bind", ""),
-        ] {
-            command.env(name, value);
-        }
-        command.arg(&file).stdin(Stdio::null());
-        command.stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
-        let child = Guarded::new("exabgp", plan.namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(words);
-        Ok(Self { plan, child, version, offered: Vec::new() })
+        Ok(Self { child: spawn(&plan, "")?, version: version.to_owned(), plan, offered: Vec::new() })
     }
 
     fn order(&self, lines: &str) -> Result<()> {
@@ -82,6 +54,36 @@ impl Exabgp {
         let text = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
+}
+
+/// `orders`: what it is to say first.
+fn spawn(plan: &PeerPlan, orders: &str) -> Result<Guarded> {
+    let (file, words) = (plan.folder.join("exabgp.conf"), plan.folder.join("exabgp.log"));
+    let write = |name: &str, text: &str| {
+        let file = plan.folder.join(name);
+        fs::write(&file, text).doing(|| format!("write {}", file.display()))
+    };
+    write("heard.json", "")?;
+    write("orders", orders)?;
+    // It takes a process that closes its output for one that has ended.
+    write("hear.sh", &format!("exec 3>&1\nexec cat >> {}\n", plan.folder.join("heard.json").display()))?;
+    write("say.sh", &format!("exec tail -n +1 -s 0.1 -f {}\n", plan.folder.join("orders").display()))?;
+    write("exabgp.conf", &text(plan))?;
+    let said = fs::File::create(&words).doing(|| format!("create {}", words.display()))?;
+    let mut command = Command::new(programs::EXABGP.find()?);
+    // It stays root, because the lab's folder is root's; nobody waits for an answer to an order.
+    for (name, value) in [
+        ("exabgp_daemon_user", "root"),
+        ("exabgp_daemon_drop", "false"),
+        ("exabgp_api_ack", "false"),
+        ("exabgp_api_cli", "false"),
+        ("exabgp_tcp_bind", ""),
+    ] {
+        command.env(name, value);
+    }
+    command.arg(&file).stdin(Stdio::null());
+    command.stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
+    Ok(Guarded::new("exabgp", plan.namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(words))
 }
 
 fn text(plan: &PeerPlan) -> String {
@@ -101,12 +103,16 @@ fn text(plan: &PeerPlan) -> String {
   peer-as {router_as};
   hold-time {hold};
   family {{ {ip} unicast; }}
-  capability {{ asn4 enable; route-refresh enable; {add_paths} }}
+  capability {{ asn4 enable; route-refresh enable; {add_paths} {graceful} }}
   {add_paths_families}
   api hears-{ip} {{ processes [ hear ]; neighbor-changes; receive {{ parsed; update; }} }}
   api says-{ip} {{ processes [ say ]; }}
 }}
 ",
+            graceful = match plan.wishes.graceful {
+                Some(graceful) => format!("graceful-restart {};", graceful.restart_time_s),
+                None => String::new(),
+            },
             add_paths = if plan.wishes.add_paths { "add-path send/receive;" } else { "" },
             add_paths_families = match plan.wishes.add_paths {
                 true => format!("add-path {{ {} unicast; }}", session.family.pick("ipv4", "ipv6")),
@@ -217,6 +223,23 @@ impl Peer for Exabgp {
 
     fn check_running(&mut self) -> Result<()> {
         self.child.check_running()
+    }
+
+    fn times_limited(&self) -> Result<u64> {
+        // What the router says of the limit stands in the line as it came, so that it is no JSON.
+        count_lines(&self.plan.folder.join("heard.json"), |line| line.contains("notification received (6,1)"))
+    }
+
+    fn die(&mut self) {
+        super::kill(&mut self.child);
+    }
+
+    fn come_back(&mut self, offers: &[Offer]) -> Result<()> {
+        let sessions = self.plan.sessions.iter();
+        let lines = sessions.flat_map(|session| offers.iter().map(|offer| announce(&self.plan, session, offer)));
+        self.child = spawn(&self.plan, &lines.collect::<String>())?;
+        self.offered = offers.to_vec();
+        Ok(())
     }
 }
 

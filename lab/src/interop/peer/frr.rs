@@ -51,12 +51,12 @@ router bgp {own_as}
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
- bgp graceful-restart-disable
-",
+{graceful}",
         name = plan.maker.name(),
         log = plan.folder.join("bgpd.log").display(),
         own_as = plan.autonomous_system,
         id = plan.router_id(),
+        graceful = graceful(plan),
     );
     for session in &plan.sessions {
         let router = session.router;
@@ -94,6 +94,18 @@ router bgp {own_as}
     // Sequence numbers of what is offered lie below.
     text.push_str("!\nroute-map OFFERS deny 65535\n!\n");
     text
+}
+
+fn graceful(plan: &PeerPlan) -> String {
+    let Some(graceful) = plan.wishes.graceful else { return " bgp graceful-restart-disable\n".into() };
+    let mut out = format!(
+        " bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n bgp graceful-restart restart-time {}\n",
+        graceful.restart_time_s
+    );
+    if let Some(stale_time_s) = graceful.stale_time_s {
+        let _ = writeln!(out, " bgp long-lived-graceful-restart stale-time {stale_time_s}");
+    }
+    out
 }
 
 /// The statements that announce an offer.
@@ -187,6 +199,25 @@ impl Peer for Frr {
 
     fn check_running(&mut self) -> Result<()> {
         self.child.check_running()
+    }
+
+    fn times_limited(&self) -> Result<u64> {
+        count_lines(&self.plan.folder.join("bgpd.log"), |line| {
+            line.contains("NOTIFICATION: received") && line.contains(" 6/1 ")
+        })
+    }
+
+    fn die(&mut self) {
+        super::kill(&mut self.child);
+    }
+
+    fn come_back(&mut self, offers: &[Offer]) -> Result<()> {
+        cleanup::remove_crash_log_folder(self.child.pid());
+        // What it is to announce has to be there before its sessions are, or it would say that it has nothing.
+        let announced: String = offers.iter().map(|offer| announce(&self.plan, offer)).collect();
+        self.child = bgpd::spawn(&self.plan.namespace, &self.plan.folder, &(text(&self.plan) + &announced))?;
+        self.offered = offers.to_vec();
+        Ok(())
     }
 }
 

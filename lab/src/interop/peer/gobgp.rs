@@ -1,6 +1,10 @@
 //! GoBGP, told and asked by its own command over a socket in its folder.
 
-use std::{fmt::Write as _, process::Command, process::Stdio};
+use std::{
+    fmt::Write as _,
+    fs::OpenOptions,
+    process::{Command, Stdio},
+};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -9,6 +13,7 @@ use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, json
 use crate::{
     error::{Doing, Result},
     host::{
+        interrupt,
         process::{self, Guarded},
         programs,
     },
@@ -16,11 +21,15 @@ use crate::{
         offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
+    limits,
     neighbor::count_lines,
 };
 
 /// What its JSON calls a session that is up.
 const STATE_ESTABLISHED: u64 = 6;
+
+/// When it has come back it waits so long, at most, for everybody's routes before it tells its own, s.
+const DEFERRAL_TIME_S: u16 = 10;
 
 /// A running GoBGP.
 pub(super) struct Gobgp {
@@ -32,17 +41,9 @@ pub(super) struct Gobgp {
 
 impl Gobgp {
     pub(super) fn start(plan: PeerPlan) -> Result<Self> {
-        let (file, words) = (plan.folder.join("gobgpd.toml"), plan.folder.join("gobgpd.log"));
-        std::fs::write(&file, text(&plan)).doing(|| format!("write {}", file.display()))?;
-        let said = std::fs::File::create(&words).doing(|| format!("create {}", words.display()))?;
-        let program = programs::GOBGPD.find()?;
-        let version = process::run(Command::new(&program).arg("--version"))?;
-        let mut command = Command::new(program);
-        command.arg("-f").arg(&file).args(["--api-hosts", &socket(&plan), "--pprof-disable"]);
-        command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
-        let child = Guarded::new("gobgpd", plan.namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(words);
+        let version = process::run(Command::new(programs::GOBGPD.find()?).arg("--version"))?;
         let version = version.split_whitespace().last().unwrap_or("unknown").to_owned();
-        Ok(Self { plan, child, version, offered: Vec::new() })
+        Ok(Self { child: spawn(&plan, false)?, plan, version, offered: Vec::new() })
     }
 
     fn command(&self, line: &str) -> Result<String> {
@@ -78,6 +79,23 @@ impl Gobgp {
     }
 }
 
+/// `recovers`: it restarts gracefully.
+fn spawn(plan: &PeerPlan, recovers: bool) -> Result<Guarded> {
+    let (file, words) = (plan.folder.join("gobgpd.toml"), plan.folder.join("gobgpd.log"));
+    std::fs::write(&file, text(plan)).doing(|| format!("write {}", file.display()))?;
+    let said = OpenOptions::new().create(true).append(true).open(&words);
+    let said = said.doing(|| format!("open {}", words.display()))?;
+    let mut command = Command::new(programs::GOBGPD.find()?);
+    command.arg("-f").arg(&file).args(["--api-hosts", &socket(plan), "--pprof-disable"]);
+    if recovers {
+        command.arg("-r");
+        // One that was killed leaves it behind.
+        let _ = std::fs::remove_file(plan.folder.join("gobgp.sock"));
+    }
+    command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
+    Ok(Guarded::new("gobgpd", plan.namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(words))
+}
+
 fn socket(plan: &PeerPlan) -> String {
     format!("unix://{}", plan.folder.join("gobgp.sock").display())
 }
@@ -95,6 +113,14 @@ fn text(plan: &PeerPlan) -> String {
             hold = plan.hold_time_s,
             keepalive = plan.hold_time_s / 3,
         );
+        if let Some(graceful) = plan.wishes.graceful {
+            let _ = writeln!(
+                text,
+                "  [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = {}\n    deferral-time = {DEFERRAL_TIME_S}\n    long-lived-enabled = {}",
+                graceful.restart_time_s,
+                graceful.stale_time_s.is_some()
+            );
+        }
         if let Some(hops) = plan.multihop.filter(|_| !plan.is_internal()) {
             let _ = writeln!(text, "  [neighbors.ebgp-multihop.config]\n    enabled = true\n    multihop-ttl = {hops}");
         }
@@ -103,6 +129,15 @@ fn text(plan: &PeerPlan) -> String {
             "  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = \"{}-unicast\"\n",
             session.family.pick("ipv4", "ipv6")
         );
+        if let Some(graceful) = plan.wishes.graceful {
+            text.push_str("    [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n");
+            if let Some(stale_time_s) = graceful.stale_time_s {
+                let _ = writeln!(
+                    text,
+                    "    [neighbors.afi-safis.long-lived-graceful-restart.config]\n      enabled = true\n      restart-time = {stale_time_s}"
+                );
+            }
+        }
         if plan.wishes.add_paths {
             text.push_str("    [neighbors.afi-safis.add-paths.config]\n      receive = true\n      send-max = 8\n");
         }
@@ -165,6 +200,25 @@ impl Peer for Gobgp {
 
     fn check_running(&mut self) -> Result<()> {
         self.child.check_running()
+    }
+
+    fn times_limited(&self) -> Result<u64> {
+        count_lines(&self.plan.folder.join("gobgpd.log"), |line| {
+            line.contains("\"received notification\"")
+                && line.contains("\"Code\":6,")
+                && line.contains("\"Subcode\":1,")
+        })
+    }
+
+    fn die(&mut self) {
+        super::kill(&mut self.child);
+    }
+
+    fn come_back(&mut self, offers: &[Offer]) -> Result<()> {
+        self.child = spawn(&self.plan, true)?;
+        interrupt::wait_for("GoBGP to answer", limits::SESSIONS_UP_WITHIN, || Ok(self.command("global").map(drop)?))?;
+        self.offered.clear();
+        self.offer(offers)
     }
 }
 

@@ -9,6 +9,7 @@ mod gobgp;
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,7 +19,11 @@ use super::{
 };
 use crate::{
     error::{Doing, LabError, Result},
-    host::{netns::Namespace, programs},
+    host::{
+        netns::Namespace,
+        process::{self, Guarded},
+        programs,
+    },
 };
 
 /// Who made it.
@@ -100,8 +105,8 @@ impl Maker {
 
     /// It shows routes in whose path its own number stands, too.
     pub const fn shows_loops(self) -> bool {
-        // It judges nothing: it tells what it hears.
-        matches!(self, Self::Exabgp)
+        // ExaBGP judges nothing: it tells what it hears. GoBGP is asked for what it has heard.
+        matches!(self, Self::Gobgp | Self::Exabgp)
     }
 
     /// The MED that it sends where none is set.
@@ -180,6 +185,17 @@ pub struct PeerPlan {
 pub struct Wishes {
     /// Several paths to one destination, both ways (RFC 7911).
     pub add_paths: bool,
+    /// It restarts gracefully, and helps others; nothing: neither.
+    pub graceful: Option<Graceful>,
+}
+
+/// How it restarts (RFC 4724).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Graceful {
+    /// It is back within this time, s.
+    pub restart_time_s: u16,
+    /// Beyond that its routes stay for so long (RFC 9494), s.
+    pub stale_time_s: Option<u32>,
 }
 
 impl PeerPlan {
@@ -210,6 +226,18 @@ pub trait Peer: Send {
     fn ask_again(&self) -> Result<()>;
     /// Fails if it has ended.
     fn check_running(&mut self) -> Result<()>;
+    /// How often its own log says that a session was ended with Cease / Maximum Number of Prefixes Reached.
+    fn times_limited(&self) -> Result<u64>;
+    /// Dies without a word.
+    fn die(&mut self);
+    /// Starts again, restarting gracefully where it can, and announces these.
+    fn come_back(&mut self, offers: &[Offer]) -> Result<()>;
+}
+
+/// Ends a process without a word.
+pub(super) fn kill(child: &mut Guarded) {
+    process::signal(child.pid(), Signal::SIGKILL);
+    child.wait_for_end();
 }
 
 /// What a session is called when it is up (FRR and BIRD call it so themselves).
