@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "config",
         "routing",
         "forwarding",
+        "periodic",
         "replication",
         "readiness",
     ]

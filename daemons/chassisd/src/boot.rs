@@ -23,6 +23,7 @@ use crate::error::ChassisError;
 use crate::fault_injection::Aid;
 use crate::interrupted::Interrupted;
 use crate::journal::Journal;
+use crate::periodic::Periodic;
 use crate::runtime::{self, OciOptions, OciRuntime, ProcessRuntime, Runtime};
 use crate::starter::Starter;
 use crate::store::Store;
@@ -89,6 +90,7 @@ pub async fn check_configuration(bin_dir: &Path, config: &Path) -> Result<(), Ch
 pub fn assemble(
     args: &Args,
     runtime: Arc<dyn Runtime>,
+    periodic: Periodic,
     mut store: Store,
     news: mpsc::Sender<News>,
 ) -> Result<Chassis, ChassisError> {
@@ -125,6 +127,7 @@ pub fn assemble(
         vault: Arc::new(Mutex::new(Vault::new(epoch))),
         interrupted: Interrupted::default(),
         processes: BTreeMap::new(),
+        periodic,
         places: BTreeMap::new(),
         run: None,
         last_run: None,
@@ -162,6 +165,7 @@ impl Chassis {
         starter: &Starter,
     ) -> Result<(), ChassisError> {
         self.flip(FIRST_SLOT)?;
+        self.start_periodic()?;
         for daemon in Daemon::ALL {
             self.start_process(FIRST_SLOT, daemon, "primary", self.epoch)?;
         }
@@ -195,9 +199,14 @@ impl Chassis {
                     Command::Stop(..) => return Err(ChassisError::Interrupted("stop was requested")),
                     other => drop(other), // answered as "unavailable"
                 },
-                Some(News::Exited { daemon, how, .. }) = news.recv() => {
-                    return Err(self.start_error(daemon, format!("ended while starting ({how})")));
-                }
+                Some(item) = news.recv() => match item {
+                    News::Exited { daemon, how, .. } => {
+                        return Err(self.start_error(daemon, format!("ended while starting ({how})")));
+                    }
+                    News::PeriodicExited { generation, how } => self.periodic_exited(generation, how),
+                    News::PeriodicRestart => self.restart_periodic(),
+                    _ => {}
+                },
             }
         }
         Ok(())

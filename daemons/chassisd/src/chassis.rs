@@ -18,6 +18,7 @@ use crate::evidence::Baseline;
 use crate::fault_injection::Aid;
 use crate::interrupted::Interrupted;
 use crate::journal::{Journal, Record, RunLog};
+use crate::periodic::Periodic;
 use crate::run::CurrentRun;
 use crate::runtime::{ProcessSpec, Running, Runtime};
 use crate::steady::SinceRun;
@@ -89,6 +90,14 @@ pub enum News {
     Replace { slot: Slot, daemon: Daemon, epoch: u64, waiter: Waiter },
     /// A restart after the back-off.
     Restart { slot: Slot, daemon: Daemon },
+    /// A ppmd has ended.
+    PeriodicExited { generation: u64, how: String },
+    /// Its restart after the back-off.
+    PeriodicRestart,
+    /// A successor of ppmd has had its time.
+    PeriodicOverdue { generation: u64 },
+    /// A status call of the watchdog to ppmd.
+    PeriodicWatched { generation: u64, answer: Result<(), String> },
     /// Whether the router is steady since the last run; comes before the pre-checks' answer.
     Steadiness(Result<String, String>),
     /// A status call of the watchdog.
@@ -138,6 +147,8 @@ pub struct Chassis {
     pub interrupted: Interrupted,
     /// The processes that run.
     pub processes: BTreeMap<(Slot, Daemon), Process>,
+    /// ppmd, beside the slots.
+    pub periodic: Periodic,
     /// Memory of each place.
     pub places: BTreeMap<(Slot, Daemon), Place>,
     /// The in-service state machine.
@@ -246,6 +257,7 @@ impl Chassis {
                 let start_time_ticks = holdfast_kernel::process::start_time_ticks(pid).ok()?;
                 Some(KnownProcess { slot: slot.into(), name: daemon.name().into(), pid, start_time_ticks })
             })
+            .chain(self.periodic.known())
             .collect();
         self.save();
     }

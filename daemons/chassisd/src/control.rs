@@ -14,6 +14,7 @@ use crate::chassis::{Chassis, News, Slot, Waiter};
 use crate::evidence::SilenceWatch;
 use crate::journal::RunLog;
 use crate::limits;
+use crate::periodic;
 use crate::readiness::Inspector;
 use crate::run::CurrentRun;
 use crate::views;
@@ -108,6 +109,7 @@ impl Chassis {
                 () = tokio::time::sleep_until(watch_at) => {
                     let late = watch_at.elapsed() > limits::WATCH_OWN_DELAY_MAX;
                     self.watch(late);
+                    self.watch_periodic(late);
                     self.note_returned();
                     if self.run.is_none() {
                         self.keep_ends();
@@ -201,6 +203,10 @@ impl Chassis {
             News::Exited { slot, daemon, generation, how } => self.exited(slot, daemon, generation, how),
             News::Replace { slot, daemon, epoch, waiter } => self.start_replacement(slot, daemon, epoch, waiter),
             News::Restart { slot, daemon } => self.restart(slot, daemon),
+            News::PeriodicExited { generation, how } => self.periodic_exited(generation, how),
+            News::PeriodicRestart => self.restart_periodic(),
+            News::PeriodicOverdue { generation } => self.periodic_overdue(generation),
+            News::PeriodicWatched { generation, answer } => self.periodic_watched(generation, answer),
             News::Steadiness(steady) => self.machine.note_steadiness(steady),
             News::Watched { slot, daemon, generation, answer } => self.watched(slot, daemon, generation, answer),
         }
@@ -353,7 +359,12 @@ impl Chassis {
             name => Daemon::from_name(name),
         };
         let refusal = match (daemon, self.machine.run_id()) {
-            (None, _) => format!("there is no process '{name}'; it is one of management, routing, forwarding"),
+            (None, None) if matches!(name, "periodic-packets" | periodic::NAME) => {
+                return self.replace_periodic(Some(reply));
+            }
+            (None, None) => {
+                format!("there is no process '{name}'; it is one of management, routing, forwarding, periodic-packets")
+            }
             (_, Some(run_id)) => format!(
                 "run {run_id} is in progress ({}); processes are restarted when it has ended",
                 self.machine.state()

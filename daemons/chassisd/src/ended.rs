@@ -60,6 +60,10 @@ impl Chassis {
         self.forget_other_slot(run.slot(if end.primary == Side::Old { Side::New } else { Side::Old }));
         self.remember_processes();
         self.mend_at_rest();
+        if end.outcome == Outcome::Finished {
+            // The last of the router's processes to be replaced; whatever becomes of it, the run stands.
+            self.replace_periodic(None);
+        }
     }
 
     fn forget_other_slot(&mut self, slot: Slot) {

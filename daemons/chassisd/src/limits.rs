@@ -24,6 +24,10 @@ pub const RESTART_DELAY_MIN: Duration = Duration::from_millis(100);
 pub const RESTART_DELAY_MAX: Duration = Duration::from_secs(10);
 /// A process that lived this long died for a new reason: restarted at once.
 pub const RESTART_FORGIVEN: Duration = Duration::from_secs(30);
+/// The same for ppmd, whose sessions do not wait: it is restarted at once unless it dies again within this time.
+pub const PERIODIC_FORGIVEN: Duration = Duration::from_secs(5);
+/// A successor of ppmd takes over within some 50 ms of its start; on a starved machine a second.
+pub const PERIODIC_REPLACEMENT: Duration = Duration::from_secs(10);
 /// How long after its end a session is one that a crash has interrupted: the longest that a neighbour is told to wait, unless
 /// configured otherwise.
 pub const INTERRUPTED_KEPT: Duration = Duration::from_secs(120);

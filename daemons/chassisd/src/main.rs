@@ -18,7 +18,7 @@
 //! **The parts.** `boot`, `left_over`, `starter`: from nothing to ready. `control`, `perform`, `watchdog`: the loop. `run`,
 //! `journal`, `evidence`, `ended`: what was said, kept and proven. `runtime`: how processes are run. `store`: what is on
 //! disk. `image`: what routing engines are started from. `schedule`: a run that is to begin later. `steady`: whether anything
-//! moved since the last one. `readiness`, `forecast`: what can be known before a run. `service`, `views`: the operator's side.
+//! moved since the last one. `periodic`: ppmd, which serves the router beside the slots. `readiness`, `forecast`: what can be known before a run. `service`, `views`: the operator's side.
 //! `shutdown`: the end. `fault_injection`: a test aid.
 //!
 //! **What it must never do.** Parse anything that comes from a network; wait without a deadline; let two routing engines
@@ -42,6 +42,7 @@ mod journal;
 mod left_over;
 mod limits;
 mod perform;
+mod periodic;
 mod readiness;
 mod restarts;
 mod run;
@@ -67,6 +68,7 @@ use args::Args;
 use chassis::{Chassis, News};
 use control::StopRequest;
 use error::ChassisError;
+use periodic::Periodic;
 use service::ChassisService;
 use starter::Starter;
 use store::Store;
@@ -104,7 +106,7 @@ async fn run(args: &Args, starter: &Starter) -> Result<(), ChassisError> {
     let store = Store::open(&args.run_dir, &args.state_dir)?;
     let made_run_dir = store.persistent.made_run_dir.is_some();
     let (news_sender, news) = mpsc::channel(limits::QUEUE_MAX);
-    let mut chassis = boot::assemble(args, runtime, store, news_sender).inspect_err(|_| {
+    let mut chassis = boot::assemble(args, runtime, Periodic::new(&bin_dir), store, news_sender).inspect_err(|_| {
         if made_run_dir {
             store::discard(&args.run_dir);
         }

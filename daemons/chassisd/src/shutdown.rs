@@ -42,6 +42,7 @@ impl Chassis {
                 running.kill(limits::EXIT_DEADLINE).await;
             }
         }
+        self.stop_periodic().await;
         self.release_all(true).await;
         self.remember_processes();
     }
@@ -58,6 +59,7 @@ impl Chassis {
         self.stopping = true;
         let all: Vec<_> = ["re0", "re1"].into_iter().flat_map(|slot| self.running(slot)).collect();
         all.iter().for_each(Running::kill_now);
+        self.stop_periodic().await;
         for running in all {
             running.exited(limits::EXIT_DEADLINE).await;
         }
@@ -68,6 +70,7 @@ impl Chassis {
     /// Removes what was made in the run-dir, and the run-dir itself when it was made here.
     pub fn remove_files(&self, made_run_dir: bool) {
         let _ = fs::remove_dir_all(self.run_dir.oci_dir());
+        let _ = fs::remove_dir_all(self.run_dir.periodic_dir());
         for slot in ["re0", "re1"] {
             let _ = fs::remove_dir_all(self.run_dir.slot_dir(slot));
         }
@@ -75,6 +78,7 @@ impl Chassis {
             self.run_dir.master_management_socket(),
             self.run_dir.chassis_socket(),
             self.run_dir.vault_socket(),
+            self.run_dir.periodic_socket(),
             self.run_dir.pid_file(),
             self.run_dir.lock(),
         ];

@@ -49,8 +49,10 @@ impl Chassis {
             });
             links.push((alive && !stopped).then(|| process.link.clone()));
         }
-        processes.push(self.own_figures());
-        links.push(None);
+        for own in self.periodic.view().into_iter().chain([self.own_figures()]) {
+            processes.push(own);
+            links.push(None);
+        }
         let vault = self.vault();
         let entries = vault.list("", "").map(|(name, entry)| v1::VaultEntryState {
             name: name.clone(),

@@ -18,8 +18,10 @@ use nix::fcntl::{Flock, FlockArg};
 const END_DEADLINE: Duration = Duration::from_secs(30);
 /// After SIGKILL only the kernel's own clean-up is waited for.
 const KILL_DEADLINE: Duration = Duration::from_secs(5);
-/// Sessions are ended first, forwarding last.
-const ORDER: [&str; 3] = ["rpd", "mgd", "pfed"];
+/// Sessions are ended first, forwarding last; what watches the neighbours after their sessions.
+const ORDER: [&str; 4] = ["rpd", "mgd", "pfed", PPMD];
+/// It serves the router whichever slot is primary, and ends when it is told to by a signal.
+const PPMD: &str = "ppmd";
 
 /// A daemon without chassisd.
 struct Orphan {
@@ -56,8 +58,14 @@ pub async fn end(run_dir: &RunDir, flush: bool) -> anyhow::Result<Vec<String>> {
     for slot in ["re0", "re1"] {
         let _ = fs::remove_dir_all(run_dir.slot_dir(slot));
     }
-    let files =
-        [run_dir.master_management_socket(), run_dir.chassis_socket(), run_dir.vault_socket(), run_dir.pid_file()];
+    let _ = fs::remove_dir_all(run_dir.periodic_dir());
+    let files = [
+        run_dir.master_management_socket(),
+        run_dir.chassis_socket(),
+        run_dir.vault_socket(),
+        run_dir.periodic_socket(),
+        run_dir.pid_file(),
+    ];
     for file in files.iter().chain([&run_dir.lock()]) {
         let _ = fs::remove_file(file);
     }
@@ -67,11 +75,22 @@ pub async fn end(run_dir: &RunDir, flush: bool) -> anyhow::Result<Vec<String>> {
 async fn end_one(run_dir: &RunDir, orphan: &Orphan, flush: bool) -> anyhow::Result<()> {
     let process = &orphan.process;
     let _ = process.signal(libc::SIGCONT); // it may have been fenced
+    if orphan.name == PPMD {
+        let _ = process.signal(libc::SIGTERM);
+        return wait_or_kill(process, KILL_DEADLINE);
+    }
     let mut client = DaemonClient::new(holdfast_ipc::channel(&run_dir.daemon_socket(orphan.slot, orphan.name)));
     let flush = flush && orphan.name == "pfed";
     let request = TerminateRequest { mode: Mode::Stop.into(), flush, ..TerminateRequest::default() };
     let asked = tokio::time::timeout(END_DEADLINE, client.terminate(request)).await;
     if matches!(asked, Ok(Ok(_))) && process.wait(Some(END_DEADLINE))? {
+        return Ok(());
+    }
+    wait_or_kill(process, Duration::ZERO)
+}
+
+fn wait_or_kill(process: &PidFd, patience: Duration) -> anyhow::Result<()> {
+    if process.wait(Some(patience))? {
         return Ok(());
     }
     let _ = process.signal(libc::SIGKILL);
@@ -105,7 +124,10 @@ fn identify(command: &[u8], run_dir: &Path) -> Option<(&'static str, &'static st
     let program = Path::new(words.first()?).file_name()?.to_str()?;
     let after = |option| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1)).copied();
     let name = ORDER.into_iter().find(|name| *name == program)?;
-    let slot = ["re0", "re1"].into_iter().find(|slot| after("--slot") == Some(slot))?;
+    let slot = match name {
+        PPMD => "chassis",
+        _ => ["re0", "re1"].into_iter().find(|slot| after("--slot") == Some(slot))?,
+    };
     (Path::new(after("--run-dir")?) == run_dir).then_some((slot, name))
 }
 
@@ -118,6 +140,7 @@ mod tests {
         let of = |command: &str| identify(command.replace(' ', "\0").as_bytes(), Path::new("/run/a"));
         assert_eq!(of("/usr/bin/rpd --slot re1 --run-dir /run/a --role primary"), Some(("re1", "rpd")));
         assert_eq!(of("/usr/bin/rpd --slot re1 --run-dir /run/ab"), None);
+        assert_eq!(of("/usr/bin/ppmd --run-dir /run/a --take-over"), Some(("chassis", "ppmd")));
         assert_eq!(of("/usr/bin/chassisd --slot re1 --run-dir /run/a"), None);
         assert_eq!(of("/usr/bin/rpd --run-dir /run/a"), None);
         assert_eq!(of("vi /run/a"), None);

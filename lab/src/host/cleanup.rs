@@ -76,7 +76,7 @@ fn processes(id: &LabId, namespace_inodes: &BTreeSet<u64>) -> Vec<(u32, String)>
 fn is_own_binary(line: &str) -> bool {
     let program = line.split(' ').next().unwrap_or_default();
     let name = program.rsplit('/').next().unwrap_or_default();
-    matches!(name, "holdfast" | "chassisd" | "mgd" | "rpd" | "pfed" | "tcpdump" | "bgpd" | "bird")
+    matches!(name, "holdfast" | "chassisd" | "mgd" | "rpd" | "pfed" | "ppmd" | "tcpdump" | "bgpd" | "bird")
 }
 
 /// Removes a lab. Says what it removed; fails if something stays.

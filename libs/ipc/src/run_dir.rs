@@ -48,6 +48,16 @@ impl RunDir {
         self.slot_dir(slot).join("replication.sock")
     }
 
+    /// ppmd's gRPC socket: one for the router, whichever slot is primary.
+    pub fn periodic_socket(&self) -> PathBuf {
+        self.path.join("ppmd.sock")
+    }
+
+    /// Where ppmd keeps what its successor needs.
+    pub fn periodic_dir(&self) -> PathBuf {
+        self.path.join("ppm")
+    }
+
     /// What the names of this router's containers and control groups begin with: the same for the same run-dir, so that
     /// those of an earlier life are found by whoever cleans up.
     pub fn container_prefix(&self) -> String {

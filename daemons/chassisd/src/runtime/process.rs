@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -52,36 +52,11 @@ impl Runtime for ProcessRuntime {
     }
 
     fn spawn(&self, spec: &ProcessSpec) -> Result<Running, ChassisError> {
-        let failed = |source| ChassisError::Spawn { name: spec.name(), source };
-        let log =
-            OpenOptions::new().create(true).append(true).open(&spec.log).map_err(ChassisError::file(&spec.log))?;
-        let mut command = Command::new(self.bin_dir.join(spec.daemon.name()));
-        command.args(&spec.arguments);
+        let mut arguments = spec.arguments.clone();
         if let Some(load) = &spec.load {
-            command.arg("--load").arg(load);
+            arguments.extend(["--load".into(), load.to_string_lossy().into_owned()]);
         }
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(failed)?)
-            .stderr(log)
-            .process_group(0) // Ctrl-C at a terminal is for chassisd, which ends its children in order
-            .spawn()
-            .map_err(failed)?;
-        // Present until the child has been waited for, which only happens below.
-        let pid = child.id().unwrap_or_default();
-        let handle = match PidFd::open(pid).map(Arc::new) {
-            Ok(handle) => handle,
-            Err(source) => {
-                let _ = child.start_kill();
-                return Err(failed(source));
-            }
-        };
-        let (launch, running) = Launch::new();
-        launch.begun(handle, None);
-        tokio::spawn(async move {
-            launch.ended(child.wait().await.map_or_else(|error| error.to_string(), describe));
-        });
-        Ok(running)
+        spawn_program(&self.bin_dir.join(spec.daemon.name()), &arguments, &spec.log, &spec.name())
     }
 
     fn release(&self, _: Slot, _: bool) -> Work<Result<(), String>> {
@@ -91,6 +66,35 @@ impl Runtime for ProcessRuntime {
     fn containers(&self) -> Vec<v1::ContainerState> {
         Vec::new()
     }
+}
+
+/// Starts one program as a child of ours; its output is appended to the log.
+pub fn spawn_program(program: &Path, arguments: &[String], log: &Path, name: &str) -> Result<Running, ChassisError> {
+    let failed = |source| ChassisError::Spawn { name: name.to_owned(), source };
+    let log = OpenOptions::new().create(true).append(true).open(log).map_err(ChassisError::file(log))?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(failed)?)
+        .stderr(log)
+        .process_group(0) // Ctrl-C at a terminal is for chassisd, which ends its children in order
+        .spawn()
+        .map_err(failed)?;
+    // Present until the child has been waited for, which only happens below.
+    let pid = child.id().unwrap_or_default();
+    let handle = match PidFd::open(pid).map(Arc::new) {
+        Ok(handle) => handle,
+        Err(source) => {
+            let _ = child.start_kill();
+            return Err(failed(source));
+        }
+    };
+    let (launch, running) = Launch::new();
+    launch.begun(handle, None);
+    tokio::spawn(async move {
+        launch.ended(child.wait().await.map_or_else(|error| error.to_string(), describe));
+    });
+    Ok(running)
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -110,6 +110,11 @@ impl Running {
         self.inner.kill();
     }
 
+    /// SIGTERM; does not wait.
+    pub fn terminate(&self) {
+        self.inner.send(libc::SIGTERM);
+    }
+
     /// Makes it stand still: its container is frozen, or it gets SIGSTOP where there is none.
     pub fn fence(&self) {
         let Some(held) = self.inner.held.get() else { return };

@@ -1,0 +1,120 @@
+//! Sessions between two ppmds, against the kernel: through hand-overs, kills, and the disappearance of whoever asked for them.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Router, all_up, pair, wanted};
+use holdfast_proto::v1;
+use holdfast_proto::v1::bfd_event::Event;
+
+const BOTH: [[&str; 2]; 2] = [["10.0.0.2", "2001:db8::2"], ["10.0.0.1", "2001:db8::1"]];
+
+async fn up(ms: u32) -> [Router; 2] {
+    let routers = pair();
+    for (router, peers) in routers.iter().zip(BOTH) {
+        router.set(1, peers.map(|peer| wanted(peer, ms)).to_vec()).await.unwrap();
+    }
+    for router in &routers {
+        let sessions = router.until("both sessions up", |sessions| all_up(sessions) && sessions.len() == 2).await;
+        assert!(sessions.iter().all(|session| session.downs == 0), "{sessions:?}");
+    }
+    routers
+}
+
+async fn assert_nothing_was_lost(routers: &[Router], what: &str) {
+    for router in routers {
+        for session in router.sessions().await {
+            assert_eq!((session.state.as_str(), session.downs, session.ups), ("Up", 0, 1), "{what}: {session:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_successor_takes_over_from_one_packet_to_the_next() {
+    let mut routers = up(10).await;
+    for turn in 0..4 {
+        let before: Vec<u32> = routers[turn % 2].sessions().await.iter().map(|s| s.local_discriminator).collect();
+        routers[turn % 2].replace().await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_nothing_was_lost(&routers, "handed over").await;
+        let sessions = routers[turn % 2].sessions().await;
+        assert_eq!(sessions.iter().map(|s| s.local_discriminator).collect::<Vec<_>>(), before);
+        let status = routers[turn % 2].status().await;
+        assert_eq!(status.origin, "took over");
+        assert!(status.takeover_us < 20_000, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_one_is_succeeded_within_a_detection_time() {
+    let mut routers = up(50).await;
+    for turn in 0..4 {
+        routers[turn % 2].crash();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_nothing_was_lost(&routers, "killed").await;
+        assert_eq!(routers[turn % 2].status().await.origin, "found");
+    }
+}
+
+#[tokio::test]
+async fn a_successor_that_dies_in_between_leaves_the_predecessor_in_charge() {
+    let routers = up(50).await;
+    let serving = routers[0].status().await.pid;
+    // One that asks for the sockets and goes away before its last word.
+    let socket = routers[0].handover_socket();
+    let stopped = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    std::io::Write::write_all(&mut &stopped, b"s").unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    drop(stopped);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_nothing_was_lost(&routers, "nobody took over").await;
+    assert_eq!(routers[0].status().await.pid, serving);
+}
+
+#[tokio::test]
+async fn sessions_belong_to_the_router_and_not_to_whoever_asked_for_them() {
+    let routers = up(50).await;
+    // The one who asked in term 1 is gone; another asks for the same in term 2.
+    let again = || BOTH[0].map(|peer| wanted(peer, 50)).to_vec();
+    routers[0].set(2, again()).await.unwrap();
+    let refused = routers[0].set(1, Vec::new()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+    assert_nothing_was_lost(&routers, "asked for again").await;
+    // Other intervals are no reason to leave Up.
+    routers[0].set(2, BOTH[0].map(|peer| wanted(peer, 200)).to_vec()).await.unwrap();
+    let slower = |sessions: &[v1::BfdSession]| sessions.iter().all(|session| session.transmit_interval_us == 200_000);
+    routers[0].until("slower", slower).await;
+    routers[0].set(2, again()).await.unwrap();
+    routers[0].until("faster", |sessions| sessions.iter().all(|s| s.detection_time_us == 150_000)).await;
+    assert_nothing_was_lost(&routers, "other intervals").await;
+    // What nobody wants any more says farewell; the other end does not take it for a failure.
+    routers[0].set(2, vec![wanted("10.0.0.2", 50)]).await.unwrap();
+    routers[0].until("one left", |sessions| sessions.len() == 1).await;
+    let sessions = routers[1].sessions().await;
+    let told = sessions.iter().find(|session| session.key.as_ref().unwrap().peer == "2001:db8::1").unwrap();
+    assert_eq!((told.state.as_str(), told.remote_state.as_str(), told.failed_since_mono_ns), ("Down", "AdminDown", 0));
+}
+
+#[tokio::test]
+async fn a_neighbor_that_falls_silent_is_told_to_whoever_watches() {
+    let routers = up(50).await;
+    let mut events = routers[0].watch().await;
+    let mut seen = 0;
+    loop {
+        match events.message().await.unwrap().unwrap().event.unwrap() {
+            Event::SnapshotDone(_) => break,
+            _ => seen += 1,
+        }
+    }
+    assert_eq!(seen, 2);
+    let cut_ns = holdfast_ipc::mono_ns();
+    routers[1].namespace.sh("ip link set v0 down".into());
+    let Event::Session(session) = events.message().await.unwrap().unwrap().event.unwrap() else { panic!() };
+    assert_eq!((session.state.as_str(), session.diagnostic.as_str()), ("Down", "Control Detection Time Expired"));
+    let after = session.failed_since_mono_ns - cut_ns;
+    assert!((80_000_000..400_000_000).contains(&after), "{after} ns after the link was cut");
+    routers[1].namespace.sh("ip link set v0 up".into());
+    let again = routers[0].until("back", |s| s.iter().any(|session| session.state == "Up")).await;
+    assert!(again.iter().any(|session| session.downs == 1 && session.failed_since_mono_ns == 0));
+}
