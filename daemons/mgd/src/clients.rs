@@ -1,15 +1,18 @@
-//! Questions to chassisd, rpd and pfed: every one has a deadline, and every failure names who did not answer.
+//! Questions to chassisd, rpd, pfed and ppmd: every one has a deadline, and every failure names who did not answer.
 
 use std::{future::Future, time::Duration};
 
 use holdfast_ipc::RunDir;
 use holdfast_proto::v1::{
     chassis_client::ChassisClient, daemon_client::DaemonClient, forwarding_client::ForwardingClient,
-    routing_client::RoutingClient,
+    periodic_client::PeriodicClient, routing_client::RoutingClient,
 };
 use tonic::{Code, Response, Status, Streaming, transport::Channel};
 
 use crate::limits;
+
+/// The process that serves the router whichever slot is primary, for messages.
+pub const PPMD: &str = "ppmd";
 
 /// Why a command cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +51,7 @@ pub struct Clients {
     chassis: Channel,
     rpd: Channel,
     pfed: Channel,
+    ppmd: Channel,
 }
 
 impl Clients {
@@ -55,7 +59,8 @@ impl Clients {
     pub fn new(run_dir: &RunDir, slot: &str) -> Self {
         let channel = |name| holdfast_ipc::channel(&run_dir.daemon_socket(slot, name));
         let chassis = holdfast_ipc::channel(&run_dir.chassis_socket());
-        Self { slot: slot.to_owned(), chassis, rpd: channel("rpd"), pfed: channel("pfed") }
+        let ppmd = holdfast_ipc::channel(&run_dir.periodic_socket());
+        Self { slot: slot.to_owned(), chassis, rpd: channel("rpd"), pfed: channel("pfed"), ppmd }
     }
 
     /// chassisd.
@@ -71,6 +76,11 @@ impl Clients {
     /// pfed's views.
     pub fn forwarding(&self) -> ForwardingClient<Channel> {
         ForwardingClient::new(self.pfed.clone()).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+    }
+
+    /// ppmd's views.
+    pub fn periodic(&self) -> PeriodicClient<Channel> {
+        PeriodicClient::new(self.ppmd.clone()).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
 
     /// rpd as one of chassisd's daemons.

@@ -31,6 +31,10 @@ pub enum Input {
     FibAck(v1::FibAck),
     /// The stream is gone.
     FibClosed,
+    /// From ppmd.
+    Bfd(v1::BfdEvent),
+    /// The stream of BFD sessions begins anew with a snapshot.
+    BfdRestart,
     /// An operator's or chassisd's request.
     Command(Command),
 }

@@ -41,12 +41,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: DaemonArgs) -> Result<(), error::RpdError> {
     let (handle, inputs) = input::channel()?;
-    let core = core::Core::new(&arguments, inputs)?;
+    let (bfd_wanted, wanted) = tokio::sync::watch::channel(None);
+    let core = core::Core::new(&arguments, inputs, bfd_wanted)?;
     let ipc_handle = handle.clone();
     let ipc_arguments = arguments.clone();
     let ipc = std::thread::Builder::new()
         .name("rpd-ipc".into())
-        .spawn(move || ipc::run(ipc_arguments, ipc_handle))
+        .spawn(move || ipc::run(ipc_arguments, ipc_handle, wanted))
         .map_err(error::RpdError::Thread)?;
     let result = core.run();
     drop(ipc); // ends with the process

@@ -11,7 +11,7 @@ use crate::limits;
 type Values = &'static [(&'static str, &'static str)];
 
 /// Enumerations of `holdfast-types`; libyang refuses what is not in the module, this gives the message.
-const ENUMERATIONS: [(&str, Values); 12] = [
+const ENUMERATIONS: [(&str, Values); 14] = [
     ("peer-type", &[("internal", "Neighbors of our own AS"), ("external", "Neighbors of other ASs")]),
     ("family-name", &[("inet", "IPv4"), ("inet6", "IPv6")]),
     (
@@ -41,6 +41,21 @@ const ENUMERATIONS: [(&str, Values); 12] = [
     ("next-step", &[("term", "Go on with the next term"), ("policy", "Go on with the next policy")]),
     ("rib-name", &[("inet.0", "IPv4 unicast routes"), ("inet6.0", "IPv6 unicast routes")]),
     ("tcp-reset-mode", &[("drop-all-tcp", "Send no TCP reset at all")]),
+    (
+        "bfd-session-mode",
+        &[
+            ("automatic", "One hop to external neighbors without multihop and to static next hops, several to others"),
+            ("single-hop", "The other end is on a link of ours (RFC 5881)"),
+            ("multihop", "Routers may lie between (RFC 5883)"),
+        ],
+    ),
+    (
+        "bfd-algorithm",
+        &[
+            ("keyed-sha-1", "SHA1 with a key"),
+            ("meticulous-keyed-sha-1", "SHA1 with a key, and no packet is believed twice"),
+        ],
+    ),
 ];
 
 #[cfg(test)]

@@ -272,8 +272,8 @@ fn completion_offers_names_entries_and_values_with_help() {
     assert_eq!(
         offered("", "protocols bgp group EXT", Purpose::Edit),
         (
-            "local-as remove-private graceful-shutdown multipath family graceful-restart role multihop shutdown ttl-security \
-             allow neighbor"
+            "local-as remove-private graceful-shutdown multipath family graceful-restart role multihop shutdown bfd-liveness-detection \
+             ttl-security allow neighbor"
                 .into(),
             true
         )

@@ -169,6 +169,16 @@ fn bgp_rules() {
         "neighbor 10.0.0.2 has no authentication-key, but 10.0.0.0/24",
     );
     one(&bgp("group G { peer-as 2; ttl-security hops 255; neighbor 10.0.0.2; }"), "3:35", "1 to 254 hops");
+    let bfd =
+        |text: &str| bgp(&format!("group G {{ peer-as 2; bfd-liveness-detection {{ {text} }} neighbor 10.0.0.2; }}"));
+    one(&bfd("multiplier 3;"), "3:22", "how often packets are sent is not stated");
+    one(&bfd("minimum-interval 9;"), "3:47", "10 to 255000 milliseconds");
+    one(&bfd("minimum-interval 50; authentication { algorithm keyed-sha-1; key k; }"), "3:68", "without key-id");
+    one(
+        &bfd("minimum-interval 50; authentication { algorithm keyed-sha-1; key-id 1; key 123456789012345678901; }"),
+        "3:118",
+        "a key of 21 octets",
+    );
     one(&bgp("group G { peer-as 2; authentication-key \"\"; neighbor 10.0.0.2; }"), "3:41", "empty name");
     one(&bgp("group G { peer-as 2; neighbor 224.0.0.1; }"), "3:22", "no address of one router");
 }

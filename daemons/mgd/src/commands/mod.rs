@@ -1,5 +1,6 @@
 //! Carrying out commands: one file per area, all with the same shape: ask the processes, render, send in pieces.
 
+mod bfd;
 mod bgp;
 mod chassis;
 mod configuration;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
+pub use bfd::BfdView;
 pub use bgp::Group;
 pub use configuration::Commits;
 pub use log::names as logs;
@@ -211,6 +213,7 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::ShowLog => log::show(context, invocation).await,
         Action::ShowAlarms => system::alarms(context).await,
         Action::ClearAlarms => system::clear_alarms(context).await,
+        Action::ShowBfdSession => bfd::sessions(context, invocation).await,
         Action::ShowBgpSummary => bgp::summary(context).await,
         Action::ShowBgpNeighbor => bgp::neighbor(context, invocation).await,
         Action::ShowBgpGroup => bgp::group(context).await,
@@ -228,5 +231,6 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::RestartRouting => system::restart(context, "rpd").await,
         Action::RestartManagement => system::restart_self(context).await,
         Action::RestartForwarding => system::restart(context, "pfed").await,
+        Action::RestartPeriodicPackets => system::restart(context, "ppmd").await,
     }
 }

@@ -60,6 +60,8 @@ pub enum Action {
     ShowAlarms,
     /// clear system alarms
     ClearAlarms,
+    /// show bfd session
+    ShowBfdSession,
     /// show bgp summary
     ShowBgpSummary,
     /// show bgp neighbor
@@ -92,6 +94,8 @@ pub enum Action {
     RestartManagement,
     /// restart forwarding
     RestartForwarding,
+    /// restart periodic-packets
+    RestartPeriodicPackets,
 }
 
 /// What a placeholder stands for: how a word is checked and what completion offers.

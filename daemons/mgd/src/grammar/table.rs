@@ -56,6 +56,7 @@ pub const WORDS: &[(&[&str], &str)] = &[
     (&["request", "system", "reboot"], "Reboot the system"),
     (&["restart"], "Restart one software process, in service"),
     (&["show"], "Show system information"),
+    (&["show", "bfd"], "Show Bidirectional Forwarding Detection information"),
     (&["show", "bgp"], "Show Border Gateway Protocol information"),
     (&["show", "chassis"], "Show chassis information"),
     (&["show", "system"], "Show system information"),
@@ -136,6 +137,18 @@ pub const COMMANDS: &[Command] = &[
     command(&["restart", "routing"], Action::RestartRouting, &[], "Routing process (rpd)"),
     command(&["restart", "management"], Action::RestartManagement, &[], "Management process (mgd)"),
     command(&["restart", "forwarding"], Action::RestartForwarding, &[], "Forwarding agent (pfed)"),
+    command(
+        &["restart", "periodic-packets"],
+        Action::RestartPeriodicPackets,
+        &[],
+        "Periodic packet process (ppmd); BFD sessions go on",
+    ),
+    command(
+        &["show", "bfd", "session"],
+        Action::ShowBfdSession,
+        &[flag("detail", "Everything that is known of each")],
+        "BFD sessions",
+    ),
     command(&["show", "bgp", "summary"], Action::ShowBgpSummary, &[], "Overview of the neighbors"),
     command(
         &["show", "bgp", "neighbor"],

@@ -19,7 +19,7 @@ pub fn newly_failing(in_force: &RouterConfig, candidate: &RouterConfig) -> Vec<C
 }
 
 fn failing(config: &RouterConfig) -> Vec<Check> {
-    let mut checks = document::of_configuration(config, false);
+    let mut checks = document::of_configuration(config);
     checks.push(hold_times(config));
     checks.retain(|check| !check.passed);
     checks

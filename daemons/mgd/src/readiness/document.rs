@@ -11,7 +11,10 @@ use super::observed::{Observed, Said};
 pub fn checks(observed: &Observed) -> Vec<Check> {
     let mut checks = vec![pfe(&observed.pfed)];
     match &observed.config {
-        Some(config) => checks.extend(of_configuration(config, observed.bfd_configured)),
+        Some(config) => {
+            checks.extend(of_configuration(config));
+            checks.insert(BFD_PLACE, bfd(observed));
+        }
         None => {
             let rule = Rule::refuses("configuration", "Configuration present", "a committed configuration");
             checks.push(rule.remedy("start the router with --config FILE").found(false, "no configuration"));
@@ -51,7 +54,7 @@ fn pfe(status: &Said<DaemonStatus>) -> Check {
 }
 
 /// Those that follow from the configuration alone.
-pub fn of_configuration(config: &RouterConfig, bfd_configured: bool) -> Vec<Check> {
+pub fn of_configuration(config: &RouterConfig) -> Vec<Check> {
     let chassis = config.chassis.unwrap_or_default();
     let routing = config.routing.clone().unwrap_or_default();
     let system = config.system.clone().unwrap_or_default();
@@ -71,7 +74,6 @@ pub fn of_configuration(config: &RouterConfig, bfd_configured: bool) -> Vec<Chec
         Rule::refuses("vc-single-node", "Member is single node vc", "at most one member")
             .remedy("delete virtual-chassis member N, all but one")
             .found(chassis.virtual_chassis_members <= 1, members),
-        bfd(bfd_configured),
         Rule::refuses("gres-enabled", "GRES enabled", "chassis redundancy graceful-switchover")
             .remedy("set chassis redundancy graceful-switchover")
             .found(chassis.graceful_switchover, configured(chassis.graceful_switchover)),
@@ -82,17 +84,34 @@ pub fn of_configuration(config: &RouterConfig, bfd_configured: bool) -> Vec<Chec
     ]
 }
 
-/// Nothing can time out where nothing runs; this version has no BFD whose detection times could be compared.
-fn bfd(configured: bool) -> Check {
-    let required = "every detection time longer than the predicted silence";
-    let observed = if configured {
-        "BFD is configured, its detection times are not known"
-    } else {
-        "no BFD session is configured"
+/// ppmd, which has the sessions, goes on through the whole run and is replaced when it has ended well, from one packet to the next. So
+/// long the sessions may have to wait then, generously.
+pub const PERIODIC_SILENCE_MS: u64 = 10;
+
+/// Among the document's checks.
+const BFD_PLACE: usize = 4;
+
+/// Nothing can time out where nothing runs.
+fn bfd(observed: &Observed) -> Check {
+    let required = format!("every detection time longer than the predicted silence ({PERIODIC_SILENCE_MS} ms)");
+    let rule = Rule::refuses("bfd-minimum-interval", "BFD minimum-interval check done", required);
+    if !observed.bfd_configured {
+        return rule.found(true, "no BFD session is configured");
+    }
+    let sessions = match &observed.bfd {
+        Err(reason) => return rule.remedy("restart periodic-packets").found(false, reason.clone()),
+        Ok(sessions) => sessions.iter().filter(|session| session.state == "Up"),
     };
-    Rule::refuses("bfd-minimum-interval", "BFD minimum-interval check done", required)
-        .remedy("delete the statements bfd-liveness-detection")
-        .found(!configured, observed)
+    // How long we may be silent, in the neighbour's eyes.
+    let Some(shortest) = sessions.clone().min_by_key(|session| session.remote_detection_time_us) else {
+        return rule.found(true, "no BFD session is up");
+    };
+    let peer = shortest.key.as_ref().map(|key| key.peer.as_str()).unwrap_or_default();
+    let milliseconds = shortest.remote_detection_time_us / 1000;
+    let text =
+        format!("{} sessions are up, the shortest detection time is {milliseconds} ms ({peer})", sessions.count());
+    rule.remedy("set bfd-liveness-detection minimum-interval of that neighbor to more")
+        .found(milliseconds > PERIODIC_SILENCE_MS, text)
 }
 
 fn road(nonstop_routing: bool, graceful_restart: bool) -> Check {

@@ -58,6 +58,9 @@ fn local(config: &RouterConfig) -> Vec<FeatureForecast> {
     kept(routing.maximum_paths > 1, "routing-options maximum-paths", "nexthop objects stay in the kernel".into());
     let statics = routing.static_routes.len();
     kept(statics > 0, "routing-options static", format!("{statics} routes stay in the kernel"));
+    let watched = routing.static_routes.iter().filter(|route| route.bfd.is_some()).count();
+    let bfd = "ppmd has the sessions, which the run does not touch";
+    kept(watched > 0, "routing-options static bfd-liveness-detection", format!("{watched} routes: {bfd}"));
     let statements = policy.statements.len();
     kept(statements > 0, "policy-options", format!("{statements} policies: results are compared by digest"));
     features
@@ -82,7 +85,9 @@ fn agreed(config: &RouterConfig) -> Vec<FeatureForecast> {
     let by_ipv6 = count(|neighbor| neighbor.extended_nexthop);
     let roles = count(|neighbor| neighbor.role() != BgpRole::Unspecified);
     let long_lived = count(|neighbor| neighbor.long_lived);
+    let watched = count(|neighbor| neighbor.bfd.is_some());
     let features = [
+        kept(watched, "protocols bgp bfd-liveness-detection", "ppmd has the sessions, which the run does not touch"),
         kept(by_ipv6, "protocols bgp family inet unicast extended-nexthop", "nexthop objects stay in the kernel"),
         kept(roles, "protocols bgp role", "OPENs are facts, and so are routes with their marks"),
         kept(long_lived, "protocols bgp graceful-restart long-lived", "until when stale routes wait is a fact"),

@@ -5,15 +5,16 @@ use std::{future::Future, sync::Arc};
 use holdfast_proto::{
     check::Rule,
     v1::{
-        BgpNeighborDetail, Check, DaemonStatus, ForwardingSummary, InspectRequest, Inspection, Replication,
-        RouterConfig, ShowBgpNeighborsRequest, ShowForwardingSummaryRequest, ShowReplicationRequest, StatusRequest,
+        BfdSession, BgpNeighborDetail, Check, DaemonStatus, ForwardingSummary, InspectRequest, Inspection, Replication,
+        RouterConfig, ShowBfdRequest, ShowBgpNeighborsRequest, ShowForwardingSummaryRequest, ShowReplicationRequest,
+        StatusRequest,
     },
 };
 use tonic::{Response, Status};
 
 use crate::{
     candidate::CandidateState,
-    clients::{AskError, ask},
+    clients::{AskError, PPMD, ask},
     limits::{CHECK_DEADLINE, INSPECTION_DEADLINE},
     state::State,
     store::{Committed, Store},
@@ -33,6 +34,8 @@ pub struct Observed {
     pub config: Option<RouterConfig>,
     /// Whether the statement `bfd-liveness-detection` stands in it.
     pub bfd_configured: bool,
+    /// ppmd's sessions.
+    pub bfd: Said<Vec<BfdSession>>,
     /// Whether the file on disk is what is in force.
     pub stored: Said<()>,
     /// Daemons that have not applied it, or why one cannot.
@@ -61,7 +64,9 @@ impl Observed {
         let (mut rpd_daemon, mut pfed_daemon) = (clients.rpd_daemon(), clients.pfed_daemon());
         let (mut routing, mut routing_too) = (clients.routing(), clients.routing());
         let (mut forwarding, mut chassis) = (clients.forwarding(), clients.chassis());
-        let (rpd, pfed, neighbors, replication, forwarding, inspection) = tokio::join!(
+        let mut periodic = clients.periodic();
+        let (bfd, rpd, pfed, neighbors, replication, forwarding, inspection) = tokio::join!(
+            said(PPMD, periodic.show_bfd(ShowBfdRequest {})),
             said(&rpd_name, rpd_daemon.status(StatusRequest {})),
             said(&pfed_name, pfed_daemon.status(StatusRequest {})),
             said(&rpd_name, routing.show_bgp_neighbors(ShowBgpNeighborsRequest::default())),
@@ -79,6 +84,7 @@ impl Observed {
             asked_unix_ms: (run_id == 0).then(holdfast_ipc::unix_ms),
             config: committed.as_ref().map(|committed| committed.configuration.compile(committed.commit_id)),
             bfd_configured: text.is_some_and(|text| text.contains(" bfd-liveness-detection")),
+            bfd: bfd.map(|reply| reply.sessions),
             stored: stored(state, committed.as_ref()),
             candidate: state.candidate_state(),
             unapplied: unapplied(state, committed.as_ref()),

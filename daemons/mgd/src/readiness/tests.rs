@@ -44,6 +44,7 @@ fn well(text: &str) -> Observed {
         asked_unix_ms: Some(1_000_000),
         config: Some(compiled(text)),
         bfd_configured: false,
+        bfd: Ok(Vec::new()),
         stored: Ok(()),
         unapplied: Ok(()),
         candidate: CandidateState::default(),
@@ -148,7 +149,16 @@ fn the_configuration_is_to_be_everywhere() {
     });
     fails(&["configuration-exclusive"], |o| o.candidate.exclusive = Some(Holder { session, user, unix_ms: 1 }));
     fails(&["configuration-committing"], |o| o.candidate.committing = Some("ann".into()));
-    fails(&["bfd-minimum-interval", "ready"], |o| o.bfd_configured = true);
+    let bfd = |us: u64| {
+        move |o: &mut Observed| {
+            o.bfd_configured = true;
+            let session = |us| BfdSession { state: "Up".into(), remote_detection_time_us: us, ..Default::default() };
+            o.bfd = Ok(vec![session(900_000), session(us)]);
+        }
+    };
+    fails(&[], bfd(30_000));
+    fails(&["bfd-minimum-interval", "ready"], bfd(10_000));
+    fails(&["bfd-minimum-interval", "ready"], |o| (o.bfd_configured, o.bfd) = (true, Err("ppmd is gone".into())));
     let mut observed = well(READY);
     observed.config = None;
     let reply = judge(&observed);

@@ -117,6 +117,9 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
             line(format!("{hold}: {seconds:.1} s    Failures in a row: {}", detail.failures));
         }
     }
+    if !detail.bfd_state.is_empty() {
+        line(bfd(detail));
+    }
     if established(&summary) && !summary.last_error.is_empty() {
         line(format!("The session before ended: {}", summary.last_error));
     }
@@ -213,6 +216,18 @@ fn protection(detail: &BgpNeighborDetail) -> String {
         hops => format!("TTL security: {hops} hops"),
     };
     format!("Authentication: {authentication}    {distance}")
+}
+
+/// The session that watches the way to the neighbour.
+fn bfd(detail: &BgpNeighborDetail) -> String {
+    let detection = match detail.bfd_detection_time_us {
+        0 => "the neighbor is not heard".to_owned(),
+        us => format!("detection time {} ms", us / 1000),
+    };
+    match detail.bfd_failed_ms {
+        0 => format!("BFD: {}    {detection}", detail.bfd_state),
+        ago => format!("BFD: {}    lost {} ago", detail.bfd_state, span(ago)),
+    }
 }
 
 /// What was agreed on several paths; `None`: nothing.

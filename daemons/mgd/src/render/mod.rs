@@ -1,5 +1,6 @@
 //! Answers as text in Junos' manner, one file per area. Pure: a message in, a string out.
 
+mod bfd;
 mod bgp;
 mod chassis;
 mod configuration;
@@ -14,6 +15,7 @@ mod system;
 mod table;
 mod time;
 
+pub use bfd::{bfd_detail, bfd_sessions};
 pub use bgp::{bgp_groups, bgp_neighbors, bgp_replication, bgp_summary, task_replication};
 pub use chassis::{history, routing_engine, run};
 pub use configuration::{commits, edited, moment};

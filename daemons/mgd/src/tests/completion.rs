@@ -18,7 +18,7 @@ async fn words_values_and_placeholders() {
     assert_eq!(words(&at_end("")), ["clear", "configure", "monitor", "request", "restart", "show", "test"]);
     assert!(at_end("").completions.iter().all(|completion| !completion.help.is_empty()));
     let partial = at_end("show b");
-    assert_eq!((words(&partial), partial.start, partial.executable), (vec!["bgp"], 5, false));
+    assert_eq!((words(&partial), partial.start, partial.executable), (vec!["bfd", "bgp"], 5, false));
     assert_eq!(words(&at_end("show bgp ")), ["group", "neighbor", "replication", "summary"]);
     let neighbor = at_end("show bgp neighbor ");
     assert_eq!((words(&neighbor), neighbor.executable), (vec!["10.0.0.2", "10.0.1.2", "<neighbor>"], true));

@@ -457,7 +457,7 @@ async fn completion_of_configure_mode() {
     assert_eq!(offered("protocols bgp group EXT", "set type "), ("internal external".into(), 9, false));
     assert!(offered("", "set system host-name r1").2);
     assert_eq!(offered("", "delete "), ("system chassis routing-options protocols".into(), 7, false));
-    assert_eq!(offered("", "run show b"), ("bgp".into(), 9, false));
+    assert_eq!(offered("", "run show b"), ("bfd bgp".into(), 9, false));
     assert_eq!(offered("protocols bgp", "top set system "), ("host-name internet-options".into(), 15, false));
     assert_eq!(offered("", "commit "), ("and-quit check comment".into(), 7, true));
     assert_eq!(offered("", "load "), ("merge override set".into(), 5, false));

@@ -144,6 +144,7 @@ impl Core {
                 detail.in_vault = self.protocols.bgp.is_deposited(*id);
             }
         }
+        self.describe_bfd(&mut neighbors);
         Ok(v1::BgpNeighbors { neighbors })
     }
 

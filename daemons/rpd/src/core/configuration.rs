@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
+use super::bfd::Bfd;
 use super::transport::Keys;
 use super::{Core, now};
 use crate::limits::STALE_FIB_MAX;
@@ -78,6 +79,7 @@ impl Core {
             seen.entry(link.index).or_default();
         }
         self.rib.interface_update(link.index, &link.name, link.admin_up && link.carrier);
+        self.bfd.mark_stale(); // the link of a link-local neighbour may have come
     }
 
     fn remove_link(&mut self, index: u32) {
@@ -136,7 +138,7 @@ impl Core {
 
     fn apply(&mut self, configuration: &v1::RouterConfig) -> Result<(), String> {
         let routing = configuration.routing.clone().unwrap_or_default();
-        let statics = static_routes(&routing)?;
+        let statics = static_routes(&routing, &self.bfd)?;
         // Before anything that is outside: what is refused leaves port and keys of the configuration that stays in force.
         self.protocols.bgp.check(configuration, &self.rib).map_err(|error| error.to_string())?;
         let bgp = configuration.bgp.as_ref().filter(|bgp| !bgp.neighbors.is_empty() || !bgp.allowed.is_empty());
@@ -160,6 +162,7 @@ impl Core {
         }
         self.failure.clear();
         self.configuration.applied = true;
+        self.bfd.mark_stale();
         Ok(())
     }
 
@@ -217,8 +220,11 @@ impl Core {
     }
 }
 
-fn static_routes(routing: &v1::RoutingConfig) -> Result<Vec<StaticRouteSpec>, String> {
-    routing
+/// Every static route that leads anywhere: next hops that BFD has lost are left out, and a route with no other is none.
+pub(super) fn static_routes(routing: &v1::RoutingConfig, bfd: &Bfd) -> Result<Vec<StaticRouteSpec>, String> {
+    let has_a_way =
+        |spec: &StaticRouteSpec| !matches!(&spec.spec, NexthopSpec::Gateways(gateways) if gateways.is_empty());
+    let routes = routing
         .static_routes
         .iter()
         .map(|route| {
@@ -227,12 +233,19 @@ fn static_routes(routing: &v1::RoutingConfig) -> Result<Vec<StaticRouteSpec>, St
             let spec = match route.kind() {
                 v1::static_route::Kind::Discard => NexthopSpec::Discard,
                 v1::static_route::Kind::Reject => NexthopSpec::Reject,
-                v1::static_route::Kind::NextHop => NexthopSpec::Gateways(gateways(prefix, &route.next_hops)?),
+                v1::static_route::Kind::NextHop => {
+                    let mut gateways = gateways(prefix, &route.next_hops)?;
+                    if let Some(liveness) = &route.bfd {
+                        gateways.retain(|gateway| bfd.may_use(*gateway, liveness));
+                    }
+                    NexthopSpec::Gateways(gateways)
+                }
             };
             let preference = route.preference.min(u32::from(u8::MAX)) as u8;
             Ok(StaticRouteSpec { prefix, spec, preference, tag: route.tag })
         })
-        .collect()
+        .collect::<Result<Vec<_>, String>>()?;
+    Ok(routes.into_iter().filter(has_a_way).collect())
 }
 
 fn gateways(prefix: IpNet, next_hops: &[String]) -> Result<SmallVec<[IpAddr; 1]>, String> {

@@ -85,6 +85,7 @@ impl Core {
         self.protocols.stand_still();
         self.listeners.close(self.inputs.poll.registry());
         self.role = Role::Frozen;
+        self.bfd.mark_stale();
         if let Err(error) = self.hand_off(request.epoch, now + FREEZE_FLUSH_MAX) {
             tracing::error!("{error}");
         }
@@ -281,6 +282,8 @@ impl Core {
         if let Err(error) = self.listen() {
             tracing::error!("neighbors cannot connect: {error}");
         }
+        self.bfd.mark_stale();
+        self.end_lost_sessions(); // what was lost while nobody led
         self.prove_sessions();
         self.primary_turn();
         tracing::info!("primary in epoch {}: {} sessions go on", self.epoch, self.verification.expected.len());

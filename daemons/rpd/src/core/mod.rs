@@ -8,6 +8,7 @@
 //! is full, neither happens ([`replication::Sender`]).
 
 mod adopted;
+mod bfd;
 mod commands;
 mod configuration;
 mod connections;
@@ -33,11 +34,13 @@ use holdfast_rib::Rib;
 use holdfast_vault::VaultClient;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Token};
+use tokio::sync::watch;
 
 use crate::error::RpdError;
 use crate::input::{Input, Inputs, WAKE};
 use crate::limits::INPUTS_PER_TURN;
 use adopted::Adopted;
+use bfd::Bfd;
 use connections::Connections;
 use fib::FibStream;
 use listeners::Listeners;
@@ -68,6 +71,8 @@ pub struct Core {
     inputs: Inputs,
     inputs_waiting: bool,
     protocols: Protocols,
+    /// Sessions of ppmd that watch neighbours and next hops.
+    bfd: Bfd,
     rib: Rib,
     connections: Connections,
     listeners: Listeners,
@@ -98,7 +103,11 @@ pub fn now() -> Duration {
 
 impl Core {
     /// Prepares everything that needs no other process.
-    pub fn new(arguments: &DaemonArgs, inputs: Inputs) -> Result<Self, RpdError> {
+    pub fn new(
+        arguments: &DaemonArgs,
+        inputs: Inputs,
+        bfd_wanted: watch::Sender<Option<v1::SetBfdRequest>>,
+    ) -> Result<Self, RpdError> {
         let run_dir = arguments.run_dir();
         let role = arguments.role();
         let path = run_dir.replication_socket(&arguments.slot);
@@ -118,6 +127,7 @@ impl Core {
             epoch: arguments.epoch,
             started: now(),
             protocols,
+            bfd: Bfd::new(bfd_wanted),
             rib: Rib::new(),
             connections: Connections::new(CONNECTIONS_FROM),
             listeners: Listeners::default(),
@@ -190,6 +200,7 @@ impl Core {
 
     fn turn(&mut self) {
         self.take_inputs();
+        self.bfd_turn();
         match self.role {
             v1::Role::Primary => self.primary_turn(),
             v1::Role::Backup | v1::Role::Frozen => self.follower_turn(),
@@ -214,6 +225,8 @@ impl Core {
                 Input::FibOpened(sender) => self.fib.open(sender),
                 Input::FibAck(ack) => self.fib.acknowledge(&ack),
                 Input::FibClosed => self.fib.close(),
+                Input::Bfd(event) => self.bfd.heard(event),
+                Input::BfdRestart => self.bfd.restart(),
                 Input::Command(command) => self.command(command),
             }
         }

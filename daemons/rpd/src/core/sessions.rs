@@ -262,6 +262,7 @@ impl Core {
         connection.output = true;
         // What the handshake left unwritten belongs to what the facts begin with.
         connection.ledger.skip_telling();
+        self.bfd.mark_stale(); // one that is not configured itself is watched, too
         self.protocols.bgp.established(neighbor, side, ConnectionEnds { local, remote }, unix_ms(), now, &mut self.rib);
         self.deposit(token, neighbor);
         if let Some(fact) = self.session_up(neighbor, token) {

@@ -45,6 +45,7 @@ mod allowed;
 mod as_path_rules;
 mod attributes;
 mod background;
+mod bfd;
 mod client_view;
 mod communities;
 mod connections;
@@ -95,6 +96,7 @@ use holdfast_rib::{Family, NexthopSetId, Rib};
 use crate::session::{ConnectionSide, Output};
 
 pub use action::{Action, ConnectSpec, Kept, Rejection};
+pub use bfd::Watched;
 pub use neighbor::Counters;
 pub use settings::SettingsError;
 pub use table::NeighborId;

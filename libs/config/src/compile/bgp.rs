@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use holdfast_proto::v1;
 
+use super::bfd::liveness;
 use crate::tree::View;
 use as_path::AsPathRules;
 
@@ -169,6 +170,7 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         prefix_limits: limits::prefix_limits(levels),
         advertise_inactive: levels.nearest("advertise-inactive").is_some(),
         out_delay_s: levels.number("out-delay").unwrap_or(0),
+        bfd: levels.nearest("bfd-liveness-detection").map(|stated| liveness(stated, is_far(levels, internal))),
     }
 }
 
@@ -203,6 +205,11 @@ fn multihop_ttl(levels: Levels<'_>, internal: bool) -> u32 {
 /// Directly connected unless stated (RFC 5082 §3).
 fn ttl_security_hops(levels: Levels<'_>) -> u32 {
     levels.nearest("ttl-security").map_or(0, |security| security.number("hops").unwrap_or(1))
+}
+
+/// Whether routers may lie between us and the neighbour, as far as the statements say.
+fn is_far(levels: Levels<'_>, internal: bool) -> bool {
+    multihop_ttl(levels, internal) > 0 || ttl_security_hops(levels) > 1
 }
 
 /// Families by the names of their statements.

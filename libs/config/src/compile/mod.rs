@@ -1,5 +1,6 @@
 //! The tree as the daemons take it: defaults filled in, inheritance applied, nothing left to look up.
 
+mod bfd;
 mod bgp;
 mod policy;
 mod routing;

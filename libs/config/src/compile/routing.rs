@@ -2,6 +2,7 @@
 
 use holdfast_proto::v1::{self, aggregate_route, static_route::Kind};
 
+use super::bfd::liveness;
 use super::bgp::{RESTART_TIME_DEFAULT_S, announces};
 use crate::tree::View;
 
@@ -66,5 +67,6 @@ fn static_route(route: View<'_>) -> v1::StaticRoute {
         next_hops: route.strings("next-hop"),
         preference: route.number("preference").unwrap_or(STATIC_PREFERENCE_DEFAULT),
         tag: route.number("tag").unwrap_or(0),
+        bfd: route.get("bfd-liveness-detection").map(|stated| liveness(stated, false)),
     }
 }

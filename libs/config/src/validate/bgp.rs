@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::{at, lacks, reference};
+use super::{at, bfd, lacks, reference};
 use crate::{
     compile::{Levels, ROLES},
     error::Problem,
@@ -33,6 +33,7 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
         routes::prefix_limits(group, problems);
         path_counts(group, problems);
         local_address(group, problems);
+        bfd::validate(group, problems);
         if !group.has("neighbor") && !group.has("allow") {
             let allowed = "neighbor ADDRESS, at least one, or allow PREFIX";
             problems.push(lacks(group, "neighbor", "the group has no neighbor").allowed(allowed));
@@ -50,6 +51,7 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
             routes::prefix_limits(neighbor, problems);
             path_counts(neighbor, problems);
             local_address(neighbor, problems);
+            bfd::validate(neighbor, problems);
             check(local_as, Levels { bgp, group, neighbor }, problems);
             let Ok(address) = neighbor.value().parse::<IpAddr>() else { continue };
             if let Some(first) = seen.insert(address, neighbor) {

@@ -2,6 +2,7 @@
 //!
 //! Each file looks at one stanza. A rule names the statement that is wrong, what was found, and what mends it.
 
+mod bfd;
 mod bgp;
 mod interfaces;
 mod policy;

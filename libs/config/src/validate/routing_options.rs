@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::{at, reference};
+use super::{at, bfd, reference};
 use crate::{error::Problem, tree::View};
 
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
@@ -56,6 +56,11 @@ fn belongs(table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
 }
 
 fn check(table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
+    bfd::validate(route, problems);
+    if let Some(stated) = route.get("bfd-liveness-detection").filter(|_| !route.has("next-hop")) {
+        let message = format!("the route {} has no next hop whose loss could be noticed", route.value());
+        problems.push(at(stated, message).allowed("bfd-liveness-detection of a route with next-hop"));
+    }
     let Ok(prefix) = route.value().parse::<IpNet>() else { return };
     let ipv4 = prefix.addr().is_ipv4();
     belongs(table, route, problems);

@@ -1,0 +1,58 @@
+//! What BFD (RFC 5880) has to do with sessions: who is to be watched, and what the loss of one means.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use holdfast_proto::v1::BfdLiveness;
+use holdfast_rib::Rib;
+
+use super::Speaker;
+use super::table::NeighborId;
+use crate::wire::{Cease, NotificationMessage};
+
+/// A neighbour whose way is to be watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// Who.
+    pub neighbor: NeighborId,
+    /// Its address.
+    pub address: IpAddr,
+    /// The link of a link-local address; 0: any.
+    pub interface: u32,
+    /// Our address, where one is configured.
+    pub local: Option<IpAddr>,
+    /// How.
+    pub liveness: BfdLiveness,
+}
+
+impl Speaker {
+    /// Every neighbour that is to be watched. One that is shut down is not; one whose link is not there cannot be.
+    pub fn watched_by_bfd(&self, rib: &Rib) -> Vec<Watched> {
+        let neighbors = self.neighbors.iter().flatten().filter(|neighbor| !neighbor.config.disable);
+        neighbors
+            .filter_map(|neighbor| {
+                let link = &neighbor.config.interface;
+                Some(Watched {
+                    neighbor: neighbor.id,
+                    address: neighbor.address,
+                    interface: if link.is_empty() { 0 } else { rib.interface_index(link)? },
+                    local: neighbor.config.local_address.parse().ok(),
+                    liveness: neighbor.config.bfd.clone()?,
+                })
+            })
+            .collect()
+    }
+
+    /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384); one that came up later has proven
+    /// that packets get through, although BFD does not. True: it has ended. An engine that follows hears of it from the other one.
+    pub fn bfd_lost(&mut self, id: NeighborId, since: Duration, rib: &mut Rib, now: Duration) -> bool {
+        let following = self.following;
+        let was_up = |neighbor: &super::neighbor::Neighbor| {
+            neighbor.up.as_ref().is_some_and(|up| up.established_at <= since) && !following
+        };
+        let Some(neighbor) = self.get_mut(id).filter(|neighbor| was_up(neighbor)) else { return false };
+        neighbor.session.reset(NotificationMessage::cease(Cease::BfdDown), now);
+        self.collect(id, rib, now);
+        true
+    }
+}

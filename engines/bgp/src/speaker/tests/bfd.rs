@@ -1,0 +1,85 @@
+//! The loss of a BFD session (RFC 9384), on the engine that leads and on the one that follows.
+
+use std::time::Duration;
+
+use holdfast_proto::v1::BfdLiveness;
+use holdfast_rib::Family;
+
+use super::peer::Peer;
+use super::world::World;
+use crate::wire::Cease;
+
+const P: &str = "203.0.113.0/24";
+
+fn liveness() -> BfdLiveness {
+    BfdLiveness { minimum_transmit_us: 50_000, minimum_receive_us: 50_000, multiplier: 3, ..BfdLiveness::default() }
+}
+
+/// The first neighbour is watched, restarts gracefully over NOTIFICATIONs, and has announced a route.
+fn world() -> World {
+    let both = Family::ALL.map(|family| (family, true));
+    let first = Peer::new(1, 65001).with_graceful_restart(&both, 60).with_notification_restart();
+    let mut world = World::new(vec![first, Peer::new(2, 65002)]);
+    world.configure_neighbor(0, |neighbor| neighbor.bfd = Some(liveness()));
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&[P], &attributes);
+    world.join();
+    world.run();
+    world
+}
+
+fn lose(world: &mut World, since: Duration) -> bool {
+    let (id, now) = (world.id(0), world.now);
+    let primary = world.primary;
+    let engine = &mut world.engines[primary];
+    let ended = engine.speaker.bfd_lost(id, since, &mut engine.rib, now);
+    world.run();
+    ended
+}
+
+#[test]
+fn a_neighbor_is_watched_when_it_is_to_be_and_its_session_is_not_touched_by_that() {
+    let mut world = world();
+    let watched = |world: &World| world.primary().speaker.watched_by_bfd(&world.primary().rib);
+    assert_eq!(watched(&world).len(), 1);
+    assert_eq!((watched(&world)[0].address, &watched(&world)[0].liveness), (world.peers[0].address, &liveness()));
+    world.configure_neighbor(0, |neighbor| neighbor.bfd = None);
+    assert!(watched(&world).is_empty() && world.peers[0].sessions == 1);
+}
+
+#[test]
+fn its_loss_ends_the_session_at_once_and_keeps_nothing() {
+    let mut world = world();
+    world.advance(Duration::from_secs(1));
+    let since = world.now;
+    assert!(lose(&mut world, since));
+    let sent = world.peers[0].notifications.last().expect("a NOTIFICATION");
+    assert_eq!(sent.reason().subcode, Cease::BfdDown as u8);
+    assert!(sent.is_hard_reset(), "what BFD does not reach does not forward");
+    assert!(!world.peers[1].has(P));
+    world.assert_equal("lost");
+}
+
+#[test]
+fn a_session_that_came_up_after_the_loss_stays() {
+    let mut world = world();
+    let before = world.now;
+    world.advance(Duration::from_secs(1));
+    world.cut(0);
+    world.establish();
+    assert!(!lose(&mut world, before));
+    assert!(world.peers[0].is_up());
+}
+
+#[test]
+fn an_engine_that_follows_ends_nothing_and_its_successor_does() {
+    let mut world = world();
+    world.advance(Duration::from_secs(1));
+    let (id, since) = (world.id(0), world.now);
+    let standby = 1 - world.primary;
+    let follower = &mut world.engines[standby];
+    assert!(!follower.speaker.bfd_lost(id, since, &mut follower.rib, since));
+    world.hand_over("lost meanwhile");
+    assert!(lose(&mut world, since), "what was lost before the switch is found after it");
+    assert!(!world.peers[1].has(P));
+}

@@ -1,0 +1,116 @@
+//! BFD between two routers: it lives through reboots and replacements, and its loss is acted upon at once.
+
+use std::time::Duration;
+
+use holdfast_lab::host::netns;
+use holdfast_tests::{Place, holdfast, run, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const SHORT: Duration = Duration::from_secs(30);
+const ROUTE: &str = "203.0.113.0/24";
+
+fn configuration(own: u8, other: u8, more: &str) -> String {
+    format!(
+        "system {{ host-name r{own}; }}
+chassis {{ redundancy graceful-switchover; in-service minimum-spacing 0; }}
+routing-options {{ router-id 10.9.0.{own}; autonomous-system {}; nonstop-routing; {more} }}
+protocols bgp group PEER {{
+    type external; peer-as {}; hold-time 30; bfd-liveness-detection {{ minimum-interval 50; multiplier 3; }}
+    neighbor 10.9.0.{other};
+}}
+",
+        65000 + u32::from(own),
+        65000 + u32::from(other),
+    )
+}
+
+/// Two routers, their BGP session and its BFD up. The first has a static route by way of the second, watched as well.
+fn pair() -> [Place; 2] {
+    let places = [Place::new(), Place::new()];
+    let [a, b] = &places;
+    netns::link((&a.namespace, "peer", "10.9.0.1/24"), (&b.namespace, "peer", "10.9.0.2/24")).expect("a link");
+    let watched = format!("static route {ROUTE} {{ next-hop 10.9.0.2; bfd-liveness-detection minimum-interval 50; }}");
+    a.start(&a.file("router.conf", &configuration(1, 2, &watched))).assert_succeeded();
+    b.start(&b.file("router.conf", &configuration(2, 1, ""))).assert_succeeded();
+    a.wait_established("10.9.0.2", SHORT);
+    for place in &places {
+        assert!(wait_until(SHORT, || bfd(place)["state"] == "Up"), "BFD does not come up: {:#}", bfd(place));
+    }
+    places
+}
+
+fn bfd(place: &Place) -> serde_json::Value {
+    let mut command = holdfast();
+    command.arg("cli").arg("--run-dir").arg(place.run_dir()).args(["--format", "json", "-c", "show bfd session"]);
+    let answer: serde_json::Value = serde_json::from_str(&run(command, SHORT).text).unwrap_or_default();
+    answer["sessions"][0].clone()
+}
+
+fn ppmd(place: &Place) -> Pid {
+    let pids: Vec<u32> =
+        place.processes().into_iter().filter(|(_, line)| line.contains("ppmd ")).map(|(pid, _)| pid).collect();
+    assert_eq!(pids.len(), 1, "{:?}", place.processes());
+    Pid::from_raw(i32::try_from(pids[0]).expect("a pid"))
+}
+
+fn has_route(place: &Place) -> bool {
+    place.routes_of_ours().contains(ROUTE)
+}
+
+/// Neither end has seen its session leave Up since it came up.
+fn assert_unbroken(places: &[Place; 2], what: &str) {
+    for place in places {
+        let session = bfd(place);
+        assert_eq!((&session["state"], &session["downs"]), (&"Up".into(), &0.into()), "{what}: {session:#}");
+        let flaps = &place.neighbor(&format!("10.9.0.{}", if session["key"]["peer"] == "10.9.0.1" { 1 } else { 2 }));
+        assert_eq!(flaps["summary"]["flaps"], 0, "{what}: {flaps:#}");
+    }
+}
+
+#[test]
+fn a_session_lives_through_a_reboot_and_the_replacement_and_death_of_every_process_around_it() {
+    let places = pair();
+    let [a, _] = &places;
+    let session = bfd(a);
+    assert_eq!(session["clients"], serde_json::json!(["bgp", "static"]), "{session:#}");
+    assert_eq!(session["remote_control_plane_independent"], true);
+    assert!(a.cli("show bgp neighbor 10.9.0.2").text.contains("BFD: Up    detection time 150 ms"));
+    a.cli("show chassis in-service-upgrade readiness").assert_says(&["shortest detection time is 150 ms (10.9.0.2)"]);
+
+    let before = ppmd(a);
+    a.reboot_in_service();
+    assert_unbroken(&places, "after a reboot in service");
+    assert!(wait_until(SHORT, || a.processes().iter().filter(|(_, line)| line.contains("ppmd ")).count() == 1));
+    assert!(wait_until(SHORT, || ppmd(a) != before), "ppmd was not replaced at the end of the run");
+    a.cli("restart periodic-packets").assert_says(&["its sessions went on"]);
+    assert_unbroken(&places, "after restart periodic-packets");
+    a.cli("restart forwarding").assert_succeeded();
+    a.cli("restart management").assert_succeeded();
+    kill(ppmd(a), Signal::SIGKILL).expect("ppmd runs");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_unbroken(&places, "after kill -9 of ppmd");
+    assert_eq!(bfd(a)["local_discriminator"], session["local_discriminator"], "it is another session");
+    assert!(has_route(a));
+
+    a.cli("configure; set protocols bgp group PEER bfd-liveness-detection minimum-interval 100; commit")
+        .assert_succeeded();
+    let slower = || bfd(a)["transmit_interval_us"] == 50_000 && bfd(a)["minimum_transmit_us"] == 50_000;
+    assert!(slower(), "the static route still wants 50 ms: {:#}", bfd(a));
+    assert_unbroken(&places, "after a change of intervals");
+}
+
+#[test]
+fn its_loss_ends_the_bgp_session_and_takes_the_static_next_hop_out_until_it_is_back() {
+    let [a, b] = pair();
+    assert!(wait_until(SHORT, || has_route(&a)), "{}", a.routes_of_ours());
+    let silent = ppmd(&b);
+    kill(silent, Signal::SIGSTOP).expect("ppmd runs");
+    assert!(wait_until(SHORT, || !has_route(&a)), "the route stays: {}", a.routes_of_ours());
+    let said = || b.neighbor("10.9.0.1")["last_notification_received"]["name"].clone();
+    assert!(wait_until(SHORT, || said().as_str().is_some_and(|name| name.contains("BFD Down"))), "{}", said());
+    assert_eq!(bfd(&a)["diagnostic"], "Control Detection Time Expired");
+    kill(silent, Signal::SIGCONT).expect("ppmd is there, or was replaced");
+    assert!(wait_until(SHORT, || has_route(&a) && bfd(&a)["state"] == "Up"), "it does not come back: {:#}", bfd(&a));
+    a.wait_established("10.9.0.2", SHORT);
+}
