@@ -1,9 +1,16 @@
-//! The documents speak of what is there: links, files, crates, dependencies, decision records, configuration statements.
+//! The documents speak of what is there: links, files, crates, dependencies, decision records, configuration statements, the lab's
+//! scenarios.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+};
+
+use holdfast_lab::{
+    interop::Interop,
+    result::{GapResult, SessionResult},
+    scenario::Scenario,
 };
 
 fn root() -> PathBuf {
@@ -233,4 +240,43 @@ fn every_configuration_statement_is_described() {
         }
     }
     assert_none(&faults);
+}
+
+/// Keys of what was made of an object.
+fn keys(value: serde_json::Result<serde_json::Value>) -> Vec<String> {
+    let value = value.expect("it serialises");
+    value.as_object().map(|object| object.keys().cloned().collect()).unwrap_or_default()
+}
+
+fn assert_described(document: &str, names: impl IntoIterator<Item = String>) {
+    let text = read(&root().join(document));
+    let words: BTreeSet<&str> =
+        text.split(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '-' | '_')).collect();
+    let missing = names.into_iter().filter(|name| !words.contains(name.as_str()));
+    assert_none(&missing.map(|name| format!("{document} does not speak of {name}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_scenario_and_what_it_is_written_with_is_described() {
+    let built_in = Scenario::built_in();
+    let mut names: BTreeSet<String> = built_in.iter().map(|scenario| scenario.name.clone()).collect();
+    // The second of a pair stands beside the first as `-2`.
+    names.extend(Interop::built_in().into_iter().map(|scenario| scenario.name.trim_end_matches("-2").to_owned()));
+    for scenario in &built_in {
+        names.extend(keys(serde_json::to_value(scenario)));
+        names.extend(keys(serde_json::to_value(scenario.bars)));
+        for step in &scenario.steps {
+            let step = serde_json::to_value(step);
+            names.extend(step.as_ref().ok().and_then(|step| step.as_str()).map(str::to_owned));
+            names.extend(keys(step));
+        }
+    }
+    assert_described("docs/lab.md", names);
+}
+
+#[test]
+fn every_key_of_a_session_in_the_labs_result_is_described() {
+    let gap = GapResult { median_ms: Some(1.0), ..GapResult::default() };
+    assert_described("docs/lab.md", keys(serde_json::to_value(SessionResult::default())));
+    assert_described("docs/lab.md", keys(serde_json::to_value(gap)));
 }
