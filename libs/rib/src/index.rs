@@ -6,6 +6,8 @@
 //! empty, as a table that doubles is after it has doubled. A bucket is a row of groups of eight; eight tags of eight bits of the hash
 //! are compared at once.
 
+use smallvec::SmallVec;
+
 /// Numbers per bucket on the average.
 const BUCKET_NUMBERS: usize = 48;
 const GROUP: usize = 8;
@@ -21,6 +23,15 @@ struct Group {
 const VACANT_GROUP: Group = Group { tags: [VACANT; GROUP], numbers: [0; GROUP] };
 
 impl Group {
+    /// Up to [`GROUP`] numbers with their tags.
+    fn of(numbers: &[(u8, u32)]) -> Group {
+        let mut group = VACANT_GROUP;
+        for (index, (tag, number)) in numbers.iter().enumerate() {
+            (group.tags[index], group.numbers[index]) = (*tag, *number);
+        }
+        group
+    }
+
     /// The high bit of every octet whose tag is this one.
     fn equal(&self, tag: u8) -> u64 {
         const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
@@ -96,12 +107,16 @@ impl Index {
         let (next, last) = (next_to_split(self.buckets.len()), self.buckets.len());
         let together = std::mem::take(&mut self.buckets[next]);
         self.buckets.push(Vec::new());
+        let mut parts: [SmallVec<[(u8, u32); 2 * BUCKET_NUMBERS]>; 2] = Default::default();
         for group in &together {
             for (tag, number) in group.tags.iter().zip(group.numbers).filter(|(tag, _)| **tag != VACANT) {
                 let bucket = bucket_of(hash_of(number), self.buckets.len());
                 debug_assert!(bucket == next || bucket == last);
-                push(&mut self.buckets[bucket], *tag, number);
+                parts[usize::from(bucket == last)].push((*tag, number));
             }
+        }
+        for (bucket, part) in [next, last].into_iter().zip(parts) {
+            self.buckets[bucket] = part.chunks(GROUP).map(Group::of).collect();
         }
     }
 
