@@ -55,6 +55,22 @@ pub fn fib_entry_hash(prefix: &IpNet, next_hop: &ForwardingNexthop) -> u64 {
     prefix_entry_hash(prefix, &[&framed(&next_hop.canonical())])
 }
 
+/// What of a next hop goes into the hashes of its entries, for who has many of them to hash.
+#[derive(Clone, Debug)]
+pub struct HashedNexthop(Bytes);
+
+impl HashedNexthop {
+    /// Of a next hop.
+    pub fn new(next_hop: &ForwardingNexthop) -> HashedNexthop {
+        HashedNexthop(framed(&next_hop.canonical()))
+    }
+
+    /// The same as [`fib_entry_hash`].
+    pub fn entry_hash(&self, prefix: &IpNet) -> u64 {
+        prefix_entry_hash(prefix, &[&self.0])
+    }
+}
+
 /// An interned [`ForwardingNexthop`], dense, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ForwardingNexthopId(pub u32);

@@ -46,7 +46,7 @@ mod model_tests;
 pub use digest::{Digest, entry_hash, path_hash, prefix_bytes, route_hash};
 pub use dirty::DirtySet;
 pub use family::Family;
-pub use forwarding::{ForwardingNexthop, ForwardingNexthopId, Gateway, fib_entry_hash};
+pub use forwarding::{ForwardingNexthop, ForwardingNexthopId, Gateway, HashedNexthop, fib_entry_hash};
 pub use nexthop::{NexthopSetId, NexthopSpec};
 pub use prefix_table::{PrefixId, PrefixTable};
 pub use protocol::Protocol;

@@ -1,6 +1,6 @@
 //! Keeps digests and the count of differences true, change by change.
 
-use holdfast_rib::{Digest, fib_entry_hash};
+use holdfast_rib::Digest;
 use ipnet::IpNet;
 
 use super::contents::{self, ContentId};
@@ -40,28 +40,39 @@ impl Fib {
     }
 
     fn entry_hash(&self, prefix: &IpNet, content: ContentId) -> u64 {
-        match self.contents.get(content) {
-            Some(nexthop) => fib_entry_hash(prefix, nexthop),
-            None => fib_entry_hash(prefix, &holdfast_rib::ForwardingNexthop::Discard) ^ ODD_ENTRY,
+        match self.contents.hashed(content) {
+            Some(nexthop) => nexthop.entry_hash(prefix),
+            None => self.contents.hashed(contents::DISCARD).map_or(0, |discard| discard.entry_hash(prefix)) ^ ODD_ENTRY,
         }
     }
 
-    /// Adds a row to all sums, or takes it out of them.
-    fn account(&mut self, family: usize, prefix: &IpNet, desired: ContentId, object: ObjectIndex, add: bool) {
-        let wanted = (desired != contents::NOTHING).then(|| self.entry_hash(prefix, desired));
-        if let Some(hash) = wanted {
-            count(&mut self.wanted[family], hash, add);
+    /// Adds what is desired of a prefix to the digest, or takes it out.
+    fn account_desired(&mut self, prefix: &IpNet, desired: ContentId, add: bool) {
+        if desired != contents::NOTHING {
+            let hash = self.entry_hash(prefix, desired);
+            count(&mut self.wanted[Self::family_of(prefix)], hash, add);
         }
-        if let Some(content) = self.present_content(object) {
-            let hash = wanted.filter(|_| content == desired).unwrap_or_else(|| self.entry_hash(prefix, content));
-            count(&mut self.present[family], hash, add);
-            if let Some(object) = self.objects.get_mut(object) {
-                count(&mut object.digest[family], hash, add);
-                if desired == contents::NOTHING {
-                    step(&mut object.undesired[family], add);
-                } else if content == desired {
-                    step(&mut object.matching[family], add);
-                }
+    }
+
+    /// The same for what the kernel has.
+    fn account_present(&mut self, prefix: &IpNet, object: ObjectIndex, add: bool) {
+        let Some(content) = self.present_content(object) else { return };
+        let (family, hash) = (Self::family_of(prefix), self.entry_hash(prefix, content));
+        count(&mut self.present[family], hash, add);
+        if let Some(object) = self.objects.get_mut(object) {
+            count(&mut object.digest[family], hash, add);
+        }
+    }
+
+    /// Counts a row among those that agree, or differ, or have nothing desired; or takes it out.
+    fn account_agreement(&mut self, family: usize, desired: ContentId, object: ObjectIndex, add: bool) {
+        if let Some(content) = self.present_content(object)
+            && let Some(object) = self.objects.get_mut(object)
+        {
+            if desired == contents::NOTHING {
+                step(&mut object.undesired[family], add);
+            } else if content == desired {
+                step(&mut object.matching[family], add);
             }
         }
         if self.differs(desired, object) {
@@ -83,14 +94,19 @@ impl Fib {
         if (desired, object) == (desired_before, object_before) {
             return place;
         }
-        self.account(family, prefix, desired_before, object_before, false);
         let place = self.tables[family].set_row(prefix, place, (desired, object));
-        self.account(family, prefix, desired, object, true);
+        self.account_agreement(family, desired_before, object_before, false);
+        self.account_agreement(family, desired, object, true);
+        // A hash costs more than all else here: only of what has changed.
         if desired != desired_before {
+            self.account_desired(prefix, desired_before, false);
+            self.account_desired(prefix, desired, true);
             self.contents.retain(desired);
             self.contents.release(desired_before);
         }
         if object != object_before {
+            self.account_present(prefix, object_before, false);
+            self.account_present(prefix, object, true);
             self.count_route(object, true);
             self.count_route(object_before, false);
         }
@@ -156,7 +172,9 @@ impl Fib {
             for bucket in 0..self.tables[family].buckets() {
                 for prefix in self.tables[family].select(bucket, None, |_, _| true) {
                     let (desired, object) = self.tables[family].row_of(&prefix);
-                    self.account(family, &prefix, desired, object, true);
+                    self.account_desired(&prefix, desired, true);
+                    self.account_present(&prefix, object, true);
+                    self.account_agreement(family, desired, object, true);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Resolved next hops, interned: equal ones have one id.
 
 use hashbrown::HashMap;
-use holdfast_rib::ForwardingNexthop;
+use holdfast_rib::{ForwardingNexthop, HashedNexthop};
 
 /// The id of an interned next hop. Three are fixed.
 pub type ContentId = u32;
@@ -15,6 +15,8 @@ pub const REJECT: ContentId = 2;
 #[derive(Debug)]
 struct Slot {
     nexthop: ForwardingNexthop,
+    /// What of it goes into digests.
+    hashed: HashedNexthop,
     /// Desired routes, and ids of senders.
     users: u32,
     /// Kernel objects with this content, dead ones included until their last route is forgotten.
@@ -32,7 +34,9 @@ pub struct Contents {
 
 impl Contents {
     pub fn new() -> Self {
-        let fixed = |nexthop, object| Some(Slot { nexthop, users: 1, objects: 1, chosen: [object; 2] });
+        let fixed = |nexthop, object| {
+            Some(Slot { hashed: HashedNexthop::new(&nexthop), nexthop, users: 1, objects: 1, chosen: [object; 2] })
+        };
         let slots = vec![
             None,
             fixed(ForwardingNexthop::Discard, super::objects::DISCARD),
@@ -47,7 +51,8 @@ impl Contents {
         if let Some(id) = self.ids.get(&nexthop) {
             return *id;
         }
-        let slot = Some(Slot { nexthop: nexthop.clone(), users: 0, objects: 0, chosen: [0; 2] });
+        let hashed = HashedNexthop::new(&nexthop);
+        let slot = Some(Slot { nexthop: nexthop.clone(), hashed, users: 0, objects: 0, chosen: [0; 2] });
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id as usize] = slot;
@@ -64,6 +69,11 @@ impl Contents {
 
     pub fn get(&self, id: ContentId) -> Option<&ForwardingNexthop> {
         Some(&self.slots.get(id as usize)?.as_ref()?.nexthop)
+    }
+
+    /// What of it goes into digests.
+    pub fn hashed(&self, id: ContentId) -> Option<&HashedNexthop> {
+        Some(&self.slots.get(id as usize)?.as_ref()?.hashed)
     }
 
     fn slot(&mut self, id: ContentId) -> Option<&mut Slot> {
