@@ -20,7 +20,7 @@
 //! - [`worker`]: the thread with the sessions of `holdfast_bfd`. In the steady state it makes system calls for packets and its timer, and
 //!   nothing else: no allocation, no lock, no log.
 //! - [`sockets`]: where packets come in and go out. [`lateness`]: how late they were.
-//! - [`handover`]: both ends of a replacement. [`service`], [`request`], [`views`]: gRPC in front of the worker.
+//! - [`memory`]: locked while there are sessions. [`handover`]: both ends of a replacement. [`service`], [`request`], [`views`]: gRPC in front of the worker.
 //!
 //! # What it must never do
 //!
@@ -30,6 +30,7 @@ mod error;
 mod handover;
 mod lateness;
 mod limits;
+mod memory;
 mod request;
 mod service;
 mod sockets;
@@ -46,6 +47,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use error::PpmdError;
 use handover::{Baton, Place};
+use memory::Memory;
 use service::Service;
 
 /// Holdfast's periodic packets: BFD sessions that outlive everything else.
@@ -93,11 +95,12 @@ async fn run(args: &Args) -> Result<(), PpmdError> {
         place.forget()?;
     }
     let baton = if args.take_over { Some(Baton::ask(&place)?) } else { None };
-    let memory_locked = holdfast_kernel::realtime::lock_memory()
-        .inspect_err(|error| tracing::warn!("memory cannot be locked ({error}): packets may wait for pages"))
-        .is_ok();
+    let memory = Memory::default();
+    if !args.fresh {
+        memory.lock(); // for the predecessor's sessions
+    }
     let (worker, changes) = worker::start(&place, baton, args.fresh)?;
-    let service = Service::new(worker.clone(), changes, memory_locked);
+    let service = Service::new(worker.clone(), changes, memory);
     let successor = handover::serve(&place, worker)?;
     let listener = holdfast_ipc::bind(&run_dir.periodic_socket())?;
     let router = tonic::transport::Server::builder().add_service(PeriodicServer::new(service));
