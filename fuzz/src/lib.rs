@@ -7,6 +7,7 @@
 //! - [`wire`]: messages. [`attributes`]: each path attribute by itself, through the real judgement of RFC 7606.
 //! - [`session`]: the state machine of one neighbour, fed with any events, messages and times.
 //! - [`engine`]: a speaker with two sessions up, one of which says anything; and a follower that is told anything.
+//! - [`bfd`]: control packets; sessions that are told anything, at any time, by anybody.
 //! - [`configuration`]: an operator's text, and the lines of configure mode.
 //! - [`policy`]: expressions in it; and whole policies, beside a model that knows no compilation.
 //! - [`machine`]: what comes from the kernel, from our own processes and from a scenario's file.
@@ -18,6 +19,7 @@
 //! `cargo +nightly fuzz run --sanitizer none update fuzz/corpus/update fuzz/seeds/update`: what is found new goes to the first folder.
 
 pub mod attributes;
+pub mod bfd;
 pub mod configuration;
 pub mod engine;
 pub mod machine;

@@ -101,6 +101,10 @@ pub fn seeds() -> Vec<Seed> {
         let name = text.replace(|letter: char| !letter.is_alphanumeric(), "-");
         add(Target::Expression, &name, [&[2, 1, 3], text.as_bytes()].concat());
     }
+    for (name, packet) in crate::bfd::packets() {
+        add(Target::BfdPacket, name, packet);
+    }
+    add(Target::BfdSessions, "life", crate::bfd::life());
     seeds
 }
 

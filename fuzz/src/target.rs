@@ -1,6 +1,6 @@
 //! The list of what is fuzzed.
 
-use crate::{attributes, configuration, engine, machine, policy, session, wire};
+use crate::{attributes, bfd, configuration, engine, machine, policy, session, wire};
 
 /// Something under test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,11 +45,15 @@ pub enum Target {
     Vault,
     /// The file of a lab scenario.
     Scenario,
+    /// BFD's control packet.
+    BfdPacket,
+    /// BFD's sessions.
+    BfdSessions,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 20] = [
+    pub const ALL: [Target; 22] = [
         Target::Frame,
         Target::Open,
         Target::Capabilities,
@@ -70,6 +74,8 @@ impl Target {
         Target::Netlink,
         Target::Vault,
         Target::Scenario,
+        Target::BfdPacket,
+        Target::BfdSessions,
     ];
 
     /// The name of the target and of its corpus.
@@ -95,6 +101,8 @@ impl Target {
             Target::Netlink => "netlink",
             Target::Vault => "vault",
             Target::Scenario => "scenario",
+            Target::BfdPacket => "bfd_packet",
+            Target::BfdSessions => "bfd_sessions",
         }
     }
 
@@ -121,6 +129,8 @@ impl Target {
             Target::Netlink => machine::check_netlink,
             Target::Vault => machine::check_vault,
             Target::Scenario => machine::check_scenario,
+            Target::BfdPacket => bfd::check_packet,
+            Target::BfdSessions => bfd::check_sessions,
         }
     }
 }

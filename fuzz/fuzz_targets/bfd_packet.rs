@@ -1,0 +1,4 @@
+#![no_main]
+//! See `holdfast_fuzz::bfd::check_packet`.
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| holdfast_fuzz::bfd::check_packet(input));
