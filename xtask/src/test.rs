@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 34] = [
+const SCENARIOS: [(&str, &[&str]); 39] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -43,6 +43,11 @@ const SCENARIOS: [(&str, &[&str]); 34] = [
     ("interop-limits", &["interop-limits"]),
     ("interop-restarts", &["interop-restarts"]),
     ("interop-long-lived", &["interop-long-lived"]),
+    ("interop-keys", &["interop-keys"]),
+    ("interop-near", &["interop-near"]),
+    ("interop-agreed", &["interop-agreed"]),
+    ("interop-peers", &["interop-peers"]),
+    ("interop-local-as", &["interop-local-as"]),
     ("issr-rollback-oci", &["issr-rollback", "--runtime", "oci"]),
     ("crash-matrix-oci", &["crash-matrix", "--runtime", "oci"]),
     ("issr-repeat-oci", &["issr-repeat", "--runs", "5", "--runtime", "oci"]),

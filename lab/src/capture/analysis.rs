@@ -77,7 +77,36 @@ pub struct Wire {
     spoken_ns: HashMap<IpAddr, Vec<u64>>,
     flagged: Vec<(u64, u8)>,
     streams: HashMap<(SocketAddr, SocketAddr), Vec<Stream>>,
+    neighbor: Side,
+    router: Side,
     recording: bool,
+}
+
+/// How one side's segments looked, from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Side {
+    /// Segments with data and without a signature (RFC 2385).
+    pub unsigned: u64,
+    /// The least TTL of a segment with data, as it arrived; 255 where there was none.
+    pub ttl_least: u8,
+    /// Connections that it began.
+    pub calls: u64,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self { unsigned: 0, ttl_least: u8::MAX, calls: 0 }
+    }
+}
+
+impl Side {
+    fn count(&mut self, segment: &Segment) {
+        self.calls += u64::from(segment.flags & (flags::SYN | flags::ACK) == flags::SYN);
+        if !segment.payload.is_empty() {
+            self.unsigned += u64::from(!segment.signed);
+            self.ttl_least = self.ttl_least.min(segment.ttl);
+        }
+    }
 }
 
 /// What one neighbour and the router said to each other in their only session.
@@ -124,6 +153,8 @@ impl Wire {
         if let Some(spoken) = self.spoken_ns.get_mut(&segment.from.ip()).filter(|_| !segment.payload.is_empty()) {
             spoken.push(segment.at_ns);
         }
+        let is_router = self.is_router(&segment.from);
+        if is_router { &mut self.router } else { &mut self.neighbor }.count(segment);
         let streams = self.streams.entry((segment.from, segment.to)).or_default();
         // The same pair of ports may be used again: a SYN begins another stream.
         if segment.flags & flags::SYN != 0 || streams.is_empty() {
@@ -182,6 +213,26 @@ impl Wire {
         report.faults.sort();
         report.faults.dedup();
         report
+    }
+
+    /// How the router's, or the neighbour's, segments looked.
+    pub fn side(&self, router: bool) -> Side {
+        if router { self.router } else { self.neighbor }
+    }
+
+    /// What was said in every OPEN of a side, behind its header.
+    pub fn opens(&self, router: bool) -> impl Iterator<Item = &[u8]> {
+        self.messages(router).filter(|message| message.kind == message::OPEN).map(|message| &*message.body)
+    }
+
+    /// The length of a side's longest message.
+    pub fn longest_bytes(&self, router: bool) -> u16 {
+        self.messages(router).map(|message| message.bytes).max().unwrap_or(0)
+    }
+
+    fn messages(&self, router: bool) -> impl Iterator<Item = &WireMessage> {
+        let of_side = self.streams.iter().filter(move |((from, _), _)| self.is_router(from) == router);
+        of_side.flat_map(|(_, streams)| streams).flat_map(|stream| &stream.messages)
     }
 
     fn is_router(&self, end: &SocketAddr) -> bool {

@@ -16,6 +16,8 @@ pub mod flags {
     pub const SYN: u8 = 0x02;
     /// Reset.
     pub const RST: u8 = 0x04;
+    /// An answer.
+    pub const ACK: u8 = 0x10;
 }
 
 /// One TCP segment of the capture.

@@ -164,6 +164,9 @@ pub(super) mod tests {
             multihop: None,
             hold_time_s: 9,
             wishes: Wishes::default(),
+            features: Vec::new(),
+            role: None,
+            key: "",
         }
     }
 

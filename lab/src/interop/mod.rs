@@ -11,7 +11,9 @@ mod absence;
 pub mod chapter;
 mod checks;
 mod decide;
+mod evidence;
 pub mod expect;
+pub mod features;
 pub mod offer;
 mod peer;
 mod place;
@@ -19,6 +21,8 @@ mod router;
 pub mod run;
 pub mod scenario;
 pub mod seen;
+mod session_scenarios;
+mod session_steps;
 
 pub use self::{
     peer::Maker,

@@ -119,6 +119,25 @@ impl Offer {
     }
 }
 
+/// One that takes a message longer than RFC 4271 allows (RFC 8654). FRR takes some 250 words in a line.
+pub fn long() -> Offer {
+    Offer {
+        number: 15,
+        title: "more than 4,096 octets",
+        communities: (0..200).map(|n| (65_000 << 16) + 1000 + n).collect(),
+        large: (0..230).map(|n| [1, 1, 1000 + n]).collect(),
+        targets: (0..100).map(|n| (64_512, 1000 + n)).collect(),
+        ..Offer::default()
+    }
+}
+
+impl Offer {
+    /// More than 4,096 octets.
+    pub fn is_long(&self) -> bool {
+        self.communities.len() * 4 + self.large.len() * 12 + self.targets.len() * 8 > 4096
+    }
+}
+
 /// What is announced at first.
 pub fn first() -> Vec<Offer> {
     let communities = vec![65_000 << 16 | 1, 64_512 << 16 | 65_535];
@@ -191,6 +210,7 @@ mod tests {
         assert_eq!(before.len(), first().len());
         assert_eq!((before.difference(&after).count(), after.difference(&before).count()), (1, 1));
         assert_eq!(first().iter().filter(|offer| changed().contains(offer)).count(), first().len() - 2);
+        assert!(long().is_long() && first().iter().all(|offer| !offer.is_long()));
         assert_eq!(prefix(Family::Inet, 2, 9), "172.18.9.0/24");
     }
 

@@ -1,12 +1,12 @@
 //! Where an interoperation scenario takes place: a namespace for the router and one for each neighbour, a link between them
 //! with addresses of both families, and a capture on it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{
-    chapter::Chapter,
+    features::{Feature, KEYS, LOCAL_AS, RESTART_TIME_S},
     offer::Family,
-    peer::{PeerPlan, Session},
+    peer::{Graceful, Maker, PeerPlan, Session},
     router,
     scenario::{Interop, Kind, Neighbor},
 };
@@ -15,7 +15,7 @@ use crate::{
     capture::tcpdump::Capture,
     error::Result,
     host::netns::{self, Namespace},
-    topology::{HOLD_TIME_S, TO_ROUTER},
+    topology::TO_ROUTER,
 };
 
 /// Beyond the one hop that there is, so that a session would be lost were the TTL not set.
@@ -46,12 +46,13 @@ impl Place {
             make_shared_link(&place.setting.router)?;
         }
         for (neighbor, index) in scenario.neighbors.iter().zip(0u8..) {
-            place.add(*neighbor, index, scenario.topic.chapter())?;
+            place.add(scenario, *neighbor, index)?;
         }
         Ok(place)
     }
 
-    fn add(&mut self, neighbor: Neighbor, index: u8, chapter: &dyn Chapter) -> Result<()> {
+    fn add(&mut self, scenario: &Interop, neighbor: Neighbor, index: u8) -> Result<()> {
+        let chapter = scenario.topic.chapter();
         let name = neighbor.maker.name();
         let namespace = self.setting.namespace(name)?;
         let inside = format!("to-{name}");
@@ -73,12 +74,23 @@ impl Place {
         let sessions = match neighbor.kind {
             Kind::Multihop => Family::ALL.map(|family| looped_session(family, index)),
             Kind::External | Kind::Internal | Kind::Client | Kind::Shared => [inet, inet6],
+            Kind::Inet6 => inet6_sessions(neighbor.maker, index),
         };
+        if neighbor.kind == Kind::Inet6 && sessions != [inet, inet6] {
+            let [_, Session { router, local, .. }] = sessions;
+            self.setting.router.ip(&format!("address add {router}/64 dev {inside} nodad"))?;
+            namespace.ip(&format!("address add {local}/64 dev {TO_ROUTER} nodad"))?;
+        }
         if neighbor.kind == Kind::Multihop {
             join_loopbacks(&self.setting.router, &namespace, &[inet, inet6], &sessions, index)?;
         }
         let folder = self.setting.folder();
         self.captures.push(Capture::start(&namespace, TO_ROUTER, &folder, name)?);
+        let (features, role) = scenario.sessions.of(neighbor.maker);
+        let mut wishes = chapter.wishes();
+        if features.contains(&Feature::GracefulRestart) {
+            wishes.graceful = Some(Graceful { restart_time_s: RESTART_TIME_S, stale_time_s: None });
+        }
         let external = EXTERNAL.get(neighbor.maker as usize).copied().unwrap_or(65_100);
         let external = chapter.autonomous_system(neighbor.maker, external);
         self.plans.push(PeerPlan {
@@ -88,11 +100,14 @@ impl Place {
             namespace,
             folder: folder.join(name),
             autonomous_system: if neighbor.kind.is_internal() { router::AUTONOMOUS_SYSTEM } else { external },
-            router_as: router::AUTONOMOUS_SYSTEM,
+            router_as: if features.contains(&Feature::LocalAs) { LOCAL_AS } else { router::AUTONOMOUS_SYSTEM },
             sessions: sessions.to_vec(),
             multihop: (neighbor.kind == Kind::Multihop).then_some(MULTIHOP),
-            hold_time_s: HOLD_TIME_S,
-            wishes: chapter.wishes(),
+            hold_time_s: scenario.sessions.hold_time_s(neighbor.maker),
+            wishes,
+            features,
+            role,
+            key: KEYS[0],
         });
         Ok(())
     }
@@ -130,6 +145,27 @@ fn looped_session(family: Family, index: u8) -> Session {
     let local = address(family, [10, 114, index, 2], [0x2001, 0xdb8, 0x114, index.into(), 2]);
     let router = address(family, [10, 114, 255, 1], [0x2001, 0xdb8, 0x114, 0xff, 1]);
     Session { family, local, router }
+}
+
+/// IPv4 routes over IPv6, and IPv6 routes in another session, where somebody can between link-local addresses.
+fn inet6_sessions(maker: Maker, index: u8) -> [Session; 2] {
+    if maker.lacks(Feature::ExtendedNextHop).is_some() {
+        return Family::ALL.map(|family| link_session(family, index));
+    }
+    let inet = Session { family: Family::Inet, ..link_session(Family::Inet6, index) };
+    let [router, local] = [1, 2].map(|host| match maker {
+        Maker::Bird => IpAddr::from(link_local(index, host)),
+        // FRR knows no interface without zebra; GoBGP takes whoever answers on one; ExaBGP has no scope for an address.
+        Maker::Frr | Maker::Gobgp | Maker::Exabgp => {
+            IpAddr::from([0x2001, 0xdb8, 0x113, index.into(), 0, 0, 0, 0x10 + host])
+        }
+    });
+    [inet, Session { family: Family::Inet6, local, router }]
+}
+
+/// One that nobody else has: the router tells neighbours apart by them.
+fn link_local(index: u8, host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0x113, index.into(), host)
 }
 
 /// Loopback addresses, and the neighbour's route to the router's; the router has its own in its configuration.

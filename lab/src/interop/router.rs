@@ -1,8 +1,17 @@
 //! The router's configuration in an interoperation scenario.
 
-use std::{fmt::Write as _, net::Ipv4Addr};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use super::{chapter::Chapter, peer::PeerPlan, place::link_session};
+use super::{
+    chapter::Chapter,
+    features::Feature,
+    peer::{PeerPlan, Session},
+    place::link_session,
+    scenario::Kind,
+};
 use crate::subject::CONFIGURATION_HEAD;
 
 /// The router's AS number.
@@ -28,12 +37,14 @@ pub fn configuration(plans: &[PeerPlan], chapter: &dyn Chapter) -> String {
             }
             let _ = writeln!(groups, "            {}", chapter.group(plan, session));
             let _ = writeln!(groups, "            hold-time {};", plan.hold_time_s);
+            // RFC 8950.
+            let by_inet6 = if family == "inet" && session.local.is_ipv6() { "extended-nexthop;" } else { "" };
             let _ = writeln!(
                 groups,
-                "            family {{\n                {family} {{\n                    unicast {{ {} }}\n                }}\n            }}",
+                "            family {{\n                {family} {{\n                    unicast {{ {} {by_inet6} }}\n                }}\n            }}",
                 chapter.family(plan)
             );
-            let _ = writeln!(groups, "            neighbor {};\n        }}", session.local);
+            let _ = writeln!(groups, "            {}\n        }}", neighbor(plan, session));
         }
     }
     let static_routes = static_routes(plans);
@@ -50,6 +61,34 @@ pub fn configuration(plans: &[PeerPlan], chapter: &dyn Chapter) -> String {
 }}
 "
     )
+}
+
+/// The statement that names a neighbour, unless whoever comes is one.
+fn neighbor(plan: &PeerPlan, session: &Session) -> String {
+    let Session { local, router, .. } = session;
+    if plan.has(Feature::Allowed) {
+        format!("allow {} limit 1;", network(*local))
+    } else if session.is_link_local() {
+        format!("local-address {router}; neighbor {local} {{ interface to-{}; }}", plan.maker.name())
+    } else if plan.kind == Kind::Inet6 {
+        format!("local-address {router}; neighbor {local};")
+    } else {
+        format!("neighbor {local};")
+    }
+}
+
+/// The network of a link, by an address on it.
+fn network(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            format!("{}/24", Ipv4Addr::new(a, b, c, 0))
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
 }
 
 /// To the loopbacks of neighbours that are not on a link.

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
 
 use super::{
-    checks,
+    checks, evidence,
     expect::{Absence, World},
     offer::{self, Offer},
     peer::{ESTABLISHED, Maker, Peer, PeerPlan},
@@ -15,6 +15,7 @@ use super::{
     router,
     scenario::{Interop, Step},
     seen::{self, Table},
+    session_steps::{Parties, wait_until_up},
 };
 use crate::{
     bench::setting::Setting,
@@ -111,6 +112,22 @@ struct Stretch {
     complaints: Vec<String>,
 }
 
+impl Stretch {
+    /// A step that ends sessions has ended each of them so often; what is left of the flaps nobody asked for.
+    fn expect_ends(&mut self, step: Step, plans: &[PeerPlan]) {
+        for (plan, flaps) in plans.iter().zip(&mut self.flaps) {
+            let (least, most) = step.ends(plan.maker);
+            let sessions = plan.sessions.len() as u64;
+            if *flaps < least * sessions {
+                let of = plan.maker.name();
+                self.complaints.push(format!("{of} saw {flaps} sessions end, required are {}", least * sessions));
+            }
+            *flaps = flaps.saturating_sub(most * sessions);
+            self.begins |= most > 0;
+        }
+    }
+}
+
 /// A scenario that is on its way.
 pub(super) struct Run<'a> {
     // The neighbours end first, the place is removed last.
@@ -150,12 +167,8 @@ impl<'a> Run<'a> {
         let from = Moment::now();
         for (peer, plan) in self.peers.iter_mut().zip(&self.place.plans) {
             for session in &plan.sessions {
-                let title = format!("the session of {} with {}", plan.maker.name(), session.router);
-                interrupt::wait_for(&title, limits::SESSIONS_UP_WITHIN, || {
-                    peer.check_running()?;
-                    let state = peer.state(session)?;
-                    if state == ESTABLISHED { Ok(()) } else { Err(format!("state {state}").into()) }
-                })?;
+                wait_until_up(peer.as_mut(), plan, session)?;
+                self.progress.detail(&format!("{} shows: {}", plan.maker.name(), peer.view(session)?));
             }
         }
         let downs = self.downs()?;
@@ -175,6 +188,9 @@ impl<'a> Run<'a> {
             Step::Exceed(_) => "half of the neighbors announce too much",
             Step::Die(_) => "half of the neighbors die",
             Step::Return => "who was away comes back",
+            Step::Anew => "the router begins every session anew",
+            Step::NewKeys => "every session gets another key",
+            Step::Words => "each side ends every session with words for the other's operator",
         };
         let mut excused: Vec<bool> = self.absent.iter().map(Option::is_some).collect();
         self.progress.step(name);
@@ -193,15 +209,24 @@ impl<'a> Run<'a> {
             Step::Exceed(half) => complaints = self.exceed(half)?,
             Step::Die(half) => self.die(half)?,
             Step::Return => self.bring_back()?,
+            Step::Anew => complaints.extend(complaint(self.parties().begin_anew())?),
+            Step::NewKeys => complaints.extend(complaint(self.parties().change_keys())?),
+            Step::Words => complaints.extend(complaint(self.parties().exchange_words())?),
         }
         excused.iter_mut().zip(&self.absent).for_each(|(excused, absence)| *excused |= absence.is_some());
+        complaints.iter().for_each(|complaint| self.progress.step(complaint));
         complaints.extend(self.look()?);
         if matches!(step, Step::Reboot | Step::TakenBack) {
             complaints.extend(checks::told_anew(&before, &self.tables()?));
         }
         let mut stretch = self.stretch(name, from, &downs, outcome, complaints)?;
+        stretch.expect_ends(step, &self.place.plans);
         stretch.flaps.iter_mut().zip(&excused).filter(|(_, excused)| **excused).for_each(|(flaps, _)| *flaps = 0);
         Ok(Stretch { asked: step == Step::AskAgain, excused, ..stretch })
+    }
+
+    fn parties(&mut self) -> Parties<'_> {
+        Parties { router: self.router.cli(), peers: &mut self.peers, plans: &self.place.plans }
     }
 
     fn stretch(
@@ -347,14 +372,10 @@ impl<'a> Run<'a> {
                     let wrong = seen::wrong(&peer.table(session)?, &expected, NAMED_MAX);
                     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ").into()) }
                 });
-                match seen {
-                    Ok(()) => {}
-                    Err(error @ (LabError::Interrupted | LabError::Fatal(_))) => return Err(error),
-                    Err(error) => {
-                        self.progress.step(&error.to_string());
-                        complaints.push(error.to_string());
-                    }
-                }
+                let mut wrong: Vec<String> = complaint(seen)?.into_iter().collect();
+                wrong.extend(evidence::not_shown(peer.as_ref(), plan, session)?);
+                wrong.iter().for_each(|wrong| self.progress.step(wrong));
+                complaints.extend(wrong);
             }
         }
         complaints.extend(checks::kernel(&self.place.setting.router, &chapter.kernel(plans, self.changed))?);
@@ -380,7 +401,8 @@ impl<'a> Run<'a> {
             Wire::stop_and_read(capture, &routers, false)
         };
         let wires: Vec<_> = captures.into_iter().zip(&self.place.plans).map(read).collect();
-        let runs: Vec<Measured> = stretches.iter().map(|stretch| self.measure(stretch, &wires)).collect();
+        let mut runs: Vec<Measured> = stretches.iter().map(|stretch| self.measure(stretch, &wires)).collect();
+        runs.push(self.evidence(&wires));
         let mut total = merge(self.scenario.name, &runs);
         total.judge(&Bars::default());
         total.skipped = self.skipped();
@@ -403,6 +425,16 @@ impl<'a> Run<'a> {
         stopped.and(gone)?;
         self.progress.step("the lab is gone: no namespace, process or file is left");
         Ok(result)
+    }
+
+    /// What the captures show of the sessions from the first to the last moment.
+    fn evidence(&self, wires: &[std::result::Result<Wire, String>]) -> Measured {
+        let pairs = wires.iter().zip(&self.place.plans);
+        let complaints = pairs.filter_map(|(wire, plan)| Some(evidence::wrong(wire.as_ref().ok()?, plan))).flatten();
+        let name = "sessions on the wire".to_owned();
+        let mut measured = Measured { name, complaints: complaints.collect(), ..Measured::default() };
+        measured.judge(&Bars::default());
+        measured
     }
 
     fn measure(&self, stretch: &Stretch, wires: &[std::result::Result<Wire, String>]) -> Measured {
@@ -431,6 +463,7 @@ impl<'a> Run<'a> {
                     let report = wire.report(stretch.window);
                     if stretch.asked {
                         measured.complaints.extend(not_asked(plan.maker, &report));
+                        measured.complaints.extend(evidence::not_marked(plan, &report));
                     }
                     if !stretch.begins && !stretch.excused.get(index).copied().unwrap_or_default() {
                         session.take(report);
@@ -454,6 +487,7 @@ impl<'a> Run<'a> {
         let mut list = Vec::new();
         for plan in &self.place.plans {
             let name = plan.maker.name();
+            list.extend(self.scenario.sessions.skipped(plan.maker));
             for offer in self.scenario.topic.chapter().offers(plan, true) {
                 list.extend(plan.maker.cannot_offer(&offer).map(|why| format!("{name}: {}: {why}", offer.title)));
             }
@@ -487,4 +521,13 @@ fn not_asked(maker: Maker, report: &WireReport) -> Vec<String> {
         out.push(format!("{name} did not answer the router that asked for its routes again"));
     }
     out
+}
+
+/// What did not come about, unless there is no use in going on.
+fn complaint(result: Result<()>) -> Result<Option<String>> {
+    match result {
+        Ok(()) => Ok(None),
+        Err(error @ (LabError::Interrupted | LabError::Fatal(_))) => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{chapter::Topic, peer::Maker};
+use super::{chapter::Topic, features::Sessions, peer::Maker, session_scenarios};
 use crate::error::{LabError, Result};
 
 /// What stands between the router and a neighbour.
@@ -19,6 +19,8 @@ pub enum Kind {
     Client,
     /// Another AS on a link with others.
     Shared,
+    /// Another AS on the same link, IPv4 routes in a session over IPv6, and IPv6 routes between link-local addresses.
+    Inet6,
 }
 
 impl Kind {
@@ -55,6 +57,25 @@ pub enum Step {
     Return,
     /// An in-service reboot that is taken back when its new engine is primary, changes before and after.
     TakenBack,
+    /// The router begins every session anew.
+    Anew,
+    /// Both sides of every session get another key.
+    NewKeys,
+    /// Each side ends every session with words for the other's operator (RFC 9003).
+    Words,
+}
+
+impl Step {
+    /// How often a neighbour must, and may, see each of its sessions end by it.
+    pub fn ends(self, maker: Maker) -> (u64, u64) {
+        match self {
+            Self::Anew => (1, 1),
+            Self::NewKeys => (0, u64::from(maker.ends_sessions_for_a_key())),
+            Self::Words => (2, 2),
+            // Where others end, who ends them is excused.
+            _ => (0, 0),
+        }
+    }
 }
 
 /// A scenario.
@@ -68,6 +89,8 @@ pub struct Interop {
     pub neighbors: Vec<Neighbor>,
     /// What it is about.
     pub topic: Topic,
+    /// What the sessions have beyond the usual.
+    pub sessions: Sessions,
     /// What is done, in order, after everybody has seen everything.
     pub steps: Vec<Step>,
 }
@@ -78,7 +101,7 @@ pub const NEEDS: &str = "Debian packages frr, bird2, gobgpd, exabgp, tcpdump, ip
 impl Interop {
     /// The built-in ones.
     pub fn built_in() -> Vec<Self> {
-        let all = |kind| Maker::ALL.map(|maker| Neighbor { maker, kind }).to_vec();
+        let everybody = |kind| Maker::ALL.map(|maker| Neighbor { maker, kind }).to_vec();
         let of = |kinds: [Kind; 4]| {
             Maker::ALL.into_iter().zip(kinds).map(|(maker, kind)| Neighbor { maker, kind }).collect::<Vec<_>>()
         };
@@ -89,15 +112,17 @@ impl Interop {
             shows,
             neighbors,
             topic,
+            sessions: Sessions::default(),
             steps: vec![Step::Reboot, Step::Change],
         };
         let usual = vec![Step::AskAgain, Step::Reboot, Step::Change, Step::AskAgain];
-        vec![
+        let mut all = vec![
             Self {
                 name: "interop-routes",
                 shows: "every attribute of IPv4 and IPv6 routes passes between FRR, BIRD, GoBGP and ExaBGP as the RFCs say, through an in-service reboot that meets changes, by each neighbour's own tools",
-                neighbors: all(external),
+                neighbors: everybody(external),
                 topic: Topic::Attributes,
+                sessions: Sessions::default(),
                 steps: usual.clone(),
             },
             Self {
@@ -105,6 +130,7 @@ impl Interop {
                 shows: "the same with FRR and GoBGP in the router's own AS",
                 neighbors: of([internal, external, internal, external]),
                 topic: Topic::Attributes,
+                sessions: Sessions::default(),
                 steps: usual.clone(),
             },
             Self {
@@ -112,6 +138,7 @@ impl Interop {
                 shows: "the same with BIRD and ExaBGP in the router's own AS",
                 neighbors: of([external, internal, external, internal]),
                 topic: Topic::Attributes,
+                sessions: Sessions::default(),
                 steps: usual.clone(),
             },
             Self {
@@ -119,20 +146,23 @@ impl Interop {
                 shows: "local preference, MED, communities and paths set by policies reach external and internal neighbours, through an in-service reboot",
                 neighbors: of([internal, external, external, internal]),
                 topic: Topic::Policies,
+                sessions: Sessions::default(),
                 steps: usual.clone(),
             },
             Self {
                 name: "interop-multihop",
                 shows: "sessions from loopback to loopback, through an in-service reboot",
-                neighbors: all(Kind::Multihop),
+                neighbors: everybody(Kind::Multihop),
                 topic: Topic::Attributes,
+                sessions: Sessions::default(),
                 steps: usual,
             },
             Self {
                 name: "interop-rollback",
                 shows: "an in-service reboot is taken back after the switch, and another one succeeds: no neighbour notices either, and all see every change",
-                neighbors: all(external),
+                neighbors: everybody(external),
                 topic: Topic::Attributes,
+                sessions: Sessions::default(),
                 steps: vec![Step::TakenBack, Step::Change, Step::Reboot],
             },
             about(
@@ -150,7 +180,7 @@ impl Interop {
             about(
                 "interop-route-server",
                 Topic::RouteServer,
-                all(Kind::Shared),
+                everybody(Kind::Shared),
                 "a route server: nothing of it is in what its clients hear of each other, and a path that policy keeps from one hides no other",
             ),
             about(
@@ -168,10 +198,15 @@ impl Interop {
             about(
                 "interop-as-paths",
                 Topic::AsPaths(false),
-                all(external),
+                everybody(external),
                 "remove-private in its three kinds and as-override",
             ),
-            about("interop-as-paths-2", Topic::AsPaths(true), all(external), "the same, each for another neighbour"),
+            about(
+                "interop-as-paths-2",
+                Topic::AsPaths(true),
+                everybody(external),
+                "the same, each for another neighbour",
+            ),
             about(
                 "interop-contests",
                 Topic::Contests(false),
@@ -187,19 +222,19 @@ impl Interop {
             about(
                 "interop-aggregates",
                 Topic::Aggregates(false),
-                all(external),
+                everybody(external),
                 "aggregates of FRR's and BIRD's routes, with and without AS_SET, as GoBGP and ExaBGP see them",
             ),
             about(
                 "interop-aggregates-2",
                 Topic::Aggregates(true),
-                all(external),
+                everybody(external),
                 "aggregates of GoBGP's and ExaBGP's routes, as FRR and BIRD see them",
             ),
             about(
                 "interop-add-paths",
                 Topic::AddPaths,
-                all(external),
+                everybody(external),
                 "several paths to one destination, both ways, each told once and under the same identifier before and after an in-service reboot",
             ),
             about(
@@ -211,15 +246,17 @@ impl Interop {
             Self {
                 name: "interop-limits",
                 shows: "who tells too many prefixes is told so, rests through an in-service reboot, and comes back when it is let in",
-                neighbors: all(external),
+                neighbors: everybody(external),
                 topic: Topic::Limits,
+                sessions: Sessions::default(),
                 steps: vec![Step::Exceed(0), Step::Reboot, Step::Return, Step::Exceed(1), Step::Reboot, Step::Return],
             },
             Self {
                 name: "interop-restarts",
                 shows: "neighbours die and come back: their routes stay with all others, through an in-service reboot meanwhile",
-                neighbors: all(external),
+                neighbors: everybody(external),
                 topic: Topic::Restarts(false),
+                sessions: Sessions::default(),
                 steps: vec![Step::Die(0), Step::Reboot, Step::Return, Step::Die(1), Step::Reboot, Step::Return],
             },
             Self {
@@ -227,9 +264,12 @@ impl Interop {
                 shows: "neighbours stay away for longer than they said: their routes stay, marked as stale, with those who know what that is",
                 neighbors: of([internal, external, external, external]),
                 topic: Topic::Restarts(true),
+                sessions: Sessions::default(),
                 steps: vec![Step::Die(0), Step::Reboot, Step::Return, Step::Die(1), Step::Reboot, Step::Return],
             },
-        ]
+        ];
+        all.extend(session_scenarios::built_in());
+        all
     }
 
     /// One by its name.

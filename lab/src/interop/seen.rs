@@ -33,6 +33,8 @@ pub struct Seen {
     pub aggregator: Option<String>,
     /// ATOMIC_AGGREGATE.
     pub atomic: bool,
+    /// Only to Customer (RFC 9234), where its tools show it.
+    pub only_to_customer: Option<u32>,
 }
 
 /// By prefix; by prefix and path identifier (`172.16.0.0/24 #7`) where several paths go to one (RFC 7911).
@@ -66,6 +68,7 @@ impl Seen {
         compare("cluster list", self.clusters.clone(), expected.clusters.clone());
         compare("aggregator", format!("{:?}", self.aggregator), format!("{:?}", expected.aggregator));
         compare("atomic aggregate", self.atomic.to_string(), expected.atomic.to_string());
+        compare("OTC", format!("{:?}", self.only_to_customer), format!("{:?}", expected.only_to_customer));
         if expected.local_preference.is_some() {
             let of = |seen: &Self| format!("{:?}", seen.local_preference);
             compare("local preference", of(self), of(expected));

@@ -15,6 +15,7 @@ mod policies;
 mod reflection;
 mod restarts;
 mod route_server;
+mod sessions;
 
 use serde::Serialize;
 
@@ -52,6 +53,8 @@ pub enum Topic {
     Limits,
     /// Graceful restarts of neighbours; for longer than their restart time or not.
     Restarts(bool),
+    /// What sessions have beyond the usual.
+    Sessions,
 }
 
 impl Topic {
@@ -73,6 +76,7 @@ impl Topic {
             Self::Limits => &limits::Limits,
             Self::Restarts(true) => &restarts::Restarts { long: true },
             Self::Restarts(false) => &restarts::Restarts { long: false },
+            Self::Sessions => &sessions::Sessions,
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
-use super::{Peer, PeerPlan, Session};
+use super::{Peer, PeerPlan, Session, read_log};
 use crate::{
     error::{Doing, Result},
     host::process::Guarded,
     interop::{
+        features::Feature,
         offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
     neighbor::{bird, count_lines},
+    topology::TO_ROUTER,
 };
 
 /// A running BIRD.
@@ -19,13 +21,20 @@ pub(super) struct Bird {
     child: Guarded,
     version: String,
     socket: PathBuf,
+    offered: Vec<Offer>,
 }
 
 impl Bird {
     pub(super) fn start(plan: PeerPlan) -> Result<Self> {
         let socket = plan.folder.join("bird.ctl");
         let child = bird::spawn(&plan.namespace, &plan.folder, &text(&plan, &[]), &socket)?;
-        Ok(Self { plan, child, version: bird::version()?, socket })
+        Ok(Self { plan, child, version: bird::version()?, socket, offered: Vec::new() })
+    }
+
+    fn configure(&self) -> Result<()> {
+        let file = self.plan.folder.join("bird.conf");
+        fs::write(&file, text(&self.plan, &self.offered)).doing(|| format!("write {}", file.display()))?;
+        bird::control(&self.socket, "configure").map(drop)
     }
 }
 
@@ -72,24 +81,24 @@ fn text(plan: &PeerPlan, offers: &[Offer]) -> String {
   debug {{ states, events }};
   local {local} as {own_as};
   neighbor {router} as {router_as};
-{hops}  hold time {hold};
-  keepalive time {keepalive};
-  connect delay time 1;
+{interface}{hops}{features}{hold}  connect delay time 1;
   connect retry time 1;
   error wait time 1, 2;
   {graceful}
-  {ip} {{ import all; export filter offers_{ip}; {add_paths} }};
+  {ip} {{ import all; export filter offers_{ip};{by} {add_paths} }};
 }}
 ",
             graceful = graceful(plan),
             add_paths = if plan.wishes.add_paths { "add paths on;" } else { "" },
+            interface = if session.is_link_local() { format!("  interface \"{TO_ROUTER}\";\n") } else { String::new() },
+            features = features(plan),
+            hold = hold_time(plan.hold_time_s),
+            by = if plan.has(Feature::ExtendedNextHop) { " extended next hop on;" } else { "" },
             name = protocol(session.family),
             local = session.local,
             own_as = plan.autonomous_system,
             router = session.router,
             router_as = plan.router_as,
-            hold = plan.hold_time_s,
-            keepalive = plan.hold_time_s / 3,
         );
     }
     text
@@ -104,6 +113,24 @@ fn graceful(plan: &PeerPlan) -> String {
         None => "long lived graceful restart off;".into(),
     };
     format!("graceful restart on; graceful restart time {}; {long}", graceful.restart_time_s)
+}
+
+fn hold_time(seconds: u16) -> String {
+    match seconds {
+        0 => "  hold time 0;\n".into(),
+        _ => format!("  hold time {seconds};\n  keepalive time {};\n", seconds / 3),
+    }
+}
+
+fn features(plan: &PeerPlan) -> String {
+    let line = |feature: &Feature| match feature {
+        Feature::Key => Some(format!("password \"{}\";", plan.key)),
+        Feature::Near => Some("ttl security on;".into()),
+        Feature::Roles => plan.role.map(|role| format!("local role {};\n  require roles on;", role.word())),
+        Feature::ExtendedMessages => Some("enable extended messages on;".into()),
+        _ => None,
+    };
+    plan.features.iter().filter_map(line).map(|line| format!("  {line}\n")).collect()
 }
 
 fn settings(offer: &Offer) -> String {
@@ -145,9 +172,8 @@ impl Peer for Bird {
     }
 
     fn offer(&mut self, offers: &[Offer]) -> Result<()> {
-        let file = self.plan.folder.join("bird.conf");
-        fs::write(&file, text(&self.plan, offers)).doing(|| format!("write {}", file.display()))?;
-        bird::control(&self.socket, "configure").map(drop)
+        self.offered = offers.to_vec();
+        self.configure()
     }
 
     fn table(&self, session: &Session) -> Result<Table> {
@@ -178,12 +204,37 @@ impl Peer for Bird {
         self.child = bird::spawn_with(&self.plan.namespace, &self.plan.folder, &text, &self.socket, true)?;
         Ok(())
     }
+
+    fn view(&self, session: &Session) -> Result<String> {
+        let text = bird::control(&self.socket, &format!("show protocols all {}", protocol(session.family)))?;
+        // What it announces itself comes before.
+        Ok(text.split_once("Neighbor capabilities").map_or_else(|| text.clone(), |(_, heard)| heard.to_owned()))
+    }
+
+    fn set_key(&mut self, key: &'static str) -> Result<()> {
+        self.plan.key = key;
+        self.configure()
+    }
+
+    fn log(&self) -> Result<String> {
+        read_log(&self.plan.folder.join("bird.log"))
+    }
+
+    fn shut_down(&mut self, session: &Session, words: &str) -> Result<()> {
+        bird::control(&self.socket, &format!("disable {} \"{words}\"", protocol(session.family))).map(drop)
+    }
+
+    fn open_again(&mut self, session: &Session) -> Result<()> {
+        bird::control(&self.socket, &format!("enable {}", protocol(session.family))).map(drop)
+    }
 }
 
 /// `show route ... all`: a line for each path, which begins with the prefix if it is the first one to it, then a line for each
 /// attribute.
 fn read(text: &str) -> Table {
     let mut paths: Vec<(String, &str, Seen)> = Vec::new();
+    // A long list goes on in the next lines, further in.
+    let text = text.replace("\n\t\t", " ");
     for line in text.lines() {
         let first = line.split_whitespace().next().unwrap_or_default();
         if let Some((_, after)) = line.split_once(" [router") {
@@ -214,6 +265,7 @@ fn attribute(seen: &mut Seen, name: &str, value: &str) {
         }
         "atomic_aggr" => seen.atomic = true,
         "med" => seen.med = value.parse().ok(),
+        "otc" => seen.only_to_customer = value.parse().ok(),
         "local_pref" => seen.local_preference = value.parse().ok(),
         "community" => seen.communities = tuples(value).iter().filter_map(|t| seen::community(&t.join(":"))).collect(),
         "large_community" => seen.large = tuples(value).iter().filter_map(|t| seen::large(&t.join(":"))).collect(),

@@ -11,7 +11,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, strings};
+use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, read_log, strings};
 use crate::{
     error::{Doing, Result},
     host::{
@@ -19,6 +19,7 @@ use crate::{
         programs,
     },
     interop::{
+        features::Feature,
         offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
@@ -103,9 +104,9 @@ fn text(plan: &PeerPlan) -> String {
   peer-as {router_as};
   hold-time {hold};
   family {{ {ip} unicast; }}
-  capability {{ asn4 enable; route-refresh enable; {add_paths} {graceful} }}
+  capability {{ asn4 enable; route-refresh enable; {add_paths} {graceful}{capabilities} }}
   {add_paths_families}
-  api hears-{ip} {{ processes [ hear ]; neighbor-changes; receive {{ parsed; update; }} }}
+{features}  api hears-{ip} {{ processes [ hear ]; neighbor-changes; negotiated; receive {{ parsed; update; open; notification; }} }}
   api says-{ip} {{ processes [ say ]; }}
 }}
 ",
@@ -118,6 +119,8 @@ fn text(plan: &PeerPlan) -> String {
                 true => format!("add-path {{ {} unicast; }}", session.family.pick("ipv4", "ipv6")),
                 false => String::new(),
             },
+            capabilities = capabilities(plan),
+            features = features(plan, session),
             router = session.router,
             id = plan.router_id(),
             local = session.local,
@@ -132,6 +135,25 @@ fn text(plan: &PeerPlan) -> String {
 
 fn path_information(offer: &Offer) -> String {
     offer.path_id.map(|id| format!(" path-information {id}")).unwrap_or_default()
+}
+
+fn capabilities(plan: &PeerPlan) -> String {
+    let words = |feature: &Feature| match feature {
+        Feature::ExtendedMessages => Some(" extended-message enable;"),
+        Feature::ExtendedNextHop => Some(" nexthop enable;"),
+        _ => None,
+    };
+    plan.features.iter().filter_map(words).collect()
+}
+
+fn features(plan: &PeerPlan, session: &Session) -> String {
+    let line = |feature: &Feature| match feature {
+        Feature::Key => Some(format!("md5-password {}; md5-ip {};", plan.key, session.local)),
+        Feature::Near => Some("outgoing-ttl 255; incoming-ttl 255;".into()),
+        Feature::ExtendedNextHop => Some("nexthop { ipv4 unicast ipv6; }".into()),
+        _ => None,
+    };
+    plan.features.iter().filter_map(line).map(|line| format!("  {line}\n")).collect()
 }
 
 /// An order that announces an offer in a session.
@@ -241,6 +263,34 @@ impl Peer for Exabgp {
         self.offered = offers.to_vec();
         Ok(())
     }
+
+    /// What it told of the session, but its routes.
+    fn view(&self, session: &Session) -> Result<String> {
+        let is_view = |event: &&Value| is_from(event, session) && event.pointer("/neighbor/message/update").is_none();
+        Ok(self.heard()?.iter().filter(is_view).map(|event| format!("{event}\n")).collect())
+    }
+
+    /// It reads its file again on a signal.
+    fn set_key(&mut self, key: &'static str) -> Result<()> {
+        self.plan.key = key;
+        let file = self.plan.folder.join("exabgp.conf");
+        fs::write(&file, text(&self.plan)).doing(|| format!("write {}", file.display()))?;
+        process::signal(self.child.pid(), Signal::SIGUSR1);
+        Ok(())
+    }
+
+    fn log(&self) -> Result<String> {
+        Ok(read_log(&self.plan.folder.join("exabgp.log"))? + &read_log(&self.plan.folder.join("heard.json"))?)
+    }
+
+    /// It has no words to go with it, and calls again at once.
+    fn shut_down(&mut self, session: &Session, _words: &str) -> Result<()> {
+        self.order(&format!("neighbor {} teardown 2\n", session.router))
+    }
+
+    fn open_again(&mut self, _session: &Session) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn is_from(event: &Value, session: &Session) -> bool {
@@ -294,6 +344,7 @@ fn read(attributes: &Value, next_hop: &str) -> Seen {
             .map(|[a, b]| a << 16 | b)
             .collect(),
         large: list("large-community").filter_map(|c| <[u32; 3]>::try_from(words(c)).ok()).collect(),
+        only_to_customer: None, // it shows what it does not know as octets
         targets: list("extended-community").filter_map(target).collect(),
         originator: attributes.get("originator-id").and_then(Value::as_str).map(str::to_owned),
         clusters: strings(attributes.get("cluster-list")).join(" "),

@@ -1,15 +1,17 @@
 //! FRRouting's bgpd, without zebra. What it announces goes through a route map towards the router, where every attribute is set.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use serde_json::Value;
 
-use super::{Peer, PeerPlan, Session, changes, community, join, json, strings};
+use super::{Peer, PeerPlan, Session, changes, community, join, json, read_log, strings};
 use crate::{
     error::{LabError, Result},
     host::{cleanup, process::Guarded, programs},
     interop::{
+        features::Feature,
         offer::{Family, Offer, Origin},
+        scenario::Kind,
         seen::{self, Seen, Table},
     },
     neighbor::{count_lines, frr as bgpd},
@@ -31,6 +33,10 @@ impl Frr {
 
     fn console(&self, lines: &[&str]) -> Result<String> {
         bgpd::console(&self.plan.folder, lines)
+    }
+
+    fn configure_bgp(&self, lines: &str) -> Result<()> {
+        self.configure(&format!("router bgp {}\n{lines}", self.plan.autonomous_system))
     }
 
     fn configure(&self, lines: &str) -> Result<()> {
@@ -71,12 +77,14 @@ router bgp {own_as}
             plan.hold_time_s / 3,
             plan.hold_time_s,
         );
-        if let Some(hops) = plan.multihop {
+        // Several of its addresses lead there.
+        if plan.multihop.is_some() || plan.kind == Kind::Inet6 {
             let _ = writeln!(text, " neighbor {router} update-source {}", session.local);
-            if !plan.is_internal() {
-                let _ = writeln!(text, " neighbor {router} ebgp-multihop {hops}");
-            }
         }
+        if let Some(hops) = plan.multihop.filter(|_| !plan.is_internal()) {
+            let _ = writeln!(text, " neighbor {router} ebgp-multihop {hops}");
+        }
+        text.push_str(&features(plan, router));
         let _ = write!(
             text,
             " address-family {} unicast
@@ -106,6 +114,18 @@ fn graceful(plan: &PeerPlan) -> String {
         let _ = writeln!(out, " bgp long-lived-graceful-restart stale-time {stale_time_s}");
     }
     out
+}
+
+fn features(plan: &PeerPlan, router: IpAddr) -> String {
+    let line = |feature: &Feature| match feature {
+        Feature::Key => Some(format!("password {}", plan.key)),
+        Feature::Near => Some("ttl-security hops 1".into()),
+        Feature::Roles => plan.role.map(|role| format!("local-role {} strict-mode", role.word())),
+        Feature::ExtendedNextHop => Some("capability extended-nexthop".into()),
+        // It always says that it can take long messages, and marks around routes that come again.
+        _ => None,
+    };
+    plan.features.iter().filter_map(line).map(|line| format!(" neighbor {router} {line}\n")).collect()
 }
 
 /// The statements that announce an offer.
@@ -151,7 +171,7 @@ impl Peer for Frr {
     }
 
     fn state(&self, session: &Session) -> Result<String> {
-        let answer = json(&self.console(&[&format!("show bgp neighbors {} json", session.router)])?)?;
+        let answer = json(&self.view(session)?)?;
         let state =
             answer.get(session.router.to_string()).and_then(|peer| peer.get("bgpState")).and_then(Value::as_str);
         Ok(state.unwrap_or("unknown").to_owned())
@@ -219,6 +239,28 @@ impl Peer for Frr {
         self.offered = offers.to_vec();
         Ok(())
     }
+
+    fn view(&self, session: &Session) -> Result<String> {
+        self.console(&[&format!("show bgp neighbors {} json", session.router)])
+    }
+
+    fn set_key(&mut self, key: &'static str) -> Result<()> {
+        self.plan.key = key;
+        let line = |session: &Session| format!("neighbor {} password {key}\n", session.router);
+        self.configure_bgp(&self.plan.sessions.iter().map(line).collect::<String>())
+    }
+
+    fn log(&self) -> Result<String> {
+        read_log(&self.plan.folder.join("bgpd.log"))
+    }
+
+    fn shut_down(&mut self, session: &Session, words: &str) -> Result<()> {
+        self.configure_bgp(&format!("neighbor {} shutdown message {words}\n", session.router))
+    }
+
+    fn open_again(&mut self, session: &Session) -> Result<()> {
+        self.configure_bgp(&format!("no neighbor {} shutdown\n", session.router))
+    }
 }
 
 impl Drop for Frr {
@@ -251,6 +293,7 @@ fn read(path: &Value) -> Seen {
         clusters: strings(path.pointer("/clusterList/list")).join(" "),
         aggregator: path.get("aggregatorAs").map(|number| format!("{number} {}", text_at(path, "/aggregatorId"))),
         atomic: path.get("atomicAggregate").and_then(Value::as_bool).unwrap_or_default(),
+        only_to_customer: seen::number(path.get("otc")),
         targets: words("/extendedCommunity/string").filter_map(|w| w.strip_prefix("RT:")).map(str::to_owned).collect(),
     }
     .ordered()

@@ -9,7 +9,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, json, strings};
+use super::{ESTABLISHED, Peer, PeerPlan, Session, changes, community, join, json, read_log, strings};
 use crate::{
     error::{Doing, Result},
     host::{
@@ -18,6 +18,7 @@ use crate::{
         programs,
     },
     interop::{
+        features::Feature,
         offer::{Family, Offer, Origin},
         seen::{self, Seen, Table},
     },
@@ -106,9 +107,11 @@ fn text(plan: &PeerPlan) -> String {
     for session in &plan.sessions {
         let _ = write!(
             text,
-            "[[neighbors]]\n  [neighbors.config]\n    neighbor-address = \"{router}\"\n    peer-as = {router_as}\n  [neighbors.transport.config]\n    local-address = \"{local}\"\n  [neighbors.timers.config]\n    hold-time = {hold}.0\n    keepalive-interval = {keepalive}.0\n    connect-retry = 1.0\n    idle-hold-time-after-reset = 1.0\n",
+            "[[neighbors]]\n  [neighbors.config]\n    neighbor-address = \"{router}\"\n    peer-as = {router_as}\n{key}  [neighbors.transport.config]\n    local-address = \"{local}\"\n  [neighbors.timers.config]\n    hold-time = {hold}.0\n    keepalive-interval = {keepalive}.0\n    connect-retry = 1.0\n    idle-hold-time-after-reset = 1.0\n",
             router = session.router,
             router_as = plan.router_as,
+            key =
+                if plan.has(Feature::Key) { format!("    auth-password = \"{}\"\n", plan.key) } else { String::new() },
             local = session.local,
             hold = plan.hold_time_s,
             keepalive = plan.hold_time_s / 3,
@@ -116,14 +119,16 @@ fn text(plan: &PeerPlan) -> String {
         if let Some(graceful) = plan.wishes.graceful {
             let _ = writeln!(
                 text,
-                "  [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = {}\n    deferral-time = {DEFERRAL_TIME_S}\n    long-lived-enabled = {}",
+                "  [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = {}\n    deferral-time = {DEFERRAL_TIME_S}\n    long-lived-enabled = {}\n    notification-enabled = {}",
                 graceful.restart_time_s,
-                graceful.stale_time_s.is_some()
+                graceful.stale_time_s.is_some(),
+                plan.has(Feature::GracefulRestart)
             );
         }
         if let Some(hops) = plan.multihop.filter(|_| !plan.is_internal()) {
             let _ = writeln!(text, "  [neighbors.ebgp-multihop.config]\n    enabled = true\n    multihop-ttl = {hops}");
         }
+        text.push_str(&features(plan));
         let _ = write!(
             text,
             "  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = \"{}-unicast\"\n",
@@ -143,6 +148,14 @@ fn text(plan: &PeerPlan) -> String {
         }
     }
     text
+}
+
+fn features(plan: &PeerPlan) -> String {
+    let lines = |feature: &Feature| match feature {
+        Feature::Near => Some("  [neighbors.ttl-security.config]\n    enabled = true\n    ttl-min = 255\n"),
+        _ => None,
+    };
+    plan.features.iter().filter_map(lines).collect()
 }
 
 fn attributes(offer: &Offer) -> Vec<(&'static str, String)> {
@@ -194,8 +207,8 @@ impl Peer for Gobgp {
     }
 
     fn ask_again(&self) -> Result<()> {
-        let routers = self.plan.sessions.iter().map(|session| session.router);
-        routers.into_iter().try_for_each(|router| self.command(&format!("neighbor {router} softresetin")).map(drop))
+        let ask = |session: &Session| self.command(&format!("neighbor {} softresetin", session.router)).map(drop);
+        self.plan.sessions.iter().try_for_each(ask)
     }
 
     fn check_running(&mut self) -> Result<()> {
@@ -219,6 +232,41 @@ impl Peer for Gobgp {
         interrupt::wait_for("GoBGP to answer", limits::SESSIONS_UP_WITHIN, || Ok(self.command("global").map(drop)?))?;
         self.offered.clear();
         self.offer(offers)
+    }
+
+    fn view(&self, session: &Session) -> Result<String> {
+        self.command(&format!("neighbor {}", session.router))
+    }
+
+    /// It reads its file again on a signal.
+    fn set_key(&mut self, key: &'static str) -> Result<()> {
+        self.plan.key = key;
+        let file = self.plan.folder.join("gobgpd.toml");
+        std::fs::write(&file, text(&self.plan)).doing(|| format!("write {}", file.display()))?;
+        process::signal(self.child.pid(), Signal::SIGHUP);
+        Ok(())
+    }
+
+    fn log(&self) -> Result<String> {
+        read_log(&self.plan.folder.join("gobgpd.log"))
+    }
+
+    fn shut_down(&mut self, session: &Session, words: &str) -> Result<()> {
+        let mut command = Command::new(programs::GOBGP.find()?);
+        command.args([
+            "--target",
+            &socket(&self.plan),
+            "neighbor",
+            &session.router.to_string(),
+            "disable",
+            "--reason",
+            words,
+        ]);
+        process::run(&mut command).map(drop)
+    }
+
+    fn open_again(&mut self, session: &Session) -> Result<()> {
+        self.command(&format!("neighbor {} enable", session.router)).map(drop)
     }
 }
 

@@ -7,12 +7,17 @@ mod exabgp;
 mod frr;
 mod gobgp;
 
-use std::{net::IpAddr, path::PathBuf, str::FromStr};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    features::{Feature, Role},
     offer::{Family, Offer},
     scenario::Kind,
     seen::{Seen, Table},
@@ -174,10 +179,23 @@ pub struct PeerPlan {
     pub sessions: Vec<Session>,
     /// The router is this many hops away; nothing: on the same link.
     pub multihop: Option<u8>,
-    /// Towards the router; the keepalive time is a third.
+    /// Towards the router; the keepalive time is a third. 0: none is counted, none are sent.
     pub hold_time_s: u16,
     /// What else it is to do.
     pub wishes: Wishes,
+    /// What its sessions have.
+    pub features: Vec<Feature>,
+    /// What it is to the router, if they agree on that.
+    pub role: Option<Role>,
+    /// Where sessions are signed.
+    pub key: &'static str,
+}
+
+impl Session {
+    /// Between link-local addresses.
+    pub fn is_link_local(&self) -> bool {
+        matches!(self.router, IpAddr::V6(address) if address.is_unicast_link_local())
+    }
 }
 
 /// What neighbours are configured with beyond plain sessions.
@@ -232,6 +250,16 @@ pub trait Peer: Send {
     fn die(&mut self);
     /// Starts again, restarting gracefully where it can, and announces these.
     fn come_back(&mut self, offers: &[Offer]) -> Result<()>;
+    /// All that its tools say of a session.
+    fn view(&self, session: &Session) -> Result<String>;
+    /// Signs with another key from now on.
+    fn set_key(&mut self, key: &'static str) -> Result<()>;
+    /// All that it has logged.
+    fn log(&self) -> Result<String>;
+    /// Ends a session for good, with words for the router's operator (RFC 9003) if it has any; and lets it come back.
+    fn shut_down(&mut self, session: &Session, words: &str) -> Result<()>;
+    /// Lets a session come back.
+    fn open_again(&mut self, session: &Session) -> Result<()>;
 }
 
 /// Ends a process without a word.
@@ -247,6 +275,12 @@ pub const ESTABLISHED: &str = "Established";
 pub(super) fn changes<'a>(old: &'a [Offer], new: &'a [Offer]) -> (Vec<&'a Offer>, Vec<&'a Offer>) {
     let gone = old.iter().filter(|old| new.iter().all(|new| !new.is_of(old)));
     (gone.collect(), new.iter().filter(|new| !old.contains(new)).collect())
+}
+
+/// A log as a whole.
+pub(super) fn read_log(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).doing(|| format!("read {}", file.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A list, written with something between its members.
