@@ -222,6 +222,7 @@ impl Lab {
             feeder: node.feeder(),
             hold_time_s: topology::HOLD_TIME_S,
             road: node.road,
+            bfd_ms: node.bfd_ms,
         }
     }
 

@@ -52,6 +52,8 @@ pub struct NeighborNode {
     pub index: u8,
     /// What is configured for its session.
     pub road: Road,
+    /// Milliseconds between BFD packets; None: no BFD.
+    pub bfd_ms: Option<u32>,
 }
 
 /// A lab's shape.
@@ -75,7 +77,7 @@ impl Topology {
         for (index, &kind) in (0u8..).zip(kinds) {
             let same = neighbors.iter().filter(|n| n.kind == kind).count();
             let name = if same == 0 { kind.name().to_owned() } else { format!("{}{}", kind.name(), same + 1) };
-            neighbors.push(NeighborNode { name, kind, index, road: Road::Nonstop });
+            neighbors.push(NeighborNode { name, kind, index, road: Road::Nonstop, bfd_ms: None });
         }
         Ok(Self { neighbors })
     }
@@ -84,6 +86,14 @@ impl Topology {
     pub fn with_roads(mut self, roads: &[Road]) -> Self {
         for (node, road) in self.neighbors.iter_mut().zip(roads.iter().cycle()) {
             node.road = *road;
+        }
+        self
+    }
+
+    /// BFD on the way to every neighbour that knows it.
+    pub fn with_bfd(mut self, bfd_ms: Option<u32>) -> Self {
+        for node in self.neighbors.iter_mut().filter(|node| !node.feeds_itself()) {
+            node.bfd_ms = bfd_ms;
         }
         self
     }

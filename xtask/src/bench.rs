@@ -13,7 +13,7 @@ use crate::{build, packages, shell};
 /// What is measured, and how.
 #[derive(Args)]
 pub struct Arguments {
-    /// What is measured: bgp, fib
+    /// What is measured: bgp, fib, bfd
     kind: String,
     /// Only this case (bgp: 1x1000000, 10x100000-distinct, ..., each also with -fib at its end; fib: 1000000, warm-unchanged,
     /// warm-1000-changed); may be repeated
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Routes in all, in the place of each case's own: for trying
     #[arg(long, value_name = "N")]
     routes: Option<usize>,
+    /// BFD: how long (600 s when not stated)
+    #[arg(long, value_name = "S")]
+    seconds: Option<u64>,
     /// Where the figures go, besides the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -48,6 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if let Some(routes) = arguments.routes {
         lab.args(["--routes", &routes.to_string()]);
+    }
+    if let Some(seconds) = arguments.seconds {
+        lab.args(["--seconds", &seconds.to_string()]);
     }
     if let Some(json) = &arguments.json {
         lab.arg("--json").arg(absolute(json));

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{case::Case, compare::Comparison, fib, report, router::Make};
+use super::{bfd, case::Case, compare::Comparison, fib, report, router::Make};
 use crate::{
     error::{Doing, LabError, Result},
     host::{interrupt, programs},
@@ -22,6 +22,8 @@ enum Kind {
     Bgp,
     /// The forwarding table: filled, and found again.
     Fib,
+    /// BFD: many sessions while every processor is busy.
+    Bfd,
 }
 
 /// Arguments of `holdfast lab bench`.
@@ -42,6 +44,15 @@ pub struct Arguments {
     /// Routes in all, in the place of each case's own: for trying
     #[arg(long)]
     routes: Option<usize>,
+    /// BFD: sessions
+    #[arg(long, default_value_t = 500)]
+    sessions: usize,
+    /// BFD: milliseconds between packets
+    #[arg(long, default_value_t = 50)]
+    interval: u32,
+    /// BFD: how long
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
     /// Of the tables
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -67,6 +78,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             let rows = fib::rows(&comparison.measure(&progress)?);
             show(arguments, &fib::table(&rows), &rows)?;
             rows.iter().all(|row| row.failure.is_none())
+        }
+        Kind::Bfd => {
+            let Arguments { sessions, interval, seconds, .. } = *arguments;
+            let rows = bfd::measure(&bfd::Case { sessions, interval_ms: interval, seconds }, &progress)?;
+            show(arguments, &bfd::table(&rows), &rows)?;
+            rows.iter().all(bfd::Row::is_good)
         }
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

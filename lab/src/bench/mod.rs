@@ -14,6 +14,7 @@
 //!
 //! What it must never do: measure a router that has not done all of the work; leave a namespace, process or file behind.
 
+pub mod bfd;
 pub mod case;
 pub mod command;
 pub mod compare;

@@ -26,6 +26,10 @@ pub const TCPDUMP: Program = Program { name: "tcpdump", package: "tcpdump", also
 pub const BGPD: Program = Program { name: "bgpd", package: "frr", also_in: &["/usr/lib/frr", "/usr/libexec/frr"] };
 /// FRR's routes in the kernel.
 pub const ZEBRA: Program = Program { name: "zebra", package: "frr", also_in: &["/usr/lib/frr", "/usr/libexec/frr"] };
+/// FRR's BFD.
+pub const BFDD: Program = Program { name: "bfdd", package: "frr", also_in: &["/usr/lib/frr", "/usr/libexec/frr"] };
+/// Gives a program a real-time priority.
+pub const CHRT: Program = Program { name: "chrt", package: "util-linux", also_in: SBIN };
 /// FRR's shell.
 pub const VTYSH: Program = Program { name: "vtysh", package: "frr", also_in: SBIN };
 /// BIRD.

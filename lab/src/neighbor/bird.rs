@@ -59,7 +59,14 @@ pub(crate) fn spawn_with(
     let file = folder.join("bird.conf");
     fs::write(&file, configuration).doing(|| format!("write {}", file.display()))?;
     let said = fs::File::create(folder.join("bird.out")).doing(|| "create bird.out".into())?;
-    let mut command = Command::new(programs::BIRD.find()?);
+    // A neighbour with BFD sends at 50 ms, on a machine that it shares with the whole lab.
+    let mut command = if configuration.contains("protocol bfd") {
+        let mut command = Command::new(programs::CHRT.find()?);
+        command.args(["-r", "10"]).arg(programs::BIRD.find()?);
+        command
+    } else {
+        Command::new(programs::BIRD.find()?)
+    };
     command.arg("-f").arg("-c").arg(&file).arg("-s").arg(socket).arg("-P").arg(folder.join("bird.pid"));
     if recovers {
         command.arg("-R");
@@ -81,13 +88,17 @@ pub(crate) fn control(socket: &Path, command: &str) -> Result<String> {
     process::run(Command::new(programs::BIRDC.find()?).arg("-s").arg(socket).arg(command))
 }
 
+fn bfd_protocol(ms: u32) -> String {
+    format!("protocol bfd {{\n  interface \"*\" {{ interval {ms} ms; multiplier 3; }};\n}}\n")
+}
+
 fn configuration_text(plan: &NeighborPlan, log: &Path) -> String {
     let (router, feeder) = (plan.router, plan.feeder);
     format!(
         "log \"{log}\" all;
 router id {address};
 protocol device {{}}
-protocol bgp to_router {{
+{bfd_protocol}protocol bgp to_router {{
   debug {{ states, events }};
   local {address} as {own_as};
   neighbor {router} as {router_as};
@@ -97,7 +108,7 @@ protocol bgp to_router {{
   connect retry time 1;
   error wait time 1, 2;
   graceful restart {helper};
-  long lived graceful restart off;
+{bfd}  long lived graceful restart off;
   ipv4 {{ import all; export all; }};
 }}
 protocol bgp to_feeder {{
@@ -109,6 +120,8 @@ protocol bgp to_feeder {{
 }}
 ",
         log = log.display(),
+        bfd_protocol = plan.bfd_ms.map(bfd_protocol).unwrap_or_default(),
+        bfd = if plan.bfd_ms.is_some() { "  bfd on;\n" } else { "" },
         // "aware": it helps others, and says so.
         helper = if plan.road == Road::Graceful { "aware" } else { "off" },
         address = plan.address,
@@ -145,6 +158,12 @@ impl Neighbor for Bird {
 
     fn times_helped(&self) -> Result<u64> {
         count_lines(&self.log, |line| line.contains("to_router: ") && line.contains("graceful restart detected"))
+    }
+
+    fn bfd_is_up(&self) -> Result<bool> {
+        let text = control(&self.socket, "show bfd sessions")?;
+        // "10.111.1.1   router   Up   12:00:00.123   0.050   0.150"
+        Ok(text.lines().any(|line| line.split_whitespace().nth(2) == Some("Up")))
     }
 
     fn reset(&self) -> Result<()> {

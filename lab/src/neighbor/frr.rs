@@ -1,4 +1,4 @@
-//! FRRouting's bgpd, alone (no zebra: its kernel routes do not matter, its sessions do).
+//! FRRouting's bgpd, alone (no zebra: its kernel routes do not matter, its sessions do); with BFD also bfdd, and zebra between the two.
 
 use std::{
     fs,
@@ -13,10 +13,12 @@ use crate::{
     error::{Doing, LabError, Result},
     host::{
         cleanup,
+        interrupt::{self, NotYet},
         netns::Namespace,
         process::{self, Guarded},
-        programs,
+        programs::{self, Program},
     },
+    limits,
     topology::Road,
 };
 
@@ -25,6 +27,8 @@ use crate::{
 pub struct Frr {
     plan: NeighborPlan,
     child: Guarded,
+    /// zebra and bfdd, where BFD is wanted: bgpd hears of it through them.
+    helpers: Vec<Guarded>,
     version: String,
     log: PathBuf,
 }
@@ -35,9 +39,11 @@ impl Frr {
         let program = programs::BGPD.find()?;
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
         let log = plan.folder.join("bgpd.log");
-        let child = spawn(&plan.namespace, &plan.folder, &configuration_text(&plan, &log))?;
+        let text = configuration_text(&plan, &log);
+        let helpers = if plan.bfd_ms.is_some() { spawn_helpers(&plan)? } else { Vec::new() };
+        let child = spawn_with(&plan.namespace, &plan.folder, &text, plan.bfd_ms.is_some())?;
         let version = version(&program)?;
-        Ok(Self { plan, child, version, log })
+        Ok(Self { plan, child, helpers, version, log })
     }
 }
 
@@ -48,8 +54,49 @@ impl Frr {
     }
 }
 
+/// zebra and bfdd, the latter with a real-time priority: it sends at 50 ms, on a machine that it shares with the whole lab.
+fn spawn_helpers(plan: &NeighborPlan) -> Result<Vec<Guarded>> {
+    let folder = &plan.folder;
+    // Both insist on their own user, who must be able to write their sockets there.
+    process::run(Command::new("chown").args(["-R", "frr:frr"]).arg(folder))?;
+    let zebra = spawn_helper(plan, programs::ZEBRA, false)?;
+    let socket = folder.join("zserv.api");
+    interrupt::wait_for("zebra's socket", limits::COMMAND_WITHIN, || match socket.exists() {
+        true => Ok(()),
+        false => Err(NotYet::from("it is not there".to_owned())),
+    })?;
+    Ok(vec![zebra, spawn_helper(plan, programs::BFDD, true)?])
+}
+
+fn spawn_helper(plan: &NeighborPlan, program: Program, first: bool) -> Result<Guarded> {
+    let (folder, name) = (&plan.folder, program.name);
+    let said = folder.join(format!("{name}.out"));
+    let configuration = folder.join(format!("{name}.conf"));
+    fs::write(&configuration, format!("hostname {}\n", plan.name)).doing(|| format!("write {name}.conf"))?;
+    let output = fs::File::create(&said).doing(|| format!("create {name}.out"))?;
+    let mut command = if first {
+        let mut command = Command::new(programs::CHRT.find()?);
+        command.args(["-r", "10"]).arg(program.find()?);
+        command
+    } else {
+        Command::new(program.find()?)
+    };
+    command.arg("-f").arg(&configuration).arg("-i").arg(folder.join(format!("{name}.pid")));
+    command.arg("--vty_socket").arg(folder).arg("-z").arg(folder.join("zserv.api")).args(["-P", "0"]);
+    if first {
+        command.arg("--bfdctl").arg(folder.join("bfdd.sock"));
+    }
+    command.stdin(Stdio::null()).stdout(output.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(output);
+    Ok(Guarded::new(name, plan.namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(said))
+}
+
 /// Starts bgpd with a configuration; its console is in the folder.
 pub(crate) fn spawn(namespace: &Namespace, folder: &Path, configuration: &str) -> Result<Guarded> {
+    spawn_with(namespace, folder, configuration, false)
+}
+
+/// The same; with zebra it tells it no routes all the same.
+fn spawn_with(namespace: &Namespace, folder: &Path, configuration: &str, zebra: bool) -> Result<Guarded> {
     let file = folder.join("bgpd.conf");
     fs::write(&file, configuration).doing(|| format!("write {}", file.display()))?;
     fs::write(folder.join("vtysh.conf"), "").doing(|| "write vtysh.conf".into())?;
@@ -57,8 +104,8 @@ pub(crate) fn spawn(namespace: &Namespace, folder: &Path, configuration: &str) -
     let mut command = Command::new(programs::BGPD.find()?);
     command.arg("-f").arg(&file).arg("-i").arg(folder.join("bgpd.pid"));
     command.arg("--vty_socket").arg(folder).arg("-z").arg(folder.join("zserv.api"));
-    // -S: stay root (the lab's folder is root's); -Z: no zebra; -P 0: no TCP console.
-    command.args(["-S", "-Z", "-P", "0", "-p", "179"]);
+    // -S: stay root (the lab's folder is root's); -Z: no zebra; -n: no routes for the kernel; -P 0: no TCP console.
+    command.args(["-S", if zebra { "-n" } else { "-Z" }, "-P", "0", "-p", "179"]);
     command.stdin(Stdio::null()).stdout(said.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(said);
     Ok(Guarded::new("bgpd", namespace.spawn(&mut command)?, Signal::SIGTERM).with_words(folder.join("bgpd.out")))
 }
@@ -98,7 +145,7 @@ router bgp {own_as}
  neighbor {router} timers {keepalive} {hold}
  neighbor {router} timers connect 1
  neighbor {router} advertisement-interval 0
- neighbor {feeder} remote-as {feeder_as}
+{bfd} neighbor {feeder} remote-as {feeder_as}
  neighbor {feeder} passive
  neighbor {feeder} advertisement-interval 0
  address-family ipv4 unicast
@@ -113,6 +160,10 @@ router bgp {own_as}
             Road::Nonstop => "bgp graceful-restart-disable",
             Road::Graceful => "bgp graceful-restart stalepath-time 360",
         },
+        bfd = plan
+            .bfd_ms
+            .map(|ms| format!(" neighbor {router} bfd\n neighbor {router} bfd 3 {ms} {ms}\n", router = router.address))
+            .unwrap_or_default(),
         log = log.display(),
         // That it keeps routes is among what it says of neighbours' events.
         level = match plan.road {
@@ -160,11 +211,19 @@ impl Neighbor for Frr {
         count_lines(&self.log, |line| line.contains(&address) && line.contains("graceful restart timer started"))
     }
 
+    fn bfd_is_up(&self) -> Result<bool> {
+        let text = self.console(&format!("show bgp neighbors {} json", self.plan.router.address))?;
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let status = json.pointer(&format!("/{}/peerBfdInfo/status", self.plan.router.address));
+        Ok(status.and_then(serde_json::Value::as_str) == Some("Up"))
+    }
+
     fn reset(&self) -> Result<()> {
         self.console(&format!("clear bgp {}", self.plan.router.address)).map(drop)
     }
 
     fn check_running(&mut self) -> Result<()> {
+        self.helpers.iter_mut().try_for_each(Guarded::check_running)?;
         self.child.check_running()
     }
 }
@@ -172,6 +231,9 @@ impl Neighbor for Frr {
 impl Drop for Frr {
     fn drop(&mut self) {
         self.child.end();
-        cleanup::remove_crash_log_folder(self.child.pid());
+        self.helpers.iter_mut().rev().for_each(Guarded::end);
+        for child in self.helpers.iter().chain([&self.child]) {
+            cleanup::remove_crash_log_folder(child.pid());
+        }
     }
 }

@@ -47,7 +47,7 @@ impl Kind {
     pub fn check_installed(self) -> Result<()> {
         use crate::host::programs;
         let programs = match self {
-            Self::Frr => vec![programs::BGPD, programs::VTYSH],
+            Self::Frr => vec![programs::BGPD, programs::VTYSH], // and zebra and bfdd of the same package, for BFD
             Self::Bird => vec![programs::BIRD, programs::BIRDC],
             Self::Lab => Vec::new(),
         };
@@ -97,6 +97,8 @@ pub struct NeighborPlan {
     pub hold_time_s: u16,
     /// Whether it helps the router restart gracefully.
     pub road: Road,
+    /// Milliseconds between BFD packets to the router, whose loss ends the session; None: no BFD.
+    pub bfd_ms: Option<u32>,
 }
 
 /// A BGP peer.
@@ -131,6 +133,10 @@ pub trait Neighbor: Send {
     fn times_down(&self) -> Result<u64>;
     /// How often its own log says that it keeps the router's routes because that seems to restart. 0 where it does not help.
     fn times_helped(&self) -> Result<u64>;
+    /// Whether its BFD hears the router, and the router hears it, as its own tools say. False where it has no BFD.
+    fn bfd_is_up(&self) -> Result<bool> {
+        Ok(false)
+    }
     /// Resets the session with the router, at its own console.
     fn reset(&self) -> Result<()>;
     /// Fails if one of its processes has ended.

@@ -42,6 +42,11 @@ pub enum Step {
         /// Its name.
         process: String,
     },
+    /// A process is replaced by the operator's command of that name, in service: no session of any kind may notice.
+    Restart {
+        /// As the operator calls it.
+        process: String,
+    },
     /// The routing process of the primary is killed while a run is being prepared: the run is undone, and the process restarted.
     CrashInRun,
     /// A cell of the fault matrix; then, once the router is whole again, an in-service reboot that must succeed.
@@ -104,6 +109,9 @@ pub struct Scenario {
     /// What is configured for their sessions, in order; the list is repeated. Empty: nonstop routing for all.
     #[serde(default)]
     pub roads: Vec<Road>,
+    /// BFD watches the way of every session: milliseconds between packets, three of which may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bfd_ms: Option<u32>,
     /// Seconds that the lab rests before traffic begins.
     #[serde(default)]
     pub rest_s: u64,
@@ -137,6 +145,7 @@ impl Scenario {
             sizes: Vec::new(),
             neighbors: vec![Kind::Frr, Kind::Bird],
             roads: Vec::new(),
+            bfd_ms: None,
             rest_s: 0,
             peers: Vec::new(),
             environment: Vec::new(),
@@ -151,6 +160,7 @@ impl Scenario {
             Bars { control_plane_ms: Some(100.0), propagation_ms: Some(250.0), run_s: Some(30.0), ..Bars::default() };
         let gaps = Bars { control_plane_ms: Some(60.0), control_plane_median_ms: Some(20.0), ..bars };
         let process = |name: &str| Step::Kill { process: name.into() };
+        let restart = |name: &str| Step::Restart { process: name.into() };
         vec![
             Self {
                 fresh_lab: true,
@@ -252,6 +262,25 @@ impl Scenario {
                 "kill -9 of mgd and of pfed at rest: restarted, nothing lost, no needless write to the kernel",
                 vec![process("mgd"), process("pfed")],
             ),
+            Self {
+                routes: 20_000,
+                rate: 2_000,
+                bfd_ms: Some(50),
+                ..Self::base(
+                    "issr-bfd",
+                    "BFD at 3 x 50 ms with FRR and BIRD, whose sessions end when it fails: in-service reboots, restart and kill -9 of mgd, pfed and ppmd, and no neighbor notices anything",
+                    vec![
+                        Step::Reboot,
+                        restart("periodic-packets"),
+                        restart("management"),
+                        restart("forwarding"),
+                        process("mgd"),
+                        process("pfed"),
+                        process("ppmd"),
+                        Step::Reboot,
+                    ],
+                )
+            },
             Self {
                 fresh_lab: true,
                 ..Self::base(

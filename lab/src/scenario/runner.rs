@@ -141,7 +141,7 @@ fn one_lab(
 ) -> Result<LabResult> {
     let plan = LabPlan {
         scenario: scenario.name.clone(),
-        topology: Topology::new(&scenario.neighbors)?.with_roads(&scenario.roads),
+        topology: Topology::new(&scenario.neighbors)?.with_roads(&scenario.roads).with_bfd(scenario.bfd_ms),
         routes: scenario.routes,
         shares: scenario.shares.clone(),
         rate_pps: scenario.rate,
@@ -155,6 +155,10 @@ fn one_lab(
     if scenario.rest_s > 0 {
         progress.step(&format!("the lab rests for {} s", scenario.rest_s));
         interrupt::sleep(Duration::from_secs(scenario.rest_s))?;
+    }
+    if scenario.bfd_ms.is_some() {
+        bfd_is_up(&lab)?;
+        progress.step("every neighbor's BFD is up");
     }
     let drops = procfs::backlog_drops();
     lab.run_beacons(true);
@@ -206,6 +210,18 @@ fn one_lab(
     lab.remove()?;
     progress.step("the lab is gone: no namespace, process or file is left");
     Ok(result)
+}
+
+/// Waits until every neighbour with BFD says that it is up: what is not there cannot be lost.
+fn bfd_is_up(lab: &Lab) -> Result<()> {
+    interrupt::wait_for("the neighbors' BFD", limits::SESSIONS_UP_WITHIN, || {
+        for station in lab.stations.iter().filter(|station| station.node.bfd_ms.is_some()) {
+            if !station.neighbor.bfd_is_up()? {
+                return Err(format!("{}'s is not up", station.node.name).into());
+            }
+        }
+        Ok(())
+    })
 }
 
 /// What is noted at the ends of a stretch.
@@ -303,7 +319,7 @@ fn restarts_sessions(step: &Step) -> bool {
     match step {
         Step::Reboot | Step::CrashInRun => true,
         Step::Kill { process } => process == "rpd",
-        Step::Observe { .. } | Step::FailingReboot { .. } | Step::Disturb(_) => false,
+        Step::Observe { .. } | Step::FailingReboot { .. } | Step::Restart { .. } | Step::Disturb(_) => false,
     }
 }
 
@@ -335,6 +351,7 @@ fn title(step: &Step) -> String {
         Step::Reboot => "in-service reboot".into(),
         Step::FailingReboot { fault } => format!("in-service reboot, {fault:?} of the new engine").to_lowercase(),
         Step::Kill { process } => format!("kill -9 of {process}"),
+        Step::Restart { process } => format!("restart {process}"),
         Step::CrashInRun => "kill -9 of rpd while a run is prepared".into(),
         Step::Disturb(cell) => cell.title(),
     }
@@ -354,6 +371,7 @@ fn perform(lab: &mut Lab, step: &Step, print: &mut dyn FnMut(&str)) -> Result<(R
         Step::Disturb(_) => Ok(RunOutcome::default()),
         Step::CrashInRun => subject.crash_in_run(print),
         Step::Kill { process } => subject.kill_and_wait(process).map(|()| RunOutcome::default()),
+        Step::Restart { process } => subject.restart(process).map(|()| RunOutcome::default()),
     };
     let mut outcome = match outcome {
         Ok(outcome) => outcome,

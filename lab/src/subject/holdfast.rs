@@ -212,6 +212,10 @@ chassis {
 }
 ";
 
+fn watched(ms: u32) -> String {
+    format!("            bfd-liveness-detection minimum-interval {ms};\n")
+}
+
 /// The router's configuration: the same for every scenario.
 pub fn configuration_text(topology: &Topology) -> String {
     let mut neighbors = String::new();
@@ -221,11 +225,12 @@ pub fn configuration_text(topology: &Topology) -> String {
         // One group per neighbour: they differ in their AS.
         let _ = write!(
             neighbors,
-            "        group {} {{\n            type external;\n            peer-as {};\n            hold-time {};\n{}            neighbor {};\n        }}\n",
+            "        group {} {{\n            type external;\n            peer-as {};\n            hold-time {};\n{}{}            neighbor {};\n        }}\n",
             node.name,
             peer.autonomous_system,
             topology::HOLD_TIME_S,
             if alone { "            no-nonstop-routing;\n" } else { "" },
+            node.bfd_ms.map(watched).unwrap_or_default(),
             peer.address
         );
     }
@@ -355,6 +360,10 @@ impl Subject for Holdfast {
         Ok(self.outcome(status.success(), log, took))
     }
 
+    fn restart(&mut self, process: &str) -> Result<()> {
+        self.cli.text(&format!("restart {process}")).map(drop)
+    }
+
     fn kill_and_wait(&mut self, name: &str) -> Result<()> {
         let old = self.primary_pid(name)?;
         process::signal(old, Signal::SIGKILL);
@@ -401,7 +410,9 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert_eq!(text.matches('{').count(), text.matches('}').count());
-        assert!(!text.contains("graceful-restart"));
+        assert!(!text.contains("graceful-restart") && !text.contains("bfd"));
+        let text = configuration_text(&Topology::new(&[Kind::Frr, Kind::Bird]).unwrap().with_bfd(Some(50)));
+        assert_eq!(text.matches("bfd-liveness-detection minimum-interval 50;").count(), 2, "{text}");
     }
 
     #[test]

@@ -161,6 +161,10 @@ pub trait Subject: Send {
     fn kill_and_wait(&mut self, process: &str) -> Result<()> {
         Err(self.unable(&format!("have {process} killed and restarted")))
     }
+    /// Has a process replaced by the operator's command.
+    fn restart(&mut self, process: &str) -> Result<()> {
+        Err(self.unable(&format!("replace {process} in service")))
+    }
     /// Requests a reboot, kills the old routing process while the new one is prepared, and waits until another one serves.
     fn crash_in_run(&mut self, _lines: LineSink<'_>) -> Result<RunOutcome> {
         Err(self.unable("have its routing process killed in the middle of a run"))
