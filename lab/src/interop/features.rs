@@ -169,8 +169,13 @@ impl Maker {
         matches!(self, Self::Frr | Self::Bird | Self::Exabgp)
     }
 
-    /// Whether it has words for the router's operator when it ends a session.
+    /// Whether it has words for the router's operator when it ends a session. GoBGP's command takes them, and they do not arrive.
     pub fn says_words(self) -> bool {
+        matches!(self, Self::Frr | Self::Bird)
+    }
+
+    /// Whether it logs what the router's operator says.
+    pub fn hears_words(self) -> bool {
         self != Self::Exabgp
     }
 

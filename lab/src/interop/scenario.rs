@@ -71,7 +71,10 @@ impl Step {
         match self {
             Self::Anew => (1, 1),
             Self::NewKeys => (0, u64::from(maker.ends_sessions_for_a_key())),
-            Self::Words => (2, 2),
+            Self::Words => {
+                let times = u64::from(maker.hears_words()) + u64::from(maker.says_words());
+                (times, times)
+            }
             // Where others end, who ends them is excused.
             _ => (0, 0),
         }

@@ -52,6 +52,13 @@ pub fn built_in() -> Vec<Interop> {
             vec![Step::Reboot, Step::Change, Step::Anew],
         ),
         of(
+            "interop-allowed",
+            "neighbours that nobody has configured go through an in-service reboot, and come again to the new engine",
+            Kind::External,
+            Sessions { features: vec![Feature::Allowed], ..Sessions::default() },
+            vec![Step::Reboot, Step::Change, Step::Anew],
+        ),
+        of(
             "interop-local-as",
             "sessions that belong to another AS, in each of the ways that paths can say so, go through an in-service reboot",
             Kind::External,

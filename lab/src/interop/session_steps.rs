@@ -61,12 +61,16 @@ impl Parties<'_> {
         Ok(())
     }
 
-    /// Each side ends each session with words for the other's operator.
+    /// Each side that can ends each session with words for the other's operator.
     pub fn exchange_words(&mut self) -> Result<()> {
         for (peer, plan) in self.peers.iter_mut().zip(self.plans) {
             for session in &plan.sessions {
-                say_to_neighbor(self.router, peer.as_mut(), plan, session)?;
-                hear_from_neighbor(self.router, peer.as_mut(), plan, session)?;
+                if plan.maker.hears_words() {
+                    say_to_neighbor(self.router, peer.as_mut(), plan, session)?;
+                }
+                if plan.maker.says_words() {
+                    hear_from_neighbor(self.router, peer.as_mut(), plan, session)?;
+                }
             }
         }
         Ok(())
@@ -87,13 +91,16 @@ fn say_to_neighbor(router: &Cli, peer: &mut dyn Peer, plan: &PeerPlan, session: 
 fn hear_from_neighbor(router: &Cli, peer: &mut dyn Peer, plan: &PeerPlan, session: &Session) -> Result<()> {
     peer.shut_down(session, TO_ROUTER)?;
     let title = format!("the router to know what {} said to it", plan.maker.name());
-    let words = if plan.maker.says_words() { TO_ROUTER } else { "" };
     interrupt::wait_for(&title, limits::SEEN_WITHIN, || {
         let answer = router.json(&format!("show bgp neighbor {}", session.local))?;
         let said = answer.pointer("/neighbors/0/last_notification_received");
         let text = said.and_then(|said| cli::find(said, "message")?.as_str()).unwrap_or_default();
         let name = said.and_then(|said| cli::find(said, "name")?.as_str()).unwrap_or_default();
-        if text == words && name.contains("Administrative Shutdown") { Ok(()) } else { Err(format!("{said:?}").into()) }
+        if text == TO_ROUTER && name.contains("Administrative Shutdown") {
+            Ok(())
+        } else {
+            Err(format!("{said:?}").into())
+        }
     })?;
     peer.open_again(session)?;
     wait_until_up(peer, plan, session)
