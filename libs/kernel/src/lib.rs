@@ -10,6 +10,7 @@
 //! - [`process`]: pidfds, start times, resource use, network namespaces.
 //! - [`udp`]: datagrams with the TTL and the interface they came in by. [`realtime`]: a thread that is on time. [`records`]: what outlives
 //!   its writer at any instruction.
+//! - [`ethtool`]: the speed of a link.
 //! - [`netlink`]: bulk rtnetlink with its own encoder and decoder: batches whose acknowledgements are accounted by
 //!   sequence number, dumps that notice interruption, a monitor that reports overflow.
 //!
@@ -18,6 +19,7 @@
 
 pub mod cgroup;
 pub mod descriptor;
+pub mod ethtool;
 pub mod netlink;
 pub mod process;
 pub mod realtime;

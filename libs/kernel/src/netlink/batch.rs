@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::address::{encode_address, encode_address_removal};
-use super::link::{LinkChange, encode_link_change};
+use super::link::{LinkChange, encode_link_change, encode_link_removal, encode_vlan};
 use super::nexthop::{NexthopContent, encode_nexthop, encode_nexthop_removal};
 use super::route::{RouteTarget, RouteWrite, encode_route, encode_route_removal};
 
@@ -84,6 +84,16 @@ impl Batch {
     /// Changes a link.
     pub fn change_link(&mut self, index: u32, change: &LinkChange) {
         encode_link_change(self.begin(), index, change);
+    }
+
+    /// Makes a VLAN sub-interface, down, with our mark.
+    pub fn add_vlan(&mut self, parent: u32, name: &str, vlan_id: u16) {
+        encode_vlan(self.begin(), parent, name, vlan_id);
+    }
+
+    /// Takes a link away, and with it all that uses it.
+    pub fn remove_link(&mut self, index: u32) {
+        encode_link_removal(self.begin(), index);
     }
 }
 

@@ -31,7 +31,7 @@ mod robustness_tests;
 pub use address::Address;
 pub use async_monitor::AsyncMonitor;
 pub use batch::{BATCH_MESSAGES_MAX, Batch, BatchOutcome, Failure};
-pub use link::{Counters, Link, LinkChange};
+pub use link::{Counters, LINK_GROUP_HOLDFAST, Link, LinkChange, OperState};
 pub use monitor::{Event, Monitor};
 pub use nexthop::{NexthopContent, NexthopMember, NexthopObject};
 pub use requester::Requester;

@@ -111,3 +111,12 @@ fn a_batch_knows_where_its_messages_begin() {
     batch.clear();
     assert!(batch.is_empty());
 }
+
+#[test]
+fn a_vlan_is_read_as_it_was_written() {
+    let mut batch = Batch::new();
+    batch.add_vlan(7, "eth0.100", 100);
+    let link = Link::parse(&Messages(&batch.buffer).next().unwrap()).unwrap();
+    assert_eq!((link.name.as_str(), link.parent, link.vlan_id, link.kind.as_str()), ("eth0.100", 7, Some(100), "vlan"));
+    assert!(link.is_our_vlan() && !link.admin_up);
+}

@@ -7,6 +7,7 @@ pub const HEADER_LENGTH: usize = 16;
 const ATTRIBUTE_HEADER_LENGTH: usize = 4;
 /// The bits of `nla_type` that are no type: nested, network byte order.
 const ATTRIBUTE_TYPE_MASK: u16 = 0x3fff;
+const ATTRIBUTE_NESTED: u16 = 0x8000;
 
 pub(crate) const NLMSG_ERROR: u16 = 2;
 pub(crate) const NLMSG_DONE: u16 = 3;
@@ -201,6 +202,16 @@ impl<'a> Encoder<'a> {
         let mut octets = value.as_bytes().to_vec();
         octets.push(0);
         self.attribute(kind, &octets)
+    }
+
+    /// Appends an attribute that holds others.
+    pub fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) -> &mut Self {
+        let start = self.buffer.len();
+        self.attribute(kind | ATTRIBUTE_NESTED, &[]);
+        fill(self);
+        let length = (self.buffer.len() - start) as u16;
+        self.buffer[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+        self
     }
 
     /// Ends the message: writes its length.
