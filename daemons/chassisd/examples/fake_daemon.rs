@@ -251,7 +251,7 @@ impl forwarding_server::Forwarding for Fake {
     }
     async fn show_interfaces(&self, _: Request<ShowInterfacesRequest>) -> Answer<Interfaces> {
         let interface = Interface { name: "eth0".into(), rx_packets: mono_ns(), ..Default::default() };
-        ok(Interfaces { interfaces: vec![interface] })
+        ok(Interfaces { interfaces: vec![interface], ..Default::default() })
     }
     async fn show_forwarding_table(
         &self,

@@ -12,6 +12,8 @@ pub struct Links {
     links: BTreeMap<u32, Link>,
     /// By link and address, with its `IFA_PROTO`.
     addresses: BTreeMap<(u32, IpNet), u8>,
+    /// When the carrier of a link was last seen to come or go.
+    flapped_unix_ms: BTreeMap<u32, u64>,
 }
 
 impl Links {
@@ -23,6 +25,32 @@ impl Links {
     /// A link by its name.
     pub fn by_name(&self, name: &str) -> Option<&Link> {
         self.links.values().find(|link| link.name == name)
+    }
+
+    /// A link by its number.
+    pub fn by_index(&self, index: u32) -> Option<&Link> {
+        self.links.get(&index)
+    }
+
+    /// A link as operators see it, but for what is configured.
+    pub fn shown(&self, link: &Link) -> v1::Interface {
+        v1::Interface {
+            addresses: self.addresses_of(link.index).map(|address| address.to_string()).collect(),
+            last_flapped_unix_ms: self.flapped_unix_ms.get(&link.index).copied().unwrap_or(0),
+            parent: link.vlan_id.map(|_| self.name(link.parent)).unwrap_or_default(),
+            speed_mbps: holdfast_kernel::ethtool::speed_mbps(&link.name).unwrap_or(0),
+            ..interface(link)
+        }
+    }
+
+    /// What another forwarding agent has seen of the very same links before this one was started.
+    pub fn adopt_history(&mut self, seen: &[v1::Interface]) {
+        for interface in seen.iter().filter(|interface| interface.last_flapped_unix_ms > 0) {
+            if self.links.get(&interface.index).is_some_and(|link| link.name == interface.name) {
+                let known = self.flapped_unix_ms.entry(interface.index).or_default();
+                *known = (*known).max(interface.last_flapped_unix_ms);
+            }
+        }
     }
 
     /// The name of a link, its number where it has none any more.
@@ -47,8 +75,12 @@ impl Links {
     /// Takes a link in; the event where something has changed.
     pub fn link(&mut self, mut link: Link) -> Option<Event> {
         link.counters = Counters::default();
-        if self.links.get(&link.index) == Some(&link) {
+        let known = self.links.get(&link.index);
+        if known == Some(&link) {
             return None;
+        }
+        if known.is_some_and(|known| known.carrier_changes != link.carrier_changes) {
+            self.flapped_unix_ms.insert(link.index, holdfast_ipc::unix_ms());
         }
         let event = Event::Link(interface(&link));
         self.links.insert(link.index, link);
@@ -59,6 +91,7 @@ impl Links {
     pub fn link_removed(&mut self, index: u32) -> Vec<Event> {
         let addresses: Vec<Address> = self.addresses().filter(|a| a.interface_index == index).collect();
         let mut events: Vec<Event> = addresses.iter().filter_map(|address| self.address_removed(address)).collect();
+        self.flapped_unix_ms.remove(&index);
         if let Some(link) = self.links.remove(&index) {
             events.push(Event::LinkRemoved(link.name));
         }
@@ -119,7 +152,6 @@ pub fn interface(link: &Link) -> v1::Interface {
         mtu: link.mtu,
         mac: mac.join(":"),
         loopback: link.loopback,
-        addresses: Vec::new(),
         description: link.description.clone(),
         rx_packets: link.counters.rx_packets,
         tx_packets: link.counters.tx_packets,
@@ -129,5 +161,11 @@ pub fn interface(link: &Link) -> v1::Interface {
         tx_dropped: link.counters.tx_dropped,
         rx_errors: link.counters.rx_errors,
         tx_errors: link.counters.tx_errors,
+        oper_state: link.oper_state.name().into(),
+        carrier_changes: link.carrier_changes,
+        kind: link.kind.clone(),
+        vlan_id: link.vlan_id.map_or(0, u32::from),
+        made_by_us: link.is_our_vlan(),
+        ..Default::default()
     }
 }

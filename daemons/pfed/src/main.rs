@@ -10,7 +10,7 @@
 //! # The parts
 //!
 //! - [`fib`]: the two tables, without I/O: digests, differences, batches planned and taken back.
-//! - [`links`], [`interface_plan`]: interfaces as they are, and as they are configured.
+//! - [`links`], [`interface_plan`]: interfaces as they are, and as they are configured. [`history`]: what the other slot has seen of them.
 //! - [`agent`]: the loop that owns all of it. [`writer`], [`loader`]: the threads that block in the kernel.
 //! - [`service`], [`request`]: gRPC in front of it. [`configuration`]: mgd beside it.
 //!
@@ -23,6 +23,7 @@ mod agent;
 mod configuration;
 mod error;
 mod fib;
+mod history;
 mod interface_plan;
 mod limits;
 mod links;
@@ -86,6 +87,7 @@ async fn run(args: &DaemonArgs) -> Result<(), PfedError> {
 
     let (ask, requests) = mpsc::channel(limits::REQUEST_QUEUE);
     let (shut_down, shutdown) = watch::channel(false);
+    history::fetch(args, ask.clone());
     let service = service::Service::new(ask);
     let listener = holdfast_ipc::bind(&args.run_dir().daemon_socket(&args.slot, "pfed"))?;
     let forwarding = ForwardingServer::new(service.clone()).max_decoding_message_size(limits::FIB_BATCH_BYTES_MAX);

@@ -25,6 +25,8 @@ pub enum Request {
     Terminate(v1::TerminateRequest, Reply<v1::TerminateReply>),
     WatchInterfaces(Reply<InterfaceEvents>),
     Program(ProgramEnds),
+    /// What another agent has seen of the links.
+    AdoptHistory(Vec<v1::Interface>),
     ShowInterfaces(String, Reply<v1::Interfaces>),
     ShowRoute(ipnet::IpNet, Reply<Option<v1::ForwardingEntry>>),
     ShowPage(Cursor, Reply<(Vec<v1::ForwardingEntry>, Cursor)>),

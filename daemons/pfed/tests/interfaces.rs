@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::future::Future;
+
 use common::*;
 use holdfast_proto::v1::{self, interface_event::Event};
 
@@ -134,5 +136,177 @@ fn watchers_get_a_snapshot_and_then_every_change() {
                 Event::SnapshotDone(_) => panic!("a second snapshot"),
             }
         }
+    });
+}
+
+fn vlan(parent: &str, vlan_id: u32, addresses: &[&str]) -> v1::InterfaceConfig {
+    v1::InterfaceConfig { parent: parent.into(), vlan_id, ..configured(&format!("{parent}.{vlan_id}"), addresses) }
+}
+
+async fn shown(pfed: &Pfed, name: &str) -> v1::Interfaces {
+    pfed.forwarding().show_interfaces(v1::ShowInterfacesRequest { name: name.into() }).await.unwrap().into_inner()
+}
+
+/// A kernel may be built without `CONFIG_VLAN_8021Q`.
+fn kernel_knows_vlans() -> bool {
+    let add = "ip link add link p0 name p0.9 type vlan id 9 && ip link del p0.9";
+    std::process::Command::new("sh").args(["-c", add]).output().unwrap().status.success()
+}
+
+/// `ip monitor` while something goes on; what it has said.
+async fn monitored<F: Future<Output = ()>>(what: F) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut monitor = std::process::Command::new("ip")
+        .args(["monitor", "link", "address"])
+        .stdout(file.reopen().unwrap())
+        .spawn()
+        .unwrap();
+    // What is done to lo is a mark before and behind what is watched.
+    let mark = |text: &'static str| {
+        let path = file.path().to_owned();
+        until("ip monitor hears", move || {
+            sh(&format!("ip addr add {text}/32 dev lo; ip addr del {text}/32 dev lo"));
+            let heard = std::fs::read_to_string(&path).unwrap().contains(text);
+            async move { heard }
+        })
+    };
+    mark("127.1.1.1").await;
+    what.await;
+    mark("127.1.1.2").await;
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+    let heard = std::fs::read_to_string(file.path()).unwrap();
+    heard
+        .lines()
+        .filter(|line| !line.contains("127.1.1.") && !line.contains("valid_lft"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn a_vlan_is_made_kept_and_taken_away() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let pfed = world.start("re0", "primary", 1).await;
+        if !kernel_knows_vlans() {
+            // Whoever configures one is told what the kernel lacks, and sees it until it is mended.
+            let report = apply(&world, 2, vec![vlan("v0", 100, &[])]).await;
+            assert!(!report.ok && report.message.starts_with("VLAN 100 of v0 as v0.100: "), "{report:?}");
+            assert_eq!(shown(&pfed, "v0.100").await.waiting[0].problem, report.message);
+            assert!(apply(&world, 3, Vec::new()).await.ok);
+            return assert!(shown(&pfed, "").await.waiting.is_empty());
+        }
+        // Of somebody else: configured, so it is used, but it is not taken away.
+        sh("ip link add link v0 name v0.5 type vlan id 5; ip link add link v0 name v0.6 type vlan id 6");
+        let all = || {
+            vec![
+                configured("v0", &[]),
+                vlan("v0", 100, &["10.100.0.1/24", "2001:db8:100::1/64"]),
+                vlan("v0", 5, &["10.5.0.1/24"]),
+            ]
+        };
+        let report = apply(&world, 2, all()).await;
+        assert!(report.ok && report.message.is_empty(), "{report:?}");
+        let text = sh("ip -d addr show dev v0.100");
+        assert!(text.contains("v0.100@v0") && text.contains("vlan protocol 802.1Q id 100"), "{text}");
+        assert!(
+            text.contains(",UP") && text.contains("10.100.0.1/24") && text.contains("2001:db8:100::1/64"),
+            "{text}"
+        );
+        assert!(sh("ip addr show dev v0.5").contains("10.5.0.1/24"));
+        let view = shown(&pfed, "v0.100").await.interfaces.remove(0);
+        assert!(view.made_by_us && view.configured && view.parent == "v0" && view.vlan_id == 100, "{view:?}");
+        assert_eq!((view.kind.as_str(), view.oper_state.as_str()), ("vlan", "up"));
+        assert!(!shown(&pfed, "v0.5").await.interfaces[0].made_by_us);
+        assert!(!shown(&pfed, "v0.6").await.interfaces[0].configured);
+
+        sh("ip link del v0.100");
+        until("the VLAN is there again", || async {
+            sh("ip addr").contains("10.100.0.1/24") && sh("ip addr").contains("2001:db8:100::1/64")
+        })
+        .await;
+        // Its parent goes and comes.
+        sh("ip link del v0");
+        until("the VLAN is waited for", || async { shown(&pfed, "v0.100").await.waiting.len() == 1 }).await;
+        assert_eq!(shown(&pfed, "v0.100").await.waiting[0].problem, "made as soon as v0 exists");
+        sh("ip link add v0 type veth peer name p0; ip link set p0 up");
+        until("the VLAN has come with its parent", || async { sh("ip addr").contains("10.100.0.1/24") }).await;
+        sh("ip link add link v0 name v0.6 type vlan id 6");
+
+        // Ours goes with the configuration; 5 was made anew by us, 6 is not.
+        assert!(apply(&world, 5, vec![configured("v0", &[])]).await.ok);
+        let text = sh("ip link");
+        assert!(!text.contains("v0.100") && !text.contains("v0.5") && text.contains("v0.6"), "{text}");
+    });
+}
+
+#[test]
+fn a_restart_and_the_same_commit_tell_the_kernel_nothing() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let pfed = world.start("re0", "primary", 1).await;
+        let mut v0 = configured("v0", &["10.0.0.1/24", "10.9.0.1/24", "2001:db8:9::1/64"]);
+        (v0.mtu, v0.description) = (1400, "to Vienna".into());
+        assert!(apply(&world, 2, vec![v0.clone()]).await.ok);
+        let heard = monitored(async {
+            assert!(apply(&world, 3, vec![v0.clone()]).await.ok);
+            drop(pfed);
+            let _again = world.start("re0", "primary", 2).await;
+            assert!(apply(&world, 4, vec![v0.clone()]).await.ok);
+        })
+        .await;
+        assert_eq!(heard, "");
+    });
+}
+
+#[test]
+fn what_the_kernel_refuses_is_shown_until_it_is_mended() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let pfed = world.start("re0", "primary", 1).await;
+        sh("ip link add v1.7 type veth peer name q7");
+        let (mut v0, mut v1) = (configured("v0", &[]), configured("v1", &[]));
+        (v0.mtu, v1.description) = (60, "to Graz".into());
+        let report = apply(&world, 2, vec![v0.clone(), v1.clone(), vlan("v1", 7, &[])]).await;
+        let refusal = "mtu 60 of interface v0: ";
+        assert!(!report.ok && report.message.starts_with(refusal), "{report:?}");
+        assert!(shown(&pfed, "v0").await.interfaces[0].problems[0].starts_with(refusal));
+        let waiting = shown(&pfed, "v1.7").await.waiting;
+        assert!(waiting[0].problem.starts_with("exists and is not VLAN 7 of v1; made as soon as that is gone"));
+        assert!(sh("ip link show dev v1").contains("to Graz"));
+        // A description goes with the configuration, but not one that somebody else has written.
+        v0.mtu = 1500;
+        v1.description.clear();
+        assert!(apply(&world, 3, vec![v0.clone(), v1.clone()]).await.ok);
+        assert!(shown(&pfed, "").await.interfaces.iter().all(|interface| interface.problems.is_empty()));
+        assert!(shown(&pfed, "").await.waiting.is_empty() && !sh("ip link show dev v1").contains("to Graz"));
+        v1.description = "to Linz".into();
+        assert!(apply(&world, 4, vec![v1]).await.ok);
+        sh("ip link set v1 alias mine");
+        assert!(apply(&world, 5, vec![v0]).await.ok);
+        assert!(sh("ip link show dev v1; ip link show dev v1.7").contains("mine"));
+    });
+}
+
+#[test]
+fn a_backup_knows_what_the_primary_has_seen_flap() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let primary = world.start("re0", "primary", 1).await;
+        let before = shown(&primary, "v0").await.interfaces.remove(0);
+        assert_eq!((before.last_flapped_unix_ms, before.speed_mbps), (0, 10_000));
+        sh("ip link set p0 down; ip link set p0 up");
+        let flapped = || async { shown(&primary, "v0").await.interfaces.remove(0).last_flapped_unix_ms };
+        until("it was seen", || async { flapped().await > 0 }).await;
+        until("both changes were seen", || async {
+            shown(&primary, "v0").await.interfaces[0].carrier_changes >= before.carrier_changes + 2
+        })
+        .await;
+        let backup = world.start("re1", "backup", 1).await;
+        until("the backup knows", || async {
+            let known = shown(&backup, "v0").await.interfaces.remove(0).last_flapped_unix_ms;
+            known > 0 && known == flapped().await
+        })
+        .await;
     });
 }

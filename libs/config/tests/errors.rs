@@ -69,7 +69,25 @@ fn values() {
     one("routing-options { router-id 10.0.0; }", "1:29", "not an IPv4 address");
     one("interfaces { an-interface-name { mtu 1500; } }", "1:14", "1 to 15 characters");
     one("interfaces { eth0 { mtu 20; } }", "1:21", "an MTU is 68 to 65535 bytes");
-    one("interfaces { eth0 { unit 1; } }", "1:21", "unit 0 is the only one");
+    one("interfaces { eth0 { unit 1; } }", "1:21", "unit 1 has no vlan-id");
+    one("interfaces { eth0 { vlan-tagging; unit 20000 vlan-id 5; } }", "1:35", "0 to 16385");
+    one("interfaces { eth0 { vlan-tagging; unit 1 vlan-id 5000; } }", "1:42", "1 to 4094");
+    one("interfaces { eth0 { unit 1 vlan-id 5; } }", "1:28", "has no vlan-tagging");
+    one(
+        "interfaces { eth0 { vlan-tagging; unit 1 vlan-id 5;\n unit 2 vlan-id 5; } }",
+        "2:9",
+        "has a unit already, at 1:42",
+    );
+    one(
+        "interfaces { a-long-name-01 { vlan-tagging; unit 1 vlan-id 5; } }",
+        "1:52",
+        "a-long-name-01.5, which is too long",
+    );
+    one(
+        "interfaces { eth0 { vlan-tagging; unit 1 vlan-id 5; }\n eth0.5; }",
+        "1:42",
+        "configured as an interface at 2:2",
+    );
     one("interfaces { eth0 { unit 0 { family inet { address 2001:db8::1/64; } } } }", "1:52", "other family");
     one("system { host-name \"a b\"; }", "1:10", "letters, digits");
     one("system { internet-options { no-tcp-reset drop-all; } }", "1:42", "allowed: drop-all-tcp");

@@ -15,7 +15,7 @@ pub(super) async fn interfaces(context: &Context, invocation: &Invocation) -> Co
     let clients = &context.state.clients;
     let request = ShowInterfacesRequest { name: name.clone() };
     let reply = ask(&clients.pfed_name(), ANSWER_DEADLINE, clients.forwarding().show_interfaces(request)).await?;
-    if reply.interfaces.is_empty() && !name.is_empty() {
+    if reply.interfaces.is_empty() && reply.waiting.is_empty() && !name.is_empty() {
         return Err(AskError::Refused(format!("interface {name} does not exist; see show interfaces terse")));
     }
     let terse = invocation.has("terse");

@@ -2,7 +2,7 @@
 
 use holdfast_proto::v1::{ForwardingEntry, ForwardingPage, ForwardingSummary, Interface, Interfaces};
 
-use super::{chassis::role, table::Table};
+use super::{chassis::role, table::Table, time};
 
 fn up(value: bool) -> &'static str {
     if value { "up" } else { "down" }
@@ -23,12 +23,39 @@ pub fn interfaces_terse(interfaces: &Interfaces) -> String {
             table.row(first);
         }
     }
-    table.print()
+    table.print() + &waiting(interfaces)
+}
+
+/// What is configured and not there.
+fn waiting(interfaces: &Interfaces) -> String {
+    interfaces.waiting.iter().map(|at| format!("Interface {}: {}\n", at.name, at.problem)).collect()
 }
 
 /// `show interfaces`
 pub fn interfaces(interfaces: &Interfaces) -> String {
-    interfaces.interfaces.iter().map(interface).collect::<Vec<_>>().join("\n")
+    let each = interfaces.interfaces.iter().map(interface).collect::<Vec<_>>().join("\n");
+    let gap = if each.is_empty() || interfaces.waiting.is_empty() { "" } else { "\n" };
+    format!("{each}{gap}{}", waiting(interfaces))
+}
+
+/// The line below the heading: what the link is and what it is doing.
+fn nature(interface: &Interface) -> String {
+    let mut parts = Vec::new();
+    match interface.speed_mbps {
+        0 => {}
+        mbps if mbps.is_multiple_of(1000) => parts.push(format!("Speed: {} Gbit/s", mbps / 1000)),
+        mbps => parts.push(format!("Speed: {mbps} Mbit/s")),
+    }
+    if !interface.oper_state.is_empty() {
+        parts.push(format!("State: {}", interface.oper_state));
+    }
+    if interface.vlan_id > 0 {
+        let made = if interface.made_by_us { " (made by configuration)" } else { "" };
+        parts.push(format!("VLAN {} of {}{made}", interface.vlan_id, interface.parent));
+    } else if !interface.kind.is_empty() {
+        parts.push(format!("Kind: {}", interface.kind));
+    }
+    if parts.is_empty() { String::new() } else { format!("  {}\n", parts.join(", ")) }
 }
 
 fn interface(interface: &Interface) -> String {
@@ -42,8 +69,15 @@ fn interface(interface: &Interface) -> String {
     let kind =
         if interface.loopback { ", Loopback".to_owned() } else { format!(", Hardware address: {}", interface.mac) };
     out.push_str(&format!(", MTU: {}{kind}\n", interface.mtu));
+    out.push_str(&nature(interface));
     if !interface.description.is_empty() {
         out.push_str(&format!("  Description: {}\n", interface.description));
+    }
+    let flapped = interface.last_flapped_unix_ms;
+    let flapped = if flapped == 0 { "not seen".to_owned() } else { time::clock(flapped) };
+    out.push_str(&format!("  Carrier changes: {}, Last flapped: {flapped}\n", interface.carrier_changes));
+    for problem in &interface.problems {
+        out.push_str(&format!("  Problem: {problem}\n"));
     }
     for (title, bytes, packets, errors, dropped) in [
         ("Input ", interface.rx_bytes, interface.rx_packets, interface.rx_errors, interface.rx_dropped),

@@ -339,9 +339,19 @@ impl forwarding_server::Forwarding for FakeForwarding {
             carrier: true,
             mtu: 1500,
             addresses: vec!["10.0.0.1/24".into(), "2001:db8::1/64".into()],
+            oper_state: "up".into(),
+            speed_mbps: 10_000,
+            carrier_changes: 3,
+            kind: "vlan".into(),
+            parent: "eth".into(),
+            vlan_id: 7,
+            made_by_us: true,
+            problems: vec!["mtu 9000 of interface eth0: Invalid argument (os error 22)".into()],
             ..Default::default()
         };
-        done(Interfaces { interfaces: if known { vec![eth0] } else { vec![] } })
+        let problem = "does not exist (yet); set as soon as it does".into();
+        let waiting = vec![v1::InterfaceProblem { name: "eth7".into(), problem }];
+        done(if known { Interfaces { interfaces: vec![eth0], waiting } } else { Interfaces::default() })
     }
     async fn show_forwarding_table(&self, _: Request<ShowForwardingTableRequest>) -> Answer<Items<ForwardingPage>> {
         let hop = v1::ForwardingNexthop { gateway: "10.0.0.2".into(), interface: "eth0".into(), weight: 1 };

@@ -18,6 +18,8 @@ impl Agent {
                 if self.configuration.interfaces.as_ref() != Some(&interfaces) {
                     self.configuration.settled.clear();
                 }
+                let before = self.configuration.interfaces.as_deref().unwrap_or_default();
+                self.configuration.former = interface_plan::former_descriptions(before, &interfaces);
                 self.configuration.commit_id = commit_id;
                 self.configuration.interfaces = Some(interfaces);
                 self.configuration.answered = false;
@@ -47,12 +49,14 @@ impl Agent {
             self.configuration_applied(String::new());
             return;
         }
-        let planned = interface_plan::plan(interfaces, &self.links, &mut self.configuration.settled);
-        let missing = interface_plan::missing(interfaces, &self.links);
+        let (former, settled) = (&self.configuration.former, &mut self.configuration.settled);
+        let interface_plan::InterfacePlan { planned, names } =
+            interface_plan::plan(interfaces, former, &self.links, settled);
         if planned.batch.is_empty() {
-            let names = missing.join(", ");
-            let note = if missing.is_empty() { names } else { format!("interfaces that do not exist (yet): {names}") };
-            self.configuration_applied(note);
+            let waiting = interface_plan::waiting(interfaces, &self.links);
+            let notes: Vec<String> = waiting.iter().map(|at| format!("interface {} {}", at.name, at.problem)).collect();
+            self.configuration.failures.clear();
+            self.configuration_applied(notes.join(", "));
             return;
         }
         if self.configuration.passes >= INTERFACE_PASSES_MAX {
@@ -60,7 +64,7 @@ impl Agent {
             return;
         }
         self.configuration.passes += 1;
-        self.configuration.failures.clear();
+        self.configuration.names = names;
         tracing::info!("interfaces: {} changes", planned.memos.len());
         self.planned_serial += 1;
         self.configuration.under_way = Some(self.planned_serial);
@@ -70,6 +74,8 @@ impl Agent {
     /// The kernel has answered a pass: look what is there now.
     pub(super) fn interfaces_done(&mut self, done: &Done) {
         self.configuration.under_way = None;
+        let names = std::mem::take(&mut self.configuration.names);
+        self.configuration.failures.clear();
         for failure in &done.outcome.failures {
             // EEXIST and EADDRNOTAVAIL: it is so already.
             if failure.errno == libc::EEXIST || failure.errno == libc::EADDRNOTAVAIL {
@@ -81,7 +87,7 @@ impl Agent {
             };
             let error = format!("{what}: {}", failure.reason());
             tracing::warn!("{error}");
-            self.configuration.failures.push(error);
+            self.configuration.failures.push((names.get(failure.index).cloned().unwrap_or_default(), error));
         }
         if let Err(error) = self.refresh_interfaces() {
             self.want_load(&error.to_string());
@@ -96,6 +102,7 @@ impl Agent {
         if std::mem::replace(&mut self.configuration.answered, true) {
             return;
         }
+        self.configuration.former.clear();
         let commit_id = self.configuration.commit_id;
         match note.is_empty() {
             true => tracing::info!("configuration {commit_id} is in force"),
@@ -110,7 +117,10 @@ impl Agent {
         if !std::mem::replace(&mut self.configuration.answered, true) {
             let why = match self.configuration.failures.is_empty() {
                 true => "somebody else keeps changing the interfaces".to_owned(),
-                false => self.configuration.failures.join("; "),
+                false => {
+                    let failures: Vec<&str> = self.configuration.failures.iter().map(|(_, why)| why.as_str()).collect();
+                    failures.join("; ")
+                }
             };
             self.answer(commit_id, false, why);
         }

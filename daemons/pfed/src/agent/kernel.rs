@@ -21,6 +21,8 @@ impl Agent {
                 Event::LinkRemoved(link) => {
                     let news = self.links.link_removed(link.index);
                     self.configuration.settled.remove(&link.index);
+                    // A sub-interface of ours may have to be made again.
+                    self.interfaces_changed(!news.is_empty());
                     self.tell_watchers(news);
                     if self.fib.set_link(link.index, false) {
                         self.check_objects();

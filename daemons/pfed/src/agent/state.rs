@@ -16,7 +16,7 @@ use super::program::Stream;
 use super::write::{Backoff, Reconcile};
 use crate::error::PfedError;
 use crate::fib::Fib;
-use crate::interface_plan::Configured;
+use crate::interface_plan::{Configured, FormerDescription};
 use crate::limits::{IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX};
 use crate::links::Links;
 use crate::request::Reply;
@@ -55,8 +55,12 @@ pub struct Configuration {
     pub under_way: Option<u64>,
     /// When to compare again.
     pub due: Option<Instant>,
-    /// Refusals of the pass just made.
-    pub failures: Vec<String>,
+    /// Descriptions that the last commit took away, until they are gone.
+    pub former: Vec<FormerDescription>,
+    /// The interfaces that the changes of the pass under way are about.
+    pub names: Vec<String>,
+    /// Refusals of the last pass that changed anything: interface and what was refused.
+    pub failures: Vec<(String, String)>,
 }
 
 /// The agent.

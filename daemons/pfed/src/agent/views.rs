@@ -6,8 +6,8 @@ use tonic::Status;
 use super::Agent;
 use super::load::Load;
 use crate::fib::Cursor;
+use crate::interface_plan;
 use crate::limits::PAGE_ENTRIES;
-use crate::links::interface;
 use crate::request::{Request, forwarding_entry};
 
 impl Agent {
@@ -25,6 +25,7 @@ impl Agent {
             Request::Terminate(request, reply) => drop(reply.send(self.terminate(request))),
             Request::WatchInterfaces(reply) => self.watch_interfaces(reply),
             Request::Program(ends) => self.open_stream(ends),
+            Request::AdoptHistory(seen) => self.links.adopt_history(&seen),
             Request::ShowInterfaces(name, reply) => drop(reply.send(self.show_interfaces(&name))),
             Request::ShowRoute(prefix, reply) => {
                 let entry =
@@ -137,15 +138,22 @@ impl Agent {
     fn show_interfaces(&mut self, name: &str) -> Result<v1::Interfaces, Status> {
         let links = self.probe.links().map_err(|error| Status::internal(error.to_string()))?;
         let shown = links.iter().filter(|link| name.is_empty() || link.name == name);
-        let with_addresses = shown.map(|link| {
-            let addresses = self.links.addresses_of(link.index).map(|address| address.to_string()).collect();
-            v1::Interface { addresses, ..interface(link) }
+        let configured = self.configuration.interfaces.as_deref().unwrap_or_default();
+        let failures = &self.configuration.failures;
+        let complete = shown.map(|link| v1::Interface {
+            configured: interface_plan::is_configured(configured, &link.name),
+            problems: failures.iter().filter(|(at, _)| *at == link.name).map(|(_, why)| why.clone()).collect(),
+            ..self.links.shown(link)
         });
-        let interfaces: Vec<v1::Interface> = with_addresses.collect();
-        if interfaces.is_empty() && !name.is_empty() {
+        let interfaces: Vec<v1::Interface> = complete.collect();
+        let mut waiting = interface_plan::waiting(configured, &self.links);
+        let unmade = failures.iter().filter(|(at, _)| self.links.by_name(at).is_none());
+        waiting.extend(unmade.map(|(at, why)| v1::InterfaceProblem { name: at.clone(), problem: why.clone() }));
+        waiting.retain(|at| name.is_empty() || at.name == name);
+        if interfaces.is_empty() && waiting.is_empty() && !name.is_empty() {
             return Err(Status::not_found(format!("interface {name} does not exist")));
         }
-        Ok(v1::Interfaces { interfaces })
+        Ok(v1::Interfaces { interfaces, waiting })
     }
 
     fn page(&self, mut cursor: Cursor) -> (Vec<v1::ForwardingEntry>, Cursor) {

@@ -22,7 +22,7 @@ pub(crate) fn compile(top: View<'_>) -> v1::RouterConfig {
         digest: Vec::new(),
         system: Some(system(top)),
         chassis: Some(chassis(top)),
-        interfaces: top.get("interfaces").into_iter().flat_map(View::children).map(interface).collect(),
+        interfaces: top.get("interfaces").into_iter().flat_map(View::children).flat_map(interface).collect(),
         routing: Some(routing::routing(top)),
         bgp: Some(bgp::bgp(top)),
         policy: Some(policy::policy(top)),
@@ -55,15 +55,38 @@ fn chassis(top: View<'_>) -> v1::ChassisConfig {
     }
 }
 
-fn interface(interface: View<'_>) -> v1::InterfaceConfig {
-    let families = interface
-        .all("unit")
-        .flat_map(|unit| ["inet", "inet6"].into_iter().filter_map(move |family| unit.at(&["family", family])));
-    v1::InterfaceConfig {
+/// An interface, and behind it the sub-interfaces of its tagged units, which share its state and its MTU.
+fn interface(interface: View<'_>) -> Vec<v1::InterfaceConfig> {
+    let addresses = |unit: View<'_>| -> Vec<String> {
+        let families = ["inet", "inet6"].into_iter().filter_map(|family| unit.at(&["family", family]));
+        families.flat_map(|family| family.strings("address")).collect()
+    };
+    let common = v1::InterfaceConfig {
         name: interface.value().to_owned(),
         disable: interface.has("disable"),
         mtu: interface.number("mtu").unwrap_or(0),
+        ..Default::default()
+    };
+    let (tagged, untagged): (Vec<_>, Vec<_>) = interface.all("unit").partition(|unit| unit.has("vlan-id"));
+    let physical = v1::InterfaceConfig {
         description: interface.text("description").unwrap_or_default().to_owned(),
-        addresses: families.flat_map(|family| family.strings("address")).collect(),
-    }
+        addresses: untagged.into_iter().flat_map(addresses).collect(),
+        ..common.clone()
+    };
+    let vlan = |unit: View<'_>| {
+        let vlan_id = unit.number("vlan-id").unwrap_or(0);
+        v1::InterfaceConfig {
+            name: vlan_name(&common.name, vlan_id),
+            addresses: addresses(unit),
+            parent: common.name.clone(),
+            vlan_id,
+            ..common.clone()
+        }
+    };
+    std::iter::once(physical).chain(tagged.into_iter().map(vlan)).collect()
+}
+
+/// What the sub-interface with that tag is called in the kernel.
+pub(crate) fn vlan_name(parent: &str, vlan_id: u32) -> String {
+    format!("{parent}.{vlan_id}")
 }
