@@ -7,6 +7,7 @@ use holdfast_proto::v1::{
 };
 use holdfast_replication::{ReplicationError, Switchover};
 use holdfast_rib::{Digest, Family, PrefixId, Rib};
+use ipnet::IpNet;
 use prost::Message;
 
 use crate::session::ConnectionSide;
@@ -214,7 +215,7 @@ impl Speaker {
             for (identifier, prefix) in update.withdrawn(family).identified() {
                 let slot = slot_of(identified, identifier)?;
                 if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
-                    self.set_advertised(id, family, (prefix_id, prefix), slot, AttributeId::NONE, rib);
+                    self.adopt_advertised(id, family, (prefix_id, prefix), slot, AttributeId::NONE, rib);
                 }
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
@@ -224,7 +225,7 @@ impl Speaker {
                 update.announced(family).identified().try_for_each(|(identifier, prefix)| {
                     let slot = slot_of(identified, identifier)?;
                     let prefix_id = rib.prefixes_mut(family).intern(prefix);
-                    self.set_advertised(id, family, (prefix_id, prefix), slot, attributes, rib);
+                    self.adopt_advertised(id, family, (prefix_id, prefix), slot, attributes, rib);
                     rib.prefixes_mut(family).release(prefix_id);
                     Ok(())
                 });
@@ -232,6 +233,24 @@ impl Speaker {
             noted?;
         }
         Ok(())
+    }
+
+    /// Notes what the primary has told. It may have been overtaken by what others told meanwhile: octets that wait for a slow neighbour are
+    /// told to followers when they are written. So it is compared again with what the neighbour should have.
+    fn adopt_advertised(
+        &mut self,
+        id: NeighborId,
+        family: Family,
+        (prefix_id, prefix): (PrefixId, IpNet),
+        slot: Slot,
+        has: AttributeId,
+        rib: &mut Rib,
+    ) {
+        if self.set_advertised(id, family, (prefix_id, prefix), slot, has, rib)
+            && let Some(neighbor) = self.get_mut(id)
+        {
+            neighbor.mark_dirty(family, prefix_id, true, rib);
+        }
     }
 
     fn adopt_event(&mut self, id: NeighborId, bytes: &[u8], rib: &mut Rib) -> Result<(), String> {

@@ -195,6 +195,31 @@ proptest! {
     }
 }
 
+/// A route that is gone before it is written to a neighbour: the follower hears of the end first, and of the telling after it.
+#[test]
+fn told_after_it_was_gone() {
+    let mut world = World::new(vec![Peer::new(1, 65001), Peer::new(2, 65002)]);
+    world.join();
+    world.run();
+    let attributes = world.peers[0].attributes(&[65001]);
+    let net = ["203.0.113.0/24"];
+    world.peers[0].announce(&net, &attributes);
+    while world.turn(0) {}
+    world.peers[0].withdraw(&net);
+    while world.turn(0) {}
+    assert_eq!(world.stream.len(), 4, "heard and told, heard and told: {:?}", world.stream);
+    world.stream.swap(1, 2);
+    let last = world.stream.pop_back();
+    while world.turn(1) {}
+    let neighbor = world.id(1);
+    let waits = |world: &World| !world.engines[1].speaker.get(neighbor).unwrap().families[0].dirty.is_empty();
+    assert!(waits(&world), "who takes over now has to withdraw it");
+    world.stream.extend(last);
+    while world.turn(1) {}
+    assert!(!waits(&world));
+    world.assert_equal("all told");
+}
+
 /// There and back: the frozen engine follows the new one and takes over again.
 #[test]
 fn there_and_back_again() {
