@@ -186,8 +186,9 @@ impl Speaker {
             target: neighbor.export.depends_on_target().then_some(address),
             path_counts: Family::ALL.map(|family| neighbor.path_count(family)),
         };
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.own = own;
+        let moved = self.get_mut(id).map(|neighbor| neighbor.set_own(own)).unwrap_or_default();
+        for family in Family::ALL.into_iter().filter(|family| moved[family.index()]) {
+            self.refresh_requested(id, family);
         }
         self.join_group(id, key, rib);
         self.retire_groups();

@@ -178,6 +178,8 @@ pub struct Neighbor {
     pub leaving: Option<Leaving>,
     /// Our addresses as next hops, while its session is up.
     pub own: OwnAddresses,
+    /// By family: the next hop that stands behind what is noted as ourselves; none: there was none yet in its session.
+    pub told_under: [Option<NextHop>; 2],
     /// Import results by received attribute set, as long as they do not depend on the prefix.
     pub import_memo: Vec<Remembered>,
     /// Per family, by [`Family::index`].
@@ -255,6 +257,16 @@ impl Neighbor {
     /// Whether routes of this family are exchanged in the present session.
     pub fn exchanges(&self, family: Family) -> bool {
         self.up.as_ref().is_some_and(|up| up.negotiated.families[family.index()])
+    }
+
+    /// Our addresses are these now. True for families in which what was told means something else by that: what is noted stays the same.
+    /// An address that is back as it was, or the first one, changes nothing.
+    pub fn set_own(&mut self, own: OwnAddresses) -> [bool; 2] {
+        self.own = own;
+        Family::ALL.map(|family| {
+            let Some(now) = own.next_hop(family) else { return false };
+            self.told_under[family.index()].replace(now).is_some_and(|before| before != now)
+        })
     }
 
     /// Whether what we tell it of this family has path identifiers.

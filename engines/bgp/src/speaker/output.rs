@@ -432,16 +432,9 @@ impl Speaker {
     fn follow_own_addresses(&mut self, rib: &mut Rib) {
         for id in self.neighbor_ids() {
             let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_some()) else { continue };
-            let own = neighbor.own_addresses(rib);
-            let before = neighbor.own;
-            if before == own {
-                continue;
-            }
-            self.assign_group(id, rib);
-            self.advertise_anew(id);
-            // What is noted stays the same, but not what it means.
-            for family in Family::ALL.into_iter().filter(|family| before.next_hop(*family) != own.next_hop(*family)) {
-                self.refresh_requested(id, family);
+            if neighbor.own != neighbor.own_addresses(rib) {
+                self.assign_group(id, rib);
+                self.advertise_anew(id);
             }
         }
     }

@@ -230,6 +230,7 @@ impl Speaker {
             place: Place::NONE,
             leaving: None,
             own: Default::default(),
+            told_under: Default::default(),
             import_memo: Vec::new(),
             families: Default::default(),
             delayed: Default::default(),
