@@ -165,7 +165,8 @@ impl Chassis {
         starter: &Starter,
     ) -> Result<(), ChassisError> {
         self.flip(FIRST_SLOT)?;
-        self.start_periodic()?;
+        // Of an earlier life: whoever finds it would take ppmd for started.
+        let _ = std::fs::remove_file(self.run_dir.periodic_socket());
         for daemon in Daemon::ALL {
             self.start_process(FIRST_SLOT, daemon, "primary", self.epoch)?;
         }

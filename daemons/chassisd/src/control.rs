@@ -36,6 +36,8 @@ pub enum Command {
     ClearSchedule(String, Reply<v1::ScheduledRun>),
     /// The operator has looked at the alarms; how many there were.
     ClearAlarms(String, oneshot::Sender<usize>),
+    /// BFD sessions are wanted.
+    EnsurePeriodic(oneshot::Sender<Result<(), String>>),
     /// Keep it: the old engine may go.
     Confirm(u64, String, Reply<String>),
     /// The log of the last run, if this request has started it.
@@ -225,6 +227,7 @@ impl Chassis {
                 tracing::info!(by, cleared, "alarms cleared");
                 let _ = reply.send(cleared);
             }
+            Command::EnsurePeriodic(reply) => drop(reply.send(self.ensure_periodic())),
             Command::RunOf(request_id, reply) => drop(reply.send(self.run_of(&request_id))),
             Command::Run(run_id, reply) => drop(reply.send(self.find_run(run_id))),
             Command::Runs(limit, reply) => drop(reply.send(Ok(self.list_runs(limit)))),

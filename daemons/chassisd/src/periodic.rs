@@ -1,4 +1,4 @@
-//! ppmd: one for the router, beside the slots. No run touches it before it has ended well; then it is replaced by itself, as after
+//! ppmd: one for the router, beside the slots, from the moment on when somebody wants a BFD session. No run touches it before it has ended well; then it is replaced by itself, as after
 //! `restart periodic-packets`: the successor takes the sessions over while both run (ADR 23).
 
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub const NAME: &str = "ppmd";
 /// Why one is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// The router is being started: what lies there is of an earlier life.
+    /// It is the first of this chassisd: what lies there is of an earlier life.
     Start,
     /// The last one has died.
     Death,
@@ -42,6 +42,8 @@ struct Member {
 pub struct Periodic {
     /// The program; None: there is none beside chassisd, and no BFD.
     program: Option<PathBuf>,
+    /// Somebody wants sessions, or did.
+    wanted: bool,
     current: Option<Member>,
     successor: Option<Member>,
     /// Who wants to hear how the replacement went.
@@ -73,9 +75,9 @@ impl Periodic {
         })
     }
 
-    /// For the operator; None: there is no such program.
+    /// For the operator; None: nobody has wanted it yet.
     pub fn view(&self) -> Option<v1::ProcessState> {
-        self.program.as_ref()?;
+        self.program.as_ref().filter(|_| self.wanted)?;
         let member = self.members().next();
         let pid = member.map_or(0, |member| member.running.pid());
         let figures = if pid != 0 { usage(pid).unwrap_or_default() } else { Default::default() };
@@ -99,13 +101,16 @@ impl Periodic {
 }
 
 impl Chassis {
-    /// With the router.
-    pub fn start_periodic(&mut self) -> Result<(), ChassisError> {
-        if self.periodic.program.is_none() {
-            tracing::warn!("there is no {NAME} beside chassisd: this router has no BFD");
-            return Ok(());
+    /// Somebody wants BFD sessions. What is wrong with that is said to him, too.
+    pub fn ensure_periodic(&mut self) -> Result<(), String> {
+        if self.periodic.wanted || self.stopping {
+            return Ok(()); // it runs, or is being restarted
         }
-        let member = self.spawn_periodic(Cause::Start)?;
+        if self.periodic.program.is_none() {
+            return Err(format!("there is no {NAME} beside chassisd: this router has no BFD"));
+        }
+        let member = self.spawn_periodic(Cause::Start).map_err(|error| error.to_string())?;
+        self.periodic.wanted = true;
         self.periodic.current = Some(member);
         self.remember_processes();
         Ok(())
@@ -203,6 +208,8 @@ impl Chassis {
             Some(format!("there is no {NAME} beside chassisd: this router has no BFD"))
         } else if self.periodic.successor.is_some() {
             Some(format!("{NAME} is being replaced already"))
+        } else if !self.periodic.wanted {
+            Some(format!("{NAME} does not run: no BFD session is configured"))
         } else if self.periodic.current.is_none() {
             Some(format!("{NAME} does not run, it is being restarted"))
         } else {

@@ -161,6 +161,11 @@ impl Chassis for ChassisService {
         Ok(Response::new(inspector.inspect().await))
     }
 
+    async fn ensure_periodic(&self, _: Request<v1::EnsurePeriodicRequest>) -> Answer<v1::EnsurePeriodicReply> {
+        self.ask(Command::EnsurePeriodic).await?;
+        Ok(Response::new(v1::EnsurePeriodicReply {}))
+    }
+
     async fn restart_process(&self, request: Request<v1::RestartProcessRequest>) -> Answer<v1::RestartProcessReply> {
         let outcome = self.ask(|reply| Command::Restart(request.into_inner().name, reply)).await?;
         Ok(Response::new(v1::RestartProcessReply { outcome }))

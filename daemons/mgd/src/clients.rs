@@ -1,6 +1,6 @@
 //! Questions to chassisd, rpd, pfed and ppmd: every one has a deadline, and every failure names who did not answer.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 use holdfast_ipc::RunDir;
 use holdfast_proto::v1::{
@@ -52,6 +52,7 @@ pub struct Clients {
     rpd: Channel,
     pfed: Channel,
     ppmd: Channel,
+    ppmd_socket: PathBuf,
 }
 
 impl Clients {
@@ -60,7 +61,8 @@ impl Clients {
         let channel = |name| holdfast_ipc::channel(&run_dir.daemon_socket(slot, name));
         let chassis = holdfast_ipc::channel(&run_dir.chassis_socket());
         let ppmd = holdfast_ipc::channel(&run_dir.periodic_socket());
-        Self { slot: slot.to_owned(), chassis, rpd: channel("rpd"), pfed: channel("pfed"), ppmd }
+        let ppmd_socket = run_dir.periodic_socket();
+        Self { slot: slot.to_owned(), chassis, rpd: channel("rpd"), pfed: channel("pfed"), ppmd, ppmd_socket }
     }
 
     /// chassisd.
@@ -76,6 +78,11 @@ impl Clients {
     /// pfed's views.
     pub fn forwarding(&self) -> ForwardingClient<Channel> {
         ForwardingClient::new(self.pfed.clone()).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+    }
+
+    /// Whether ppmd was started: it is when the first BFD session is configured.
+    pub fn has_periodic(&self) -> bool {
+        self.ppmd_socket.exists()
     }
 
     /// ppmd's views.

@@ -210,6 +210,9 @@ impl chassis_server::Chassis for Chassis {
     async fn clear_alarms(&self, _: Request<ClearAlarmsRequest>) -> Answer<ClearAlarmsReply> {
         Err(Status::unimplemented(""))
     }
+    async fn ensure_periodic(&self, _: Request<EnsurePeriodicRequest>) -> Answer<EnsurePeriodicReply> {
+        Err(Status::unimplemented(""))
+    }
     async fn clear_schedule(&self, _: Request<ClearScheduleRequest>) -> Answer<ScheduledRun> {
         Err(Status::unimplemented(""))
     }

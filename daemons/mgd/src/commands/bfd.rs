@@ -22,10 +22,12 @@ pub struct BfdView {
 
 pub(super) async fn sessions(context: &Context, invocation: &Invocation) -> CommandResult {
     let clients = &context.state.clients;
-    let sessions = ask(PPMD, ANSWER_DEADLINE, clients.periodic().show_bfd(ShowBfdRequest {})).await?.sessions;
-    let periodic = ask(PPMD, ANSWER_DEADLINE, clients.periodic().show_periodic(ShowPeriodicRequest {})).await?;
+    let mut view = BfdView::default();
+    if clients.has_periodic() {
+        view.sessions = ask(PPMD, ANSWER_DEADLINE, clients.periodic().show_bfd(ShowBfdRequest {})).await?.sessions;
+        view.periodic = ask(PPMD, ANSWER_DEADLINE, clients.periodic().show_periodic(ShowPeriodicRequest {})).await?;
+    }
     let detail = invocation.has("detail");
-    let view = BfdView { sessions, periodic };
     context.print(&view, |view| if detail { render::bfd_detail(view) } else { render::bfd_sessions(view) }).await?;
     Ok(Outcome::Done)
 }

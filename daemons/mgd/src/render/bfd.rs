@@ -107,6 +107,9 @@ fn one(session: &BfdSession) -> String {
 fn process(periodic: &PeriodicStatus) -> String {
     let yes = |so: bool| if so { "yes" } else { "no" };
     let mut out = count(periodic);
+    if periodic.pid == 0 {
+        return out; // nobody has wanted it
+    }
     let mut line = |text: String| out.push_str(&format!("  {text}\n"));
     line(format!(
         "Process {}: {}    real-time: {}    memory locked: {}",
@@ -150,7 +153,8 @@ mod tests {
             last_discard: "TTL is not 255".into(),
             ..Default::default()
         };
-        let periodic = PeriodicStatus { sessions: 1, sessions_up: 1, lateness_p99_us: 34, ..Default::default() };
+        let periodic =
+            PeriodicStatus { pid: 7, sessions: 1, sessions_up: 1, lateness_p99_us: 34, ..Default::default() };
         let view = BfdView { sessions: vec![session], periodic };
         let text = bfd_sessions(&view);
         for word in ["10.0.0.2", "Up", "1:05", "0.150", "0.050", "bgp static", "1 sessions, 1 up"] {

@@ -89,6 +89,9 @@ impl chassis_server::Chassis for FakeChassis {
         self.0.lock().unwrap().push(format!("ClearAlarms {}", request.into_inner().requested_by));
         done(ClearAlarmsReply { cleared: 2 })
     }
+    async fn ensure_periodic(&self, _: Request<EnsurePeriodicRequest>) -> Answer<EnsurePeriodicReply> {
+        done(EnsurePeriodicReply {})
+    }
     async fn clear_schedule(&self, _: Request<ClearScheduleRequest>) -> Answer<ScheduledRun> {
         Err(Status::failed_precondition("no reboot is scheduled"))
     }

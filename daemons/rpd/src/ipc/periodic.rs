@@ -1,11 +1,12 @@
 //! ppmd, seen from rpd: BFD sessions are asked for there, and their states come from there. It serves the whole router: whoever
-//! leads tells it what is wanted, both engines hear what becomes of it.
+//! leads tells it what is wanted, both engines hear what becomes of it. chassisd starts it when the first session is wanted.
 
 use std::time::Duration;
 
 use holdfast_ipc::DaemonArgs;
+use holdfast_proto::v1::chassis_client::ChassisClient;
 use holdfast_proto::v1::periodic_client::PeriodicClient;
-use holdfast_proto::v1::{SetBfdRequest, WatchBfdRequest};
+use holdfast_proto::v1::{EnsurePeriodicRequest, SetBfdRequest, WatchBfdRequest};
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
@@ -13,6 +14,8 @@ use crate::input::{CoreHandle, Input};
 
 /// Pause between attempts to reach ppmd.
 const RETRY: Duration = Duration::from_millis(20);
+/// Pause between looks for it as long as it was never started.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Pause before what could not be put in force is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Longest wait for an answer: a thousand sessions are made in some 50 ms.
@@ -26,7 +29,12 @@ fn client(arguments: &DaemonArgs) -> PeriodicClient<Channel> {
 pub async fn follow(arguments: DaemonArgs, core: CoreHandle) {
     let mut client = client(&arguments);
     let name = format!("{}/rpd", arguments.slot);
+    let socket = arguments.run_dir().periodic_socket();
     loop {
+        if !socket.exists() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            continue;
+        }
         if let Ok(stream) = client.watch_bfd(WatchBfdRequest { client: name.clone() }).await {
             let mut stream = stream.into_inner();
             core.send(Input::BfdRestart).await;
@@ -38,14 +46,36 @@ pub async fn follow(arguments: DaemonArgs, core: CoreHandle) {
     }
 }
 
+/// Has ppmd started by chassisd, if it never was.
+async fn start(arguments: &DaemonArgs) -> Result<(), String> {
+    let mut chassis = ChassisClient::new(holdfast_ipc::channel(&arguments.run_dir().chassis_socket()));
+    let call = chassis.ensure_periodic(EnsurePeriodicRequest {});
+    match tokio::time::timeout(ANSWER_DEADLINE, call).await {
+        Ok(answer) => answer.map(|_| ()).map_err(|status| status.message().to_owned()),
+        Err(_) => Err("chassisd does not answer".to_owned()),
+    }
+}
+
 /// Tells ppmd what is wanted, as often as that changes and until it is so. For ever.
 pub async fn ask(arguments: DaemonArgs, mut wanted: watch::Receiver<Option<SetBfdRequest>>) {
     let mut client = client(&arguments);
+    let socket = arguments.run_dir().periodic_socket();
     let mut said = String::new();
     loop {
         let request = wanted.borrow_and_update().clone();
+        let missing = !socket.exists();
         let done = match request {
             None => true,
+            Some(request) if missing && request.sessions.is_empty() => true,
+            Some(_) if missing => {
+                if let Err(error) = start(&arguments).await
+                    && error != said
+                {
+                    tracing::error!("BFD: {error}");
+                    said = error;
+                }
+                false
+            }
             Some(request) => match tokio::time::timeout(ANSWER_DEADLINE, client.set_bfd(request)).await {
                 Ok(Ok(reply)) => {
                     let error = reply.into_inner().error;
@@ -65,7 +95,8 @@ pub async fn ask(arguments: DaemonArgs, mut wanted: watch::Receiver<Option<SetBf
         let changed = if done {
             wanted.changed().await
         } else {
-            tokio::time::timeout(ASK_AGAIN, wanted.changed()).await.unwrap_or(Ok(()))
+            let pause = if missing { LOOK_AGAIN } else { ASK_AGAIN };
+            tokio::time::timeout(pause, wanted.changed()).await.unwrap_or(Ok(()))
         };
         if changed.is_err() {
             return; // the core has ended
