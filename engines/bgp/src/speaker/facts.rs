@@ -219,8 +219,8 @@ impl Speaker {
                 }
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
-            let own = self.get(id).map(|neighbor| neighbor.own).unwrap_or_default();
-            let Some(attributes) = self.attributes.intern(block, own.noted(family, next_hop)) else { continue };
+            let noted = self.get(id).map_or(next_hop, |neighbor| neighbor.noted_as_told(family, next_hop));
+            let Some(attributes) = self.attributes.intern(block, noted) else { continue };
             let noted: Result<(), String> =
                 update.announced(family).identified().try_for_each(|(identifier, prefix)| {
                     let slot = slot_of(identified, identifier)?;

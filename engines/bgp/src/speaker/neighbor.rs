@@ -269,6 +269,15 @@ impl Neighbor {
         })
     }
 
+    /// A next hop that it was told, as it is noted. A follower may hear of it when our address has gone again: told was it while it was there.
+    pub fn noted_as_told(&self, family: Family, next_hop: NextHop) -> NextHop {
+        let before = self.told_under[family.index()].filter(|_| self.own.next_hop(family).is_none());
+        match before {
+            Some(before) if before.address() == next_hop.address() => ourselves(family),
+            _ => self.own.noted(family, next_hop),
+        }
+    }
+
     /// Whether what we tell it of this family has path identifiers.
     pub fn sends_paths(&self, family: Family) -> bool {
         self.up.as_ref().is_some_and(|up| up.negotiated.sends_paths[family.index()])
