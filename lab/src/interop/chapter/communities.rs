@@ -54,6 +54,10 @@ impl Chapter for Communities {
         if carries(BLACKHOLE) && to.maker == Maker::Frr && !to.is_internal() {
             seen.communities.push(NO_EXPORT);
         }
+        // RFC 9234 §5: what a peer has told is for customers only.
+        let from_peer = from.maker == Maker::Exabgp && !from.is_internal();
+        seen.only_to_customer =
+            from_peer.then_some(from.autonomous_system).filter(|_| to.maker.shows_only_to_customer());
         let goes = to.maker == Maker::Gobgp;
         if goes && !carries(GRACEFUL_SHUTDOWN) {
             seen.communities.push(GRACEFUL_SHUTDOWN);
