@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 38] = [
+const SCENARIOS: [(&str, &[&str]); 40] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -38,6 +38,8 @@ const SCENARIOS: [(&str, &[&str]); 38] = [
     ("interop-contests-2", &["interop-contests-2"]),
     ("interop-aggregates", &["interop-aggregates"]),
     ("interop-aggregates-2", &["interop-aggregates-2"]),
+    ("interop-add-paths", &["interop-add-paths"]),
+    ("interop-add-paths-2", &["interop-add-paths-2"]),
     ("interop-limits", &["interop-limits"]),
     ("interop-restarts", &["interop-restarts"]),
     ("interop-long-lived", &["interop-long-lived"]),

@@ -106,7 +106,7 @@ fn text(plan: &PeerPlan) -> String {
   family {{ {ip} unicast; }}
   capability {{ asn4 enable; route-refresh enable; {add_paths} {graceful}{capabilities} }}
   {add_paths_families}
-{features}  api hears-{ip} {{ processes [ hear ]; neighbor-changes; negotiated; receive {{ parsed; update; open; notification; }} }}
+{features}  api hears-{ip} {{ processes [ hear ]; neighbor-changes; {negotiated}receive {{ parsed; update; open; notification; }} }}
   api says-{ip} {{ processes [ say ]; }}
 }}
 ",
@@ -115,6 +115,8 @@ fn text(plan: &PeerPlan) -> String {
                 None => String::new(),
             },
             add_paths = if plan.wishes.add_paths { "add-path send/receive;" } else { "" },
+            // ExaBGP 4.2 ends the session over saying so where there are several paths.
+            negotiated = if plan.wishes.add_paths { "" } else { "negotiated; " },
             add_paths_families = match plan.wishes.add_paths {
                 true => format!("add-path {{ {} unicast; }}", session.family.pick("ipv4", "ipv6")),
                 false => String::new(),
