@@ -7,7 +7,7 @@ use holdfast_proto::v1::VaultReply;
 use holdfast_vault::{Vault, answer, limits};
 use prost::Message;
 
-/// A datagram of rtnetlink. What can be read of a route is what is written of it.
+/// A datagram of rtnetlink. What can be read of a route can be written, as one message.
 pub fn check_netlink(datagram: &[u8]) {
     for message in Messages(datagram) {
         let _ = message.acknowledgement();

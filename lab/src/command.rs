@@ -301,8 +301,8 @@ fn list() {
         say(&format!("{:<14} needs root and {}\n", "", scenario.needs));
     }
     for scenario in Interop::built_in() {
-        say(&format!("{:<18} {}", scenario.name, scenario.shows));
-        say(&format!("{:<18} needs root and {}\n", "", interop::scenario::NEEDS));
+        say(&format!("{:<21} {}", scenario.name, scenario.shows));
+        say(&format!("{:<21} needs root and {}\n", "", interop::scenario::NEEDS));
     }
 }
 

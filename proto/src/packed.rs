@@ -1,4 +1,4 @@
-//! Routes of a [`FibBatch`](crate::v1::FibBatch), packed: a table of a million has one allocation for each batch and not for each route.
+//! Routes of a [`FibBatch`], packed: a table of a million has one allocation for each batch and not for each route.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -197,6 +197,7 @@ impl Chassis {
                 Some(signal) = signals.recv() => return Err(ChassisError::Interrupted(signal)),
                 Some(command) = commands.recv() => match command {
                     Command::View(reply) => drop(reply.send(self.view())),
+                    Command::EnsurePeriodic(reply) => drop(reply.send(self.ensure_periodic())),
                     Command::Stop(..) => return Err(ChassisError::Interrupted("stop was requested")),
                     other => drop(other), // answered as "unavailable"
                 },

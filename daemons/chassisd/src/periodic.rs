@@ -77,7 +77,7 @@ impl Periodic {
 
     /// For the operator; None: nobody has wanted it yet.
     pub fn view(&self) -> Option<v1::ProcessState> {
-        self.program.as_ref().filter(|_| self.wanted)?;
+        self.wanted.then_some(())?;
         let member = self.members().next();
         let pid = member.map_or(0, |member| member.running.pid());
         let figures = if pid != 0 { usage(pid).unwrap_or_default() } else { Default::default() };
@@ -107,7 +107,9 @@ impl Chassis {
             return Ok(()); // it runs, or is being restarted
         }
         if self.periodic.program.is_none() {
-            return Err(format!("there is no {NAME} beside chassisd: this router has no BFD"));
+            return Err(format!(
+                "there is no {NAME} beside chassisd, and so no BFD: install it where the other programs are"
+            ));
         }
         let member = self.spawn_periodic(Cause::Start).map_err(|error| error.to_string())?;
         self.periodic.wanted = true;
@@ -205,11 +207,11 @@ impl Chassis {
     /// By a successor that takes the sessions over. Whoever waits is told how it went.
     pub fn replace_periodic(&mut self, waiter: Option<Reply<String>>) {
         let refusal = if self.periodic.program.is_none() {
-            Some(format!("there is no {NAME} beside chassisd: this router has no BFD"))
+            Some(format!("there is no {NAME} beside chassisd, and so no BFD: install it where the other programs are"))
         } else if self.periodic.successor.is_some() {
             Some(format!("{NAME} is being replaced already"))
         } else if !self.periodic.wanted {
-            Some(format!("{NAME} does not run: no BFD session is configured"))
+            Some(format!("{NAME} does not run: no BFD session was wanted yet; it is started with the first one"))
         } else if self.periodic.current.is_none() {
             Some(format!("{NAME} does not run, it is being restarted"))
         } else {

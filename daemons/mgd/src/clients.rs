@@ -80,7 +80,7 @@ impl Clients {
         ForwardingClient::new(self.pfed.clone()).max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
 
-    /// Whether ppmd was started: it is when the first BFD session is configured.
+    /// Whether ppmd was started: it is when the first BFD session is wanted.
     pub fn has_periodic(&self) -> bool {
         self.ppmd_socket.exists()
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::request::Request;
 
-/// The other agent answers from memory.
+/// The other agent asks the kernel for its links and their speeds, which is a matter of milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks for it, and gives it to the agent.

@@ -20,7 +20,7 @@
 //! - [`worker`]: the thread with the sessions of `holdfast_bfd`. In the steady state it makes system calls for packets and its timer, and
 //!   nothing else: no allocation, no lock, no log.
 //! - [`sockets`]: where packets come in and go out. [`lateness`]: how late they were.
-//! - [`memory`]: locked while there are sessions. [`handover`]: both ends of a replacement. [`service`], [`request`], [`views`]: gRPC in front of the worker.
+//! - [`handover`]: both ends of a replacement. [`service`], [`request`], [`views`]: gRPC in front of the worker.
 //!
 //! # What it must never do
 //!
@@ -30,7 +30,6 @@ mod error;
 mod handover;
 mod lateness;
 mod limits;
-mod memory;
 mod request;
 mod service;
 mod sockets;
@@ -47,7 +46,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use error::PpmdError;
 use handover::{Baton, Place};
-use memory::Memory;
 use service::Service;
 
 /// Holdfast's periodic packets: BFD sessions that outlive everything else.
@@ -57,7 +55,7 @@ struct Args {
     /// Where the router's sockets are
     #[arg(long)]
     run_dir: PathBuf,
-    /// Forgets what an earlier ppmd of this run-dir has left: the router is just being started
+    /// Forgets what an earlier ppmd of this run-dir has left: this is the first one since the router was started
     #[arg(long)]
     fresh: bool,
     /// Takes over from the ppmd that runs
@@ -95,12 +93,9 @@ async fn run(args: &Args) -> Result<(), PpmdError> {
         place.forget()?;
     }
     let baton = if args.take_over { Some(Baton::ask(&place)?) } else { None };
-    let memory = Memory::default();
-    if !args.fresh {
-        memory.lock(); // for the predecessor's sessions
-    }
-    let (worker, changes) = worker::start(&place, baton, args.fresh)?;
-    let service = Service::new(worker.clone(), changes, memory);
+    let memory_locked = lock_memory();
+    let (worker, changes) = worker::start(&place, baton)?;
+    let service = Service::new(worker.clone(), changes, memory_locked);
     let successor = handover::serve(&place, worker)?;
     let listener = holdfast_ipc::bind(&run_dir.periodic_socket())?;
     let router = tonic::transport::Server::builder().add_service(PeriodicServer::new(service));
@@ -111,4 +106,13 @@ async fn run(args: &Args) -> Result<(), PpmdError> {
         _ = terminated.recv() => Ok(()),
         () = successor => Ok(()),
     }
+}
+
+/// No packet waits for a page. Packets go on where memory cannot be locked.
+fn lock_memory() -> bool {
+    let locked = holdfast_kernel::realtime::lock_memory();
+    if let Err(error) = &locked {
+        tracing::warn!("memory cannot be locked ({error}): packets may wait for pages; grant CAP_IPC_LOCK");
+    }
+    locked.is_ok()
 }

@@ -14,7 +14,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
 use crate::limits::{CHANGE_QUEUE, SESSIONS_PER_REQUEST};
-use crate::memory::Memory;
 use crate::request::{Change, ChangeOf, Request, Wanted, Worker};
 use crate::views;
 use crate::worker::Changes;
@@ -32,12 +31,12 @@ pub struct Service {
     /// Who wants each session; told again by whoever asks for sessions after a change of this process.
     clients: Arc<Mutex<HashMap<SessionKey, Vec<String>>>>,
     started_mono_ns: u64,
-    memory: Memory,
+    memory_locked: bool,
 }
 
 impl Service {
     /// In front of this worker, whose changes it passes on.
-    pub fn new(worker: Worker, changes: Changes, memory: Memory) -> Service {
+    pub fn new(worker: Worker, changes: Changes, memory_locked: bool) -> Service {
         let (sender, _) = broadcast::channel(CHANGE_QUEUE);
         let service = Service {
             worker,
@@ -45,7 +44,7 @@ impl Service {
             epoch: Arc::new(AtomicU64::new(0)),
             clients: Arc::default(),
             started_mono_ns: mono_ns(),
-            memory,
+            memory_locked,
         };
         tokio::spawn(pass_on(changes, sender));
         service
@@ -139,14 +138,14 @@ impl Periodic for Service {
             return Err(Status::failed_precondition(text));
         }
         if request.sessions.len() > SESSIONS_MAX {
-            let text = format!("{} BFD sessions are wanted, {SESSIONS_MAX} is the most", request.sessions.len());
+            let text = format!(
+                "{} BFD sessions are wanted, {SESSIONS_MAX} is the most: delete bfd-liveness-detection of some",
+                request.sessions.len()
+            );
             return Err(Status::invalid_argument(text));
         }
         let clients: Vec<Vec<String>> = request.sessions.iter().map(|session| session.clients.clone()).collect();
         let wanted = request.sessions.into_iter().map(views::wanted).collect::<Result<Vec<_>, _>>()?;
-        if !wanted.is_empty() {
-            self.memory.lock();
-        }
         *self.clients() = wanted.iter().map(|wanted| wanted.key).zip(clients).collect();
         let mut keys: Vec<_> = wanted.iter().map(|wanted| wanted.key).collect();
         keys.sort_unstable();
@@ -175,7 +174,7 @@ impl Periodic for Service {
         Ok(Response::new(v1::PeriodicStatus {
             started_mono_ns: self.started_mono_ns,
             epoch: self.epoch.load(Ordering::Acquire),
-            memory_locked: self.memory.is_locked(),
+            memory_locked: self.memory_locked,
             ..views::totals(&totals)
         }))
     }

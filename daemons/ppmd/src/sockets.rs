@@ -43,8 +43,8 @@ impl Default for Sockets {
 }
 
 impl Sockets {
-    /// Opens what a session of this kind needs to hear, unless it is open: not before there is one, so that a router without BFD
-    /// leaves the port to others. Returns the listener when it is new.
+    /// Opens what a session of this kind needs to hear, unless it is open: not before there is one, so that ports of a kind that no
+    /// session uses are left to others. Returns the listener when it is new.
     pub fn listen_for(&mut self, key: &SessionKey) -> Result<Option<usize>, KernelError> {
         let listener = if key.peer.is_ipv4() { 0 } else { 2 } + usize::from(key.multihop);
         if self.listeners[listener].is_some() {

@@ -43,9 +43,8 @@ pub struct Changes {
     pub dropped: Arc<AtomicBool>,
 }
 
-/// Starts the thread. With a baton it takes over; else it goes on with what a dead predecessor has left, unless the router is just being
-/// started.
-pub fn start(place: &Place, baton: Option<Baton>, fresh: bool) -> Result<(Worker, Changes), PpmdError> {
+/// Starts the thread. With a baton it takes over; else it goes on with what a dead predecessor has left, if anything.
+pub fn start(place: &Place, baton: Option<Baton>) -> Result<(Worker, Changes), PpmdError> {
     let failed = |what| move |source: std::io::Error| PpmdError::Start { what, source };
     let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
         .map_err(|error| failed("make an eventfd")(error.into()))?;
@@ -53,10 +52,7 @@ pub fn start(place: &Place, baton: Option<Baton>, fresh: bool) -> Result<(Worker
     let (requests, asked) = sync_channel(REQUEST_QUEUE);
     let (changes, queue) = mpsc::channel(CHANGE_QUEUE);
     let dropped = Arc::new(AtomicBool::new(false));
-    let mut thread = Thread::new(place.records()?, asked, wake.clone(), changes, dropped.clone())?;
-    if fresh {
-        thread.totals.origin = Origin::Started;
-    }
+    let thread = Thread::new(place.records()?, asked, wake.clone(), changes, dropped.clone())?;
     let run = move || thread.run(baton);
     std::thread::Builder::new()
         .name("ppmd-worker".into())

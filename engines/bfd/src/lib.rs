@@ -6,15 +6,15 @@
 //! ```text
 //!   datagram, TTL, source ──> Sessions::packet_received ──┐      ┌──> Output::Send     -> a socket
 //!                      time ──> Sessions::poll ───────────┤ one  ├──> Output::Changed  -> whoever asked for the session
-//!             configuration ──> Sessions::ensure, remove ─┤ each │
-//!                    record ──> Sessions::adopt ──────────┴──────┴──> Session::record  -> whoever takes over
+//!             configuration ──> Sessions::ensure, leave ──┤ each │
+//!                    record ──> Sessions::adopt ──────────┴──────┴──> Sessions::record -> whoever takes over
 //! ```
 //!
 //! - [`wire`]: the control packet and its authentication sections, byte by byte.
 //! - [`session`]: one session: the state machine (one table), timers, poll sequences, what a successor needs.
 //! - [`sessions`]: many of them: discriminators, demultiplexing, whose turn it is.
 //!
-//! A session outlives the process that runs it. All that it is fits into a record of fixed size ([`session::SessionRecord`]), which the
+//! A session outlives the process that runs it. All that it is fits into a record of fixed size ([`sessions::Record`]), which the
 //! process keeps up to date where a successor finds it: discriminators, sequence numbers, poll sequences and every deadline. Time
 //! is a `Duration` since an arbitrary origin that both share (CLOCK_MONOTONIC), so a deadline means the same to both.
 //!
@@ -31,4 +31,4 @@ pub mod sessions;
 pub mod wire;
 
 pub use error::{BfdError, Discard};
-pub use limits::{MINIMUM_INTERVAL_US, MULTIPLIER_MAX, SESSIONS_MAX};
+pub use limits::{MINIMUM_INTERVAL_US, SESSIONS_MAX};

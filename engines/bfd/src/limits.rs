@@ -9,9 +9,6 @@ pub const SESSIONS_MAX: usize = 2048;
 /// would report failures that are its own.
 pub const MINIMUM_INTERVAL_US: u32 = 10_000;
 
-/// A multiplier has one octet (RFC 5880 §4.1).
-pub const MULTIPLIER_MAX: u8 = 255;
-
 /// While a session is not Up its interval is at least one second (RFC 5880 §6.8.3).
 pub(crate) const SLOW_INTERVAL_US: u32 = 1_000_000;
 

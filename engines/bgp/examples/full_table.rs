@@ -15,7 +15,8 @@ use holdfast_rib::Rib;
 use ipnet::{IpNet, Ipv4Net};
 
 const LOCAL_AS: u32 = 65000;
-const SETS_SHARE: u32 = 11;
+/// Routes for each set of attributes.
+const ROUTES_PER_SET: u32 = 11;
 const READ_LEN: usize = 64 << 10;
 const NOW: Duration = Duration::from_secs(1);
 
@@ -90,13 +91,13 @@ impl Router {
     }
 }
 
-/// UPDATEs of up to 8 prefixes in no order, of sets of eleven.
+/// UPDATEs of four prefixes, in no order; some eleven routes share a set of attributes.
 fn updates(routes: u32) -> Vec<u8> {
     let mut wire = Vec::new();
     let chunks = routes / 4;
     for chunk in 0..chunks {
         let chunk = (u64::from(chunk) * 2_654_435_761 % u64::from(chunks)) as u32;
-        let set = chunk * 4 / SETS_SHARE;
+        let set = chunk * 4 / ROUTES_PER_SET;
         let attributes = PathAttributes {
             as_path: AsPath::sequence(&[LOCAL_AS + 1, 3356 + set % 97, 100_000 + set % 1009, 200_000 + set]),
             communities: vec![set, set + 1, 7],

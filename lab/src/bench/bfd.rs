@@ -29,7 +29,7 @@ use crate::{
 const MULTIPLIER: u32 = 3;
 /// Addresses in one octet of each router.
 const PER_OCTET: usize = 250;
-/// The most sessions: one octet's worth for each of a hundred.
+/// The most sessions; there are addresses for more.
 const SESSIONS_MAX: usize = 2_000;
 
 /// What is measured.
@@ -119,7 +119,7 @@ impl Router {
         let mut command = Command::new(&program);
         command.args(["start", "--netns", namespace.name(), "--config"]).arg(&file);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(folder.join("state"));
-        to_end(command)?;
+        Running::to_end(command, limits::UP_WITHIN)?;
         Ok(Self { cli: Cli::new(&program, &run_dir), program, run_dir })
     }
 
@@ -133,15 +133,9 @@ impl Drop for Router {
         if !interrupt::requested() && !thread::panicking() {
             let mut command = Command::new(&self.program);
             command.arg("stop").arg("--run-dir").arg(&self.run_dir);
-            let _ = to_end(command); // the setting's removal finds what this leaves
+            let _ = Running::to_end(command, limits::UP_WITHIN); // the setting's removal finds what this leaves
         }
     }
-}
-
-fn to_end(command: Command) -> Result<()> {
-    let (typed, mut said) = (process::typed(&command), Vec::new());
-    let status = Running::start(command)?.finish(limits::UP_WITHIN, |line| said.push(line.to_owned()))?;
-    if status.success() { Ok(()) } else { Err(LabError::Command { command: typed, status, output: said.join("\n") }) }
 }
 
 fn number(value: &Value, key: &str) -> u64 {

@@ -108,7 +108,12 @@ fn check(arguments: &Arguments) -> Result<Vec<Make>> {
     makes.push(Make::Holdfast);
     makes.sort_unstable();
     makes.dedup();
-    makes.iter().try_for_each(|make| make.check_installed())?;
+    let takes_part = |make: &&Make| match arguments.kind {
+        Kind::Bgp => true,
+        Kind::Fib => make.can_be_held_back(),
+        Kind::Bfd => **make == Make::Holdfast,
+    };
+    makes.iter().filter(takes_part).try_for_each(|make| make.check_installed())?;
     if arguments.runs == 0 {
         return Err(LabError::Usage("--runs 0: required is 1 or more".into()));
     }

@@ -86,19 +86,26 @@ pub(super) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-fn row(series: &Series) -> Row {
-    let figures: Vec<Figures> = series.runs.iter().map(figures).collect();
+/// The median, the least and the most of each.
+pub(super) fn summary(figures: &[Figures]) -> [Figures; 3] {
     let by = |pick: fn(&[f64]) -> f64| {
         let of = |field: fn(&Figures) -> f64| round(pick(&sorted(figures.iter().map(field))));
         Figures { cpu_s: of(|f| f.cpu_s), wall_s: of(|f| f.wall_s), rss_mib: of(|f| f.rss_mib) }
     };
+    let least = by(|values| values.first().copied().unwrap_or(0.0));
+    let most = by(|values| values.last().copied().unwrap_or(0.0));
+    [by(median), least, most]
+}
+
+fn row(series: &Series) -> Row {
+    let [middle, min, max] = summary(&series.runs.iter().map(figures).collect::<Vec<_>>());
     Row {
         case: series.case.title(),
         subject: series.make.name(),
         version: series.runs.first().map(|run| run.version.clone()).unwrap_or_default(),
-        median: by(median),
-        min: by(|values| values.first().copied().unwrap_or(0.0)),
-        max: by(|values| values.last().copied().unwrap_or(0.0)),
+        median: middle,
+        min,
+        max,
         runs: series.runs.len(),
         fib: series.case.forwarding,
         prefixes: series.case.prefixes(),
@@ -125,14 +132,14 @@ fn programs(runs: &[Measured]) -> BTreeMap<String, ProgramFigures> {
     names.map(|name| (name.clone(), of(name))).collect()
 }
 
-pub(super) fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values
 }
 
 /// Of an even number the lower one of the two in the middle: a figure that was measured.
-pub(super) fn median(sorted: &[f64]) -> f64 {
+fn median(sorted: &[f64]) -> f64 {
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }
 

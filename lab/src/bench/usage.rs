@@ -22,12 +22,17 @@ pub type Usage = BTreeMap<String, Used>;
 /// Behind the names of programs that work for a backup: they are shown, and not part of any sum.
 const OF_BACKUP: &str = " (backup)";
 
-/// The usage up to now of all processes in a namespace.
-pub fn of(namespace: &Namespace, is_backup: impl Fn(&str) -> bool) -> Result<Usage> {
+/// Who lives in a namespace.
+fn inhabitants(namespace: &Namespace) -> Result<impl Iterator<Item = u32> + use<>> {
     let path = Namespace::path(namespace.name());
     let inode = fs::metadata(&path).doing(|| format!("look at {}", path.display()))?.ino();
+    Ok(procfs::all_pids().into_iter().filter(move |pid| procfs::network_namespace(*pid) == Some(inode)))
+}
+
+/// The usage up to now of all processes in a namespace.
+pub fn of(namespace: &Namespace, is_backup: impl Fn(&str) -> bool) -> Result<Usage> {
     let mut usage = Usage::new();
-    for pid in procfs::all_pids().into_iter().filter(|pid| procfs::network_namespace(*pid) == Some(inode)) {
+    for pid in inhabitants(namespace)? {
         // Who ends at this moment is in its parent's account.
         if let Some((mut name, peak)) = procfs::life_usage(pid) {
             if is_backup(&procfs::command_line(pid)) {
@@ -43,13 +48,8 @@ pub fn of(namespace: &Namespace, is_backup: impl Fn(&str) -> bool) -> Result<Usa
 
 /// The one process of a program in a namespace.
 pub fn process(namespace: &Namespace, program: &str) -> Result<u32> {
-    let path = Namespace::path(namespace.name());
-    let inode = fs::metadata(&path).doing(|| format!("look at {}", path.display()))?.ino();
-    let is_it = |pid: &u32| {
-        procfs::network_namespace(*pid) == Some(inode)
-            && procfs::life_usage(*pid).is_some_and(|(name, _)| name == program)
-    };
-    match procfs::all_pids().into_iter().filter(is_it).collect::<Vec<_>>().as_slice() {
+    let is_it = |pid: &u32| procfs::life_usage(*pid).is_some_and(|(name, _)| name == program);
+    match inhabitants(namespace)?.filter(is_it).collect::<Vec<_>>().as_slice() {
         [pid] => Ok(*pid),
         other => Err(LabError::Subject(format!("processes of {program}: {other:?}, required 1"))),
     }

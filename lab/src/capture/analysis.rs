@@ -240,7 +240,7 @@ impl Wire {
     }
 }
 
-/// The longest pause between any two times of which one at least is in the window, or the other is beyond its other end.
+/// The longest pause of which a part at least lies in the window.
 fn longest_silence_ms(spoken_ns: &[u64], from: u64, to: u64) -> f64 {
     let before = spoken_ns.iter().copied().filter(|&at| at < from).max().unwrap_or(from);
     let after = spoken_ns.iter().copied().find(|&at| at > to).unwrap_or(to);

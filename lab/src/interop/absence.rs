@@ -3,8 +3,8 @@
 use super::{
     expect::Absence,
     offer::Offer,
-    peer::ESTABLISHED,
-    run::{Run, possible},
+    run::{Run, complaint, possible},
+    session_steps::wait_until_up,
 };
 use crate::{error::Result, host::interrupt, limits};
 
@@ -30,7 +30,7 @@ impl Run<'_> {
                 let told = peer.times_limited()? - before;
                 if told == wanted { Ok(()) } else { Err(format!("{told} sessions instead of {wanted}").into()) }
             });
-            complaints.extend(told.err().map(|error| error.to_string()));
+            complaints.extend(complaint(told)?);
             self.absent[index] = Some(Absence::Resting);
         }
         Ok(complaints)
@@ -65,11 +65,7 @@ impl Run<'_> {
                 }
             }
             for session in plan.sessions.iter().filter(|_| absence.is_some()) {
-                let title = format!("the session of {} with {}", plan.maker.name(), session.router);
-                interrupt::wait_for(&title, limits::SESSIONS_UP_WITHIN, || {
-                    let state = peer.state(session)?;
-                    if state == ESTABLISHED { Ok(()) } else { Err(format!("state {state}").into()) }
-                })?;
+                wait_until_up(peer.as_mut(), plan, session)?;
             }
         }
         Ok(())

@@ -3,10 +3,11 @@
 use super::{
     chapter::KernelRoute,
     peer::{ESTABLISHED, Peer, PeerPlan},
+    run::complaint,
     seen::{self, Seen, Table},
 };
 use crate::{
-    error::{LabError, Result},
+    error::Result,
     host::{interrupt, netns::Namespace},
     limits,
 };
@@ -57,11 +58,7 @@ pub fn kernel(router: &Namespace, routes: &[KernelRoute]) -> Result<Vec<String>>
             let good = vias == wanted && route.words.iter().all(|word| shown.contains(word.as_str()));
             if good { Ok(()) } else { Err(format!("{shown:?} instead of {:?}", route.words).into()) }
         });
-        match has {
-            Ok(()) => {}
-            Err(error @ (LabError::Interrupted | LabError::Fatal(_))) => return Err(error),
-            Err(error) => complaints.push(error.to_string()),
-        }
+        complaints.extend(complaint(has)?);
     }
     Ok(complaints)
 }

@@ -228,7 +228,7 @@ pub fn statements(plan: &PeerPlan) -> String {
         Feature::Key => format!("authentication-key {}; ", plan.key),
         Feature::Near => "ttl-security; ".into(),
         Feature::Passive => "passive; ".into(),
-        Feature::GracefulRestart => "graceful-restart { restart-time 60; } ".into(),
+        Feature::GracefulRestart => format!("graceful-restart {{ restart-time {RESTART_TIME_S}; }} "),
         Feature::Roles => {
             let ours = plan.role.map(|role| format!("role {{ {}; strict; }} ", role.other().word()));
             ours.unwrap_or_default()

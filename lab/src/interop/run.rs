@@ -524,7 +524,7 @@ fn not_asked(maker: Maker, report: &WireReport) -> Vec<String> {
 }
 
 /// What did not come about, unless there is no use in going on.
-fn complaint(result: Result<()>) -> Result<Option<String>> {
+pub(super) fn complaint(result: Result<()>) -> Result<Option<String>> {
     match result {
         Ok(()) => Ok(None),
         Err(error @ (LabError::Interrupted | LabError::Fatal(_))) => Err(error),

@@ -68,13 +68,13 @@ fn spawn_helpers(plan: &NeighborPlan) -> Result<Vec<Guarded>> {
     Ok(vec![zebra, spawn_helper(plan, programs::BFDD, true)?])
 }
 
-fn spawn_helper(plan: &NeighborPlan, program: Program, first: bool) -> Result<Guarded> {
+fn spawn_helper(plan: &NeighborPlan, program: Program, is_bfdd: bool) -> Result<Guarded> {
     let (folder, name) = (&plan.folder, program.name);
     let said = folder.join(format!("{name}.out"));
     let configuration = folder.join(format!("{name}.conf"));
     fs::write(&configuration, format!("hostname {}\n", plan.name)).doing(|| format!("write {name}.conf"))?;
     let output = fs::File::create(&said).doing(|| format!("create {name}.out"))?;
-    let mut command = if first {
+    let mut command = if is_bfdd {
         let mut command = Command::new(programs::CHRT.find()?);
         command.args(["-r", "10"]).arg(program.find()?);
         command
@@ -83,7 +83,7 @@ fn spawn_helper(plan: &NeighborPlan, program: Program, first: bool) -> Result<Gu
     };
     command.arg("-f").arg(&configuration).arg("-i").arg(folder.join(format!("{name}.pid")));
     command.arg("--vty_socket").arg(folder).arg("-z").arg(folder.join("zserv.api")).args(["-P", "0"]);
-    if first {
+    if is_bfdd {
         command.arg("--bfdctl").arg(folder.join("bfdd.sock"));
     }
     command.stdin(Stdio::null()).stdout(output.try_clone().doing(|| "duplicate a descriptor".into())?).stderr(output);

@@ -53,15 +53,14 @@ impl Cli {
 
     /// A command that answers at once; its standard output. Fails if the command fails.
     pub fn text(&self, line: &str) -> Result<String> {
-        let command = self.command(line);
-        self.to_end(command)
+        Running::to_end(self.command(line), limits::COMMAND_WITHIN)
     }
 
     /// The same, as JSON.
     pub fn json(&self, line: &str) -> Result<Value> {
         let mut command = self.command(line);
         command.args(["--format", "json"]);
-        let text = self.to_end(command)?;
+        let text = Running::to_end(command, limits::COMMAND_WITHIN)?;
         serde_json::from_str(&text)
             .map_err(|e| LabError::Subject(format!("{line:?} --format json did not print JSON ({e}): {text}")))
     }
@@ -77,15 +76,6 @@ impl Cli {
         serde_json::Deserializer::from_str(text.get(text.find('{')?..)?).into_iter().next()?.ok()
     }
 
-    fn to_end(&self, command: Command) -> Result<String> {
-        let running = Running::start(command)?;
-        let mut lines = Vec::new();
-        let typed = running.command.clone();
-        let status = running.finish(limits::COMMAND_WITHIN, |line| lines.push(line.to_owned()))?;
-        let output = lines.join("\n");
-        if status.success() { Ok(output) } else { Err(LabError::Command { command: typed, status, output }) }
-    }
-
     /// A command that goes on printing.
     pub fn start(&self, line: &str) -> Result<Running> {
         Running::start(self.command(line))
@@ -96,6 +86,15 @@ impl Running {
     /// Starts any command; its standard output and error come as lines.
     pub fn start(command: Command) -> Result<Self> {
         Self::spawn(command, Stdio::piped())
+    }
+
+    /// Runs any command to its end; what it printed. Fails if the command fails.
+    pub fn to_end(command: Command, within: Duration) -> Result<String> {
+        let running = Self::start(command)?;
+        let (typed, mut lines) = (running.command.clone(), Vec::new());
+        let status = running.finish(within, |line| lines.push(line.to_owned()))?;
+        let output = lines.join("\n");
+        if status.success() { Ok(output) } else { Err(LabError::Command { command: typed, status, output }) }
     }
 
     fn spawn(mut command: Command, errors: Stdio) -> Result<Self> {

@@ -64,7 +64,8 @@ pub fn entry_hash(parts: &[&[u8]]) -> u64 {
 }
 
 /// The hash of a route with what is known of its attributes: [`entry_hash`] of the prefix and the number, big endian. There are
-/// two for each route and neighbour, so the common case is laid out by hand.
+/// two for each route and neighbour, so the common case is laid out by hand, with a constant length: `prefix_entry_hash` would take
+/// 80 instructions more.
 pub fn route_hash(prefix: &IpNet, attributes: u64) -> u64 {
     let IpNet::V4(net) = prefix else { return entry_hash(&[&prefix_bytes(prefix), &attributes.to_be_bytes()]) };
     let mut octets = [0; 22];

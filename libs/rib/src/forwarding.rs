@@ -52,7 +52,7 @@ impl ForwardingNexthop {
 
 /// The hash of one forwarding entry in the digest of a table: the same on every version.
 pub fn fib_entry_hash(prefix: &IpNet, next_hop: &ForwardingNexthop) -> u64 {
-    prefix_entry_hash(prefix, &[&framed(&next_hop.canonical())])
+    HashedNexthop::new(next_hop).entry_hash(prefix)
 }
 
 /// What of a next hop goes into the hashes of its entries, for who has many of them to hash.
@@ -79,7 +79,7 @@ pub struct ForwardingNexthopId(pub u32);
 struct Slot {
     next_hop: ForwardingNexthop,
     /// Its part in digests.
-    hashed: Bytes,
+    hashed: HashedNexthop,
     users: u32,
 }
 
@@ -102,7 +102,7 @@ impl ForwardingNexthops {
             }
             return id;
         }
-        let slot = Slot { next_hop: next_hop.clone(), hashed: framed(&next_hop.canonical()), users: 1 };
+        let slot = Slot { next_hop: next_hop.clone(), hashed: HashedNexthop::new(&next_hop), users: 1 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id.0 as usize - 1] = Some(slot);
@@ -138,7 +138,7 @@ impl ForwardingNexthops {
     /// The same as [`fib_entry_hash`] for an id.
     pub fn entry_hash(&self, prefix: &IpNet, id: ForwardingNexthopId) -> u64 {
         let slot = (id.0 as usize).checked_sub(1).and_then(|index| self.slots.get(index)?.as_ref());
-        prefix_entry_hash(prefix, &[slot.map_or(&[0; 4], |slot| &slot.hashed)])
+        slot.map_or_else(|| prefix_entry_hash(prefix, &[&[0; 4]]), |slot| slot.hashed.entry_hash(prefix))
     }
 
     /// Frees what is retired and still unused, and says which. Only to be called when no change is left to take.

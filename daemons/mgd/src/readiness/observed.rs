@@ -66,7 +66,12 @@ impl Observed {
         let (mut forwarding, mut chassis) = (clients.forwarding(), clients.chassis());
         let mut periodic = clients.periodic();
         let (bfd, rpd, pfed, neighbors, replication, forwarding, inspection) = tokio::join!(
-            said(PPMD, periodic.show_bfd(ShowBfdRequest {})),
+            async {
+                match clients.has_periodic() {
+                    true => said(PPMD, periodic.show_bfd(ShowBfdRequest {})).await.map(|reply| reply.sessions),
+                    false => Ok(Vec::new()), // nobody has wanted a session yet
+                }
+            },
             said(&rpd_name, rpd_daemon.status(StatusRequest {})),
             said(&pfed_name, pfed_daemon.status(StatusRequest {})),
             said(&rpd_name, routing.show_bgp_neighbors(ShowBgpNeighborsRequest::default())),
@@ -84,7 +89,7 @@ impl Observed {
             asked_unix_ms: (run_id == 0).then(holdfast_ipc::unix_ms),
             config: committed.as_ref().map(|committed| committed.configuration.compile(committed.commit_id)),
             bfd_configured: text.is_some_and(|text| text.contains(" bfd-liveness-detection")),
-            bfd: bfd.map(|reply| reply.sessions),
+            bfd,
             stored: stored(state, committed.as_ref()),
             candidate: state.candidate_state(),
             unapplied: unapplied(state, committed.as_ref()),

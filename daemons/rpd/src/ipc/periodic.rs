@@ -64,15 +64,18 @@ pub async fn ask(arguments: DaemonArgs, mut wanted: watch::Receiver<Option<SetBf
     loop {
         let request = wanted.borrow_and_update().clone();
         let missing = !socket.exists();
+        let mut pause = ASK_AGAIN;
         let done = match request {
             None => true,
             Some(request) if missing && request.sessions.is_empty() => true,
             Some(_) if missing => {
-                if let Err(error) = start(&arguments).await
-                    && error != said
-                {
-                    tracing::error!("BFD: {error}");
-                    said = error;
+                match start(&arguments).await {
+                    Ok(()) => pause = LOOK_AGAIN,
+                    Err(error) if error != said => {
+                        tracing::error!("BFD sessions cannot be had and are asked for again: {error}");
+                        said = error;
+                    }
+                    Err(_) => {}
                 }
                 false
             }
@@ -86,6 +89,10 @@ pub async fn ask(arguments: DaemonArgs, mut wanted: watch::Receiver<Option<SetBf
                     said.is_empty()
                 }
                 Ok(Err(status)) => {
+                    if status.code() == tonic::Code::InvalidArgument && status.message() != said {
+                        tracing::error!("BFD: {}", status.message());
+                        status.message().clone_into(&mut said);
+                    }
                     tracing::debug!("ppmd does not take BFD sessions yet: {}", status.message());
                     false
                 }
@@ -95,7 +102,6 @@ pub async fn ask(arguments: DaemonArgs, mut wanted: watch::Receiver<Option<SetBf
         let changed = if done {
             wanted.changed().await
         } else {
-            let pause = if missing { LOOK_AGAIN } else { ASK_AGAIN };
             tokio::time::timeout(pause, wanted.changed()).await.unwrap_or(Ok(()))
         };
         if changed.is_err() {

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 impl Session {
     /// Is Established at once, on [`ConnectionSide::Opened`] whoever opened it, with all timers restarted. What was there
-    /// before is forgotten; nothing is sent and nothing reported.
-    /// Both OPENs are kept octet by octet, as they were on the wire.
+    /// before is forgotten; nothing is sent and nothing reported. Both OPENs are kept octet by octet, as they were on the wire.
     pub fn adopt_established_wire(
         &mut self,
         local_open: &[u8],

@@ -38,7 +38,7 @@ pub struct Aggregate {
     scan: Option<u32>,
     /// Its route is to be worked out anew.
     outdated: bool,
-    /// Under which it is told on; none: no route contributes.
+    /// Under which it is told on; none: no route contributes, or what all have is longer than a message can be.
     pub attributes: AttributeId,
 }
 

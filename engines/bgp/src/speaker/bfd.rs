@@ -46,11 +46,13 @@ impl Speaker {
     /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384); one that came up later has proven
     /// that packets get through, although BFD does not. True: it has ended. An engine that follows hears of it from the other one.
     pub fn bfd_lost(&mut self, id: NeighborId, since: Duration, rib: &mut Rib, now: Duration) -> bool {
-        let following = self.following;
-        let was_up = |neighbor: &super::neighbor::Neighbor| {
-            neighbor.up.as_ref().is_some_and(|up| up.established_at <= since) && !following
-        };
-        let Some(neighbor) = self.get_mut(id).filter(|neighbor| was_up(neighbor)) else { return false };
+        if self.following {
+            return false;
+        }
+        let Some(neighbor) = self.get_mut(id) else { return false };
+        if neighbor.up.as_ref().is_none_or(|up| up.established_at > since) {
+            return false;
+        }
         neighbor.session.reset(NotificationMessage::cease(Cease::BfdDown), now);
         self.collect(id, rib, now);
         true

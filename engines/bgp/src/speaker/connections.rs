@@ -15,7 +15,7 @@ use super::table::NeighborId;
 use super::transport::Transport;
 
 impl Speaker {
-    /// A connection that [`Action::Connect`] asked for is up.
+    /// A connection that [`super::Action::Connect`] asked for is up.
     pub fn tcp_connected(&mut self, id: NeighborId, rib: &mut Rib, now: Duration) {
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.session.tcp_connected(now);
@@ -73,7 +73,7 @@ impl Speaker {
     }
 
     /// Takes whole messages (one or many) of one connection. Until a session is established the caller passes one message
-    /// at a time, so that [`Action::Established`] falls exactly between two messages.
+    /// at a time, so that [`super::Action::Established`] falls exactly between two messages.
     pub fn receive(&mut self, id: NeighborId, side: ConnectionSide, bytes: &[u8], rib: &mut Rib, now: Duration) {
         let mut rest = bytes;
         while !rest.is_empty() {

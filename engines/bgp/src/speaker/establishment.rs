@@ -13,7 +13,7 @@ use super::table::NeighborId;
 use super::{ConnectionEnds, Speaker};
 
 impl Speaker {
-    /// After [`Action::Established`]: the daemon tells the connection's ends; the exchange of routes begins.
+    /// After [`super::Action::Established`]: the daemon tells the connection's ends; the exchange of routes begins.
     pub fn established(
         &mut self,
         id: NeighborId,

@@ -43,8 +43,8 @@ pub(super) type Sources = SmallVec<[(NeighborId, AttributeId); 8]>;
 #[derive(Clone, Copy)]
 struct Choice {
     best: Best,
-    /// BGP's route for the RIB; none while nothing knows the way.
-    route: Option<BgpRoute>,
+    /// As the RIB takes it.
+    route: BgpRoute,
 }
 
 /// A route as it was received and as import left it.
@@ -346,7 +346,7 @@ impl Speaker {
         rib.nexthop_reachable(nexthop)?;
         let preference = preference_of(self.attributes.get(path.effective)?);
         let best = Best { neighbor: path.neighbor, attributes: path.effective };
-        Some(Choice { best, route: Some(BgpRoute { nexthop, preference, installed }) })
+        Some(Choice { best, route: BgpRoute { nexthop, preference, installed } })
     }
 
     fn choose(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) -> Option<Choice> {
@@ -354,9 +354,9 @@ impl Speaker {
         let (chosen, equal) = decision::best(&mut candidates, self.med_rules)?;
         let (neighbor, attributes) = sources[chosen.handle as usize];
         let best = Best { neighbor, attributes };
-        let nexthop = self.nexthop_of(&best, equal.iter().map(|handle| sources[*handle as usize]), rib);
+        let nexthop = self.nexthop_of(&best, equal.iter().map(|handle| sources[*handle as usize]), rib)?;
         let installed = self.get(neighbor)?.installs(family);
-        let route = nexthop.map(|nexthop| BgpRoute { nexthop, preference: chosen.preference, installed });
+        let route = BgpRoute { nexthop, preference: chosen.preference, installed };
         Some(Choice { best, route })
     }
 
@@ -366,7 +366,7 @@ impl Speaker {
             Some(path) => self.choose_only(path, family, rib),
             None => self.choose(family, prefix, rib),
         };
-        let (best, route) = (choice.map(|choice| choice.best), choice.and_then(|choice| choice.route));
+        let (best, route) = choice.map(|choice| (choice.best, choice.route)).unzip();
         let before = self.tables[family.index()].best(prefix);
         let changed = self.tables[family.index()].set_best(prefix, best);
         if before.map(|best| best.neighbor) != best.map(|best| best.neighbor) {

@@ -72,6 +72,12 @@ impl Neighbor {
         self.families[family.index()].long_lived.is_some() && generation != self.generation
     }
 
+    /// The stale routes of a family are long-lived ones from now on, and judged anew as such.
+    fn begin_long_life(&mut self, family: Family, until: Duration) {
+        let state = &mut self.families[family.index()];
+        (state.long_lived, state.reimport) = (Some(until), Some(Reimport::default()));
+    }
+
     /// When something has to be done about routes that wait.
     pub fn stale_deadline(&self) -> Option<Duration> {
         let families = self.families.iter().filter_map(|state| state.long_lived);
@@ -80,12 +86,10 @@ impl Neighbor {
 }
 
 impl Speaker {
-    /// The stale routes of a family are long-lived ones from now on.
-    pub(super) fn enter_long_lived(&mut self, id: NeighborId, family: Family, until: Duration) {
+    /// The stale routes of a family are long-lived ones from now on, and no other waits for a restart.
+    fn enter_long_lived(&mut self, id: NeighborId, family: Family, until: Duration) {
         let Some(neighbor) = self.get_mut(id) else { return };
-        let state = &mut neighbor.families[family.index()];
-        state.long_lived = Some(until);
-        state.reimport = Some(Reimport::default());
+        neighbor.begin_long_life(family, until);
         let last = neighbor.families.iter().filter_map(|state| state.long_lived).max();
         if let Some(stale) = &mut neighbor.stale {
             stale.until = last.unwrap_or(until);
@@ -100,8 +104,7 @@ impl Speaker {
             if restartable == [false; 2] {
                 self.enter_long_lived(id, family, until);
             } else if let Some(neighbor) = self.get_mut(id) {
-                let state = &mut neighbor.families[family.index()];
-                (state.long_lived, state.reimport) = (Some(until), Some(Reimport::default()));
+                neighbor.begin_long_life(family, until);
             }
         }
     }
@@ -136,8 +139,11 @@ impl Speaker {
         if let Some(stale) = self.get_mut(id).and_then(|neighbor| neighbor.stale.as_mut()) {
             stale.long_lived_s[family.index()] = told.time_s;
         }
-        if told.until_mono_ns > 0 {
-            self.enter_long_lived(id, family, Duration::from_nanos(told.until_mono_ns));
+        // Until when the other family waits is told by itself: it may still restart.
+        if told.until_mono_ns > 0
+            && let Some(neighbor) = self.get_mut(id)
+        {
+            neighbor.begin_long_life(family, Duration::from_nanos(told.until_mono_ns));
         }
     }
 }

@@ -86,10 +86,12 @@ impl Speaker {
         routes: &HashMap<AttributeId, Vec<SliceRoute>>,
     ) -> Option<Fact> {
         let mut messages = Vec::new();
-        let own = self.get(id)?.own;
+        let neighbor = self.get(id)?;
         for (attributes, prefixes) in routes {
             let set = self.attributes.get(*attributes)?;
-            let Some(next_hop) = own.told(family, set) else { continue };
+            // Our address may be gone before what was told under it is withdrawn.
+            let told = neighbor.own.told(family, set).or(neighbor.told_under[family.index()]);
+            let Some(next_hop) = told else { continue };
             let mut rest = prefixes.as_slice();
             while !rest.is_empty() {
                 // What came in one message fits into one; if it ever did not, the digests would say so.
@@ -102,7 +104,7 @@ impl Speaker {
         let table = if kind == SliceKind::Sent { snapshot_slice::Table::Sent } else { snapshot_slice::Table::Received };
         let (stale, unrefreshed) = (kind == SliceKind::Stale, kind == SliceKind::Unrefreshed);
         let slice = SnapshotSlice { table: table.into(), messages, stale, unrefreshed, path_identifiers };
-        Some(fact_of(self.get(id)?.address, fact::Kind::Slice(slice)))
+        Some(fact_of(neighbor.address, fact::Kind::Slice(slice)))
     }
 
     pub(super) fn adopt_slice(&mut self, id: NeighborId, slice: &SnapshotSlice, rib: &mut Rib) -> Result<(), String> {

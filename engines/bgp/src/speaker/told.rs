@@ -124,15 +124,12 @@ impl Told {
             return Change { had, ..Change::default() };
         }
         self.make_room(entry, seat, capacity);
-        let before = self.first[entry as usize];
-        if before.is_none() {
+        if self.first[entry as usize].is_none() {
             return self.fill(entry, seat, attributes);
         }
         let lost = !had.is_none() && self.take(entry, seat);
         let gained = !attributes.is_none() && self.put(entry, seat, attributes);
-        let after = self.first[entry as usize];
-        let (filled, emptied) = (before.is_none() && !after.is_none(), !before.is_none() && after.is_none());
-        Change { had, gained, lost, filled, emptied }
+        Change { had, gained, lost, filled: false, emptied: self.first[entry as usize].is_none() }
     }
 
     /// The first version of an entry, as most are.

@@ -1,6 +1,6 @@
 //! Benchmarks of the forwarding table: how fast routes get into the kernel, and how little is written when they are there already.
 //!
-//! The yardstick is the kernel itself: `bare-netlink` ([`netlink`]) is a loop that writes the same routes in batches, by nexthop id, and does
+//! The yardstick is the kernel itself: `bare-netlink` (`netlink`) is a loop that writes the same routes in batches, by nexthop id, and does
 //! nothing else. A router has the whole table, from BGP and told on, and keeps it out of the kernel until the clock starts with
 //! the word that lets it in ([`super::router::Router::install`]); the clock ends with the last route in the kernel, by the kernel's
 //! own count.

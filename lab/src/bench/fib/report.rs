@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde::Serialize;
 
 use super::compare::{Series, Subject};
-use crate::bench::report::{Figures, median, round, sorted, spread};
+use crate::bench::report::{Figures, round, spread, summary};
 
 /// One subject in one case.
 #[derive(Debug, Clone, Serialize)]
@@ -51,17 +51,19 @@ pub fn rows(all: &[Series]) -> Vec<Row> {
 }
 
 fn row(series: &Series) -> Row {
-    let by = |pick: fn(&[f64]) -> f64| {
-        let of = |field: fn(&super::measure::Measured) -> f64| round(pick(&sorted(series.runs.iter().map(field))));
-        Figures { cpu_s: of(|run| run.used.cpu_s), wall_s: of(|run| run.wall_s), rss_mib: of(|run| run.used.peak_mib) }
+    let figures = |run: &super::measure::Measured| Figures {
+        cpu_s: run.used.cpu_s,
+        wall_s: run.wall_s,
+        rss_mib: run.used.peak_mib,
     };
+    let [median, min, max] = summary(&series.runs.iter().map(figures).collect::<Vec<_>>());
     Row {
         case: series.case.name(),
         subject: series.subject.name(),
         version: series.runs.first().map(|run| run.version.clone()).unwrap_or_default(),
-        median: by(median),
-        min: by(|values| values.first().copied().unwrap_or(0.0)),
-        max: by(|values| values.last().copied().unwrap_or(0.0)),
+        median,
+        min,
+        max,
         runs: series.runs.len(),
         writes: series.runs.iter().filter_map(|run| run.writes).max(),
         wall_to_bare: None,

@@ -44,17 +44,8 @@ impl Holdfast {
         command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(plan.folder.join("state"));
         let router = Self { cli: Cli::new(&program, &run_dir), program, run_dir, version, standby };
-        router.to_end(command)?;
+        Running::to_end(command, limits::UP_WITHIN)?;
         Ok(router)
-    }
-
-    fn to_end(&self, command: Command) -> Result<()> {
-        let (typed, mut said) = (process::typed(&command), Vec::new());
-        let status = Running::start(command)?.finish(limits::UP_WITHIN, |line| said.push(line.to_owned()))?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(LabError::Command { command: typed, status, output: said.join("\n") })
     }
 }
 
@@ -138,7 +129,7 @@ impl Drop for Holdfast {
             let mut command = Command::new(&self.program);
             command.arg("stop").arg("--run-dir").arg(&self.run_dir);
             // The setting's removal finds what this leaves.
-            let _ = self.to_end(command);
+            let _ = Running::to_end(command, limits::UP_WITHIN);
         }
     }
 }

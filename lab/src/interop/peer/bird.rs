@@ -202,6 +202,7 @@ impl Peer for Bird {
     fn come_back(&mut self, offers: &[Offer]) -> Result<()> {
         let text = text(&self.plan, offers);
         self.child = bird::spawn_with(&self.plan.namespace, &self.plan.folder, &text, &self.socket, true)?;
+        self.offered = offers.to_vec();
         Ok(())
     }
 

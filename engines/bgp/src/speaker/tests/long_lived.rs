@@ -194,6 +194,24 @@ fn one_family_may_be_over_while_the_other_still_restarts() {
     world.assert_equal("long-lived");
 }
 
+/// A follower that joins meanwhile ends the restart of one family when it has to, not with the long life of the other.
+#[test]
+fn who_joins_while_one_family_restarts_ends_that_in_time() {
+    let mut world = world_with(&BOTH[..1], [60, 600]);
+    leave(&mut world);
+    world.join_anew();
+    world.run();
+    world.hand_over("one restarts, one lives on");
+    world.advance(Duration::from_secs(41));
+    assert_eq!(
+        (told(&world, P)[0].clone(), told(&world, P6)[0].clone()),
+        (Some(vec![LLGR_STALE]), Some(vec![LLGR_STALE]))
+    );
+    world.advance(Duration::from_secs(60));
+    assert_eq!((told(&world, P)[0].clone(), told(&world, P6)[0].clone()), (None, Some(vec![LLGR_STALE])));
+    world.assert_equal("IPv4 is over");
+}
+
 #[test]
 fn internal_neighbours_that_do_not_know_it_may_be_told_all_the_same() {
     let mut world = world();
