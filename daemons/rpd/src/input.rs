@@ -8,6 +8,7 @@ use holdfast_proto::v1;
 use mio::{Poll, Token, Waker};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::destinations::Walk;
 use crate::error::RpdError;
 use crate::limits::INPUTS_MAX;
 
@@ -40,7 +41,7 @@ pub enum Input {
 }
 
 /// The place for a page, and for where the next one begins.
-pub type Paged<T> = oneshot::Sender<Result<(T, Option<u64>), String>>;
+pub type Paged<T> = oneshot::Sender<Result<(T, Option<Walk>), String>>;
 
 /// Requests, each with the place for its answer.
 pub enum Command {
@@ -69,11 +70,11 @@ pub enum Command {
     /// Routing.ShowBgpNeighbors.
     BgpNeighbors(String, oneshot::Sender<Result<v1::BgpNeighbors, String>>),
     /// One page of Routing.ShowRoutes and where the next one begins.
-    RoutePage(Box<v1::ShowRoutesRequest>, u64, Paged<v1::RoutePage>),
+    RoutePage(Box<v1::ShowRoutesRequest>, Walk, Paged<v1::RoutePage>),
     /// Routing.ShowRouteSummary.
     RouteSummary(oneshot::Sender<v1::RouteSummary>),
     /// One page of Routing.TestPolicy and where the next one begins.
-    TestPolicyPage(Box<v1::TestPolicyRequest>, u64, Paged<v1::TestPolicyPage>),
+    TestPolicyPage(Box<v1::TestPolicyRequest>, Walk, Paged<v1::TestPolicyPage>),
     /// Routing.ShowPolicies.
     Policies(String, oneshot::Sender<Result<v1::Policies, String>>),
     /// Routing.ShowReplication.

@@ -32,7 +32,12 @@ pub const HANDOFF_MARK_MAX: Duration = Duration::from_millis(1000);
 /// Neighbours that are up have sent theirs long before; End-of-RIB of all of them ends the wait.
 pub const STALE_FIB_MAX: Duration = Duration::from_secs(120);
 /// Destinations looked at for one page of `show route`.
-pub const PAGE_PREFIXES: u32 = 4096;
+pub const PAGE_PREFIXES: usize = 4096;
+/// Numbers of prefixes looked at in one turn to find what comes next: about a millisecond.
+pub const SEARCH_PREFIXES: u32 = 65_536;
+/// Destinations that one command has found ahead of what it has shown, in order: 1.5 MB. A full table is searched as often as this
+/// goes into it.
+pub const WALK_AHEAD: usize = 65_536;
 /// Routes in one page.
 pub const PAGE_ROUTES: usize = 512;
 /// Bytes discarded of a connection that we close, so that our NOTIFICATION is not overtaken by a reset.

@@ -9,6 +9,7 @@
 //! switchover is Freeze here, Activate and Commit there (`core::handoff`).
 
 mod core;
+mod destinations;
 mod error;
 mod fault_injection;
 mod input;

@@ -5,21 +5,22 @@ use holdfast_rib::Family;
 
 use super::Core;
 use super::routes::parse_prefix;
+use crate::destinations::Walk;
 
 impl Core {
-    /// One page of routes as a policy would treat them, from `cursor` on, and where the next one begins.
+    /// One page of routes as a policy would treat them, and where the next one begins.
     pub(super) fn test_policy_page(
         &self,
         request: &v1::TestPolicyRequest,
-        cursor: u64,
-    ) -> Result<(v1::TestPolicyPage, Option<u64>), String> {
+        walk: Walk,
+    ) -> Result<(v1::TestPolicyPage, Option<Walk>), String> {
         let bgp = &self.protocols.bgp;
         let chain = bgp.policy(&request.policy)?;
         let cover = parse_prefix(&request.prefix)?.trunc();
         let from = self.neighbor_named(&request.received_from)?;
         let families = Family::ALL.map(|family| family == Family::of(&cover));
         let test = |family, id| bgp.test_policy(&self.rib, &chain, from, family, id);
-        let (routes, next) = self.destinations(families, Some(cover), cursor, test);
+        let (routes, next) = walk.page(&self.rib, families, Some(cover), test);
         Ok((v1::TestPolicyPage { routes }, next))
     }
 

@@ -7,7 +7,7 @@ use holdfast_rib::{Family, PrefixId, Protocol};
 use ipnet::IpNet;
 
 use super::Core;
-use crate::limits::{PAGE_PREFIXES, PAGE_ROUTES};
+use crate::destinations::Walk;
 
 /// A request, parsed.
 struct Selection {
@@ -19,12 +19,12 @@ struct Selection {
 }
 
 impl Core {
-    /// One page from `cursor` on (family in the upper half, prefix number in the lower), and where the next one begins.
+    /// One page, and where the next one begins.
     pub(super) fn route_page(
         &self,
         request: &v1::ShowRoutesRequest,
-        cursor: u64,
-    ) -> Result<(v1::RoutePage, Option<u64>), String> {
+        walk: Walk,
+    ) -> Result<(v1::RoutePage, Option<Walk>), String> {
         let selection = self.selection(request)?;
         if let Some((prefix, kind)) = &selection.prefix
             && *kind != Match::Longer
@@ -33,33 +33,8 @@ impl Core {
         }
         let cover = selection.prefix.map(|(cover, _)| cover);
         let select = |family, id| self.select(&selection, family, id);
-        let (routes, next) = self.destinations(selection.families, cover, cursor, select);
+        let (routes, next) = walk.page(&self.rib, selection.families, cover, select);
         Ok((v1::RoutePage { routes }, next))
-    }
-
-    /// What `take` makes of the destinations of one page, from `cursor` on, and where the next page begins.
-    pub(super) fn destinations<T>(
-        &self,
-        families: [bool; 2],
-        cover: Option<IpNet>,
-        cursor: u64,
-        take: impl Fn(Family, PrefixId) -> Vec<T>,
-    ) -> (Vec<T>, Option<u64>) {
-        let (index, from) = ((cursor >> 32) as usize, cursor as u32);
-        let Some(family) = Family::ALL.get(index).copied() else { return (Vec::new(), None) };
-        let capacity = if families[index] { self.rib.prefixes(family).capacity() } else { 0 };
-        let mut taken = Vec::new();
-        let mut at = from;
-        while at < capacity && at - from < PAGE_PREFIXES && taken.len() < PAGE_ROUTES {
-            let id = PrefixId(at);
-            at += 1;
-            let Some(prefix) = self.rib.prefixes(family).try_prefix(id) else { continue };
-            if cover.is_none_or(|cover| cover.contains(&prefix)) {
-                taken.extend(take(family, id));
-            }
-        }
-        let next = if at < capacity { ((index as u64) << 32) | u64::from(at) } else { (index as u64 + 1) << 32 };
-        (taken, ((next >> 32) < Family::ALL.len() as u64).then_some(next))
     }
 
     fn selection(&self, request: &v1::ShowRoutesRequest) -> Result<Selection, String> {

@@ -7,6 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::daemon_service::gone;
+use crate::destinations::Walk;
 use crate::input::{Command, CoreHandle, Paged};
 
 /// Pages of routes made ahead of a slow reader.
@@ -26,30 +27,24 @@ impl RoutingService {
     /// Asks for one page after the other as fast as they are read; empty ones are passed over.
     fn pages<T: Send + 'static>(
         &self,
-        page: impl Fn(u64, Paged<T>) -> Command + Send + Sync + 'static,
+        page: impl Fn(Walk, Paged<T>) -> Command + Send + Sync + 'static,
         is_empty: fn(&T) -> bool,
     ) -> Response<Pages<T>> {
         let core = self.core.clone();
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         tokio::spawn(async move {
-            let mut cursor = Some(0);
-            while let Some(from) = cursor {
+            let mut place = Some(Walk::default());
+            while let Some(from) = place.take() {
                 let answer = match core.ask(|answer| page(from, answer)).await {
                     Some(Ok((page, next))) => {
-                        cursor = next;
+                        place = next;
                         if is_empty(&page) {
                             continue;
                         }
                         Ok(page)
                     }
-                    Some(Err(reason)) => {
-                        cursor = None;
-                        Err(Status::invalid_argument(reason))
-                    }
-                    None => {
-                        cursor = None;
-                        Err(gone())
-                    }
+                    Some(Err(reason)) => Err(Status::invalid_argument(reason)),
+                    None => Err(gone()),
                 };
                 if sender.send(answer).await.is_err() {
                     return; // nobody reads any more
