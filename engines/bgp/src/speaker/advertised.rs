@@ -186,10 +186,7 @@ impl Speaker {
             target: neighbor.export.depends_on_target().then_some(address),
             path_counts: Family::ALL.map(|family| neighbor.path_count(family)),
         };
-        let moved = self.get_mut(id).map(|neighbor| neighbor.set_own(own)).unwrap_or_default();
-        for family in Family::ALL.into_iter().filter(|family| moved[family.index()]) {
-            self.refresh_requested(id, family);
-        }
+        self.set_own_addresses(id, own);
         self.join_group(id, key, rib);
         self.retire_groups();
     }

@@ -53,7 +53,7 @@ impl Speaker {
         let renamed = std::mem::replace(&mut neighbor.router_id, router_id) != router_id;
         let stale = neighbor.stale;
         neighbor.up = Some(up.clone());
-        neighbor.told_under = [None; 2];
+        neighbor.begin_telling(rib);
         neighbor.forwarded = true;
         neighbor.is_back();
         if let Some(stale) = stale {

@@ -147,6 +147,7 @@ impl Speaker {
                 state.initial = None;
             }
             state.refresh = told.refresh_pending.then_some(0);
+            neighbor.adopt_told_under(family, told.own_next_hop.as_deref());
         }
         Ok(())
     }
@@ -219,7 +220,7 @@ impl Speaker {
                 }
             }
             let (Some(block), Some(next_hop)) = (&update.attributes, update.next_hop(family)) else { continue };
-            let noted = self.get(id).map_or(next_hop, |neighbor| neighbor.noted_as_told(family, next_hop));
+            let noted = self.get(id).map_or(next_hop, |neighbor| neighbor.noted(family, next_hop));
             let Some(attributes) = self.attributes.intern(block, noted) else { continue };
             let noted: Result<(), String> =
                 update.announced(family).identified().try_for_each(|(identifier, prefix)| {
@@ -297,6 +298,11 @@ impl Speaker {
                 }
             }
             Some(bgp_event::Event::LongLived(told)) => self.adopt_long_lived(id, &told),
+            Some(bgp_event::Event::OwnNextHop(told)) => {
+                if let Some(family) = named(&told.family) {
+                    self.adopt_own_next_hop(id, family, &told);
+                }
+            }
             Some(bgp_event::Event::History(history)) => {
                 if let Some(neighbor) = self.get_mut(id) {
                     neighbor.adopt_history(&history);
@@ -384,6 +390,7 @@ fn family_state(neighbor: &Neighbor, family: Family) -> BgpFamilyState {
         excess_dropped: state.limit.dropped,
         refreshing: state.unrefreshed.is_some(),
         refresh_until_mono_ns: until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(u64::MAX)),
+        own_next_hop: Some(neighbor.told_under_fact(family)),
     }
 }
 

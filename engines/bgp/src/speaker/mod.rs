@@ -20,6 +20,7 @@
 //!   our own address as next hop, which is filled in for each.
 //! - `told`: what the members of a group have been told, noted once for all; `advertised`: each neighbour's part of it.
 //! - `leak`: which routes a neighbour's role forbids.
+//! - `own_addresses`: under which address of ours it is told.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
 //! - `client_view`: what a route server's client is told instead, where the best path cannot go to it.
 //! - `out_delay`: changes that wait before they are told.
@@ -66,6 +67,7 @@ mod long_lived;
 mod neighbor;
 mod out_delay;
 mod output;
+mod own_addresses;
 mod path_order;
 mod policy_test;
 mod policy_view;

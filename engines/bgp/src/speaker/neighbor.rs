@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use holdfast_policy::Chain;
@@ -10,11 +10,11 @@ use crate::wire::{Cease, Negotiated, NextHop, NotificationMessage, OpenMessage, 
 
 use super::advertised::{Leaving, Place};
 use super::as_path_rules::AsPathRules;
-use super::attributes::{AttributeSet, Remembered};
+use super::attributes::Remembered;
 use super::export_rules::{ExportRules, Teller};
-use super::group::ourselves;
 use super::limits;
 use super::out_delay::Delayed;
+use super::own_addresses::OwnAddresses;
 use super::prefix_limit::LimitState;
 use super::refresh::Unrefreshed;
 use super::restart::{Restart, Stale};
@@ -178,7 +178,8 @@ pub struct Neighbor {
     pub leaving: Option<Leaving>,
     /// Our addresses as next hops, while its session is up.
     pub own: OwnAddresses,
-    /// By family: the next hop that stands behind what is noted as ourselves; none: there was none yet in its session.
+    /// By family: the next hop that stands behind what is noted as ourselves; none: there was none yet in its session. A follower has
+    /// it from the primary.
     pub told_under: [Option<NextHop>; 2],
     /// Import results by received attribute set, as long as they do not depend on the prefix.
     pub import_memo: Vec<Remembered>,
@@ -257,25 +258,6 @@ impl Neighbor {
     /// Whether routes of this family are exchanged in the present session.
     pub fn exchanges(&self, family: Family) -> bool {
         self.up.as_ref().is_some_and(|up| up.negotiated.families[family.index()])
-    }
-
-    /// Our addresses are these now. True for families in which what was told means something else by that: what is noted stays the same.
-    /// An address that is back as it was, or the first one, changes nothing.
-    pub fn set_own(&mut self, own: OwnAddresses) -> [bool; 2] {
-        self.own = own;
-        Family::ALL.map(|family| {
-            let Some(now) = own.next_hop(family) else { return false };
-            self.told_under[family.index()].replace(now).is_some_and(|before| before != now)
-        })
-    }
-
-    /// A next hop that it was told, as it is noted. A follower may hear of it when our address has gone again: told was it while it was there.
-    pub fn noted_as_told(&self, family: Family, next_hop: NextHop) -> NextHop {
-        let before = self.told_under[family.index()].filter(|_| self.own.next_hop(family).is_none());
-        match before {
-            Some(before) if before.address() == next_hop.address() => ourselves(family),
-            _ => self.own.noted(family, next_hop),
-        }
     }
 
     /// Whether what we tell it of this family has path identifiers.
@@ -394,35 +376,6 @@ impl Neighbor {
             None => rib.interface_for(self.address),
         }
     }
-
-    /// Next hops that name ourselves on this session, per family: our end of it, or what the shared link has.
-    pub fn own_addresses(&self, rib: &Rib) -> OwnAddresses {
-        let local = self.up.as_ref().map(|up| up.local.ip().to_canonical());
-        let on_link = self.link(rib).map(|index| rib.interface_addresses(index)).unwrap_or_default();
-        let of_link = |wanted: fn(&IpAddr) -> bool| on_link.iter().map(ipnet::IpNet::addr).find(wanted);
-        let v4 = local.filter(IpAddr::is_ipv4).or_else(|| of_link(IpAddr::is_ipv4));
-        let global = local.filter(is_global_v6).or_else(|| of_link(is_global_v6));
-        // RFC 2545 §3 wants it beside the global one on every shared link. A neighbour that was configured by a global address may
-        // know nothing of its interfaces (FRR's bgpd without zebra), and then ends the session over such a next hop; the global
-        // address alone leads to the same place. Who peers by link-local addresses knows the link.
-        let link_local = local.filter(is_link_local);
-        let v6 = |address: Option<IpAddr>| match address {
-            Some(IpAddr::V6(address)) => Some(address),
-            _ => None,
-        };
-        let extended = self.up.as_ref().is_some_and(|up| up.negotiated.extended_next_hop);
-        OwnAddresses {
-            extended,
-            by_ipv6: extended && local.is_some_and(|local| local.is_ipv6()),
-            v4: match v4 {
-                Some(IpAddr::V4(address)) => Some(address),
-                _ => None,
-            },
-            // A link without global addresses has a link-local one in both places. An IPv4 session over such a link has none.
-            v6: v6(global.or_else(|| local.filter(is_link_local))),
-            v6_link_local: v6(link_local),
-        }
-    }
 }
 
 /// A family as configurations name it.
@@ -432,14 +385,6 @@ pub fn family_of(named: AddressFamily) -> Option<Family> {
         AddressFamily::Ipv4Unicast => Some(Family::Ipv4Unicast),
         AddressFamily::Ipv6Unicast => Some(Family::Ipv6Unicast),
     }
-}
-
-fn is_link_local(address: &IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
-}
-
-fn is_global_v6(address: &IpAddr) -> bool {
-    address.is_ipv6() && !is_link_local(address)
 }
 
 /// The role that a configuration states for ourselves.
@@ -453,52 +398,4 @@ pub fn role_of(config: &BgpNeighborConfig) -> Option<Role> {
         BgpRole::Peer => Role::Peer,
     };
     (!config.internal).then_some(role)
-}
-
-/// Our own addresses towards a neighbour: what "next hop self" means there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct OwnAddresses {
-    /// For IPv4 routes.
-    pub v4: Option<Ipv4Addr>,
-    /// For IPv6 routes.
-    pub v6: Option<Ipv6Addr>,
-    /// The neighbour takes IPv6 next hops of IPv4 routes (RFC 8950).
-    pub extended: bool,
-    /// And the session itself runs over IPv6, so that our IPv6 address stands for us in IPv4 routes as well.
-    pub by_ipv6: bool,
-    /// Our link-local address beside the global one, in a session over link-local addresses (RFC 2545 §3).
-    pub v6_link_local: Option<Ipv6Addr>,
-}
-
-impl OwnAddresses {
-    /// As next hop of one family's routes.
-    pub fn next_hop(&self, family: Family) -> Option<NextHop> {
-        match family {
-            Family::Ipv4Unicast if !self.by_ipv6 => self.v4.map(NextHop::V4),
-            Family::Ipv4Unicast | Family::Ipv6Unicast => {
-                self.v6.map(|global| NextHop::V6 { global, link_local: self.v6_link_local })
-            }
-        }
-    }
-
-    /// Whether the neighbour understands this next hop of the family's routes.
-    pub fn understands(&self, family: Family, next_hop: &NextHop) -> bool {
-        next_hop.fits(family, self.extended)
-    }
-
-    /// A next hop as it is noted for this neighbour: our own address as what stands for it; another router's link-local address
-    /// beside its global one where ours would stand beside ours.
-    pub fn noted(&self, family: Family, next_hop: NextHop) -> NextHop {
-        let own = self.next_hop(family).map(|own| own.address());
-        match next_hop {
-            _ if own == Some(next_hop.address()) => ourselves(family),
-            NextHop::V6 { global, .. } if self.v6_link_local.is_none() => NextHop::V6 { global, link_local: None },
-            _ => next_hop,
-        }
-    }
-
-    /// The next hop that this neighbour is told for attributes that are noted for it; none: we have no address there.
-    pub fn told(&self, family: Family, set: &AttributeSet) -> Option<NextHop> {
-        if set.leads_to_ourselves() { self.next_hop(family) } else { Some(set.next_hop()) }
-    }
 }

@@ -404,7 +404,7 @@ impl Speaker {
         let next_hop = set.next_hop();
         let noted = match set.leads_to_ourselves() || !own.understands(family, &next_hop) {
             true => ourselves(family),
-            false => own.noted(family, next_hop),
+            false => neighbor.noted(family, next_hop),
         };
         if noted == ourselves(family) && own.next_hop(family).is_none() {
             self.attributes.release(exported, rib);
@@ -425,17 +425,6 @@ impl Speaker {
             && neighbor.exchanges(family)
         {
             neighbor.families[family.index()].refresh = Some(0);
-        }
-    }
-
-    /// With a link's subnets our address there may have changed under which routes of the other family are told.
-    fn follow_own_addresses(&mut self, rib: &mut Rib) {
-        for id in self.neighbor_ids() {
-            let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_some()) else { continue };
-            if neighbor.own != neighbor.own_addresses(rib) {
-                self.assign_group(id, rib);
-                self.advertise_anew(id);
-            }
         }
     }
 }

@@ -195,6 +195,16 @@ proptest! {
     }
 }
 
+/// Seeds that have found something.
+const ONCE_LEFT_A_TRACE: &[u64] = &[12148683159208762958];
+
+#[test]
+fn handovers_that_once_left_a_trace() {
+    for seed in ONCE_LEFT_A_TRACE.iter().copied() {
+        assert_eq!(tables(&lives(seed, false)), tables(&lives(seed, true)), "seed {seed}");
+    }
+}
+
 /// A route that is gone before it is written to a neighbour: the follower hears of the end first, and of the telling after it.
 #[test]
 fn told_after_it_was_gone() {

@@ -20,6 +20,7 @@ mod link_local;
 mod long_lived;
 mod notification_restart;
 mod old_speakers;
+mod own_addresses;
 mod own_restart;
 mod peer;
 mod policies;

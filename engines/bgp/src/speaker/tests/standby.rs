@@ -61,6 +61,16 @@ impl World {
         tables
     }
 
+    /// Both engines know the same of what neighbours have been told.
+    pub fn assert_told_alike(&self, context: &str) {
+        let told = |index: usize| {
+            let mut tables = self.engines[index].speaker.digests(&self.engines[index].rib);
+            tables.retain(|table| table.table.ends_with("/sent"));
+            tables
+        };
+        assert_eq!(told(self.primary), told(1 - self.primary), "{context}");
+    }
+
     /// At rest both engines hold the same.
     pub fn assert_equal(&self, context: &str) {
         assert!(self.cursor.is_none() && self.stream.is_empty(), "{context}: not at rest");
