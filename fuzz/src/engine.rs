@@ -190,6 +190,7 @@ impl Engine {
             let changed = self.rib.take_changed(64);
             let idle = moved.is_empty() && changed.is_empty() && !self.speaker.has_background();
             self.speaker.nexthops_moved(moved);
+            self.speaker.follow_links(&mut self.rib);
             self.speaker.redistribute(&changed, &mut self.rib);
             if self.speaker.has_background() {
                 self.speaker.background(&mut self.rib);

@@ -82,6 +82,7 @@ pub struct Rib {
     pub(crate) interfaces: Interfaces,
     direct: BTreeMap<IpNet, u32>,
     configured: BTreeMap<IpNet, Wanted>,
+    link_changes: u64,
     /// The family whose changes are taken first next time, so that neither starves the other.
     turn: usize,
 }
@@ -119,6 +120,7 @@ impl Rib {
             interfaces: Interfaces::default(),
             direct: BTreeMap::new(),
             configured: BTreeMap::new(),
+            link_changes: 0,
             turn: 0,
         }
     }
@@ -182,6 +184,11 @@ impl Rib {
         if self.interfaces.remove_address(index, address) {
             self.interfaces_changed();
         }
+    }
+
+    /// How often links and their addresses have changed: another address in the same subnet changes no route.
+    pub fn link_changes(&self) -> u64 {
+        self.link_changes
     }
 
     /// The whole set of static routes, applied by difference. Of several for one prefix the last counts.
@@ -303,6 +310,7 @@ impl Rib {
     }
 
     fn interfaces_changed(&mut self) {
+        self.link_changes += 1;
         let wanted = self.interfaces.direct_routes();
         let current = std::mem::take(&mut self.direct);
         let mut change = LocalChange::default();

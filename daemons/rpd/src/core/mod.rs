@@ -271,6 +271,9 @@ impl Core {
         if !moved.is_empty() {
             self.protocols.bgp.nexthops_moved(moved);
         }
+        if self.protocols.bgp.follow_links(&mut self.rib) {
+            self.connections.mark_output_all();
+        }
         let changed = self.rib.take_changed(crate::limits::SNAPSHOT_BATCH);
         if !changed.is_empty() {
             self.protocols.bgp.redistribute(&changed, &mut self.rib);

@@ -136,6 +136,8 @@ pub struct Speaker {
     /// Families of which anybody hears several paths to one destination.
     several: [bool; 2],
     listen_port: u16,
+    /// [`Rib::link_changes`] when our addresses were looked at last.
+    links_seen: u64,
     /// Attributes under which static and direct routes leave us.
     local_origin: AttributeId,
     actions: VecDeque<Action>,
@@ -189,6 +191,7 @@ impl Speaker {
             serves_clients: false,
             several: [false; 2],
             listen_port: 0,
+            links_seen: 0,
             local_origin: AttributeId::NONE,
             actions: VecDeque::new(),
             multipaths: HashMap::new(),

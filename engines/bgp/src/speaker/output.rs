@@ -60,7 +60,6 @@ impl Speaker {
 
     /// Routes of other protocols that changed may have to be advertised, or not any more.
     pub fn redistribute(&mut self, changed: &[(Family, PrefixId)], rib: &mut Rib) {
-        self.follow_own_addresses(rib);
         for (family, prefix) in changed {
             self.mark_dirty(*family, *prefix, is_led_by_bgp(rib, *family, *prefix), rib);
         }

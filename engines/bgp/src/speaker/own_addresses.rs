@@ -116,15 +116,22 @@ impl Neighbor {
 }
 
 impl Speaker {
-    /// With a link's subnets our address there may have changed under which routes of the other family are told.
-    pub(super) fn follow_own_addresses(&mut self, rib: &mut Rib) {
+    /// With links and their addresses ours may have changed under which routes of the other family are told. True: neighbours may
+    /// have to be told something.
+    pub fn follow_links(&mut self, rib: &mut Rib) -> bool {
+        if std::mem::replace(&mut self.links_seen, rib.link_changes()) == rib.link_changes() {
+            return false;
+        }
+        let mut moved = false;
         for id in self.neighbor_ids() {
             let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_some()) else { continue };
             if neighbor.own != neighbor.own_addresses(rib) {
                 self.assign_group(id, rib);
                 self.advertise_anew(id);
+                moved = true;
             }
         }
+        moved
     }
 
     /// Our addresses towards a neighbour are these now. Where what it was told means something else by that, it is told again: what is

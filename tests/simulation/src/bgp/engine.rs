@@ -114,6 +114,7 @@ impl Engine {
         if !moved.is_empty() {
             self.speaker.nexthops_moved(moved);
         }
+        self.speaker.follow_links(&mut self.rib);
         let changed = self.rib.take_changed(BATCH);
         if !changed.is_empty() {
             self.speaker.redistribute(&changed, &mut self.rib);

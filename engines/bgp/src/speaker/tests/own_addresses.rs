@@ -78,6 +78,21 @@ fn what_was_told_under_the_address_before_is_noted_as_the_first_engine_did() {
     assert_eq!((world.updates(), next_hop(&world)), (before, OTHER.to_owned()), "nothing was due");
 }
 
+/// No route changes by that.
+#[test]
+fn another_address_in_the_same_subnet() {
+    let mut world = world();
+    announce(&mut world);
+    world.run();
+    world.interface(|rib| rib.address_added(1, format!("{OTHER}/64").parse().unwrap()));
+    world.run();
+    assert_eq!(next_hop(&world), LOCAL_V6, "the one that was there first is still there");
+    world.interface(|rib| rib.address_removed(1, format!("{LOCAL_V6}/64").parse().unwrap()));
+    world.run();
+    assert_eq!(next_hop(&world), OTHER);
+    world.assert_equal("renumbered");
+}
+
 #[test]
 fn who_takes_over_tells_under_the_address_that_it_sees() {
     let mut world = world();

@@ -298,6 +298,7 @@ impl World {
         if busy {
             speaker.nexthops_moved(moved);
         }
+        busy |= speaker.follow_links(rib);
         let changed = rib.take_changed(64);
         if !changed.is_empty() {
             speaker.redistribute(&changed, rib);
