@@ -23,11 +23,12 @@ use crate::error::ChassisError;
 use crate::fault_injection::Aid;
 use crate::interrupted::Interrupted;
 use crate::journal::Journal;
+use crate::left_over::LeftOver;
+use crate::limits;
 use crate::periodic::Periodic;
 use crate::runtime::{self, OciOptions, OciRuntime, ProcessRuntime, Runtime};
 use crate::starter::Starter;
 use crate::store::Store;
-use crate::{left_over, limits};
 
 /// The runtime asked for.
 pub fn runtime(args: &Args, bin_dir: &Path) -> Result<Arc<dyn Runtime>, ChassisError> {
@@ -86,11 +87,12 @@ pub async fn check_configuration(bin_dir: &Path, config: &Path) -> Result<(), Ch
     Err(ChassisError::Configuration(if text.is_empty() { format!("mgd --check: {}", output.status) } else { text }))
 }
 
-/// Everything but the processes. Says what was found of an earlier life.
+/// Everything but the processes. Ends what an earlier life has left, ppmd apart, and says so.
 pub fn assemble(
     args: &Args,
     runtime: Arc<dyn Runtime>,
     periodic: Periodic,
+    mut left: LeftOver,
     mut store: Store,
     news: mpsc::Sender<News>,
 ) -> Result<Chassis, ChassisError> {
@@ -98,7 +100,8 @@ pub fn assemble(
     let earlier = store.persistent.container_run_dir.take().filter(|earlier| earlier != run_dir.path());
     let run_dirs: Vec<RunDir> = [run_dir.clone()].into_iter().chain(earlier.map(RunDir::new)).collect();
     run_dirs.iter().for_each(|run_dir| cgroup::thaw(&run_dir.container_prefix()));
-    let mut alarms = left_over::end(&std::mem::take(&mut store.persistent.processes));
+    store.persistent.processes.clear();
+    let mut alarms = left.end();
     alarms.extend(run_dirs.iter().flat_map(runtime::remove_left_overs));
     store.persistent.container_run_dir = (args.re_runtime == RuntimeArg::Oci).then(|| run_dir.path().to_path_buf());
     let journal = Journal::new(&args.state_dir);
@@ -115,7 +118,9 @@ pub fn assemble(
         let _ = fs::remove_dir_all(run_dir.slot_dir(slot)); // sockets of an earlier life
     }
     let load = args.config.as_deref().map(absolute).transpose()?;
-    Ok(Chassis {
+    let mut interrupted = Interrupted::default();
+    interrupted.note_neighbors(left.routing.iter().flatten().copied(), std::time::Instant::now());
+    let mut chassis = Chassis {
         run_dir,
         state_dir: absolute(&args.state_dir)?,
         netns: args.netns.clone(),
@@ -125,7 +130,8 @@ pub fn assemble(
         journal,
         unkept: Vec::new(),
         vault: Arc::new(Mutex::new(Vault::new(epoch))),
-        interrupted: Interrupted::default(),
+        interrupted,
+        follows_rpd: left.routing.is_some(),
         processes: BTreeMap::new(),
         periodic,
         places: BTreeMap::new(),
@@ -142,10 +148,13 @@ pub fn assemble(
         stopping: false,
         load,
         generations: 0,
-    })
+    };
+    chassis.adopt_periodic(left.periodic);
+    Ok(chassis)
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, ChassisError> {
+/// What a path means that was given on a command line.
+pub fn absolute(path: &Path) -> Result<PathBuf, ChassisError> {
     std::path::absolute(path).map_err(ChassisError::file(path))
 }
 
@@ -165,8 +174,10 @@ impl Chassis {
         starter: &Starter,
     ) -> Result<(), ChassisError> {
         self.flip(FIRST_SLOT)?;
-        // Of an earlier life: whoever finds it would take ppmd for started.
-        let _ = std::fs::remove_file(self.run_dir.periodic_socket());
+        if !self.periodic.is_wanted() {
+            // Of an earlier life: whoever finds it would take ppmd for started.
+            let _ = std::fs::remove_file(self.run_dir.periodic_socket());
+        }
         for daemon in Daemon::ALL {
             self.start_process(FIRST_SLOT, daemon, "primary", self.epoch)?;
         }

@@ -145,6 +145,8 @@ pub struct Chassis {
     pub vault: Arc<Mutex<Vault>>,
     /// Neighbours whose sessions ended with an rpd that died.
     pub interrupted: Interrupted,
+    /// An rpd of an earlier chassisd ran until now: the first one of this takes its place.
+    pub follows_rpd: bool,
     /// The processes that run.
     pub processes: BTreeMap<(Slot, Daemon), Process>,
     /// ppmd, beside the slots.
@@ -225,7 +227,7 @@ impl Chassis {
     /// What the rpd is to know that takes a dead one's place (RFC 4724 §4.1): that the router went on forwarding, and whose sessions
     /// were up. Nothing for the first one of a router that was just started.
     fn what_a_crash_left(&self, slot: Slot) -> Vec<String> {
-        if self.places.get(&(slot, Daemon::Rpd)).is_none_or(|place| place.restarts == 0) {
+        if !self.follows_rpd && self.places.get(&(slot, Daemon::Rpd)).is_none_or(|place| place.restarts == 0) {
             return Vec::new();
         }
         let neighbors =

@@ -23,6 +23,11 @@ impl Interrupted {
         self.0.extend(sessions.into_iter().filter_map(|name| Some((neighbor(name)?, now))));
     }
 
+    /// These sessions end with an rpd that an earlier chassisd had left.
+    pub fn note_neighbors(&mut self, neighbors: impl IntoIterator<Item = IpAddr>, now: Instant) {
+        self.0.extend(neighbors.into_iter().map(|neighbor| (neighbor, now)));
+    }
+
     /// Whose session the vault holds again is back.
     pub fn forget_returned(&mut self, vault: &Vault) {
         if self.0.is_empty() {
@@ -78,6 +83,8 @@ mod tests {
         assert_eq!(of(&interrupted), ["10.0.0.3"]);
         interrupted.note(&[name("10.0.0.2")], now + Duration::from_secs(2));
         assert_eq!(of(&interrupted), ["10.0.0.2", "10.0.0.3"], "both crashes'");
+        interrupted.note_neighbors(["10.0.0.4".parse().unwrap()], now);
+        assert_eq!(of(&interrupted).len(), 3, "those that an earlier chassisd had");
         interrupted.note(&[], now + INTERRUPTED_KEPT);
         assert_eq!(of(&interrupted), ["10.0.0.2"], "nobody waits for ever");
     }

@@ -59,6 +59,7 @@ mod watchdog;
 use std::process::ExitCode;
 
 use clap::Parser;
+use holdfast_ipc::RunDir;
 use holdfast_proto::v1::chassis_server::ChassisServer;
 use holdfast_vault::VaultServer;
 use tokio::signal::unix::{SignalKind, signal};
@@ -106,7 +107,9 @@ async fn run(args: &Args, starter: &Starter) -> Result<(), ChassisError> {
     let store = Store::open(&args.run_dir, &args.state_dir)?;
     let made_run_dir = store.persistent.made_run_dir.is_some();
     let (news_sender, news) = mpsc::channel(limits::QUEUE_MAX);
-    let mut chassis = boot::assemble(args, runtime, Periodic::new(&bin_dir), store, news_sender).inspect_err(|_| {
+    let (run_dir, periodic) = (RunDir::new(boot::absolute(&args.run_dir)?), Periodic::new(&bin_dir));
+    let left = left_over::find(&store.persistent.processes, &run_dir, periodic.is_installed()).await;
+    let mut chassis = boot::assemble(args, runtime, periodic, left, store, news_sender).inspect_err(|_| {
         if made_run_dir {
             store::discard(&args.run_dir);
         }

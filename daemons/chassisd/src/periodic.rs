@@ -1,18 +1,18 @@
 //! ppmd: one for the router, beside the slots, from the moment on when somebody wants a BFD session. No run touches it before it has ended well; then it is replaced by itself, as after
-//! `restart periodic-packets`: the successor takes the sessions over while both run (ADR 23).
+//! `restart periodic-packets`: the successor takes the sessions over while both run (ADR 23). It outlives chassisd, whose successor finds it again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use holdfast_ipc::unix_ms;
-use holdfast_kernel::process::{start_time_ticks, usage};
+use holdfast_kernel::process::{PidFd, age, start_time_ticks, usage};
 use holdfast_proto::v1;
 
 use crate::chassis::{Chassis, News};
 use crate::control::Reply;
 use crate::error::ChassisError;
 use crate::limits;
-use crate::runtime::{Running, spawn_program};
+use crate::runtime::{Running, adopt_program, spawn_program};
 use crate::store::KnownProcess;
 
 /// Its name.
@@ -59,6 +59,16 @@ impl Periodic {
     pub fn new(bin_dir: &std::path::Path) -> Periodic {
         let program = bin_dir.join(NAME);
         Periodic { program: program.is_file().then_some(program), ..Periodic::default() }
+    }
+
+    /// There is a program to start.
+    pub fn is_installed(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// Somebody wants sessions, or did.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
     }
 
     fn members(&self) -> impl Iterator<Item = &Member> {
@@ -129,15 +139,51 @@ impl Chassis {
         }
         let log = self.state_dir.join("log").join(format!("{NAME}.log"));
         let running = spawn_program(&program, &arguments, &log, NAME)?;
+        tracing::info!(?cause, "{NAME} is started");
+        Ok(self.periodic_member(running, Duration::ZERO))
+    }
+
+    fn periodic_member(&mut self, running: Running, age: Duration) -> Member {
         self.generations += 1;
         let generation = self.generations;
-        tracing::info!(?cause, "{NAME} is started");
         let (news, handle) = (self.news.clone(), running.clone());
         tokio::spawn(async move {
             let how = handle.ended().await;
             let _ = news.send(News::PeriodicExited { generation, how }).await;
         });
-        Ok(Member { running, generation, started: Instant::now(), started_unix_ms: unix_ms() })
+        let started_unix_ms = unix_ms().saturating_sub(u64::try_from(age.as_millis()).unwrap_or_default());
+        Member { running, generation, started: Instant::now(), started_unix_ms }
+    }
+
+    /// Those that an earlier chassisd had: the one that serves, and one that was to take over from it. They never noticed its end.
+    pub fn adopt_periodic(&mut self, handles: Vec<PidFd>) {
+        for handle in handles {
+            let (pid, age) = (handle.pid(), age(handle.pid()).unwrap_or_default());
+            let running = match adopt_program(handle) {
+                Ok(running) => running,
+                Err(error) => {
+                    self.alarm(format!("{NAME} (pid {pid}) goes on, but nobody will hear of its end: {error}"));
+                    continue;
+                }
+            };
+            let member = self.periodic_member(running, age);
+            self.periodic.wanted = true;
+            if self.periodic.current.is_none() {
+                self.periodic.current = Some(member);
+            } else {
+                self.periodic_overdue_after(member.generation);
+                self.periodic.successor = Some(member);
+            }
+        }
+        self.remember_processes();
+    }
+
+    fn periodic_overdue_after(&self, generation: u64) {
+        let news = self.news.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limits::PERIODIC_REPLACEMENT).await;
+            let _ = news.send(News::PeriodicOverdue { generation }).await;
+        });
     }
 
     /// A ppmd has ended: one that was to take over, or the one that served.
@@ -223,14 +269,9 @@ impl Chassis {
         };
         match started {
             Ok(member) => {
-                let generation = member.generation;
+                self.periodic_overdue_after(member.generation);
                 self.periodic.successor = Some(member);
                 self.periodic.waiter = waiter;
-                let news = self.news.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(limits::PERIODIC_REPLACEMENT).await;
-                    let _ = news.send(News::PeriodicOverdue { generation }).await;
-                });
                 self.remember_processes();
             }
             Err(error) => {

@@ -5,7 +5,8 @@
 
 use holdfast_proto::v1::{BgpNeighborDetail, GracefulRestart, SessionReadiness, SessionReport, SwitchoverMode};
 
-const ESTABLISHED: &str = "Established";
+/// How rpd calls the state of a session that is up.
+pub const ESTABLISHED: &str = "Established";
 
 /// Whether a session is on the way back, by graceful restart, and not done with it.
 pub fn are_under_way<'a>(sessions: impl IntoIterator<Item = &'a BgpNeighborDetail>) -> bool {

@@ -85,6 +85,14 @@ pub fn start_time_ticks(pid: u32) -> io::Result<u64> {
     Ok(Stat::read(pid)?.start_time_ticks)
 }
 
+/// How long a process has run.
+pub fn age(pid: u32) -> io::Result<Duration> {
+    let started = start_time_ticks(pid)? * 1000 / sysconf(libc::_SC_CLK_TCK).max(1);
+    // Ticks count from the machine's start, sleep included (proc_pid_stat(5)).
+    let since_boot = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)?);
+    Ok(since_boot.saturating_sub(Duration::from_millis(started)))
+}
+
 /// Whether a process is stopped (SIGSTOP, or a tracer).
 pub fn is_stopped(pid: u32) -> io::Result<bool> {
     Ok(matches!(Stat::read(pid)?.state, b'T' | b't'))
@@ -193,6 +201,7 @@ mod tests {
         let mut child = command.spawn().unwrap();
         let process = PidFd::open(child.id()).unwrap();
         assert_eq!(start_time_ticks(child.id()).unwrap(), start_time_ticks(process.pid()).unwrap());
+        assert!(age(child.id()).unwrap() < Duration::from_secs(30), "it was started just now");
         assert!(!process.wait(Some(Duration::from_millis(20))).unwrap());
         process.signal(libc::SIGSTOP).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(5);

@@ -21,7 +21,7 @@ use crate::error::ChassisError;
 use crate::image::Source;
 
 pub use oci::{OciOptions, OciRuntime, remove_left_overs};
-pub use process::{ProcessRuntime, spawn_program};
+pub use process::{ProcessRuntime, adopt_program, spawn_program};
 pub use running::Running;
 
 /// What to start.

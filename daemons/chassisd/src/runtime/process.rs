@@ -97,10 +97,49 @@ pub fn spawn_program(program: &Path, arguments: &[String], log: &Path, name: &st
     Ok(running)
 }
 
+/// A process that an earlier chassisd has started: whoever took it in hears its exit status, we hear that it has ended.
+pub fn adopt_program(handle: PidFd) -> Result<Running, ChassisError> {
+    let handle = Arc::new(handle);
+    let (launch, running) = Launch::new();
+    launch.begun(handle.clone(), None);
+    // A thread of its own, because the runtime's end would wait for one of the runtime's.
+    let wait = move || {
+        let _ = handle.wait(None);
+        launch.ended("it was no child of this chassisd: how is not known".into());
+    };
+    let waiting = std::thread::Builder::new().name("waiter".into()).spawn(wait);
+    waiting.map_err(|source| ChassisError::System { what: "wait for the end of a process", source })?;
+    Ok(running)
+}
+
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => "ended".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn the_end_of_a_process_that_is_no_child_is_heard_of() {
+        // The shell is the parent of sleep, and says its pid.
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sleep 60 & echo $!; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let said = shell.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut line).unwrap();
+        let running = adopt_program(PidFd::open(line.trim().parse().unwrap()).unwrap()).unwrap();
+        assert_eq!(running.exited(Duration::from_millis(50)).await, None);
+        assert!(running.kill(Duration::from_secs(5)).await);
+        assert!(running.exit().unwrap().contains("not known"));
+        shell.wait().unwrap();
     }
 }
