@@ -41,6 +41,10 @@ pub struct SessionResult {
     pub version: String,
     /// How often the neighbour's log says that the session went down.
     pub flaps: u64,
+    /// BFD watches the way.
+    pub has_bfd: bool,
+    /// How often the neighbour's BFD session with the router failed, by its own log or counter.
+    pub bfd_flaps: u64,
     /// OPEN messages captured.
     pub opens_on_wire: u64,
     /// Segments with SYN.
@@ -62,6 +66,11 @@ pub struct SessionResult {
 }
 
 impl SessionResult {
+    /// Whether it restarts gracefully, in what was done.
+    pub fn restarts_gracefully(&self) -> bool {
+        self.road == Road::Graceful || self.road == Road::Both && self.restarts > 0
+    }
+
     /// What the capture shows of it.
     pub fn take(&mut self, report: WireReport) {
         self.opens_on_wire = report.opens;
@@ -290,7 +299,8 @@ impl Measured {
         for session in &self.sessions {
             let of = &session.neighbor;
             say(u64::from(!session.up_at_end), &format!("session not up at the end: {of}"));
-            if session.road == Road::Graceful {
+            say(session.bfd_flaps, &format!("failures of the BFD session at {of}"));
+            if session.restarts_gracefully() {
                 let beyond = session.flaps.saturating_sub(session.restarts);
                 say(beyond, &format!("session flaps at {of} beyond the planned {}", session.restarts));
                 say(
@@ -402,6 +412,7 @@ fn merge_sessions(total: &mut [SessionResult], part: &[SessionResult]) {
         sum.flaps += session.flaps;
         sum.restarts += session.restarts;
         sum.helped += session.helped;
+        sum.bfd_flaps += session.bfd_flaps;
         sum.opens_on_wire += session.opens_on_wire;
         sum.syns_on_wire += session.syns_on_wire;
         sum.resets_on_wire += session.resets_on_wire;
@@ -433,11 +444,12 @@ mod tests {
         good.judge(&bars);
         assert_eq!(good.verdict, NOTHING_LOST);
         type Spoil = fn(&mut Measured);
-        let spoil: [(Spoil, &str); 8] = [
+        let spoil: [(Spoil, &str); 9] = [
             (|m| m.traffic[0].lost = 1, "1 packets lost"),
             (|m| m.traffic[0].duplicated = 2, "2 packets duplicated"),
             (|m| m.traffic[0].sent = 0, "nothing is proven"),
             (|m| m.sessions[0].flaps = 1, "1 session flaps at 10.0.0.2"),
+            (|m| m.sessions[0].bfd_flaps = 1, "1 failures of the BFD session at 10.0.0.2"),
             (|m| m.sessions[0].up_at_end = false, "not up"),
             (|m| m.fib.writes_during_switchover = 3, "3 needless writes"),
             (|m| m.gap.control_plane_ms = Some(101.0), "control-plane gap 101.0 ms"),
@@ -453,15 +465,18 @@ mod tests {
 
     #[test]
     fn a_planned_restart_is_excused_and_nothing_beyond_it() {
-        let restarting = |restarts| {
+        let with_road = |road, restarts| {
             let mut m = measured();
             let session = &mut m.sessions[0];
-            (session.road, session.restarts, session.helped) = (Road::Graceful, restarts, 1);
+            (session.road, session.restarts, session.helped) = (road, restarts, 1);
             (session.flaps, session.opens_on_wire, session.syns_on_wire, session.fins_on_wire) = (1, 2, 2, 2);
             m.judge(&Bars::default());
             m.verdict
         };
+        let restarting = |restarts| with_road(Road::Graceful, restarts);
         assert_eq!(restarting(1), NOTHING_LOST);
+        assert_eq!(with_road(Road::Both, 1), NOTHING_LOST);
+        assert!(with_road(Road::Both, 0).contains("2 OPEN messages"), "a run touches it not");
         assert!(restarting(0).contains("1 session flaps"), "{}", restarting(0));
         assert!(restarting(2).contains("did not"), "{}", restarting(2));
         assert!(restarting(2).contains("1 restarts over which"), "{}", restarting(2));

@@ -6,7 +6,6 @@ use crate::{
     fault_table,
     result::{AS_DECLARED, LabResult, Measured, NOTHING_LOST, PeerResult},
     scenario::gaps::SizeGaps,
-    topology::Road,
 };
 
 /// Colours, where there is a terminal.
@@ -117,7 +116,10 @@ fn rows(m: &Measured) -> Vec<Row> {
     ];
     for s in &m.sessions {
         let who = format!("{} {}", s.implementation, s.version);
-        if s.road == Road::Graceful {
+        if s.has_bfd {
+            rows.push(Row::zero(format!("BFD failures, {who}"), s.bfd_flaps, "that neighbour's own log or counter"));
+        }
+        if s.restarts_gracefully() {
             let figure = format!("{} of {} planned", s.flaps, s.restarts);
             rows.push(Row {
                 what: format!("restarts of the session, {who}"),

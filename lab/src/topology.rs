@@ -39,6 +39,8 @@ pub enum Road {
     Nonstop,
     /// Graceful restart: the neighbour helps, and the router restarts the session in a run.
     Graceful,
+    /// Both: nonstop routing in a run, and the neighbour helps when the router's routing dies.
+    Both,
 }
 
 /// One neighbour with its feeder.
@@ -90,10 +92,10 @@ impl Topology {
         self
     }
 
-    /// BFD on the way to every neighbour that knows it.
-    pub fn with_bfd(mut self, bfd_ms: Option<u32>) -> Self {
-        for node in self.neighbors.iter_mut().filter(|node| !node.feeds_itself()) {
-            node.bfd_ms = bfd_ms;
+    /// BFD on the way to every neighbour that knows it, at these intervals in order; the list is repeated. An empty one: none.
+    pub fn with_bfd(mut self, bfd_ms: &[u32]) -> Self {
+        for (node, ms) in self.neighbors.iter_mut().zip(bfd_ms.iter().cycle()) {
+            node.bfd_ms = Some(*ms).filter(|_| !node.feeds_itself());
         }
         self
     }
@@ -102,6 +104,11 @@ impl Topology {
     /// because others merge changes.
     pub fn churns(&self, node: &NeighborNode) -> bool {
         node.feeds_itself() || !self.neighbors.iter().any(NeighborNode::feeds_itself)
+    }
+
+    /// Any neighbour helps the router restart gracefully.
+    pub fn has_helpers(&self) -> bool {
+        self.has(Road::Graceful) || self.has(Road::Both)
     }
 
     /// Any session takes this road.
@@ -179,5 +186,8 @@ mod tests {
         let mixed = topology.with_roads(&[Road::Nonstop, Road::Graceful]);
         let roads: Vec<_> = mixed.neighbors.iter().map(|n| n.road).collect();
         assert_eq!(roads, [Road::Nonstop, Road::Graceful, Road::Nonstop]);
+        let watched = Topology::new(&[Kind::Frr, Kind::Lab, Kind::Holdfast]).unwrap().with_bfd(&[50, 50, 10]);
+        assert_eq!(watched.neighbors.iter().map(|n| n.bfd_ms).collect::<Vec<_>>(), [Some(50), None, Some(10)]);
+        assert!(watched.with_bfd(&[]).neighbors[0].bfd_ms.is_some(), "an empty list changes nothing");
     }
 }

@@ -89,7 +89,9 @@ pub(crate) fn control(socket: &Path, command: &str) -> Result<String> {
 }
 
 fn bfd_protocol(ms: u32) -> String {
-    format!("protocol bfd {{\n  interface \"*\" {{ interval {ms} ms; multiplier 3; }};\n}}\n")
+    format!(
+        "protocol bfd {{\n  debug {{ states, events }};\n  interface \"*\" {{ interval {ms} ms; multiplier 3; }};\n}}\n"
+    )
 }
 
 fn configuration_text(plan: &NeighborPlan, log: &Path) -> String {
@@ -123,7 +125,7 @@ protocol bgp to_feeder {{
         bfd_protocol = plan.bfd_ms.map(bfd_protocol).unwrap_or_default(),
         bfd = if plan.bfd_ms.is_some() { "  bfd on;\n" } else { "" },
         // "aware": it helps others, and says so.
-        helper = if plan.road == Road::Graceful { "aware" } else { "off" },
+        helper = if plan.road == Road::Nonstop { "off" } else { "aware" },
         address = plan.address,
         own_as = plan.autonomous_system,
         router = router.address,
@@ -164,6 +166,11 @@ impl Neighbor for Bird {
         let text = control(&self.socket, "show bfd sessions")?;
         // "10.111.1.1   router   Up   12:00:00.123   0.050   0.150"
         Ok(text.lines().any(|line| line.split_whitespace().nth(2) == Some("Up")))
+    }
+
+    fn times_bfd_down(&self) -> Result<u64> {
+        // "bfd1: Session to 10.111.1.1 changed state from Up to Down"
+        count_lines(&self.log, |line| line.contains("Session to ") && line.contains("changed state from Up to "))
     }
 
     fn reset(&self) -> Result<()> {

@@ -31,6 +31,8 @@ pub struct Frr {
     helpers: Vec<Guarded>,
     version: String,
     log: PathBuf,
+    /// bfdd's, which says each change of a session's state.
+    bfd_log: PathBuf,
 }
 
 impl Frr {
@@ -38,12 +40,12 @@ impl Frr {
     pub fn start(plan: NeighborPlan) -> Result<Self> {
         let program = programs::BGPD.find()?;
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
-        let log = plan.folder.join("bgpd.log");
+        let (log, bfd_log) = (plan.folder.join("bgpd.log"), plan.folder.join("bfdd.log"));
         let text = configuration_text(&plan, &log);
         let helpers = if plan.bfd_ms.is_some() { spawn_helpers(&plan)? } else { Vec::new() };
         let child = spawn_with(&plan.namespace, &plan.folder, &text, plan.bfd_ms.is_some())?;
         let version = version(&program)?;
-        Ok(Self { plan, child, helpers, version, log })
+        Ok(Self { plan, child, helpers, version, log, bfd_log })
     }
 }
 
@@ -72,7 +74,12 @@ fn spawn_helper(plan: &NeighborPlan, program: Program, is_bfdd: bool) -> Result<
     let (folder, name) = (&plan.folder, program.name);
     let said = folder.join(format!("{name}.out"));
     let configuration = folder.join(format!("{name}.conf"));
-    fs::write(&configuration, format!("hostname {}\n", plan.name)).doing(|| format!("write {name}.conf"))?;
+    let mut text = format!("hostname {}\n", plan.name);
+    if is_bfdd {
+        let log = folder.join("bfdd.log");
+        text.push_str(&format!("log file {} debugging\nlog timestamp precision 6\ndebug bfd peer\n", log.display()));
+    }
+    fs::write(&configuration, text).doing(|| format!("write {name}.conf"))?;
     let output = fs::File::create(&said).doing(|| format!("create {name}.out"))?;
     let mut command = if is_bfdd {
         let mut command = Command::new(programs::CHRT.find()?);
@@ -158,7 +165,7 @@ router bgp {own_as}
         // FRR helps unless it is told not to; it keeps routes for as long as it is told here.
         helper = match plan.road {
             Road::Nonstop => "bgp graceful-restart-disable",
-            Road::Graceful => "bgp graceful-restart stalepath-time 360",
+            Road::Graceful | Road::Both => "bgp graceful-restart stalepath-time 360",
         },
         bfd = plan
             .bfd_ms
@@ -168,7 +175,7 @@ router bgp {own_as}
         // That it keeps routes is among what it says of neighbours' events.
         level = match plan.road {
             Road::Nonstop => "informational",
-            Road::Graceful => "debugging\ndebug bgp neighbor-events",
+            Road::Graceful | Road::Both => "debugging\ndebug bgp neighbor-events",
         },
         own_as = plan.autonomous_system,
         address = plan.address,
@@ -216,6 +223,14 @@ impl Neighbor for Frr {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let status = json.pointer(&format!("/{}/peerBfdInfo/status", self.plan.router.address));
         Ok(status.and_then(serde_json::Value::as_str) == Some("Up"))
+    }
+
+    fn times_bfd_down(&self) -> Result<u64> {
+        if self.plan.bfd_ms.is_none() {
+            return Ok(0);
+        }
+        // "state-change: [peer:10.111.0.1 ...] up -> down reason:control-expired"
+        count_lines(&self.bfd_log, |line| line.contains("state-change: ") && line.contains("] up -> "))
     }
 
     fn reset(&self) -> Result<()> {

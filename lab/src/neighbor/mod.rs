@@ -4,13 +4,14 @@
 
 pub(crate) mod bird;
 pub(crate) mod frr;
+mod holdfast;
 mod speaker;
 
 use std::{net::Ipv4Addr, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{bird::Bird, frr::Frr, speaker::Speaker};
+pub use self::{bird::Bird, frr::Frr, holdfast::Holdfast, speaker::Speaker};
 use crate::{
     bgp::feeder::Feeder,
     error::{LabError, Result},
@@ -26,19 +27,22 @@ pub enum Kind {
     Frr,
     /// BIRD 2.
     Bird,
+    /// Another router of this project.
+    Holdfast,
     /// The lab's own speaker, for tables that would keep others busy: it needs no feeder behind it.
     Lab,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Frr, Self::Bird, Self::Lab];
+    pub const ALL: [Self; 4] = [Self::Frr, Self::Bird, Self::Holdfast, Self::Lab];
 
     /// Its name on the command line and in names of nodes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Frr => "frr",
             Self::Bird => "bird",
+            Self::Holdfast => "holdfast",
             Self::Lab => "lab",
         }
     }
@@ -49,6 +53,7 @@ impl Kind {
         let programs = match self {
             Self::Frr => vec![programs::BGPD, programs::VTYSH], // and zebra and bfdd of the same package, for BFD
             Self::Bird => vec![programs::BIRD, programs::BIRDC],
+            Self::Holdfast => return programs::own_binary("holdfast").map(drop),
             Self::Lab => Vec::new(),
         };
         programs.iter().try_for_each(|p| p.find().map(drop))
@@ -59,6 +64,7 @@ impl Kind {
         Ok(match self {
             Self::Frr => Box::new(Frr::start(plan)?),
             Self::Bird => Box::new(Bird::start(plan)?),
+            Self::Holdfast => Box::new(Holdfast::start(plan)?),
             Self::Lab => Box::new(Speaker::new(feeder.state())),
         })
     }
@@ -136,6 +142,10 @@ pub trait Neighbor: Send {
     /// Whether its BFD hears the router, and the router hears it, as its own tools say. False where it has no BFD.
     fn bfd_is_up(&self) -> Result<bool> {
         Ok(false)
+    }
+    /// How often its BFD session with the router has left Up, as its own log or counter says.
+    fn times_bfd_down(&self) -> Result<u64> {
+        Ok(0)
     }
     /// Resets the session with the router, at its own console.
     fn reset(&self) -> Result<()>;

@@ -27,6 +27,8 @@ pub struct Stretch {
     pub downs: (Vec<u64>, Vec<u64>),
     /// How often each neighbour's log says that it keeps the router's routes over a restart, at its ends.
     pub helped: (Vec<u64>, Vec<u64>),
+    /// How often each neighbour's BFD session has left Up, at its ends.
+    pub bfd_downs: (Vec<u64>, Vec<u64>),
     /// Whether each session was up at its end.
     pub up: Vec<bool>,
     /// The run, if it was one.
@@ -37,6 +39,8 @@ pub struct Stretch {
     pub kernel: KernelTables,
     /// Files in the folder of the router's sockets at its end.
     pub run_files: u64,
+    /// Times that routing ended in it with nobody to go on: so often every session restarts.
+    pub crashes: u64,
     /// In-service reboots and crashes of rpd in it: so often sessions without nonstop routing restart.
     pub restarts: u64,
     /// What was not as required.
@@ -133,11 +137,17 @@ fn sessions(lab: &Lab, wires: &Wires, stretch: &Stretch, missing: &mut Vec<Strin
             neighbor: station.node.peer().address.to_string(),
             protocol: "bgp",
             road: station.node.road,
-            restarts: if station.node.road == Road::Graceful { stretch.restarts } else { 0 },
+            restarts: match station.node.road {
+                Road::Nonstop => 0,
+                Road::Graceful => stretch.restarts,
+                Road::Both => stretch.crashes,
+            },
             implementation: station.neighbor.implementation().to_owned(),
             version: station.neighbor.version().to_owned(),
             flaps: at(&stretch.downs.1).saturating_sub(at(&stretch.downs.0)),
             helped: at(&stretch.helped.1).saturating_sub(at(&stretch.helped.0)),
+            has_bfd: station.node.bfd_ms.is_some(),
+            bfd_flaps: at(&stretch.bfd_downs.1).saturating_sub(at(&stretch.bfd_downs.0)),
             up_at_end: stretch.up.get(index).copied().unwrap_or(false),
             ..SessionResult::default()
         };

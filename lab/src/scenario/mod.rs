@@ -109,9 +109,10 @@ pub struct Scenario {
     /// What is configured for their sessions, in order; the list is repeated. Empty: nonstop routing for all.
     #[serde(default)]
     pub roads: Vec<Road>,
-    /// BFD watches the way of every session: milliseconds between packets, three of which may be missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bfd_ms: Option<u32>,
+    /// BFD watches the way of every session: milliseconds between packets, three of which may be missing; in the order of the neighbours,
+    /// repeated. Empty: no BFD.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bfd_ms: Vec<u32>,
     /// Seconds that the lab rests before traffic begins.
     #[serde(default)]
     pub rest_s: u64,
@@ -145,7 +146,7 @@ impl Scenario {
             sizes: Vec::new(),
             neighbors: vec![Kind::Frr, Kind::Bird],
             roads: Vec::new(),
-            bfd_ms: None,
+            bfd_ms: Vec::new(),
             rest_s: 0,
             peers: Vec::new(),
             environment: Vec::new(),
@@ -265,20 +266,36 @@ impl Scenario {
             Self {
                 routes: 20_000,
                 rate: 2_000,
-                bfd_ms: Some(50),
+                neighbors: vec![Kind::Frr, Kind::Bird, Kind::Holdfast],
+                roads: vec![Road::Both],
+                bfd_ms: vec![50, 50, 10],
                 ..Self::base(
                     "issr-bfd",
-                    "BFD at 3 x 50 ms with FRR and BIRD, whose sessions end when it fails: in-service reboots, restart and kill -9 of mgd, pfed and ppmd, and no neighbor notices anything",
+                    "BFD at 3 x 50 ms with FRR and BIRD and at 3 x 10 ms with another Holdfast: in-service reboots, restart of every process, kill -9 of every process but ppmd, and no BFD session fails, no packet is lost",
                     vec![
                         Step::Reboot,
                         restart("periodic-packets"),
                         restart("management"),
                         restart("forwarding"),
+                        restart("routing"),
                         process("mgd"),
                         process("pfed"),
-                        process("ppmd"),
+                        process("rpd"),
+                        process("chassisd"),
                         Step::Reboot,
                     ],
+                )
+            },
+            Self {
+                routes: 20_000,
+                rate: 2_000,
+                runs: 3,
+                bfd_ms: vec![50],
+                ..Self::base(
+                    "crash-bfd",
+                    "kill -9 of ppmd with BFD at 3 x 50 ms: another one sends within the detection time, and no neighbor notices anything",
+                    // One that dies again at once is restarted after a pause.
+                    vec![Step::Observe { seconds: 6 }, process("ppmd")],
                 )
             },
             Self {

@@ -22,7 +22,7 @@ use crate::{
     result::{LabResult, Measured, PeerResult, merge},
     subject::{EngineRuntime, RunOutcome, SubjectKind},
     time::{Moment, Window, mono_ns},
-    topology::{Road, Topology},
+    topology::Topology,
 };
 
 /// What the user chose beside the scenario.
@@ -141,7 +141,7 @@ fn one_lab(
 ) -> Result<LabResult> {
     let plan = LabPlan {
         scenario: scenario.name.clone(),
-        topology: Topology::new(&scenario.neighbors)?.with_roads(&scenario.roads).with_bfd(scenario.bfd_ms),
+        topology: Topology::new(&scenario.neighbors)?.with_roads(&scenario.roads).with_bfd(&scenario.bfd_ms),
         routes: scenario.routes,
         shares: scenario.shares.clone(),
         rate_pps: scenario.rate,
@@ -156,7 +156,7 @@ fn one_lab(
         progress.step(&format!("the lab rests for {} s", scenario.rest_s));
         interrupt::sleep(Duration::from_secs(scenario.rest_s))?;
     }
-    if scenario.bfd_ms.is_some() {
+    if !scenario.bfd_ms.is_empty() {
         bfd_is_up(&lab)?;
         progress.step("every neighbor's BFD is up");
     }
@@ -230,6 +230,7 @@ struct Notes {
     marks: Vec<u64>,
     downs: Vec<u64>,
     helped: Vec<u64>,
+    bfd_downs: Vec<u64>,
 }
 
 impl Notes {
@@ -238,6 +239,7 @@ impl Notes {
             marks: lab.traffic.as_ref().map(|t| t.mark()).unwrap_or_default(),
             downs: lab.stations.iter().map(|s| s.neighbor.times_down()).collect::<Result<_>>()?,
             helped: lab.stations.iter().map(|s| s.neighbor.times_helped()).collect::<Result<_>>()?,
+            bfd_downs: lab.stations.iter().map(|s| s.neighbor.times_bfd_down()).collect::<Result<_>>()?,
             at: Moment::now(),
         })
     }
@@ -302,12 +304,14 @@ fn take_step(
         marks: (before.marks, after.marks),
         downs: (before.downs, after.downs),
         helped: (before.helped, after.helped),
+        bfd_downs: (before.bfd_downs, after.bfd_downs),
         up,
         outcome,
         processes,
         kernel: KernelTables::count(&lab.router)?,
         run_files: lab.subject()?.run_files(),
         restarts: u64::from(restarts_sessions(step)),
+        crashes: u64::from(ends_routing(step)),
         complaints,
         cell,
         broken,
@@ -316,16 +320,22 @@ fn take_step(
 
 /// Whether sessions without nonstop routing restart once in it.
 fn restarts_sessions(step: &Step) -> bool {
+    matches!(step, Step::Reboot) || ends_routing(step)
+}
+
+/// Whether the routing process ends in it with nobody who could go on with its sessions: all of them restart once.
+fn ends_routing(step: &Step) -> bool {
     match step {
-        Step::Reboot | Step::CrashInRun => true,
-        Step::Kill { process } => process == "rpd",
-        Step::Observe { .. } | Step::FailingReboot { .. } | Step::Restart { .. } | Step::Disturb(_) => false,
+        Step::CrashInRun => true,
+        Step::Kill { process } => ["rpd", "chassisd"].contains(&process.as_str()),
+        Step::Restart { process } => process == "routing",
+        Step::Reboot | Step::Observe { .. } | Step::FailingReboot { .. } | Step::Disturb(_) => false,
     }
 }
 
 /// Waits until every beacon's changes reach the other side again: routes are exchanged.
 fn beacons_flow(lab: &Lab) -> Result<()> {
-    if !lab.plan.topology.has(Road::Graceful) {
+    if !lab.plan.topology.has_helpers() {
         return Ok(());
     }
     let since = mono_ns();
@@ -444,12 +454,14 @@ fn whole_stretch(lab: &mut Lab, start: &Notes, stretches: &[Stretch]) -> Result<
         marks: (start.marks.clone(), end.marks),
         downs: (start.downs.clone(), end.downs),
         helped: (start.helped.clone(), end.helped),
+        bfd_downs: (start.bfd_downs.clone(), end.bfd_downs),
         up: sessions_up(lab),
         outcome: RunOutcome { control_plane_ms: gap, log: Vec::new(), ..slowest },
         processes,
         kernel: KernelTables::count(&lab.router)?,
         run_files: lab.subject()?.run_files(),
         restarts: stretches.iter().map(|s| s.restarts).sum(),
+        crashes: stretches.iter().map(|s| s.crashes).sum(),
         // Those of a fault matrix's cells are told cell by cell.
         complaints: stretches.iter().filter(|_| !lab.plan.held).flat_map(|s| s.complaints.clone()).collect(),
         cell: None,

@@ -30,6 +30,9 @@ use crate::{
 /// `force` is for routers whose configuration asks for minutes between two runs; the lab's asks for none, and the word does no harm.
 pub const REBOOT: &str = "request system reboot in-service no-confirm force";
 
+/// The process that starts the others.
+const SUPERVISOR: &str = "chassisd";
+
 /// In a mount namespace of its own, which goes with the router: `size=..., folder, command, argument...`.
 const OWN_DISK: &str = "mount -t tmpfs -o \"$0\" none \"$1\" && shift && exec \"$@\"";
 
@@ -43,9 +46,37 @@ pub struct Holdfast {
     /// The file by which runs are held, where the scenario wants that.
     pub(super) hold: Option<PathBuf>,
     version: String,
+    /// How it was started, but for the programs and the disk of its own: so it is started again.
+    start: StartPlan,
     stopped: bool,
     /// What the names of its containers begin with, if it has any.
     containers: Option<String>,
+}
+
+/// How a router is started.
+#[derive(Debug)]
+struct StartPlan {
+    netns: String,
+    runtime: EngineRuntime,
+    environment: Vec<(String, String)>,
+}
+
+impl StartPlan {
+    /// Adds to a command, which ends with the program, what the start needs beside the configuration.
+    fn complete(&self, command: &mut Command, run_dir: &Path, state_dir: &Path) {
+        command.args(["start", "--netns", &self.netns]);
+        command.arg("--run-dir").arg(run_dir).arg("--state-dir").arg(state_dir);
+        command.args(["--re-runtime", self.runtime.word()]);
+        command.envs(self.environment.iter().cloned());
+    }
+}
+
+/// Runs a command to its end, which must be a good one.
+fn succeed(command: Command, within: Duration) -> Result<()> {
+    let typed = process::typed(&command);
+    let mut said = Vec::new();
+    let status = Running::start(command)?.finish(within, |line| said.push(line.to_owned()))?;
+    if status.success() { Ok(()) } else { Err(LabError::Command { command: typed, status, output: said.join("\n") }) }
 }
 
 impl Holdfast {
@@ -78,23 +109,19 @@ impl Holdfast {
             let image_mib = if plan.runtime == EngineRuntime::Oci { limits::IMAGE_DISK_MIB } else { 0 };
             command.arg(format!("size={}m", limits::STATE_DISK_MIB + image_mib)).arg(&state_dir).arg(&program);
         }
-        command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
-        command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(&state_dir);
-        command.args(["--re-runtime", plan.runtime.word()]);
-        command.envs(plan.environment.iter().cloned());
+        let start =
+            StartPlan { netns: plan.namespace.name().to_owned(), runtime: plan.runtime, environment: plan.environment };
+        start.complete(&mut command, &run_dir, &state_dir);
+        command.arg("--config").arg(&configuration);
         let hold = plan.held.then(|| plan.folder.join("hold"));
         if let Some(file) = &hold {
             command.env("HOLDFAST_PAUSE_BEFORE", format!("@{}", file.display()));
             command.env("HOLDFAST_STREAM_ROOM", format!("@{}", disturb::stream_file(file).display()));
         }
-        let typed = process::typed(&command);
-        let mut said = Vec::new();
-        let status = Running::start(command)?.finish(limits::ROUTER_START_WITHIN, |line| said.push(line.to_owned()))?;
-        if !status.success() {
-            return Err(LabError::Command { command: typed, status, output: said.join("\n") });
-        }
+        succeed(command, limits::ROUTER_START_WITHIN)?;
         let cli = Cli::new(&program, &run_dir);
-        let mut router = Self { cli, program, run_dir, state_dir, hold, version, stopped: false, containers: None };
+        let mut router =
+            Self { cli, program, run_dir, state_dir, hold, version, start, stopped: false, containers: None };
         if plan.runtime == EngineRuntime::Oci {
             let name = containers::name_of(router.primary_pid("rpd")?);
             let name = name.ok_or_else(|| LabError::Subject("its rpd runs in no container".into()))?;
@@ -221,7 +248,7 @@ pub fn configuration_text(topology: &Topology) -> String {
     let mut neighbors = String::new();
     for node in &topology.neighbors {
         let peer = node.peer();
-        let alone = node.road == Road::Graceful && topology.has(Road::Nonstop);
+        let alone = node.road == Road::Graceful && (topology.has(Road::Nonstop) || topology.has(Road::Both));
         // One group per neighbour: they differ in their AS.
         let _ = write!(
             neighbors,
@@ -234,8 +261,9 @@ pub fn configuration_text(topology: &Topology) -> String {
             peer.address
         );
     }
-    let roads = [(Road::Nonstop, "    nonstop-routing;\n"), (Road::Graceful, "    graceful-restart;\n")];
-    let roads: String = roads.iter().filter(|(road, _)| topology.has(*road)).map(|(_, statement)| *statement).collect();
+    let nonstop = topology.has(Road::Nonstop) || topology.has(Road::Both);
+    let roads = [(nonstop, "    nonstop-routing;\n"), (topology.has_helpers(), "    graceful-restart;\n")];
+    let roads: String = roads.iter().filter(|(wanted, _)| *wanted).map(|(_, statement)| *statement).collect();
     format!(
         "{CONFIGURATION_HEAD}routing-options {{
     router-id {};
@@ -293,12 +321,7 @@ impl Subject for Holdfast {
         }
         let mut command = Command::new(&self.program);
         command.arg("stop").arg("--run-dir").arg(&self.run_dir);
-        let mut said = Vec::new();
-        let typed = process::typed(&command);
-        let status = Running::start(command)?.finish(limits::COMMAND_WITHIN, |line| said.push(line.to_owned()))?;
-        if !status.success() {
-            return Err(LabError::Command { command: typed, status, output: said.join("\n") });
-        }
+        succeed(command, limits::COMMAND_WITHIN)?;
         match self.container_names().as_slice() {
             [] => Ok(()),
             left => Err(LabError::Subject(format!("it was stopped, and its containers are left: {}", left.join(", ")))),
@@ -365,6 +388,9 @@ impl Subject for Holdfast {
     }
 
     fn kill_and_wait(&mut self, name: &str) -> Result<()> {
+        if name == SUPERVISOR {
+            return self.kill_supervisor();
+        }
         let old = self.primary_pid(name)?;
         process::signal(old, Signal::SIGKILL);
         self.wait_for_another(name, old)
@@ -372,6 +398,21 @@ impl Subject for Holdfast {
 }
 
 impl Holdfast {
+    /// The supervisor is killed and the router started anew on the same directories, as a service manager does it.
+    fn kill_supervisor(&mut self) -> Result<()> {
+        if self.hold.is_some() {
+            return Err(self.unable("be started anew: its disk goes with its supervisor"));
+        }
+        let old = self.primary_pid(SUPERVISOR)?;
+        process::signal(old, Signal::SIGKILL);
+        interrupt::wait_for("the end of the killed supervisor", limits::RESTART_WITHIN, || {
+            if procfs::alive(old) { Err("it is still there".into()) } else { Ok(()) }
+        })?;
+        let mut command = Command::new(&self.program);
+        self.start.complete(&mut command, &self.run_dir, &self.state_dir);
+        succeed(command, limits::ROUTER_START_WITHIN)
+    }
+
     fn wait_for_another(&self, name: &str, old: u32) -> Result<()> {
         interrupt::wait_for(&format!("another {name} in place of the killed one"), limits::RESTART_WITHIN, || {
             let pids = self.pids_of(name);
@@ -411,7 +452,7 @@ mod tests {
         }
         assert_eq!(text.matches('{').count(), text.matches('}').count());
         assert!(!text.contains("graceful-restart") && !text.contains("bfd"));
-        let text = configuration_text(&Topology::new(&[Kind::Frr, Kind::Bird]).unwrap().with_bfd(Some(50)));
+        let text = configuration_text(&Topology::new(&[Kind::Frr, Kind::Bird]).unwrap().with_bfd(&[50]));
         assert_eq!(text.matches("bfd-liveness-detection minimum-interval 50;").count(), 2, "{text}");
     }
 
@@ -423,6 +464,9 @@ mod tests {
         let text = configuration_text(&topology.with_roads(&[Road::Graceful, Road::Nonstop]));
         assert_eq!(text.matches("no-nonstop-routing;").count(), 1);
         assert!(text.contains("    nonstop-routing;\n    graceful-restart;\n"), "{text}");
+        let text = configuration_text(&Topology::new(&[Kind::Frr, Kind::Bird]).unwrap().with_roads(&[Road::Both]));
+        assert!(text.contains("    nonstop-routing;\n    graceful-restart;\n"), "{text}");
+        assert!(!text.contains("no-nonstop-routing"), "{text}");
     }
 
     #[test]

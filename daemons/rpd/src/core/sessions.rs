@@ -320,7 +320,12 @@ impl Core {
 
     pub(super) fn session_down(&mut self, neighbor: NeighborId, reason: &str, kept: Kept, now: Duration) {
         let Some(address) = self.protocols.bgp.neighbor_address(neighbor) else { return };
-        tracing::info!("BGP neighbor {address} is down: {reason}");
+        let routes = match kept {
+            Kept::Nothing => "",
+            Kept::WhileItRestarts => "; its routes are kept, it seems to restart gracefully",
+            Kept::WhileWeRestart => "; its routes are kept while we restart gracefully",
+        };
+        tracing::info!("BGP neighbor {address} is down: {reason}{routes}");
         self.watch_drops_of(neighbor);
         if let Some(fact) = self.protocols.bgp.session_down_fact(neighbor, reason, kept, now) {
             self.replicate(fact);
