@@ -141,9 +141,10 @@ impl Thread {
         let mut events = [EpollEvent::empty(); LISTENERS + 2];
         loop {
             let _ = self.timer.set(self.sessions.next_deadline());
-            let _ = self.epoll.wait(&mut events, EpollTimeout::NONE);
+            let seen = self.epoll.wait(&mut events, EpollTimeout::NONE).unwrap_or(0);
+            // All listeners, also those that were not readable just now: what has come meanwhile is heard before anybody is called silent.
             self.receive();
-            if !self.serve() {
+            if events[..seen].iter().any(|event| event.data() == WAKE) && !self.serve() {
                 return;
             }
             self.act();

@@ -40,7 +40,7 @@ async fn serve(
     let listener = holdfast_ipc::bind(&arguments.run_dir().daemon_socket(&arguments.slot, "rpd"))?;
     tokio::spawn(configuration::follow(arguments.clone(), core.clone()));
     tokio::spawn(forwarding::follow_interfaces(arguments.clone(), core.clone()));
-    tokio::spawn(periodic::follow(arguments.clone(), core.clone()));
+    tokio::spawn(periodic::follow(arguments.clone(), core.clone(), bfd_wanted.clone()));
     tokio::spawn(periodic::ask(arguments.clone(), bfd_wanted));
     tokio::spawn(forwarding::program(arguments, core.clone()));
     let router = Server::builder()

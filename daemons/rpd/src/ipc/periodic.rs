@@ -14,8 +14,10 @@ use crate::input::{CoreHandle, Input};
 
 /// Pause between attempts to reach ppmd.
 const RETRY: Duration = Duration::from_millis(20);
-/// Pause between looks for it as long as it was never started.
+/// Pause between looks for it as long as it was never started and this engine wants sessions.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The same where this engine wants none: the other one may have had it started.
+const LOOK_SELDOM: Duration = Duration::from_secs(2);
 /// Pause before what could not be put in force is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Longest wait for an answer: a thousand sessions are made in some 50 ms.
@@ -26,13 +28,17 @@ fn client(arguments: &DaemonArgs) -> PeriodicClient<Channel> {
 }
 
 /// Takes states of sessions to the core; after a break the stream begins with a new snapshot. For ever.
-pub async fn follow(arguments: DaemonArgs, core: CoreHandle) {
+pub async fn follow(arguments: DaemonArgs, core: CoreHandle, mut wanted: watch::Receiver<Option<SetBfdRequest>>) {
     let mut client = client(&arguments);
     let name = format!("{}/rpd", arguments.slot);
     let socket = arguments.run_dir().periodic_socket();
     loop {
         if !socket.exists() {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            let wants = wanted.borrow_and_update().as_ref().is_some_and(|request| !request.sessions.is_empty());
+            let pause = if wants { LOOK_AGAIN } else { LOOK_SELDOM };
+            if matches!(tokio::time::timeout(pause, wanted.changed()).await, Ok(Err(_))) {
+                return; // the core has ended
+            }
             continue;
         }
         if let Ok(stream) = client.watch_bfd(WatchBfdRequest { client: name.clone() }).await {

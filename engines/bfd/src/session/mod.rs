@@ -29,3 +29,4 @@ pub use machine::Session;
 pub use output::{Change, Output, Remote, Statistics};
 pub use record::Inheritance;
 pub(crate) use record::{Reader, SESSION_RECORD_LEN, Writer};
+pub(crate) use timing::Random;

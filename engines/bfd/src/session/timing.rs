@@ -50,18 +50,23 @@ pub(super) fn jitter(interval: Duration, multiplier: u8, random: u32) -> Duratio
     Duration::from_nanos(nanos / 4 * 3 + part as u64)
 }
 
-/// Draws for the jitter. Same seed, same draws.
+/// Draws for the jitter, for discriminators and for seeds. Same seed, same draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Random(pub u64);
 
 impl Random {
     /// SplitMix64: enough to keep two routers out of step.
-    pub fn next(&mut self) -> u32 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z >> 32) as u32 ^ z as u32
+        z ^ (z >> 31)
+    }
+
+    /// The better half of it.
+    pub fn next(&mut self) -> u32 {
+        (self.next_u64() >> 32) as u32
     }
 }
 

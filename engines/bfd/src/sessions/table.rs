@@ -3,7 +3,7 @@
 use super::deadlines::Deadlines;
 use super::key::{Arrival, SessionKey, read_address, write_address};
 use crate::limits::{FAREWELL, SESSIONS_MAX};
-use crate::session::{Inheritance, Output, Reader, SESSION_RECORD_LEN, Session, SessionConfig, Writer};
+use crate::session::{Inheritance, Output, Random, Reader, SESSION_RECORD_LEN, Session, SessionConfig, Writer};
 use crate::wire::ControlPacket;
 use crate::{BfdError, Discard};
 use std::collections::HashMap;
@@ -46,19 +46,8 @@ pub struct Sessions {
     by_key: HashMap<SessionKey, u32>,
     by_discriminator: HashMap<u32, u32>,
     deadlines: Deadlines,
-    random: Seeds,
-}
-
-/// Discriminators and seeds of new sessions.
-#[derive(Debug)]
-struct Seeds(u64);
-
-impl Seeds {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z ^ (z >> 29)
-    }
+    /// Discriminators and seeds of new sessions.
+    random: Random,
 }
 
 impl Sessions {
@@ -70,7 +59,7 @@ impl Sessions {
             by_key: HashMap::with_capacity(2 * SESSIONS_MAX),
             by_discriminator: HashMap::with_capacity(2 * SESSIONS_MAX),
             deadlines: Deadlines::new(SESSIONS_MAX),
-            random: Seeds(seed),
+            random: Random(seed),
         }
     }
 
@@ -94,13 +83,13 @@ impl Sessions {
             return Ok(place);
         }
         let discriminator = self.new_discriminator();
-        let session = Session::new(config, discriminator, self.random.next(), now);
+        let session = Session::new(config, discriminator, self.random.next_u64(), now);
         self.insert(Entry { key, local, source_port: 0, session, leaves_at: None }, None)
     }
 
     fn new_discriminator(&mut self) -> u32 {
         loop {
-            let discriminator = self.random.next() as u32;
+            let discriminator = self.random.next();
             if discriminator != 0 && !self.by_discriminator.contains_key(&discriminator) {
                 return discriminator;
             }
