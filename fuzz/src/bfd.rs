@@ -51,6 +51,7 @@ fn config(octet: u8) -> SessionConfig {
         minimum_receive_us: 10_000 << (octet >> 3 & 7),
         multiplier: 1 + (octet >> 6),
         authentication: None,
+        minimum_ttl: if octet & 1 == 0 { 0 } else { 250 },
         admin_down: octet == 0xff,
     }
 }

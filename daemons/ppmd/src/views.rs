@@ -69,6 +69,7 @@ pub fn session(seen: &Seen) -> v1::BfdSession {
             Some(Authentication { meticulous: true, .. }) => "meticulous-keyed-sha-1".into(),
         },
         leaving: seen.leaving,
+        minimum_ttl: config.minimum_ttl.into(),
         // Known to whoever was asked for the session.
         clients: Vec::new(),
         state_since_unix_ms: unix_ms().saturating_sub(mono_ns().saturating_sub(since_ns) / 1_000_000),
@@ -136,6 +137,7 @@ pub fn wanted(message: v1::BfdWanted) -> Result<Wanted, Status> {
             minimum_receive_us: message.minimum_receive_us,
             multiplier: multiplier.ok_or_else(|| invalid("a multiplier is 1 to 255"))?,
             authentication: authentication.transpose()?,
+            minimum_ttl: u8::try_from(message.minimum_ttl).map_err(|_| invalid("a minimum TTL is 1 to 254"))?,
             admin_down: false,
         },
     })

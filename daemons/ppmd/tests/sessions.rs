@@ -118,3 +118,8 @@ async fn a_neighbor_that_falls_silent_is_told_to_whoever_watches() {
     let again = routers[0].until("back", |s| s.iter().any(|session| session.state == "Up")).await;
     assert!(again.iter().any(|session| session.downs == 1 && session.failed_since_mono_ns == 0));
 }
+
+#[test]
+fn a_configuration_may_ask_for_as_many_sessions_as_there_can_be() {
+    assert_eq!(holdfast_config::limits::BFD_SESSIONS_MAX, holdfast_bfd::SESSIONS_MAX);
+}

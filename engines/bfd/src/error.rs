@@ -56,11 +56,14 @@ pub enum Discard {
     /// We are administratively down.
     #[error("the session is administratively down on our side")]
     AdminDown,
+    /// A multihop packet from farther away than is configured.
+    #[error("TTL is below the minimum-ttl: sent from farther away than is configured")]
+    MinimumTtl,
 }
 
 impl Discard {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Discard; 18] = [
+    pub const ALL: [Discard; 19] = [
         Discard::TooShort,
         Discard::Version,
         Discard::Length,
@@ -79,6 +82,7 @@ impl Discard {
         Discard::AuthenticationSequence,
         Discard::AuthenticationDigest,
         Discard::AdminDown,
+        Discard::MinimumTtl,
     ];
 
     /// For an array with one counter for each reason.

@@ -10,6 +10,8 @@ pub const STATEMENTS_MAX: usize = 1_000_000;
 pub const WORDS_MAX: usize = 4_096;
 /// Most mistakes reported of one text; the rest is only counted.
 pub const ERRORS_MAX: usize = 100;
+/// BFD sessions of one router: as many as ppmd takes, which refuses more in its turn (`holdfast_bfd::SESSIONS_MAX`).
+pub const BFD_SESSIONS_MAX: usize = 2048;
 /// Minutes that a session rests after too many prefixes: 40 hours, as in Junos. Who wants more wants `forever`.
 pub(crate) const IDLE_MINUTES_MAX: u32 = 2400;
 /// Text for a neighbour's operator: what its length octet can say (RFC 9003 §2).

@@ -192,11 +192,20 @@ fn bgp_rules() {
     one(&bfd("multiplier 3;"), "3:22", "how often packets are sent is not stated");
     one(&bfd("minimum-interval 9;"), "3:47", "10 to 255000 milliseconds");
     one(&bfd("minimum-interval 50; authentication { algorithm keyed-sha-1; key k; }"), "3:68", "without key-id");
+    one(&bfd("minimum-interval 50; minimum-ttl 255;"), "3:68", "what has passed no router has 255");
+    one(&bfd("minimum-interval 50; session-mode single-hop; minimum-ttl 250;"), "3:93", "no other");
     one(
         &bfd("minimum-interval 50; authentication { algorithm keyed-sha-1; key-id 1; key 123456789012345678901; }"),
         "3:118",
         "a key of 21 octets",
     );
+    let watched = |neighbors: u32| {
+        let neighbors: String =
+            (0..neighbors).map(|n| format!(" neighbor 10.1.{}.{};", n / 250, 1 + n % 250)).collect();
+        bgp(&format!("group G {{ peer-as 2; bfd-liveness-detection minimum-interval 300;{neighbors} }}"))
+    };
+    assert!(errors(&watched(2048)).is_empty());
+    one(&watched(2049), "3:22", "2049 BFD sessions are configured");
     one(&bgp("group G { peer-as 2; authentication-key \"\"; neighbor 10.0.0.2; }"), "3:41", "empty name");
     one(&bgp("group G { peer-as 2; neighbor 224.0.0.1; }"), "3:22", "no address of one router");
 }

@@ -95,6 +95,9 @@ fn one(session: &BfdSession) -> String {
     if !session.last_discard.is_empty() {
         line(format!("Last discard: {}", session.last_discard));
     }
+    if session.minimum_ttl > 0 {
+        line(format!("Minimum TTL: {}", session.minimum_ttl));
+    }
     if !session.authentication.is_empty() {
         line(format!("Authentication: {}", session.authentication));
     }

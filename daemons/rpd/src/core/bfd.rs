@@ -115,6 +115,7 @@ impl Wanted {
             multiplier: liveness.multiplier,
             authentication,
             clients: vec![client.to_owned()],
+            minimum_ttl: liveness.minimum_ttl,
         };
         let Some(known) = self.0.get_mut(&key) else {
             self.0.insert(key, wanted);
@@ -122,6 +123,7 @@ impl Wanted {
         };
         known.minimum_transmit_us = known.minimum_transmit_us.min(wanted.minimum_transmit_us);
         known.minimum_receive_us = known.minimum_receive_us.min(wanted.minimum_receive_us);
+        known.minimum_ttl = known.minimum_ttl.max(wanted.minimum_ttl);
         if !known.clients.contains(&wanted.clients[0]) {
             known.clients.extend(wanted.clients);
         }

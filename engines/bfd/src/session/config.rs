@@ -11,6 +11,8 @@ pub struct SessionConfig {
     pub multiplier: u8,
     /// None: packets are not authenticated.
     pub authentication: Option<Authentication>,
+    /// Over several hops: the least TTL that a packet may arrive with (RFC 5883 §5 leaves it to us); 0: any. A single hop has its own rule.
+    pub minimum_ttl: u8,
     /// Held in AdminDown.
     pub admin_down: bool,
 }

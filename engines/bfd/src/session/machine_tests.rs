@@ -13,6 +13,7 @@ pub(super) fn config() -> SessionConfig {
         minimum_receive_us: 50_000,
         multiplier: 3,
         authentication: None,
+        minimum_ttl: 0,
         admin_down: false,
     }
 }

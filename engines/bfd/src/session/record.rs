@@ -117,6 +117,8 @@ impl Session {
         writer.time(Some(self.state_since));
         writer.time(self.failed_since);
         write_statistics(&mut writer, &self.statistics);
+        // Of a version that did not write it: zero, which is any.
+        writer.u8(self.config.minimum_ttl);
     }
 
     /// The session that [`Session::write`] has written.
@@ -154,6 +156,7 @@ impl Session {
         session.state_since = reader.time().unwrap_or_default();
         session.failed_since = reader.time();
         session.statistics = read_statistics(&mut reader);
+        session.config.minimum_ttl = reader.u8();
         if inheritance == Inheritance::Found {
             session.forgive(now);
         }
@@ -202,7 +205,14 @@ fn read_config(reader: &mut Reader<'_>) -> Result<SessionConfig, BfdError> {
         }
         _ => return Err(BfdError::Record { what: "type of authentication" }),
     };
-    Ok(SessionConfig { minimum_transmit_us, minimum_receive_us, multiplier, authentication, admin_down })
+    Ok(SessionConfig {
+        minimum_transmit_us,
+        minimum_receive_us,
+        multiplier,
+        authentication,
+        minimum_ttl: 0, // it was added later: at the end of the record
+        admin_down,
+    })
 }
 
 fn write_remote(writer: &mut Writer<'_>, remote: &Remote) {

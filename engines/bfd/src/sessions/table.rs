@@ -141,6 +141,9 @@ impl Sessions {
         let packet = ControlPacket::decode(octets)?;
         let place = self.demultiplex(&packet, arrival)?;
         let entry = self.entries[place].as_mut().ok_or(Discard::UnknownDiscriminator)?;
+        if arrival.multihop && arrival.ttl.unwrap_or(0) < entry.session.config().minimum_ttl {
+            return Err(Discard::MinimumTtl);
+        }
         let result = entry.session.receive(&packet, octets, now);
         self.reschedule(place);
         result.map(|()| place)

@@ -20,6 +20,7 @@ fn config() -> SessionConfig {
         minimum_receive_us: 50_000,
         multiplier: 3,
         authentication: None,
+        minimum_ttl: 0,
         admin_down: false,
     }
 }
@@ -79,6 +80,23 @@ fn a_single_hop_is_one_hop_and_several_have_a_port_of_their_own() {
     assert_eq!(receive(&mut sessions, packet(State::Down, 0), from(1)), Ok(single));
     let ours = sessions.get(several).unwrap().1.discriminator();
     assert_eq!(receive(&mut sessions, packet(State::Init, ours), from(1)), Err(Discard::WrongSource));
+}
+
+#[test]
+fn several_hops_are_no_more_than_configured() {
+    let mut sessions = Sessions::new(1);
+    let place = sessions.ensure(key(1, true), None, SessionConfig { minimum_ttl: 253, ..config() }, NOW).unwrap();
+    let far = |ttl| Arrival { ttl, multihop: true, ..from(1) };
+    for ttl in [Some(252), Some(1), None] {
+        assert_eq!(receive(&mut sessions, packet(State::Down, 0), far(ttl)), Err(Discard::MinimumTtl));
+    }
+    assert_eq!(sessions.get(place).unwrap().1.state(), State::Down);
+    assert_eq!(receive(&mut sessions, packet(State::Down, 0), far(Some(253))), Ok(place));
+    // Of single hops it says nothing, and a successor knows it.
+    let record = sessions.record(place).unwrap();
+    let mut successor = Sessions::new(2);
+    successor.adopt(place, &record, Inheritance::HandedOver, NOW).unwrap();
+    assert_eq!(receive(&mut successor, packet(State::Down, 0), far(Some(252))), Err(Discard::MinimumTtl));
 }
 
 #[test]

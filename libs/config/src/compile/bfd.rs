@@ -25,5 +25,6 @@ pub(super) fn liveness(stated: View<'_>, far: bool) -> BfdLiveness {
         algorithm: text("algorithm"),
         key_id: authentication.and_then(|stated| stated.number("key-id")).unwrap_or(0),
         key: text("key"),
+        minimum_ttl: stated.number("minimum-ttl").unwrap_or_default(),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn validate(top: View<'_>) -> Vec<Problem> {
     routing_options::validate(top, &mut problems);
     bgp::validate(top, &mut problems);
     policy::validate(top, &mut problems);
+    bfd::count(top, &mut problems);
     problems
 }
 

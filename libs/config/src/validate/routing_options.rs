@@ -38,6 +38,13 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
+/// All static routes, of whatever table.
+pub(super) fn static_routes(top: View<'_>) -> impl Iterator<Item = View<'_>> {
+    let tables =
+        top.get("routing-options").into_iter().flat_map(|options| std::iter::once(options).chain(options.all("rib")));
+    tables.filter_map(|table| table.get("static")).flat_map(|routes| routes.all("route"))
+}
+
 fn aggregate(top: View<'_>, table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
     belongs(table, route, problems);
     for policy in route.all("policy") {
