@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use holdfast_bgp::speaker::Watched;
+use holdfast_bgp::speaker::{Consequence, Watched};
 use holdfast_proto::v1;
 use holdfast_proto::v1::bfd_event::Event;
 use tokio::sync::watch;
@@ -183,10 +183,14 @@ impl Core {
         }
         for watched in self.protocols.bgp.watched_by_bfd(&self.rib) {
             let Some(since) = self.bfd.lost_since(&key_of_watched(&watched)) else { continue };
-            if self.protocols.bgp.bfd_lost(watched.neighbor, since, &mut self.rib, now()) {
-                let why = self.bfd.of(&watched).map(|session| session.diagnostic.as_str()).unwrap_or_default();
-                tracing::warn!("BGP neighbor {}: BFD has lost it ({why}), its session ends", watched.address);
-            }
+            let Some(session) = self.bfd.of(&watched) else { continue };
+            let independent = session.remote_control_plane_independent;
+            let what = match self.protocols.bgp.bfd_lost(watched.neighbor, since, independent, &mut self.rib, now()) {
+                Consequence::Nothing => continue,
+                Consequence::SessionEnds => "its session ends",
+                Consequence::RestartIsOver => "its routes do not wait for its graceful restart any longer",
+            };
+            tracing::warn!("BGP neighbor {}: BFD has lost it ({}), {what}", watched.address, session.diagnostic);
         }
         self.act();
     }

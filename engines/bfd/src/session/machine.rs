@@ -249,9 +249,10 @@ impl Session {
 
     /// The detection time is over: what was heard of the neighbour holds no longer (RFC 5880 §6.8.1, §6.8.4).
     fn lose_neighbor(&mut self, now: Duration) {
-        // Multiplier and interval are kept: they say how long a sequence number is remembered.
-        let Remote { multiplier, desired_min_tx_us, diagnostic, .. } = self.remote;
-        self.remote = Remote { multiplier, desired_min_tx_us, diagnostic, ..Remote::UNKNOWN };
+        // Multiplier and interval are kept: they say how long a sequence number is remembered. And whose fate the lost one shared.
+        let Remote { multiplier, desired_min_tx_us, diagnostic, control_plane_independent, .. } = self.remote;
+        self.remote =
+            Remote { multiplier, desired_min_tx_us, diagnostic, control_plane_independent, ..Remote::UNKNOWN };
         self.timing.detection = None;
         self.happen(Event::TimerExpired, now);
         self.schedule(now);

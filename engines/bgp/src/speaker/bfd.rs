@@ -25,6 +25,17 @@ pub struct Watched {
     pub liveness: BfdLiveness,
 }
 
+/// What the loss of a way means to the session with the neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consequence {
+    /// Nothing.
+    Nothing,
+    /// It ends, and its routes go.
+    SessionEnds,
+    /// It had ended, and the neighbour's routes waited for a graceful restart: they wait no longer.
+    RestartIsOver,
+}
+
 impl Speaker {
     /// Every neighbour that is to be watched. One that is shut down is not; one whose link is not there cannot be.
     pub fn watched_by_bfd(&self, rib: &Rib) -> Vec<Watched> {
@@ -44,17 +55,30 @@ impl Speaker {
     }
 
     /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384); one that came up later has proven
-    /// that packets get through, although BFD does not. True: it has ended. An engine that follows hears of it from the other one.
-    pub fn bfd_lost(&mut self, id: NeighborId, since: Duration, rib: &mut Rib, now: Duration) -> bool {
+    /// that packets get through, although BFD does not. Where BFD shares the fate of no control plane (`independent`: the neighbour's C bit;
+    /// ours is always set), a graceful restart that was under way then is over (RFC 5882 §4.3.1); where it does, its failure is what a restart
+    /// looks like, and changes nothing (§4.3.2). An engine that follows hears of it from the other one.
+    pub fn bfd_lost(
+        &mut self,
+        id: NeighborId,
+        since: Duration,
+        independent: bool,
+        rib: &mut Rib,
+        now: Duration,
+    ) -> Consequence {
         if self.following {
-            return false;
+            return Consequence::Nothing;
         }
-        let Some(neighbor) = self.get_mut(id) else { return false };
-        if neighbor.up.as_ref().is_none_or(|up| up.established_at > since) {
-            return false;
+        let Some(neighbor) = self.get_mut(id) else { return Consequence::Nothing };
+        let Some(up) = &neighbor.up else {
+            let over = independent && self.abort_restart(id, since, now);
+            return if over { Consequence::RestartIsOver } else { Consequence::Nothing };
+        };
+        if up.established_at > since {
+            return Consequence::Nothing;
         }
         neighbor.session.reset(NotificationMessage::cease(Cease::BfdDown), now);
         self.collect(id, rib, now);
-        true
+        Consequence::SessionEnds
     }
 }

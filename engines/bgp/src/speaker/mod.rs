@@ -98,7 +98,7 @@ use holdfast_rib::{Family, NexthopSetId, Rib};
 use crate::session::{ConnectionSide, Output};
 
 pub use action::{Action, ConnectSpec, Kept, Rejection};
-pub use bfd::Watched;
+pub use bfd::{Consequence, Watched};
 pub use neighbor::Counters;
 pub use settings::SettingsError;
 pub use table::NeighborId;

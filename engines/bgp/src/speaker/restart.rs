@@ -24,6 +24,8 @@ use super::{Speaker, facts};
 /// Routes of an earlier session that wait to be told again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
+    /// Since the session ended; zero where only the rest is known.
+    pub since: Duration,
     /// At the latest until then.
     pub until: Duration,
     /// Why.
@@ -35,7 +37,7 @@ pub struct Stale {
 impl Stale {
     /// The neighbour restarts; nothing is promised beyond that.
     pub fn of_neighbor(until: Duration) -> Stale {
-        Stale { until, cause: StaleCause::NeighborRestarts, long_lived_s: [0; 2] }
+        Stale { since: Duration::ZERO, until, cause: StaleCause::NeighborRestarts, long_lived_s: [0; 2] }
     }
 }
 
@@ -357,6 +359,19 @@ impl Speaker {
         Family::ALL.into_iter().for_each(|family| self.sweep_expired(id, family));
     }
 
+    /// The neighbour is known not to forward any more: what waits for its return does so no longer, as if its time had come. Beyond graceful
+    /// restart (RFC 9494) nothing is cut short: there routes wait because nobody knows better.
+    pub(super) fn abort_restart(&mut self, id: NeighborId, lost_since: Duration, now: Duration) -> bool {
+        let Some(neighbor) = self.get_mut(id) else { return false };
+        if neighbor.families.iter().any(|family| family.long_lived.is_some()) {
+            return false;
+        }
+        let Some(stale) = neighbor.stale.as_mut().filter(|stale| stale.since <= lost_since) else { return false };
+        stale.until = stale.until.min(now);
+        self.expire_stale(id, now);
+        true
+    }
+
     /// What still waits after a family is over: to a follower that means that nothing does.
     fn tell_waiting(&mut self, id: NeighborId) {
         let Some(neighbor) = self.get(id) else { return };
@@ -433,7 +448,7 @@ impl Neighbor {
     /// It is gone, perhaps to restart. A restart of ours that was under way with it ends with that.
     pub(super) fn went_away(&mut self, keeps: bool, up: &Up, since: Duration) {
         let (until, long_lived_s) = (since + up.restart_time(), up.long_lived_s());
-        self.stale = keeps.then_some(Stale { until, cause: StaleCause::NeighborRestarts, long_lived_s });
+        self.stale = keeps.then_some(Stale { since, until, cause: StaleCause::NeighborRestarts, long_lived_s });
         self.deposited = false;
         if let Some(restart) = self.restart.as_mut().filter(|restart| restart.end.is_none()) {
             restart.end = Some(RestartEnd::Expired);
@@ -458,7 +473,7 @@ impl Neighbor {
     /// We have restarted: its routes wait for as long as it was told that we may be away.
     pub(super) fn wait_for_return(&mut self, keeps: bool, since: Duration) {
         let until = since + Duration::from_secs(u64::from(self.config.restart_time_s));
-        self.stale = keeps.then_some(Stale { until, cause: StaleCause::WeRestart, long_lived_s: [0; 2] });
+        self.stale = keeps.then_some(Stale { since, until, cause: StaleCause::WeRestart, long_lived_s: [0; 2] });
     }
 }
 

@@ -7,6 +7,7 @@ use holdfast_rib::Family;
 
 use super::peer::Peer;
 use super::world::World;
+use crate::speaker::bfd::Consequence;
 use crate::wire::Cease;
 
 const P: &str = "203.0.113.0/24";
@@ -28,13 +29,17 @@ fn world() -> World {
     world
 }
 
-fn lose(world: &mut World, since: Duration) -> bool {
+fn lose_with(world: &mut World, since: Duration, independent: bool) -> Consequence {
     let (id, now) = (world.id(0), world.now);
     let primary = world.primary;
     let engine = &mut world.engines[primary];
-    let ended = engine.speaker.bfd_lost(id, since, &mut engine.rib, now);
+    let consequence = engine.speaker.bfd_lost(id, since, independent, &mut engine.rib, now);
     world.run();
-    ended
+    consequence
+}
+
+fn lose(world: &mut World, since: Duration) -> bool {
+    lose_with(world, since, false) == Consequence::SessionEnds
 }
 
 #[test]
@@ -78,8 +83,50 @@ fn an_engine_that_follows_ends_nothing_and_its_successor_does() {
     let (id, since) = (world.id(0), world.now);
     let standby = 1 - world.primary;
     let follower = &mut world.engines[standby];
-    assert!(!follower.speaker.bfd_lost(id, since, &mut follower.rib, since));
+    assert_eq!(follower.speaker.bfd_lost(id, since, true, &mut follower.rib, since), Consequence::Nothing);
     world.hand_over("lost meanwhile");
     assert!(lose(&mut world, since), "what was lost before the switch is found after it");
+    assert!(!world.peers[1].has(P));
+}
+
+/// The neighbour seems to restart: its routes wait.
+fn restarting() -> World {
+    let mut world = world();
+    world.advance(Duration::from_secs(1));
+    world.peers[0].away = true;
+    world.cut(0);
+    world.run();
+    assert!(world.peers[1].has(P), "its routes wait");
+    world.advance(Duration::from_secs(1));
+    world
+}
+
+#[test]
+fn its_loss_ends_a_graceful_restart_where_it_shares_no_control_planes_fate() {
+    let mut world = restarting();
+    let since = world.now;
+    assert_eq!(lose_with(&mut world, since, false), Consequence::Nothing, "a restart looks like that");
+    assert!(world.peers[1].has(P));
+    assert_eq!(lose_with(&mut world, since, true), Consequence::RestartIsOver);
+    assert!(!world.peers[1].has(P));
+    world.assert_equal("over");
+    assert_eq!(lose_with(&mut world, since, true), Consequence::Nothing, "there is nothing left to end");
+}
+
+#[test]
+fn a_loss_from_before_the_restart_says_nothing_of_it() {
+    let mut world = world();
+    let before = world.now;
+    world.advance(Duration::from_secs(1));
+    world.peers[0].away = true;
+    world.cut(0);
+    world.run();
+    assert_eq!(lose_with(&mut world, before, true), Consequence::Nothing);
+    assert!(world.peers[1].has(P));
+    // And an engine that came to lead meanwhile knows it as well.
+    world.hand_over("restarting");
+    assert_eq!(lose_with(&mut world, before, true), Consequence::Nothing);
+    let since = world.now;
+    assert_eq!(lose_with(&mut world, since, true), Consequence::RestartIsOver);
     assert!(!world.peers[1].has(P));
 }
