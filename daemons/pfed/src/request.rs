@@ -1,6 +1,7 @@
 //! What the gRPC services ask of the agent. Every request carries the way back.
 
 use holdfast_proto::v1;
+use holdfast_rib::{ForwardingNexthop, Gateway};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
@@ -44,19 +45,20 @@ pub struct ProgramEnds {
 
 /// A table entry as the other processes know it; interface names are filled in by who knows them.
 pub fn forwarding_entry(entry: &Entry, name: impl Fn(u32) -> String) -> v1::ForwardingEntry {
-    use holdfast_rib::ForwardingNexthop;
-    let (kind, next_hops) = match &entry.nexthop {
-        None => ("not understood", Vec::new()),
-        Some(ForwardingNexthop::Discard) => ("discard", Vec::new()),
-        Some(ForwardingNexthop::Reject) => ("reject", Vec::new()),
-        Some(ForwardingNexthop::Unicast(gateways)) => {
-            let one = |gateway: &holdfast_rib::Gateway| v1::ForwardingNexthop {
-                gateway: gateway.address.map(|address| address.to_string()).unwrap_or_default(),
-                interface: name(gateway.interface_index),
-                weight: gateway.weight.into(),
-            };
-            ("unicast", gateways.iter().map(one).collect())
-        }
+    let one = |gateway: &Gateway, backup| v1::ForwardingNexthop {
+        gateway: gateway.address.map(|address| address.to_string()).unwrap_or_default(),
+        interface: name(gateway.interface_index),
+        weight: gateway.weight.into(),
+        backup,
     };
+    let kind = match &entry.nexthop {
+        None => "not understood",
+        Some(ForwardingNexthop::Discard) => "discard",
+        Some(ForwardingNexthop::Reject) => "reject",
+        Some(ForwardingNexthop::Unicast(_) | ForwardingNexthop::Protected { .. }) => "unicast",
+    };
+    let used = entry.nexthop.iter().flat_map(ForwardingNexthop::gateways).map(|gateway| one(gateway, false));
+    let standing_by = entry.nexthop.as_ref().and_then(ForwardingNexthop::backup).map(|gateway| one(gateway, true));
+    let next_hops = used.chain(standing_by).collect();
     v1::ForwardingEntry { prefix: entry.prefix.to_string(), kind: kind.into(), next_hops, nexthop_object: entry.object }
 }

@@ -17,11 +17,27 @@ pub struct Gateway {
     pub weight: u16,
 }
 
+impl Gateway {
+    fn push_to(&self, octets: &mut Bytes) {
+        push_address(octets, self.address.as_ref());
+        octets.extend_from_slice(&self.interface_index.to_le_bytes());
+        octets.extend_from_slice(&self.weight.to_le_bytes());
+    }
+}
+
 /// What happens to a packet that matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ForwardingNexthop {
     /// Forwarded; sorted, no duplicates, never empty. More than one: ECMP.
     Unicast(SmallVec<[Gateway; 1]>),
+    /// Forwarded through the first; through the second from the moment that the first one's link is lost. The kernel turns by itself
+    /// (in pfed's objects both are members of one group), whatever the number of routes. Both weigh 1.
+    Protected {
+        /// The way in use.
+        primary: Gateway,
+        /// Another interface's or neighbour's, for the same destinations.
+        backup: Gateway,
+    },
     /// Dropped silently.
     Discard,
     /// Dropped, the sender is told.
@@ -29,24 +45,45 @@ pub enum ForwardingNexthop {
 }
 
 impl ForwardingNexthop {
-    /// Canonical octets, fixed for ever: a tag (1 unicast, 2 discard, 3 reject); for unicast the number of gateways
-    /// (two octets), and of each its address, interface index (four) and weight (two), integers little endian.
+    /// Canonical octets, fixed for ever: a tag (1 unicast, 2 discard, 3 reject, 4 protected); for unicast the number of gateways
+    /// (two octets), and of each its address, interface index (four) and weight (two), integers little endian; for protected the two
+    /// gateways in the same form.
     fn canonical(&self) -> Bytes {
         let mut octets = Bytes::new();
         match self {
             ForwardingNexthop::Unicast(gateways) => {
                 octets.push(1);
                 octets.extend_from_slice(&(gateways.len() as u16).to_le_bytes());
-                for gateway in gateways {
-                    push_address(&mut octets, gateway.address.as_ref());
-                    octets.extend_from_slice(&gateway.interface_index.to_le_bytes());
-                    octets.extend_from_slice(&gateway.weight.to_le_bytes());
-                }
+                gateways.iter().for_each(|gateway| gateway.push_to(&mut octets));
+            }
+            ForwardingNexthop::Protected { primary, backup } => {
+                octets.push(4);
+                primary.push_to(&mut octets);
+                backup.push_to(&mut octets);
             }
             ForwardingNexthop::Discard => octets.push(2),
             ForwardingNexthop::Reject => octets.push(3),
         }
         octets
+    }
+}
+
+impl ForwardingNexthop {
+    /// The ways that packets take now: all gateways that share them, or the one in use.
+    pub fn gateways(&self) -> &[Gateway] {
+        match self {
+            ForwardingNexthop::Unicast(gateways) => gateways,
+            ForwardingNexthop::Protected { primary, .. } => std::slice::from_ref(primary),
+            ForwardingNexthop::Discard | ForwardingNexthop::Reject => &[],
+        }
+    }
+
+    /// The way that stands by.
+    pub fn backup(&self) -> Option<&Gateway> {
+        match self {
+            ForwardingNexthop::Protected { backup, .. } => Some(backup),
+            _ => None,
+        }
     }
 }
 

@@ -105,7 +105,8 @@ fn entry(entry: &ForwardingEntry) -> String {
     let hops = entry.next_hops.iter().map(|hop| {
         let gateway = if hop.gateway.is_empty() { String::new() } else { format!("{} ", hop.gateway) };
         let weight = if hop.weight > 1 { format!(" weight {}", hop.weight) } else { String::new() };
-        format!("{gateway}via {}{weight}", hop.interface)
+        let backup = if hop.backup { " (backup)" } else { "" };
+        format!("{gateway}via {}{weight}{backup}", hop.interface)
     });
     let hops = hops.collect::<Vec<_>>().join(", ");
     let line = format!("{:<43} {:<9} {:<11} {hops}", entry.prefix, entry.kind, format!("{:#x}", entry.nexthop_object));

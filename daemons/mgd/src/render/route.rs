@@ -54,7 +54,8 @@ impl Routes {
             let mark = if index == 0 { '>' } else { ' ' };
             let to = if next_hop.gateway.is_empty() { String::new() } else { format!("to {} ", next_hop.gateway) };
             let weight = if next_hop.weight > 1 { format!(", weight {}", next_hop.weight) } else { String::new() };
-            line(format!("{mark} {to}via {}{weight}", next_hop.interface));
+            let backup = if next_hop.backup { ", backup" } else { "" };
+            line(format!("{mark} {to}via {}{weight}{backup}", next_hop.interface));
         }
         if route.next_hops.is_empty() && matches!(route.kind.as_str(), "discard" | "reject") {
             line(route.kind[..1].to_uppercase() + &route.kind[1..]);

@@ -191,7 +191,12 @@ fn route(index: u32) -> Route {
         active: true,
         protocol: "bgp".into(),
         preference: 170,
-        next_hops: vec![RouteNextHop { gateway: "10.0.0.2".into(), interface: "eth0".into(), weight: 1 }],
+        next_hops: vec![RouteNextHop {
+            gateway: "10.0.0.2".into(),
+            interface: "eth0".into(),
+            weight: 1,
+            backup: false,
+        }],
         as_path: "65002".into(),
         origin: "igp".into(),
         local_preference: Some(100),
@@ -357,7 +362,8 @@ impl forwarding_server::Forwarding for FakeForwarding {
         done(if known { Interfaces { interfaces: vec![eth0], waiting } } else { Interfaces::default() })
     }
     async fn show_forwarding_table(&self, _: Request<ShowForwardingTableRequest>) -> Answer<Items<ForwardingPage>> {
-        let hop = v1::ForwardingNexthop { gateway: "10.0.0.2".into(), interface: "eth0".into(), weight: 1 };
+        let hop =
+            v1::ForwardingNexthop { gateway: "10.0.0.2".into(), interface: "eth0".into(), weight: 1, backup: false };
         let entry = ForwardingEntry {
             prefix: "10.9.0.0/16".into(),
             kind: "unicast".into(),

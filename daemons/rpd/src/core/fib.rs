@@ -1,9 +1,10 @@
 //! Forwarding entries on their way to pfed: the whole table when a stream opens, then changes.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, Role, fib_nexthop};
-use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Rib};
+use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Gateway, Rib};
 use ipnet::IpNet;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -114,23 +115,22 @@ impl FibStream {
 }
 
 fn definition(id: ForwardingNexthopId, next_hop: &ForwardingNexthop) -> FibNexthop {
-    let (kind, gateways) = match next_hop {
-        ForwardingNexthop::Discard => (fib_nexthop::Kind::Discard, Vec::new()),
-        ForwardingNexthop::Reject => (fib_nexthop::Kind::Reject, Vec::new()),
-        ForwardingNexthop::Unicast(gateways) => {
-            let gateways = gateways.iter().map(|gateway| FibGateway {
-                address: match gateway.address {
-                    Some(std::net::IpAddr::V4(address)) => address.octets().to_vec(),
-                    Some(std::net::IpAddr::V6(address)) => address.octets().to_vec(),
-                    None => Vec::new(),
-                },
-                interface_index: gateway.interface_index,
-                weight: u32::from(gateway.weight),
-            });
-            (fib_nexthop::Kind::Unicast, gateways.collect())
-        }
+    let kind = match next_hop {
+        ForwardingNexthop::Discard => fib_nexthop::Kind::Discard,
+        ForwardingNexthop::Reject => fib_nexthop::Kind::Reject,
+        ForwardingNexthop::Unicast(_) | ForwardingNexthop::Protected { .. } => fib_nexthop::Kind::Unicast,
     };
-    FibNexthop { id: id.0, kind: kind.into(), gateways }
+    let gateways = next_hop.gateways().iter().map(gateway).collect();
+    FibNexthop { id: id.0, kind: kind.into(), gateways, backup: next_hop.backup().map(gateway) }
+}
+
+fn gateway(gateway: &Gateway) -> FibGateway {
+    let address = match gateway.address {
+        Some(IpAddr::V4(address)) => address.octets().to_vec(),
+        Some(IpAddr::V6(address)) => address.octets().to_vec(),
+        None => Vec::new(),
+    };
+    FibGateway { address, interface_index: gateway.interface_index, weight: u32::from(gateway.weight) }
 }
 
 impl Core {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use holdfast_policy::{community_text, extended_community_text};
 use holdfast_proto::v1::{BgpNeighborDetail, BgpNeighborSummary, BgpSummary, FamilyCounters, Route, RouteNextHop};
-use holdfast_rib::{Family, ForwardingNexthop, NexthopSetId, NexthopSpec, PrefixId, Protocol, Rib};
+use holdfast_rib::{Family, ForwardingNexthop, Gateway, NexthopSetId, NexthopSpec, PrefixId, Protocol, Rib};
 
 use crate::wire::{OpenMessage, PathAttributes};
 
@@ -329,17 +329,16 @@ fn kind(spec: Option<&NexthopSpec>) -> &'static str {
 }
 
 fn next_hops(rib: &Rib, nexthop: NexthopSetId) -> Vec<RouteNextHop> {
-    match rib.resolved(nexthop) {
-        Some(ForwardingNexthop::Unicast(gateways)) => gateways
-            .iter()
-            .map(|gateway| RouteNextHop {
-                gateway: gateway.address.map(|address| address.to_string()).unwrap_or_default(),
-                interface: rib.interface_name(gateway.interface_index).unwrap_or_default().to_owned(),
-                weight: u32::from(gateway.weight),
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
+    let resolved = rib.resolved(nexthop);
+    let one = |gateway: &Gateway, backup| RouteNextHop {
+        gateway: gateway.address.map(|address| address.to_string()).unwrap_or_default(),
+        interface: rib.interface_name(gateway.interface_index).unwrap_or_default().to_owned(),
+        weight: u32::from(gateway.weight),
+        backup,
+    };
+    let used = resolved.iter().flat_map(|resolved| resolved.gateways()).map(|gateway| one(gateway, false));
+    let standing_by = resolved.and_then(ForwardingNexthop::backup).map(|gateway| one(gateway, true));
+    used.chain(standing_by).collect()
 }
 
 /// What is shown of an attribute set.
