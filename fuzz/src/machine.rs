@@ -1,7 +1,7 @@
 //! What comes from the kernel, from our own processes, and from the file of a lab scenario.
 
 use holdfast_kernel::netlink::wire::{Attributes, Messages};
-use holdfast_kernel::netlink::{Address, Batch, Link, NexthopObject, Route, RouteWrite};
+use holdfast_kernel::netlink::{Address, Batch, Link, NexthopContent, NexthopObject, Route, RouteWrite};
 use holdfast_lab::scenario::Scenario;
 use holdfast_proto::v1::VaultReply;
 use holdfast_vault::{Vault, answer, limits};
@@ -14,13 +14,24 @@ pub fn check_netlink(datagram: &[u8]) {
         let _ = (Link::parse(&message), Address::parse(&message));
         Attributes(message.payload).for_each(|(_, value)| assert!(value.len() <= datagram.len()));
         if let Some(object) = NexthopObject::parse(&message) {
-            let _ = object.is_ours();
+            check_nexthop(&object);
         }
         let Some(route) = Route::parse(&message) else { continue };
         let mut batch = Batch::new();
         batch.write_route(RouteWrite::Replace, &route.prefix, route.target);
         assert_eq!(batch.len(), 1);
     }
+}
+
+/// What can be read of a nexthop object, and can be written, means the same when it is read again.
+fn check_nexthop(object: &NexthopObject) {
+    if object.content == NexthopContent::Other {
+        return;
+    }
+    let mut batch = Batch::new();
+    batch.add_nexthop(object.id, object.ipv6, &object.content);
+    let written = Messages(batch.octets()).next().and_then(|message| NexthopObject::parse(&message));
+    assert_eq!(written.map(|again| (again.id, again.content)), Some((object.id, object.content.clone())));
 }
 
 /// Packets for the vault, each behind its length in one octet: no descriptor comes with them, so nothing is ever kept.

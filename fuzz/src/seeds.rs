@@ -227,6 +227,13 @@ fn machine() -> Vec<(&'static str, Vec<u8>)> {
     );
     let object =
         datagram(104, &[2, 0, 72, 0, 0, 0, 0, 0], &[(1, &[1, 0, 0, 72]), (5, &[2, 0, 0, 0]), (6, &[10, 0, 0, 2])]);
+    let members = [1, 0, 0, 72, 254, 0, 0, 0, 2, 0, 0, 72, 0, 0, 0, 0];
+    let buckets = [6, 0, 1, 0, 8, 0, 0, 0];
+    let group = datagram(
+        104,
+        &[0, 0, 72, 0, 0, 0, 0, 0],
+        &[(1, &[3, 0, 0, 72]), (2, &members), (3, &[1, 0]), (12 | 0x8000, &buckets)],
+    );
     let address = datagram(20, &[2, 24, 0, 0, 2, 0, 0, 0], &[(1, &[10, 0, 0, 1]), (2, &[10, 0, 0, 1]), (11, &[72])]);
     let link =
         datagram(16, &[0, 0, 1, 0, 2, 0, 0, 0, 0x43, 0, 1, 0, 0, 0, 0, 0], &[(3, b"eth0\0"), (4, &[220, 5, 0, 0])]);
@@ -235,6 +242,7 @@ fn machine() -> Vec<(&'static str, Vec<u8>)> {
         ("vault-requests", requests.concat()),
         ("route", route.clone()),
         ("nexthop", object),
+        ("group", group),
         ("address", address),
         ("link", link),
         ("refused", [refused, route].concat()),

@@ -231,6 +231,77 @@ fn the_monitor_hears_others_and_not_ourselves() {
     });
 }
 
+/// What the kernel says of our objects, in the order of their numbers.
+fn objects(requester: &mut Requester) -> Vec<(u32, NexthopContent)> {
+    let all = requester.nexthops().unwrap().into_iter();
+    all.filter(NexthopObject::is_ours).map(|object| (object.id, object.content)).collect()
+}
+
+fn way_to(destination: &str) -> String {
+    sh(&format!("ip route get {destination}"))
+}
+
+#[test]
+fn a_resilient_group_turns_to_its_second_member_when_the_link_of_the_first_is_lost() {
+    in_namespace(|| {
+        let (v0, _) = links();
+        sh("ip link add w0 type veth peer name w1; ip link set w0 up; ip link set w1 up
+            ip addr add 10.0.1.1/24 dev w0; ip addr add 2001:db8:1::1/64 dev w0 nodad");
+        let w0 = Requester::open().unwrap().links().unwrap().iter().find(|link| link.name == "w0").unwrap().index;
+        let mut requester = Requester::open().unwrap();
+        let first = 0x4800_0000;
+        let singles = [("10.0.0.2", v0), ("10.0.1.2", w0), ("2001:db8::2", v0), ("2001:db8:1::2", w0)];
+        let group = |members: &[(u32, u16)]| {
+            let members = members.iter().map(|(n, weight)| NexthopMember { id: first + n, weight: *weight }).collect();
+            NexthopContent::Resilient { members, buckets: RESILIENT_BUCKETS }
+        };
+        let mut batch = Batch::new();
+        for (n, (gateway, interface)) in (0..).zip(singles) {
+            batch.add_nexthop(first + n, n > 1, &single(gateway, interface));
+        }
+        let protected = [group(&[(0, WEIGHT_ALL), (1, WEIGHT_NONE)]), group(&[(2, WEIGHT_ALL), (3, WEIGHT_NONE)])];
+        batch.add_nexthop(first + 4, false, &protected[0]);
+        batch.add_nexthop(first + 5, false, &protected[1]);
+        batch.write_route(RouteWrite::Add, &net("192.0.2.0/24"), RouteTarget::Nexthop(first + 4));
+        batch.write_route(RouteWrite::Add, &net("2001:db8:f::/48"), RouteTarget::Nexthop(first + 5));
+        // The gateway of the other family serves as well.
+        batch.write_route(RouteWrite::Add, &net("198.51.100.0/24"), RouteTarget::Nexthop(first + 5));
+        assert_eq!(requester.execute(&mut batch), BatchOutcome::default());
+        let there = objects(&mut requester);
+        assert_eq!(there[4..], [(first + 4, protected[0].clone()), (first + 5, protected[1].clone())]);
+        let destinations = ["192.0.2.1", "2001:db8:f::1", "198.51.100.1"];
+        assert!(destinations.iter().all(|to| way_to(to).contains("dev v0")));
+        // Once as asked for, once by the kernel.
+        let alone = [group(&[(1, WEIGHT_NONE)]), group(&[(3, WEIGHT_NONE)])];
+        batch.clear();
+        batch.replace_nexthop(first + 4, false, &alone[0]);
+        assert_eq!(requester.execute(&mut batch), BatchOutcome::default());
+        assert!(way_to(destinations[0]).contains("dev w0") && way_to(destinations[1]).contains("dev v0"));
+        batch.clear();
+        batch.replace_nexthop(first + 4, false, &protected[0]);
+        assert_eq!(requester.execute(&mut batch), BatchOutcome::default());
+        assert!(way_to(destinations[0]).contains("dev v0"));
+        let mut monitor = Monitor::open(None).unwrap();
+        sh("ip link set v1 down");
+        events_until(&mut monitor, |events| {
+            events.iter().any(|event| matches!(event, Event::Link(link) if link.index == v0 && !link.is_up()))
+        });
+        assert!(destinations.iter().all(|to| way_to(to).contains("dev w0")));
+        assert_eq!(objects(&mut requester)[2..], [(first + 4, alone[0].clone()), (first + 5, alone[1].clone())]);
+        assert_eq!(routes(&mut requester).len(), 3);
+        // What is not there is not replaced; an ordinary group is not made a resilient one.
+        batch.clear();
+        batch.replace_nexthop(first + 9, false, &alone[0]);
+        batch.replace_nexthop(
+            first + 4,
+            false,
+            &NexthopContent::Group(vec![NexthopMember { id: first + 1, weight: 1 }]),
+        );
+        let outcome = requester.execute(&mut batch);
+        assert_eq!(outcome.failures.iter().map(|failure| failure.index).collect::<Vec<_>>(), [0, 1]);
+    });
+}
+
 #[test]
 fn a_full_queue_is_reported_as_overflow() {
     in_namespace(|| {

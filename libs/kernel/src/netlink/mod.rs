@@ -33,7 +33,7 @@ pub use async_monitor::AsyncMonitor;
 pub use batch::{BATCH_MESSAGES_MAX, Batch, BatchOutcome, Failure};
 pub use link::{Counters, LINK_GROUP_HOLDFAST, Link, LinkChange, OperState};
 pub use monitor::{Event, Monitor};
-pub use nexthop::{NexthopContent, NexthopMember, NexthopObject};
+pub use nexthop::{NexthopContent, NexthopMember, NexthopObject, RESILIENT_BUCKETS, WEIGHT_ALL, WEIGHT_NONE};
 pub use requester::Requester;
 pub use route::{Route, RouteTarget, RouteWrite};
 

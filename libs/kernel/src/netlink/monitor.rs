@@ -48,8 +48,9 @@ pub enum Event {
 
 /// A socket that hears of links, addresses, nexthop objects and routes. Non-blocking; readable when there is news.
 ///
-/// Two things the kernel does *not* tell: when a link goes down, its nexthop objects and the IPv4 routes that use them
-/// vanish with nothing but the link's own message; and a deleted nexthop object takes its routes along.
+/// Three things the kernel does *not* tell: when a link goes down, its nexthop objects and the IPv4 routes that use them
+/// vanish with nothing but the link's own message; the groups that they were members of go on with what is left; and a deleted nexthop
+/// object takes its routes along.
 pub struct Monitor {
     socket: Socket,
     buffer: Vec<u8>,

@@ -1,8 +1,15 @@
 //! Nexthop objects: `RTM_NEWNEXTHOP`, `RTM_DELNEXTHOP`, `RTM_GETNEXTHOP` (include/uapi/linux/nexthop.h).
+//!
+//! Of groups the kernel has two types. An ordinary one hashes every flow to a member by weight. A *resilient* one (since Linux 5.13)
+//! keeps a table of buckets, of which each member owns its share, rounded: with [`WEIGHT_ALL`] against [`WEIGHT_NONE`] the first member
+//! owns all of [`RESILIENT_BUCKETS`] and the second none, until the first is gone. Then the kernel gives the buckets to the second
+//! in the same moment, and neither the group nor a route of it is touched.
 
 use std::net::IpAddr;
 
-use super::wire::{Attributes, Encoder, Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, address, u16_at, u32_at};
+use super::wire::{
+    Attributes, Encoder, Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, address, u16_at, u32_at,
+};
 use super::{AF_INET, AF_INET6, AF_UNSPEC, PROTOCOL_HOLDFAST};
 
 pub(crate) const RTM_NEWNEXTHOP: u16 = 104;
@@ -15,10 +22,23 @@ const NHA_GROUP_TYPE: u16 = 3;
 const NHA_BLACKHOLE: u16 = 4;
 const NHA_OIF: u16 = 5;
 const NHA_GATEWAY: u16 = 6;
+const NHA_RES_GROUP: u16 = 12;
+const NHA_RES_GROUP_BUCKETS: u16 = 1;
+const NHA_RES_GROUP_IDLE_TIMER: u16 = 2;
+const NHA_RES_GROUP_UNBALANCED_TIMER: u16 = 3;
+const NEXTHOP_GRP_TYPE_MPATH: u16 = 0;
+const NEXTHOP_GRP_TYPE_RES: u16 = 1;
 /// Length of `struct nhmsg`: family, scope, protocol, reserved, flags (4).
 const NHMSG_LENGTH: usize = 8;
 /// Length of `struct nexthop_grp`: id (4), weight - 1, high octet of it (since Linux 6.12), reserved (2).
 const GROUP_ENTRY_LENGTH: usize = 8;
+
+/// Buckets of a resilient group of ours: the fewest that are common (each takes some 32 octets).
+pub const RESILIENT_BUCKETS: u16 = 8;
+/// The weight of the member that owns every bucket: the most that fits the octet that kernels before 6.12 have for it.
+pub const WEIGHT_ALL: u16 = 255;
+/// The weight of the member that owns none beside it: 8 x 1/256 rounds to nothing.
+pub const WEIGHT_NONE: u16 = 1;
 
 /// A member of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +61,13 @@ pub enum NexthopContent {
     },
     /// Several, by weight.
     Group(Vec<NexthopMember>),
+    /// Several, by buckets: see the chapter above.
+    Resilient {
+        /// Who owns buckets, or comes to own some.
+        members: Vec<NexthopMember>,
+        /// How many there are.
+        buckets: u16,
+    },
     /// None: packets are dropped.
     Blackhole,
     /// Something that Holdfast does not write.
@@ -69,8 +96,8 @@ impl NexthopObject {
     /// Reads a `RTM_NEWNEXTHOP` or `RTM_DELNEXTHOP`.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
         let [family, _, protocol, ..] = *message.payload.first_chunk::<NHMSG_LENGTH>()?;
-        let (mut id, mut gateway, mut interface, mut group, mut blackhole, mut group_type) =
-            (None, None, None, None, false, 0);
+        let (mut id, mut gateway, mut interface, mut group, mut blackhole) = (None, None, None, None, false);
+        let (mut group_type, mut buckets) = (NEXTHOP_GRP_TYPE_MPATH, 0);
         for (attribute, value) in Attributes::after(message.payload, NHMSG_LENGTH) {
             match attribute {
                 NHA_ID => id = Some(u32_at(value, 0)?),
@@ -79,17 +106,26 @@ impl NexthopObject {
                 NHA_BLACKHOLE => blackhole = true,
                 NHA_OIF => interface = Some(u32_at(value, 0)?),
                 NHA_GATEWAY => gateway = Some(address(value)?),
+                NHA_RES_GROUP => buckets = buckets_of(value).unwrap_or(0),
                 _ => {}
             }
         }
         let content = match (group, blackhole, interface) {
-            (Some(members), _, _) if group_type == 0 => NexthopContent::Group(members),
+            (Some(members), _, _) if group_type == NEXTHOP_GRP_TYPE_MPATH => NexthopContent::Group(members),
+            (Some(members), _, _) if group_type == NEXTHOP_GRP_TYPE_RES => {
+                NexthopContent::Resilient { members, buckets }
+            }
             (None, true, _) => NexthopContent::Blackhole,
             (None, false, Some(interface_index)) => NexthopContent::Single { gateway, interface_index },
             _ => NexthopContent::Other,
         };
         Some(Self { id: id?, protocol, ipv6: family == AF_INET6, content })
     }
+}
+
+fn buckets_of(value: &[u8]) -> Option<u16> {
+    let (_, buckets) = Attributes(value).find(|(attribute, _)| *attribute == NHA_RES_GROUP_BUCKETS)?;
+    u16_at(buckets, 0)
 }
 
 fn members(value: &[u8]) -> Option<Vec<NexthopMember>> {
@@ -103,13 +139,26 @@ fn members(value: &[u8]) -> Option<Vec<NexthopMember>> {
     value.chunks_exact(GROUP_ENTRY_LENGTH).map(parse).collect()
 }
 
-pub(crate) fn encode_nexthop(buffer: &mut Vec<u8>, id: u32, ipv6: bool, content: &NexthopContent) {
+/// What to do where the number is in use already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NexthopWrite {
+    /// Refuse.
+    Add,
+    /// Change what is there, under its routes; refuse where nothing is.
+    Replace,
+}
+
+pub(crate) fn encode_nexthop(buffer: &mut Vec<u8>, write: NexthopWrite, id: u32, ipv6: bool, content: &NexthopContent) {
     let family = match content {
-        NexthopContent::Group(_) => AF_UNSPEC,
+        NexthopContent::Group(_) | NexthopContent::Resilient { .. } => AF_UNSPEC,
         _ if ipv6 => AF_INET6,
         _ => AF_INET,
     };
-    let mut message = Encoder::begin(buffer, RTM_NEWNEXTHOP, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
+    let flags = match write {
+        NexthopWrite::Add => NLM_F_CREATE | NLM_F_EXCL,
+        NexthopWrite::Replace => NLM_F_REPLACE,
+    };
+    let mut message = Encoder::begin(buffer, RTM_NEWNEXTHOP, NLM_F_REQUEST | flags);
     message.fixed(&[family, 0, PROTOCOL_HOLDFAST, 0, 0, 0, 0, 0]).attribute_u32(NHA_ID, id);
     match content {
         NexthopContent::Single { gateway, interface_index } => {
@@ -119,19 +168,33 @@ pub(crate) fn encode_nexthop(buffer: &mut Vec<u8>, id: u32, ipv6: bool, content:
             }
         }
         NexthopContent::Group(members) => {
-            let mut entries = Vec::with_capacity(members.len() * GROUP_ENTRY_LENGTH);
-            for member in members {
-                let weight = member.weight.saturating_sub(1).to_le_bytes();
-                entries.extend_from_slice(&member.id.to_ne_bytes());
-                entries.extend_from_slice(&[weight[0], weight[1], 0, 0]);
-            }
-            message.attribute(NHA_GROUP, &entries);
+            message.attribute(NHA_GROUP, &entries(members));
+        }
+        NexthopContent::Resilient { members, buckets } => {
+            message.attribute(NHA_GROUP, &entries(members));
+            message.attribute(NHA_GROUP_TYPE, &NEXTHOP_GRP_TYPE_RES.to_ne_bytes());
+            // Without timers: a bucket changes hands when it must, at once, and never otherwise.
+            message.nested(NHA_RES_GROUP, |group| {
+                group.attribute(NHA_RES_GROUP_BUCKETS, &buckets.to_ne_bytes());
+                group.attribute_u32(NHA_RES_GROUP_IDLE_TIMER, 0);
+                group.attribute_u32(NHA_RES_GROUP_UNBALANCED_TIMER, 0);
+            });
         }
         NexthopContent::Blackhole | NexthopContent::Other => {
             message.attribute(NHA_BLACKHOLE, &[]);
         }
     }
     message.end();
+}
+
+fn entries(members: &[NexthopMember]) -> Vec<u8> {
+    let mut entries = Vec::with_capacity(members.len() * GROUP_ENTRY_LENGTH);
+    for member in members {
+        let weight = member.weight.saturating_sub(1).to_le_bytes();
+        entries.extend_from_slice(&member.id.to_ne_bytes());
+        entries.extend_from_slice(&[weight[0], weight[1], 0, 0]);
+    }
+    entries
 }
 
 pub(crate) fn encode_nexthop_removal(buffer: &mut Vec<u8>, id: u32) {

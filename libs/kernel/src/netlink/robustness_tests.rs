@@ -76,15 +76,21 @@ proptest! {
         interface_index in 1..1000u32,
         ipv6 in any::<bool>(),
         members in proptest::collection::vec((any::<u32>(), 1..=u16::MAX), 1..9),
+        buckets in 1..=u16::MAX,
     ) {
-        let group = members.into_iter().map(|(id, weight)| NexthopMember { id, weight }).collect();
+        let members: Vec<_> = members.into_iter().map(|(id, weight)| NexthopMember { id, weight }).collect();
         let single = NexthopContent::Single { gateway, interface_index };
-        for content in [single, NexthopContent::Blackhole, NexthopContent::Group(group)] {
+        let resilient = NexthopContent::Resilient { members: members.clone(), buckets };
+        for content in [single, NexthopContent::Blackhole, NexthopContent::Group(members), resilient] {
             let mut batch = Batch::new();
             batch.add_nexthop(id, ipv6, &content);
-            let object = NexthopObject::parse(&Messages(&batch.buffer).next().unwrap()).unwrap();
-            prop_assert!(object.is_ours());
-            prop_assert_eq!((object.id, object.content), (id, content));
+            batch.replace_nexthop(id, ipv6, &content);
+            prop_assert_eq!(Messages(&batch.buffer).count(), 2);
+            for message in Messages(&batch.buffer) {
+                let object = NexthopObject::parse(&message).unwrap();
+                prop_assert!(object.is_ours());
+                prop_assert_eq!((object.id, &object.content), (id, &content));
+            }
         }
     }
 
