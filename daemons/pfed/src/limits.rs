@@ -30,6 +30,8 @@ pub const RECONCILE_PREFIXES_PER_TURN: u32 = 16_384;
 pub const MONITOR_READS_PER_TURN: usize = 32;
 /// Reads until the queue of notifications counts as never becoming empty.
 pub const MONITOR_READS_MAX: usize = 100_000;
+/// Gateways of which rpd has said that they do not answer, and no more since; beyond that the oldest are forgotten.
+pub const FAILED_GATEWAYS_MAX: usize = 1024;
 /// Entries in one page of the forwarding table.
 pub const PAGE_ENTRIES: usize = 1000;
 

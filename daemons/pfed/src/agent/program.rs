@@ -74,6 +74,7 @@ impl Agent {
             return;
         }
         let mut ack = v1::FibAck { sequence: batch.sequence, ..Default::default() };
+        self.hear_of_failures(&batch, &mut ack);
         let plan = self.note(&batch, &mut ack);
         self.push_plan(plan);
         let hold_is_over = self.hold_hears(&batch);
@@ -105,6 +106,17 @@ impl Agent {
             self.fib.begin_stream();
         }
         Ok(())
+    }
+
+    /// What leads through a gateway that does not answer turns to its backup, before anything else of a batch is looked at: packets
+    /// are being lost. Who does not write notes it for the time when he does.
+    fn hear_of_failures(&mut self, batch: &v1::FibBatch, ack: &mut v1::FibAck) {
+        if let Err(why) = self.fib.fail_gateways(&batch.failed_gateways) {
+            (ack.failed, ack.first_error) = (1, why);
+        }
+        if !batch.failed_gateways.is_empty() && self.is_writing() {
+            self.turn_to_backups();
+        }
     }
 
     /// Notes what a batch says, and plans it where we write.

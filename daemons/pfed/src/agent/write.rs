@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::error::TrySendError;
+
 use super::Agent;
 use crate::fib::{Cursor, Memo, Plan};
 use crate::limits::{IDLE_SWEEP_INTERVAL, PLANNED_BATCHES_MAX, REPAIR_QUIET};
@@ -72,11 +74,18 @@ impl Backoff {
 }
 
 impl Agent {
-    /// Gives planned batches their place in the order.
+    /// Gives planned batches their place in the order, and the writer at once what it has room for.
     pub(super) fn push_plan(&mut self, plan: Plan) {
         for planned in plan.finish() {
             self.planned_serial += 1;
             self.outgoing.push_back(Job { serial: self.planned_serial, planned });
+        }
+        while let Some(job) = self.outgoing.pop_front() {
+            // When the thread has ended, its results end too, and that is reported.
+            if let Err(TrySendError::Full(job) | TrySendError::Closed(job)) = self.writer.jobs.try_send(job) {
+                self.outgoing.push_front(job);
+                return;
+            }
         }
     }
 
@@ -86,11 +95,23 @@ impl Agent {
         if !self.is_writing() || !self.fib.is_complete() {
             return;
         }
+        self.turn_to_backups();
         let may_differ = self.fib.pending_writes() > 0;
         if may_differ || self.reconcile.is_some() {
             self.reconcile = Some(Reconcile { cursor: Cursor::default(), reason, routes: 0, blocked: 0 });
         } else {
             self.sweep_left_overs();
+        }
+    }
+
+    /// Has what leads through failed gateways lead to the backups.
+    pub(super) fn turn_to_backups(&mut self) {
+        let mut plan = Plan::default();
+        self.fib.turn_to_backups(&mut plan);
+        let turned = plan.turned;
+        self.push_plan(plan);
+        if turned > 0 {
+            tracing::info!("gateways do not answer: {turned} nexthop objects lead to their backups now");
         }
     }
 
@@ -144,7 +165,13 @@ impl Agent {
         if self.repair.take(now) {
             self.begin_reconcile(Reason::Repair);
         }
+        if self.fib.has_refused() && self.fib.is_complete() {
+            self.retry.schedule(now);
+        }
         if self.retry.take(now) {
+            let mut plan = Plan::default();
+            self.fib.try_refused(&mut plan);
+            self.push_plan(plan);
             self.begin_reconcile(Reason::Retry);
         }
         if now >= self.sweep_at {
@@ -178,6 +205,9 @@ impl Agent {
         }
         if finished.retry && self.fib.is_complete() {
             self.retry.schedule(Instant::now());
+        }
+        if finished.compare {
+            self.begin_reconcile(Reason::Retry);
         }
         if self.recheck_objects && !self.has_writes_under_way() {
             self.check_objects();

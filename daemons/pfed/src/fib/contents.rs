@@ -116,9 +116,14 @@ impl Contents {
         }
     }
 
+    /// Desired routes and senders that want it.
+    pub fn users(&self, id: ContentId) -> u32 {
+        self.slots.get(id as usize).and_then(Option::as_ref).map_or(0, |slot| slot.users)
+    }
+
     /// Whether a desired route or a sender wants it.
     pub fn is_wanted(&self, id: ContentId) -> bool {
-        self.slots.get(id as usize).and_then(Option::as_ref).is_some_and(|slot| slot.users > 0)
+        self.users(id) > 0
     }
 
     /// The object to use for it; 0 for none.

@@ -44,30 +44,43 @@ pub(super) fn normalize(mut gateways: Vec<Gateway>) -> ForwardingNexthop {
     ForwardingNexthop::Unicast(gateways.into())
 }
 
+fn gateway_of(gateway: &v1::FibGateway) -> Result<Gateway, String> {
+    let to = address(&gateway.address);
+    if to.is_none() && !gateway.address.is_empty() {
+        return Err(format!("a gateway of {} octets; 0, 4 or 16 are possible", gateway.address.len()));
+    }
+    if gateway.interface_index == 0 {
+        return Err("a gateway without interface".into());
+    }
+    let weight = u16::try_from(gateway.weight.max(1)).unwrap_or(u16::MAX);
+    Ok(Gateway { address: to, interface_index: gateway.interface_index, weight })
+}
+
 /// The next hop that a definition means.
 pub(super) fn content_of(definition: &v1::FibNexthop) -> Result<ForwardingNexthop, String> {
-    let refused = |why: String| Err(format!("nexthop {}: {why}", definition.id));
+    let refused = |why: String| format!("nexthop {}: {why}", definition.id);
     match definition.kind() {
         v1::fib_nexthop::Kind::Discard => return Ok(ForwardingNexthop::Discard),
         v1::fib_nexthop::Kind::Reject => return Ok(ForwardingNexthop::Reject),
         v1::fib_nexthop::Kind::Unicast => {}
     }
-    let mut gateways = Vec::with_capacity(definition.gateways.len());
-    for gateway in &definition.gateways {
-        let to = address(&gateway.address);
-        if to.is_none() && !gateway.address.is_empty() {
-            return refused(format!("a gateway of {} octets; 0, 4 or 16 are possible", gateway.address.len()));
-        }
-        if gateway.interface_index == 0 {
-            return refused("a gateway without interface".into());
-        }
-        let weight = u16::try_from(gateway.weight.max(1)).unwrap_or(u16::MAX);
-        gateways.push(Gateway { address: to, interface_index: gateway.interface_index, weight });
-    }
+    let gateways = definition.gateways.iter().map(gateway_of).collect::<Result<Vec<_>, _>>().map_err(refused)?;
     if gateways.is_empty() {
-        return refused("unicast without a gateway".into());
+        return Err(refused("unicast without a gateway".into()));
     }
-    Ok(normalize(gateways))
+    let Some(backup) = &definition.backup else { return Ok(normalize(gateways)) };
+    protected(gateways, gateway_of(backup).map_err(refused)?).map_err(refused)
+}
+
+fn protected(gateways: Vec<Gateway>, backup: Gateway) -> Result<ForwardingNexthop, String> {
+    let [primary] = gateways.as_slice() else {
+        return Err(format!("a backup for {} gateways; it is possible for one alone", gateways.len()));
+    };
+    let [primary, backup] = [*primary, backup].map(|gateway| Gateway { weight: 1, ..gateway });
+    match primary == backup {
+        true => Err("its backup is its gateway; another interface's or neighbour's is needed".into()),
+        false => Ok(ForwardingNexthop::Protected { primary, backup }),
+    }
 }
 
 impl Fib {
@@ -86,6 +99,20 @@ impl Fib {
             self.contents.release(before);
         }
         Ok(())
+    }
+
+    /// Takes note of what a new batch says of gateways, before anything else of it: each of these does not answer, though its link is
+    /// up.
+    pub fn fail_gateways(&mut self, failed: &[v1::FibGateway]) -> Result<(), String> {
+        self.failed.begin_batch();
+        let mut result = Ok(());
+        for gateway in failed {
+            match gateway_of(gateway) {
+                Ok(gateway) => self.failed.add(gateway),
+                Err(why) => result = Err(format!("failed gateway: {why}")),
+            }
+        }
+        result
     }
 
     /// The sender's id has no meaning any more.
@@ -120,6 +147,7 @@ impl Fib {
             0 => contents::NOTHING,
             id => *self.sender.get(&id).ok_or_else(|| format!("{prefix}: nexthop {id} is not defined"))?,
         };
+        self.hear_of_gateways(desired);
         let table = &self.tables[Self::family_of(&prefix)];
         let place = table.find(&prefix);
         let object = place.map_or(objects::NOTHING, |place| table.row(place).1);

@@ -1,7 +1,10 @@
 //! What the kernel says: dumps at the start and after a loss of notifications, and changes that others make.
 
 use hashbrown::HashSet;
-use holdfast_kernel::netlink::{NexthopContent, NexthopObject, ROUTE_METRIC, Route, RouteTarget, TABLE_MAIN};
+use holdfast_kernel::netlink::{
+    NexthopContent, NexthopMember, NexthopObject, RESILIENT_BUCKETS, ROUTE_METRIC, Route, RouteTarget, TABLE_MAIN,
+    WEIGHT_ALL, WEIGHT_NONE,
+};
 use holdfast_rib::{ForwardingNexthop, Gateway};
 use ipnet::IpNet;
 
@@ -35,12 +38,11 @@ pub struct ObjectsRead {
 
 /// The family of the object for a content: that of its gateways; where there is none, of the route.
 pub(super) fn object_family(nexthop: &ForwardingNexthop, route_family: usize) -> usize {
-    match nexthop {
-        ForwardingNexthop::Unicast(gateways) if gateways.iter().all(|gateway| gateway.address.is_some()) => {
-            usize::from(!gateways.iter().any(|gateway| gateway.address.is_some_and(|address| address.is_ipv4())))
-        }
-        _ => route_family,
+    let ways = || nexthop.gateways().iter().chain(nexthop.backup());
+    if nexthop.gateways().is_empty() || ways().any(|gateway| gateway.address.is_none()) {
+        return route_family;
     }
+    usize::from(!ways().any(|gateway| gateway.address.is_some_and(|address| address.is_ipv4())))
 }
 
 impl Fib {
@@ -80,7 +82,7 @@ impl Fib {
         if !object.is_ours() {
             return known.map_or(KernelChange::Known, |index| self.lose(index));
         }
-        if self.removing.contains(&object.id) {
+        if self.under_way.contains(&object.id) {
             return KernelChange::Known;
         }
         let (content, family, members) = self.understand(object);
@@ -117,28 +119,42 @@ impl Fib {
             NexthopContent::Blackhole => (contents::DISCARD, family, Vec::new()),
             NexthopContent::Other => (contents::NOTHING, family, Vec::new()),
             NexthopContent::Group(members) => {
-                let mut gateways = Vec::with_capacity(members.len());
-                let mut indexes = Vec::with_capacity(members.len());
-                let mut family = 0;
-                for member in members {
-                    let Some(index) = self.objects.by_kernel_id(member.id) else { continue };
-                    let Some(object) = self.objects.get(index) else { continue };
-                    family = object.family;
-                    indexes.push(index);
-                    if let Some(ForwardingNexthop::Unicast(single)) = self.contents.get(object.content) {
-                        gateways.extend(single.iter().map(|gateway| Gateway { weight: member.weight, ..*gateway }));
-                    }
-                }
                 // A group of one member is a group all the same: its routes are as good as those of the member.
-                let nexthop = normalize(gateways);
-                match &nexthop {
-                    ForwardingNexthop::Unicast(known) if known.len() == members.len() => {
-                        let family = object_family(&nexthop, family);
-                        (self.contents.intern(nexthop), family, indexes)
-                    }
-                    _ => (contents::NOTHING, family, indexes),
-                }
+                let nexthop = |gateways| Some(normalize(gateways));
+                self.understand_group(members, nexthop)
             }
+            NexthopContent::Resilient { members, buckets } => {
+                let buckets = *buckets;
+                self.understand_group(members, |gateways| protected(&gateways, buckets))
+            }
+        }
+    }
+
+    /// What a group stands for; nothing that can be desired where a member is not known or its shape is none of ours.
+    fn understand_group(
+        &mut self,
+        members: &[NexthopMember],
+        meaning: impl FnOnce(Vec<Gateway>) -> Option<ForwardingNexthop>,
+    ) -> (ContentId, usize, Vec<ObjectIndex>) {
+        let mut gateways = Vec::with_capacity(members.len());
+        let mut indexes = Vec::with_capacity(members.len());
+        let mut family = 0;
+        for member in members {
+            let Some(index) = self.objects.by_kernel_id(member.id) else { continue };
+            let Some(object) = self.objects.get(index) else { continue };
+            family = object.family;
+            indexes.push(index);
+            if let Some(ForwardingNexthop::Unicast(single)) = self.contents.get(object.content) {
+                gateways.extend(single.iter().map(|gateway| Gateway { weight: member.weight, ..*gateway }));
+            }
+        }
+        let is_whole = gateways.len() == members.len() && !gateways.is_empty();
+        match meaning(gateways).filter(|_| is_whole) {
+            Some(nexthop) => {
+                let family = object_family(&nexthop, family);
+                (self.contents.intern(nexthop), family, indexes)
+            }
+            None => (contents::NOTHING, family, indexes),
         }
     }
 
@@ -168,8 +184,13 @@ impl Fib {
         }
     }
 
-    /// The kernel tells an object anew; a group that lost a member stands for something else now.
-    fn update_object(&mut self, index: ObjectIndex, content: ContentId, members: Vec<ObjectIndex>) -> KernelChange {
+    /// An object stands for something else now: a group that has lost a member, or that we have changed.
+    pub(super) fn update_object(
+        &mut self,
+        index: ObjectIndex,
+        content: ContentId,
+        members: Vec<ObjectIndex>,
+    ) -> KernelChange {
         let Some(object) = self.objects.get_mut(index) else { return KernelChange::Known };
         object.confirmed = true;
         let (before, family) = (object.content, object.family);
@@ -197,7 +218,7 @@ impl Fib {
     /// Takes a complete list of the kernel's nexthop objects (of everybody), and the links that were up after it was
     /// made: what a link took along is no damage, even where the link's own notification is still to come.
     pub fn read_nexthops(&mut self, list: &[NexthopObject], up: &HashSet<u32>) -> ObjectsRead {
-        let mut result = ObjectsRead { undecided: !self.removing.is_empty(), ..ObjectsRead::default() };
+        let mut result = ObjectsRead { undecided: !self.under_way.is_empty(), ..ObjectsRead::default() };
         let present: HashSet<u32> = list.iter().filter(|o| o.is_ours()).map(|o| o.id).collect();
         let missing: Vec<ObjectIndex> =
             self.objects.kernel_ids().filter(|(id, _)| !present.contains(id)).map(|(_, index)| index).collect();
@@ -207,12 +228,15 @@ impl Fib {
                 result.undecided = true;
                 continue;
             }
-            let with_link = self.blocked_by_link(object.content).is_some() || self.needs_other_than(object.content, up);
+            let needs_other_than = |up: &HashSet<u32>| self.missing_link(object.content, up).is_some();
+            let with_link = needs_other_than(&self.links_up) || needs_other_than(up);
             result.lost += u32::from(!with_link);
             self.object_died(index);
         }
         // Members before the groups that name them.
-        let is_group = |object: &&NexthopObject| matches!(object.content, NexthopContent::Group(_));
+        let is_group = |object: &&NexthopObject| {
+            matches!(object.content, NexthopContent::Group(_) | NexthopContent::Resilient { .. })
+        };
         for object in list.iter().filter(|o| !is_group(o)).chain(list.iter().filter(is_group)) {
             self.kernel_nexthop(object);
         }
@@ -252,20 +276,35 @@ impl Fib {
         self.set_row(prefix, place, desired, object)
     }
 
-    fn needs_other_than(&self, content: ContentId, up: &HashSet<u32>) -> bool {
-        match self.contents.get(content) {
-            Some(ForwardingNexthop::Unicast(gateways)) => gateways.iter().any(|g| !up.contains(&g.interface_index)),
-            _ => false,
-        }
-    }
-
     /// The interface that is not up and that a content needs.
     pub(super) fn blocked_by_link(&self, content: ContentId) -> Option<u32> {
-        match self.contents.get(content)? {
-            ForwardingNexthop::Unicast(gateways) => {
-                gateways.iter().map(|gateway| gateway.interface_index).find(|index| !self.links_up.contains(index))
-            }
-            _ => None,
+        self.missing_link(content, &self.links_up)
+    }
+
+    /// The same for links of which these are up.
+    fn missing_link(&self, content: ContentId, up: &HashSet<u32>) -> Option<u32> {
+        let nexthop = self.contents.get(content)?;
+        // One with a backup lives as long as either has its link.
+        if nexthop.backup().is_some_and(|backup| up.contains(&backup.interface_index)) {
+            return None;
         }
+        nexthop.gateways().iter().map(|gateway| gateway.interface_index).find(|index| !up.contains(index))
+    }
+}
+
+/// What a resilient group stands for: the member that has all buckets, and one that has none beside it; or what is left of such a pair.
+fn protected(gateways: &[Gateway], buckets: u16) -> Option<ForwardingNexthop> {
+    let of_pair = |primary: &Gateway, backup: &Gateway| {
+        let [primary, backup] = [*primary, *backup].map(|gateway| Gateway { weight: 1, ..gateway });
+        ForwardingNexthop::Protected { primary, backup }
+    };
+    match gateways {
+        [left] => Some(normalize(vec![*left])),
+        [one, other] if buckets == RESILIENT_BUCKETS => match (one.weight, other.weight) {
+            (WEIGHT_ALL, WEIGHT_NONE) => Some(of_pair(one, other)),
+            (WEIGHT_NONE, WEIGHT_ALL) => Some(of_pair(other, one)),
+            _ => None,
+        },
+        _ => None,
     }
 }

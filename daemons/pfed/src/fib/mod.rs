@@ -16,7 +16,8 @@
 //!
 //! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns, packed by [`rows`],
 //! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
-//! says, [`plan`] turns differences into batches.
+//! says, [`plan`] turns differences into batches, [`making`] makes the objects, [`backup`] is about next hops that have another one
+//! standing by.
 //!
 //! # What it must never do
 //!
@@ -24,9 +25,11 @@
 //! asks for [`Fib::reconcile`] only then.
 
 mod account;
+mod backup;
 mod contents;
 mod desired;
 mod kernel;
+mod making;
 mod objects;
 mod plan;
 mod rows;
@@ -38,6 +41,7 @@ mod views;
 use hashbrown::{HashMap, HashSet};
 use holdfast_rib::{Digest, Family};
 
+use backup::{FailedGateways, Refused};
 use contents::{ContentId, Contents};
 use objects::Objects;
 use table::Table;
@@ -72,8 +76,11 @@ pub struct Fib {
     complete: bool,
     /// Interfaces that packets can leave through.
     links_up: HashSet<u32>,
-    /// Deleted by us, and the kernel's answer is not there yet.
-    removing: HashSet<u32>,
+    /// Objects deleted or changed by us, while the kernel's answer is not there yet.
+    under_way: HashSet<u32>,
+    /// See [`backup`].
+    failed: FailedGateways,
+    refused: Refused,
 }
 
 impl Default for Fib {
@@ -90,7 +97,9 @@ impl Default for Fib {
             earlier_senders: Vec::new(),
             complete: false,
             links_up: HashSet::new(),
-            removing: HashSet::new(),
+            under_way: HashSet::new(),
+            failed: FailedGateways::default(),
+            refused: Refused::new(),
         }
     }
 }
@@ -103,7 +112,13 @@ impl Fib {
 
     /// Notes whether packets can leave through an interface. True when that is new.
     pub fn set_link(&mut self, interface_index: u32, up: bool) -> bool {
-        if up { self.links_up.insert(interface_index) } else { self.links_up.remove(&interface_index) }
+        let is_new = if up { self.links_up.insert(interface_index) } else { self.links_up.remove(&interface_index) };
+        if is_new {
+            self.failed.link_changed(interface_index);
+            // The kernel's answer may be another one now.
+            self.refused.clear();
+        }
+        is_new
     }
 
     /// The interfaces that packets can leave through.

@@ -2,14 +2,11 @@
 
 use std::collections::VecDeque;
 
-use holdfast_kernel::netlink::{Batch, BatchOutcome, NexthopContent, NexthopMember, RouteTarget, RouteWrite};
-use holdfast_rib::{ForwardingNexthop, Gateway};
+use holdfast_kernel::netlink::{Batch, BatchOutcome, RouteTarget, RouteWrite};
 use ipnet::IpNet;
 
 use super::Fib;
-use super::contents::{self, ContentId};
-use super::desired::normalize;
-use super::kernel::object_family;
+use super::contents;
 use super::objects::{self, ObjectIndex};
 use super::rows::Place;
 use super::table::{Cursor, Pair};
@@ -35,6 +32,8 @@ pub enum Memo {
     },
     /// A nexthop object was made.
     Nexthop(u32),
+    /// A nexthop object was made to stand for something else.
+    NexthopChange(u32),
     /// A nexthop object was removed.
     NexthopRemoval(u32),
     /// A change to an interface or address, in words.
@@ -55,10 +54,12 @@ pub struct Planned {
 pub struct Plan {
     full: VecDeque<Planned>,
     current: Planned,
-    /// Routes that were left out because their interface is not up.
+    /// Routes that were left out, or have a stand-in, because an interface is not up.
     pub blocked: u64,
     /// Routes written.
     pub routes: u64,
+    /// Nexthop objects that turn to their backup.
+    pub turned: u64,
 }
 
 impl Plan {
@@ -99,6 +100,8 @@ pub struct Finished {
     pub read_again: bool,
     /// Something was refused that may work later, or was found to be missing.
     pub retry: bool,
+    /// What was refused is to be done in another way, or can be done now that was refused before: both tables must be compared.
+    pub compare: bool,
 }
 
 impl Fib {
@@ -134,70 +137,17 @@ impl Fib {
                 return Err(format!("{prefix}: {why}"));
             }
         };
+        let stands_in = self.objects.get(chosen).is_some_and(|chosen| chosen.content != desired);
+        plan.blocked += u64::from(stands_in);
+        if stands_in && self.is_as_good(object, chosen) {
+            return Ok(());
+        }
         let Some(after) = self.objects.target(chosen) else { return Ok(()) };
         let write = if before.is_some() { RouteWrite::Replace } else { RouteWrite::Add };
         plan.next(Memo::Route { prefix, before, after }).write_route(write, &prefix, after);
         plan.routes += 1;
         self.set_row(&prefix, place, desired, chosen);
         Ok(())
-    }
-
-    /// The object for a content, made if need be; groups after their members.
-    fn ensure_object(&mut self, content: ContentId, family: usize, plan: &mut Plan) -> Result<ObjectIndex, String> {
-        let nexthop = self.contents.get(content).cloned().ok_or("its nexthop was released")?;
-        let family = object_family(&nexthop, family);
-        let chosen = self.contents.chosen(content, family);
-        if self.objects.living(chosen).is_some() {
-            return Ok(chosen);
-        }
-        // There may be another one with the same content (of an earlier process, say).
-        if let Some(index) = self.equal_object(content, family) {
-            self.contents.choose(content, family, index);
-            return Ok(index);
-        }
-        let ForwardingNexthop::Unicast(gateways) = nexthop else { return Err("not a unicast nexthop".into()) };
-        if let Some(index) = self.blocked_by_link(content) {
-            return Err(format!("interface {index} is not up"));
-        }
-        let (kernel_content, members) = match gateways.as_slice() {
-            [Gateway { address, interface_index, .. }] => {
-                (NexthopContent::Single { gateway: *address, interface_index: *interface_index }, Vec::new())
-            }
-            gateways => self.ensure_members(gateways, family, plan)?,
-        };
-        let id = self.objects.new_kernel_id();
-        plan.next(Memo::Nexthop(id)).add_nexthop(id, family == 1, &kernel_content);
-        let index = self.insert_object(id, content, family, members, false);
-        self.contents.choose(content, family, index);
-        Ok(index)
-    }
-
-    fn equal_object(&self, content: ContentId, family: usize) -> Option<ObjectIndex> {
-        let equal = |index: &ObjectIndex| {
-            self.objects.living(*index).is_some_and(|object| object.content == content && object.family == family)
-        };
-        self.objects.kernel_ids().map(|(_, index)| index).find(equal)
-    }
-
-    fn ensure_members(
-        &mut self,
-        gateways: &[Gateway],
-        family: usize,
-        plan: &mut Plan,
-    ) -> Result<(NexthopContent, Vec<ObjectIndex>), String> {
-        let (mut entries, mut members) = (Vec::with_capacity(gateways.len()), Vec::with_capacity(gateways.len()));
-        for gateway in gateways {
-            let content = self.contents.intern(normalize(vec![*gateway]));
-            // Held while the object is made: an interned content without a user does not last.
-            self.contents.retain(content);
-            let member = self.ensure_object(content, family, plan);
-            self.contents.release(content);
-            let member = member?;
-            members.push(member);
-            let id = self.objects.get(member).map_or(0, |object| object.kernel_id);
-            entries.push(NexthopMember { id, weight: gateway.weight });
-        }
-        Ok((NexthopContent::Group(entries), members))
     }
 
     /// Compares both columns from `cursor` on, over at most `prefixes` of them or until `batches` are full, and plans what
@@ -246,7 +196,7 @@ impl Fib {
                 }
                 if idle && (was_idle || at_once) {
                     plan.next(Memo::NexthopRemoval(id)).remove_nexthop(id);
-                    self.removing.insert(id);
+                    self.under_way.insert(id);
                     self.object_died(index);
                 }
             }
@@ -259,7 +209,7 @@ impl Fib {
         let mut failures = outcome.failures.iter().peekable();
         for (index, memo) in memos.iter().enumerate() {
             match failures.next_if(|failure| failure.index == index) {
-                None => self.succeeded(memo),
+                None => result.compare |= self.succeeded(memo),
                 Some(failure) => {
                     let needless = self.refused(memo, failure.errno, &mut result);
                     if needless {
@@ -275,18 +225,16 @@ impl Fib {
         result
     }
 
-    fn succeeded(&mut self, memo: &Memo) {
+    /// True where routes have waited for what is there now.
+    fn succeeded(&mut self, memo: &Memo) -> bool {
         match memo {
-            Memo::Nexthop(id) => {
-                if let Some(object) = self.objects.by_kernel_id(*id).and_then(|index| self.objects.get_mut(index)) {
-                    object.confirmed = true;
-                }
-            }
-            Memo::NexthopRemoval(id) => {
-                self.removing.remove(id);
+            Memo::Nexthop(id) => return self.objects.by_kernel_id(*id).is_some_and(|index| self.taken(index)),
+            Memo::NexthopChange(id) | Memo::NexthopRemoval(id) => {
+                self.under_way.remove(id);
             }
             _ => {}
         }
+        false
     }
 
     /// Takes back what was noted ahead. True where the kernel merely had it so already.
@@ -314,15 +262,24 @@ impl Fib {
                 false
             }
             Memo::Nexthop(id) => {
-                if let Some(index) = self.objects.by_kernel_id(*id) {
-                    self.object_died(index);
-                }
                 // EEXIST: somebody uses our numbers; the next one will do.
-                result.read_again |= errno == libc::EEXIST;
+                let number_in_use = errno == libc::EEXIST;
+                result.read_again |= number_in_use;
+                if let Some(index) = self.objects.by_kernel_id(*id) {
+                    match number_in_use {
+                        true => self.object_died(index),
+                        false => result.compare |= self.not_taken(index),
+                    }
+                }
+                false
+            }
+            Memo::NexthopChange(id) => {
+                self.under_way.remove(id);
+                result.read_again = true;
                 false
             }
             Memo::NexthopRemoval(id) => {
-                self.removing.remove(id);
+                self.under_way.remove(id);
                 let gone = errno == libc::ENOENT;
                 result.read_again |= !gone;
                 gone
@@ -355,6 +312,7 @@ fn describe(memo: &Memo, reason: &str) -> String {
         Memo::Route { prefix, .. } => format!("route {prefix}: {reason}"),
         Memo::RouteRemoval { prefix, .. } => format!("removal of route {prefix}: {reason}"),
         Memo::Nexthop(id) => format!("nexthop object {id}: {reason}"),
+        Memo::NexthopChange(id) => format!("nexthop object {id}, to lead to its backup: {reason}"),
         Memo::NexthopRemoval(id) => format!("removal of nexthop object {id}: {reason}"),
         Memo::Interface(what) => format!("{what}: {reason}"),
     }

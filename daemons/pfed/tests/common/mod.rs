@@ -239,17 +239,24 @@ fn octets(address: &str) -> Vec<u8> {
     }
 }
 
+pub fn gateway(address: &str, interface_index: u32, weight: u32) -> v1::FibGateway {
+    let address = if address.is_empty() { Vec::new() } else { octets(address) };
+    v1::FibGateway { address, interface_index, weight }
+}
+
 pub fn unicast(id: u32, gateways: &[(&str, u32, u32)]) -> v1::FibNexthop {
-    let gateway = |(address, interface_index, weight): &(&str, u32, u32)| v1::FibGateway {
-        address: if address.is_empty() { Vec::new() } else { octets(address) },
-        interface_index: *interface_index,
-        weight: *weight,
-    };
-    v1::FibNexthop { id, kind: Kind::Unicast.into(), gateways: gateways.iter().map(gateway).collect() }
+    let gateways = gateways.iter().map(|(address, interface, weight)| gateway(address, *interface, *weight)).collect();
+    v1::FibNexthop { id, kind: Kind::Unicast.into(), gateways, backup: None }
+}
+
+/// Through the first; through the second when the first is lost.
+pub fn protected(id: u32, primary: (&str, u32), backup: (&str, u32)) -> v1::FibNexthop {
+    let [primary, backup] = [primary, backup].map(|(address, interface)| gateway(address, interface, 1));
+    v1::FibNexthop { id, kind: Kind::Unicast.into(), gateways: vec![primary], backup: Some(backup) }
 }
 
 pub fn special(id: u32, kind: Kind) -> v1::FibNexthop {
-    v1::FibNexthop { id, kind: kind.into(), gateways: Vec::new() }
+    v1::FibNexthop { id, kind: kind.into(), ..Default::default() }
 }
 
 pub fn route(prefix: &str, nexthop_id: u32) -> v1::FibRoute {

@@ -1,0 +1,233 @@
+//! Next hops with a backup: what is written, and above all what is not.
+
+use holdfast_kernel::netlink::NexthopContent;
+
+use super::*;
+
+const ROUTES: u8 = 20;
+
+/// Twenty IPv4 routes with one next hop.
+fn want_all(fib: &mut Fib, id: u32) -> Plan {
+    let mut plan = Plan::default();
+    fib.fail_gateways(&[]).unwrap();
+    for n in 0..ROUTES {
+        fib.want_route(&fib_route(n * 2, id), Some(&mut plan)).unwrap();
+    }
+    plan
+}
+
+/// A table of routes that go through link 1, and through link 2 when that is lost.
+fn protected_table() -> (Fib, Model) {
+    let mut model = Model::default();
+    let mut fib = new_fib(&model);
+    let plan = want_all(&mut fib, 8);
+    fib.end_of_sync();
+    assert!(execute(&mut fib, &mut model, plan));
+    assert_eq!((fib.pending_writes(), model.objects.len(), model.routes.len()), (0, 3, usize::from(ROUTES)));
+    (fib, model)
+}
+
+fn lose_link(fib: &mut Fib, model: &mut Model, index: u32) {
+    one_step(&Step::LinkLost(index), fib, model, &mut BTreeMap::new());
+}
+
+fn messages(plan: Plan) -> usize {
+    plan.finish().iter().map(|planned| planned.memos.len()).sum()
+}
+
+/// Where all routes of the model lead, which is one and the same.
+fn way(model: &Model) -> ForwardingNexthop {
+    assert_eq!(model.routes.len(), usize::from(ROUTES));
+    let mut ways: Vec<ForwardingNexthop> = model.routes.values().map(|target| model.content(*target)).collect();
+    ways.dedup();
+    assert_eq!(ways.len(), 1, "{ways:?}");
+    ways.remove(0)
+}
+
+fn meaning(id: u32) -> ForwardingNexthop {
+    content_of(&definitions()[id as usize - 1]).unwrap()
+}
+
+#[test]
+fn a_lost_link_costs_no_write_whichever_of_both_it_is() {
+    for (link, left) in [(1, 2), (2, 1)] {
+        let (mut fib, mut model) = protected_table();
+        lose_link(&mut fib, &mut model, link);
+        assert_eq!(way(&model), meaning(left));
+        check_sums(&mut fib);
+        assert_eq!(fib.present, model.digests());
+        // Before rpd knows: nothing agrees, and nothing is to be done.
+        assert_eq!(fib.pending_writes(), u64::from(ROUTES));
+        let plan = compare(&mut fib);
+        assert_eq!((plan.blocked, messages(plan)), (u64::from(ROUTES), 0));
+        assert_eq!(messages(want_all(&mut fib, left)), 0);
+        assert_eq!(fib.pending_writes(), 0);
+        // A process that starts now sees it the same way.
+        let mut fib = new_fib(&model);
+        read_everything(&mut fib, &model);
+        assert_eq!(messages(want_all(&mut fib, left)), 0);
+        fib.end_of_sync();
+        assert_eq!(fib.pending_writes(), 0);
+        // With the last link the group goes, and its routes with it.
+        lose_link(&mut fib, &mut model, left);
+        assert_eq!((model.routes.len(), fib.pending_writes()), (0, u64::from(ROUTES)));
+        check_sums(&mut fib);
+    }
+}
+
+#[test]
+fn a_route_is_written_with_what_can_be_had_and_anew_when_the_link_is_back() {
+    for (link, left) in [(1, 2), (2, 1)] {
+        let mut model = Model::default();
+        let mut fib = new_fib(&model);
+        lose_link(&mut fib, &mut model, link);
+        let plan = want_all(&mut fib, 8);
+        fib.end_of_sync();
+        assert!(execute(&mut fib, &mut model, plan));
+        assert_eq!(way(&model), meaning(left));
+        assert_eq!(fib.pending_writes(), u64::from(ROUTES), "it is not what is desired");
+        assert_eq!(messages(compare(&mut fib)), 0);
+        one_step(&Step::LinkBack(link), &mut fib, &mut model, &mut BTreeMap::new());
+        settle(&mut fib, &mut model);
+        assert_eq!(way(&model), meaning(8));
+    }
+    // Without either there is nothing to be had.
+    let mut model = Model::default();
+    let mut fib = new_fib(&model);
+    lose_link(&mut fib, &mut model, 1);
+    lose_link(&mut fib, &mut model, 2);
+    let mut plan = Plan::default();
+    let refused = fib.want_route(&fib_route(0, 8), Some(&mut plan)).unwrap_err();
+    assert!(refused.contains("interface 1 is not up"), "{refused}");
+    assert_eq!(messages(plan), 0);
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_is_left_with_one_message_and_not_gone_back_to() {
+    let (mut fib, mut model) = protected_table();
+    let mut plan = Plan::default();
+    fib.fail_gateways(&[gateway(1, 1)]).unwrap();
+    fib.turn_to_backups(&mut plan);
+    assert_eq!(plan.turned, 1);
+    let planned = plan.finish();
+    assert!(planned.len() == 1 && matches!(planned[0].memos[..], [Memo::NexthopChange(_)]), "{planned:?}");
+    // The kernel's word of before is no news while ours is on its way.
+    let read = fib.read_nexthops(&model.list(), &model.up);
+    assert!(read.undecided && read.lost == 0);
+    let outcome = model.execute(&planned[0]);
+    assert_eq!(fib.finished(&planned[0].memos, &outcome).errors, 0);
+    assert_eq!(way(&model), meaning(2));
+    // A comparison does not go back, and neither does what stands in the batch that told it.
+    assert_eq!(messages(compare(&mut fib)), 0);
+    fib.want_route(&fib_route(0, 8), Some(&mut Plan::default())).unwrap();
+    assert_eq!(messages(compare(&mut fib)), 0);
+    assert_eq!(messages(want_all(&mut fib, 2)), 0);
+    assert_eq!(fib.pending_writes(), 0);
+    // rpd desires it again.
+    let plan = want_all(&mut fib, 8);
+    assert!(execute(&mut fib, &mut model, plan));
+    assert_eq!((way(&model), fib.pending_writes()), (meaning(8), 0));
+}
+
+#[test]
+fn who_does_not_write_only_notes_which_gateways_fail() {
+    let (mut fib, model) = protected_table();
+    fib.fail_gateways(&[gateway(1, 1)]).unwrap();
+    assert_eq!((way(&model), fib.pending_writes()), (meaning(8), 0));
+    assert_eq!(messages(compare(&mut fib)), 0);
+    // It writes now.
+    let (mut model, mut plan) = (model, Plan::default());
+    fib.turn_to_backups(&mut plan);
+    assert!(execute(&mut fib, &mut model, plan));
+    assert_eq!(way(&model), meaning(2));
+    let nonsense = v1::FibGateway { address: vec![1, 2, 3], interface_index: 1, weight: 1 };
+    assert!(fib.fail_gateways(&[nonsense]).unwrap_err().contains("3 octets"));
+}
+
+#[test]
+fn where_the_kernel_refuses_the_group_the_primary_is_used_alone_until_it_does_not() {
+    let mut model = Model { knows_resilient: false, ..Model::default() };
+    let mut fib = new_fib(&model);
+    fib.end_of_sync();
+    let mut compares = false;
+    let planned = want_all(&mut fib, 8).finish();
+    for planned in &planned {
+        let outcome = model.execute(planned);
+        compares |= fib.finished(&planned.memos, &outcome).compare;
+    }
+    assert!(compares && model.routes.is_empty());
+    let plan = compare(&mut fib);
+    assert!(execute(&mut fib, &mut model, plan));
+    assert_eq!(way(&model), meaning(1));
+    // Only the object is tried again, not every route.
+    for knows_resilient in [false, true] {
+        model.knows_resilient = knows_resilient;
+        let mut plan = Plan::default();
+        fib.try_refused(&mut plan);
+        assert_eq!(messages(compare(&mut fib)), 0);
+        let planned = plan.finish();
+        let outcome = model.execute(&planned[0]);
+        let finished = fib.finished(&planned[0].memos, &outcome);
+        assert!(finished.writes <= 3 && finished.compare == knows_resilient, "{finished:?}");
+    }
+    assert!(!fib.has_refused());
+    settle(&mut fib, &mut model);
+    assert_eq!(way(&model), meaning(8));
+}
+
+#[test]
+fn groups_of_another_shape_are_not_taken_for_ours() {
+    let shapes: [fn(&mut NexthopContent); 3] = [
+        |content| {
+            if let NexthopContent::Resilient { buckets, .. } = content {
+                *buckets = 256;
+            }
+        },
+        |content| {
+            if let NexthopContent::Resilient { members, .. } = content {
+                members[1].weight = 2;
+            }
+        },
+        |content| {
+            if let NexthopContent::Resilient { members, .. } = content {
+                let third = members[1];
+                members.push(third);
+            }
+        },
+    ];
+    for reshape in shapes {
+        let (_, mut model) = protected_table();
+        model.objects.values_mut().for_each(|object| reshape(&mut object.content));
+        let mut fib = new_fib(&model);
+        read_everything(&mut fib, &model);
+        let plan = want_all(&mut fib, 8);
+        fib.end_of_sync();
+        assert_eq!(plan.routes, u64::from(ROUTES));
+        assert!(execute(&mut fib, &mut model, plan));
+        assert_eq!((way(&model), fib.pending_writes()), (meaning(8), 0));
+    }
+    // In the other order it is the same.
+    let (_, mut model) = protected_table();
+    for object in model.objects.values_mut() {
+        if let NexthopContent::Resilient { members, .. } = &mut object.content {
+            members.reverse();
+        }
+    }
+    let mut fib = new_fib(&model);
+    read_everything(&mut fib, &model);
+    assert_eq!(messages(want_all(&mut fib, 8)), 0);
+}
+
+#[test]
+fn nonsense_in_a_definition_is_refused() {
+    let good = definitions()[7].clone();
+    let with = |change: fn(&mut v1::FibNexthop)| {
+        let mut definition = good.clone();
+        change(&mut definition);
+        content_of(&definition).unwrap_err()
+    };
+    assert!(with(|definition| definition.gateways.push(gateway(3, 1))).contains("a backup for 2 gateways"));
+    assert!(with(|definition| definition.gateways.clear()).contains("without a gateway"));
+    assert!(with(|definition| definition.backup = Some(gateway(1, 9))).contains("its backup is its gateway"));
+    assert!(with(|definition| definition.backup = Some(Default::default())).contains("without interface"));
+}
