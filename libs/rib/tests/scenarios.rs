@@ -46,12 +46,13 @@ fn forwarding(rib: &Rib, address: &str) -> String {
         None => "none".to_owned(),
         Some(ForwardingNexthop::Discard) => "discard".to_owned(),
         Some(ForwardingNexthop::Reject) => "reject".to_owned(),
-        Some(ForwardingNexthop::Unicast(gateways)) => {
+        Some(next_hop) => {
             let text = |gateway: &Gateway| {
                 let link = rib.interface_name(gateway.interface_index).unwrap_or("?");
                 gateway.address.map_or(format!("on {link}"), |address| format!("{address} on {link}"))
             };
-            gateways.iter().map(text).collect::<Vec<_>>().join(", ")
+            let used = next_hop.gateways().iter().map(text).collect::<Vec<_>>().join(", ");
+            used + &next_hop.backup().map(|backup| format!(", backup {}", text(backup))).unwrap_or_default()
         }
     }
 }
