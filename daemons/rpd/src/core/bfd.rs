@@ -191,6 +191,10 @@ impl Core {
                 Consequence::RestartIsOver => "its routes do not wait for its graceful restart any longer",
             };
             tracing::warn!("BGP neighbor {}: BFD has lost it ({}), {what}", watched.address, session.diagnostic);
+            // Its routes go one by one, in the turns to come. Several hops away it is not the gateway.
+            if !watched.liveness.multihop {
+                self.gateway_failed(watched.address, watched.interface);
+            }
         }
         self.act();
     }

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, Role, fib_nexthop};
-use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Gateway, Rib};
+use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Gateway, NexthopSpec, Rib};
 use ipnet::IpNet;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::Core;
-use crate::limits::{FIB_BATCH, FIB_WINDOW};
+use crate::limits::{FAILED_GATEWAYS_MAX, FIB_BATCH, FIB_WINDOW};
 
 /// The stream to pfed.
 #[derive(Default)]
@@ -33,6 +33,8 @@ pub struct FibStream {
     /// The term in which pfed was told, in this stream, that it has heard everything. Another term is another switch, and another stream
     /// begins anew.
     caught_up_in: Option<u64>,
+    /// Gateways that stopped to answer, for the next batch.
+    failed_gateways: Vec<Gateway>,
     /// Errors that pfed reported.
     pub failed: u64,
     /// The first of them.
@@ -58,6 +60,15 @@ impl FibStream {
     /// Whether there is one.
     pub fn is_open(&self) -> bool {
         self.sender.is_some()
+    }
+
+    /// A gateway does not answer any more though its link is up: what has another way is to take it at once. What routes become of it
+    /// follows as changes. Without a stream there is nobody to tell; beyond [`FAILED_GATEWAYS_MAX`] the changes alone will do.
+    fn gateway_failed(&mut self, gateway: Gateway) {
+        let known = self.failed_gateways.contains(&gateway);
+        if self.sender.is_some() && !known && self.failed_gateways.len() < FAILED_GATEWAYS_MAX {
+            self.failed_gateways.push(gateway);
+        }
     }
 
     /// pfed's answer.
@@ -90,7 +101,9 @@ impl FibStream {
     /// A turn would send something. `leads_in`: the term of an engine that leads.
     pub fn has_work(&self, rib: &Rib, leads_in: Option<u64>) -> bool {
         let word_is_due = self.complete && leads_in.is_some() && self.caught_up_in != leads_in;
-        self.has_room() && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0 || word_is_due)
+        let is_urgent = !self.failed_gateways.is_empty();
+        self.has_room()
+            && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0 || word_is_due || is_urgent)
     }
 
     fn route(&mut self, batch: &mut FibBatch, rib: &Rib, prefix: IpNet, next_hop: Option<ForwardingNexthopId>) {
@@ -139,14 +152,33 @@ impl Core {
         (self.role == Role::Primary).then_some(self.epoch)
     }
 
+    /// A neighbour on a link of ours does not answer any more, though its link may be up: what has another way is to take it at once,
+    /// before it is decided route by route. `interface_index` as with link-local addresses; else 0.
+    pub(super) fn gateway_failed(&mut self, address: IpAddr, interface_index: u32) {
+        let spec = match interface_index {
+            0 => NexthopSpec::gateway(address),
+            _ => NexthopSpec::ScopedGateway { address, interface_index },
+        };
+        let nexthop = self.rib.intern_nexthop(spec);
+        let ways = self.rib.resolved(nexthop).map(|resolved| resolved.gateways().to_vec()).unwrap_or_default();
+        self.rib.release_nexthop(nexthop);
+        // Behind a static route the way is another's.
+        ways.into_iter().filter(|way| way.address == Some(address)).for_each(|way| self.fib.gateway_failed(way));
+    }
+
     /// Sends what pfed has room for.
     pub(super) fn fib_turn(&mut self) {
         while self.fib.has_room() {
-            let mut batch = FibBatch { epoch: self.epoch, ..FibBatch::default() };
+            let failed_gateways: Vec<_> = self.fib.failed_gateways.drain(..).map(|failed| gateway(&failed)).collect();
+            let is_urgent = !failed_gateways.is_empty();
+            let mut batch = FibBatch { epoch: self.epoch, failed_gateways, ..FibBatch::default() };
             if let Some((index, cursor)) = self.fib.scan {
                 let Some(family) = Family::ALL.get(index).copied() else {
                     self.fib.scan = None;
                     self.fib.complete = true;
+                    if is_urgent {
+                        self.fib.send(batch);
+                    }
                     continue;
                 };
                 let (entries, next) = self.rib.fib_scan(family, cursor, FIB_BATCH);
@@ -175,7 +207,7 @@ impl Core {
                 }
             }
             let ask = self.fib.complete && !self.fib.asked;
-            let has_a_word = batch.end_of_sync || batch.caught_up || ask;
+            let has_a_word = batch.end_of_sync || batch.caught_up || ask || is_urgent;
             if batch.has_no_routes() && batch.nexthops_released.is_empty() && !has_a_word {
                 if self.fib.scan.is_some() {
                     continue;
