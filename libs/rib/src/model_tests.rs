@@ -52,6 +52,10 @@ fn specs() -> Vec<NexthopSpec> {
         NexthopSpec::Interface(2),
         NexthopSpec::Discard,
         NexthopSpec::Reject,
+        gateways(&["10.1.1.2"]).protected_by(gateways(&["10.1.2.2"])),
+        gateways(&["20.0.0.1"]).protected_by(gateways(&["10.1.2.2", "10.1.1.2"])),
+        gateways(&["10.1.2.2"]).protected_by(NexthopSpec::Discard),
+        gateways(&["10.1.1.2", "10.1.2.2"]).protected_by(gateways(&["2001:db8:1::2"])),
     ]
 }
 
@@ -98,6 +102,7 @@ impl Model {
             NexthopSpec::ScopedGateway { address, interface_index } if self.up(*interface_index) => {
                 (ways.0, ways.3) = out(Some(*address), *interface_index)
             }
+            NexthopSpec::Protected(both) => return self.ways(&both[0], on_link, path),
             NexthopSpec::Discard => (ways.1, ways.3) = (true, Some(0)),
             NexthopSpec::Reject => (ways.2, ways.3) = (true, Some(0)),
             _ => {}
@@ -132,6 +137,19 @@ impl Model {
     }
 
     fn resolve(&self, spec: &NexthopSpec) -> Option<(u32, ForwardingNexthop)> {
+        if let NexthopSpec::Protected(both) = spec {
+            let (first, second) = (self.resolve(&both[0]), self.resolve(&both[1]));
+            let ways = [&first, &second].map(|way| match way {
+                Some((_, ForwardingNexthop::Unicast(gateways))) => gateways.to_vec(),
+                _ => Vec::new(),
+            });
+            return match (ways[0].as_slice(), ways[1].iter().find(|way| !ways[0].contains(way))) {
+                ([primary], Some(backup)) => {
+                    Some((first?.0, ForwardingNexthop::Protected { primary: *primary, backup: *backup }))
+                }
+                _ => first.or(second),
+            };
+        }
         let (found, discard, _, metric) = self.ways(spec, None, &[]);
         let metric = metric?;
         Some(match (found.is_empty(), discard) {
@@ -346,8 +364,10 @@ impl Harness {
 
     fn normal(&self, spec: &NexthopSpec) -> NexthopSpec {
         let mut spec = spec.clone();
-        if let NexthopSpec::Gateways(list) = &mut spec {
-            list.sort();
+        match &mut spec {
+            NexthopSpec::Gateways(list) => list.sort(),
+            NexthopSpec::Protected(both) => both.iter_mut().for_each(|way| *way = self.normal(way)),
+            _ => {}
         }
         spec
     }

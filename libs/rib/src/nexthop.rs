@@ -21,6 +21,8 @@ pub enum NexthopSpec {
         /// The kernel's index of the link.
         interface_index: u32,
     },
+    /// Through the first; the second stands by for when the first is lost. Neither is protected itself.
+    Protected(Box<[NexthopSpec; 2]>),
     /// Drop silently.
     Discard,
     /// Drop and tell the sender.
@@ -33,19 +35,44 @@ impl NexthopSpec {
         NexthopSpec::Gateways(SmallVec::from_buf([address]))
     }
 
+    /// Packets go to one neighbour.
+    pub fn is_one_gateway(&self) -> bool {
+        match self {
+            NexthopSpec::Gateways(gateways) => gateways.len() == 1,
+            NexthopSpec::ScopedGateway { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The first, with the second standing by. One that is protected already keeps the backup that it has.
+    pub fn protected_by(self, backup: NexthopSpec) -> NexthopSpec {
+        match (&self, &backup) {
+            (NexthopSpec::Protected(_), _) | (_, NexthopSpec::Protected(_)) => self,
+            _ => NexthopSpec::Protected(Box::new([self, backup])),
+        }
+    }
+
     /// Sorted, without duplicates, within the limit: equal meaning has equal form.
     fn normalized(mut self) -> NexthopSpec {
-        if let NexthopSpec::Gateways(gateways) = &mut self {
-            gateways.sort_unstable();
-            gateways.dedup();
-            gateways.truncate(GATEWAYS_MAX);
+        match &mut self {
+            NexthopSpec::Gateways(gateways) => {
+                gateways.sort_unstable();
+                gateways.dedup();
+                gateways.truncate(GATEWAYS_MAX);
+            }
+            NexthopSpec::Protected(ways) => {
+                for way in ways.iter_mut() {
+                    *way = std::mem::replace(way, NexthopSpec::Discard).normalized();
+                }
+            }
+            _ => {}
         }
         self
     }
 
-    /// Canonical octets, fixed for ever: a tag (1 gateways, 2 interface, 3 scoped gateway, 4 discard, 5 reject), then the
-    /// number of gateways (two octets) and the addresses; the interface index (four); or address and index. Integers
-    /// little endian.
+    /// Canonical octets, fixed for ever: a tag (1 gateways, 2 interface, 3 scoped gateway, 4 discard, 5 reject, 6 protected), then
+    /// the number of gateways (two octets) and the addresses; the interface index (four); address and index; or the two ways in the
+    /// same form. Integers little endian.
     pub(crate) fn canonical(&self) -> Bytes {
         let mut octets = Bytes::new();
         match self {
@@ -62,6 +89,10 @@ impl NexthopSpec {
                 octets.push(3);
                 push_address(&mut octets, Some(address));
                 octets.extend_from_slice(&interface_index.to_le_bytes());
+            }
+            NexthopSpec::Protected(ways) => {
+                octets.push(6);
+                ways.iter().for_each(|way| octets.extend_from_slice(&way.canonical()));
             }
             NexthopSpec::Discard => octets.push(4),
             NexthopSpec::Reject => octets.push(5),

@@ -84,7 +84,15 @@ impl<'a> Resolver<'a> {
 
     /// Metric and forwarding next hop of a specification; none when it is unreachable.
     pub fn resolve(mut self, spec: &NexthopSpec) -> Option<(u32, ForwardingNexthop)> {
-        self.ways(spec, None).into_next_hop()
+        match spec {
+            NexthopSpec::Protected(ways) => {
+                let [primary, backup] = &**ways;
+                let first = self.ways(primary, None).into_next_hop();
+                let second = self.ways(backup, None).into_next_hop();
+                protect(first, second)
+            }
+            spec => self.ways(spec, None).into_next_hop(),
+        }
     }
 
     /// `on_link` is the address that a link is to be asked for when the way ends at a link.
@@ -104,6 +112,8 @@ impl<'a> Resolver<'a> {
                     ways.add(Some(*address), *interface_index);
                 }
             }
+            // Not what a static route may say.
+            NexthopSpec::Protected(both) => return self.ways(&both[0], on_link),
             NexthopSpec::Discard => {
                 ways.discard = true;
                 ways.found(METRIC_CONNECTED);
@@ -142,6 +152,23 @@ impl<'a> Resolver<'a> {
             }
         }
     }
+}
+
+/// The first way, with the second standing by where it leads elsewhere; the second where the first leads nowhere. Where packets go
+/// several ways at once they protect each other, and where they are dropped there is nothing to protect.
+fn protect(
+    first: Option<(u32, ForwardingNexthop)>,
+    second: Option<(u32, ForwardingNexthop)>,
+) -> Option<(u32, ForwardingNexthop)> {
+    let Some((metric, next_hop)) = first else { return second };
+    let backup = second.and_then(|(_, second)| match (next_hop.gateways(), second) {
+        ([primary], ForwardingNexthop::Unicast(others)) => {
+            let other = others.into_iter().find(|other| other != primary)?;
+            Some(ForwardingNexthop::Protected { primary: *primary, backup: other })
+        }
+        _ => None,
+    });
+    Some((metric, backup.unwrap_or(next_hop)))
 }
 
 fn never_a_gateway(address: IpAddr) -> bool {

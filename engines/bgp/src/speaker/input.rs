@@ -1,22 +1,20 @@
 use std::net::IpAddr;
 
 use holdfast_policy::{Changes, Disposition, NextHopAction, Protocol};
-use holdfast_rib::{BgpRoute, Family, NexthopSetId, NexthopSpec, PrefixId, Protocol as RibProtocol, Rib};
+use holdfast_rib::{Family, PrefixId, Rib};
 use ipnet::IpNet;
-use smallvec::SmallVec;
 
 use crate::wire::{self, NextHop, NotificationMessage, PathAttributes, Update};
 
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet, Remembered};
-use super::decision::{self, Candidate};
 use super::group::ourselves;
 use super::import_rules::ImportRules;
 use super::leak::Arrival;
 use super::local::{Forwarding, LocalPart};
 use super::long_lived::{self, NO_LLGR};
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
-use super::table::{Best, NeighborId, Path, PathKey, Refusal};
+use super::table::{NeighborId, Path, PathKey, Refusal};
 
 /// What the rules of BGP make of a route before import policy has its say.
 struct BeforePolicy {
@@ -33,18 +31,6 @@ impl BeforePolicy {
     fn leaves_as_is(&self) -> bool {
         self.as_is && self.mark.is_none() && !self.long_lived
     }
-}
-/// Usable paths.
-pub(super) type Candidates = SmallVec<[Candidate; 8]>;
-/// By the handles of candidates: from whom, and with what.
-pub(super) type Sources = SmallVec<[(NeighborId, AttributeId); 8]>;
-
-/// What was decided about a destination.
-#[derive(Clone, Copy)]
-struct Choice {
-    best: Best,
-    /// As the RIB takes it.
-    route: BgpRoute,
 }
 
 /// A route as it was received and as import left it.
@@ -304,140 +290,6 @@ impl Speaker {
         }
         neighbor.import_memo[received.index()] = note;
     }
-
-    /// The usable paths to a destination, and by their handles from whom they are and with what.
-    #[inline]
-    pub(super) fn candidates(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) -> (Candidates, Sources) {
-        let (mut candidates, mut sources) = (Candidates::new(), Sources::new());
-        let paths = self.tables[family.index()].identified(prefix);
-        let chain: SmallVec<[(u32, Path); 8]> = paths.map(|(identifier, path)| (identifier, *path)).collect();
-        for (identifier, path) in chain.into_iter().filter(|(_, path)| !path.effective.is_none()) {
-            let Some(scope) = self.get(path.neighbor).map(|neighbor| neighbor.scope) else { continue };
-            self.attributes.nexthop_set(path.effective, scope, rib);
-            if let Some(candidate) = self.candidate(sources.len() as u32, (identifier, &path), rib) {
-                sources.push((path.neighbor, path.effective));
-                candidates.push(candidate);
-            }
-        }
-        (candidates, sources)
-    }
-
-    /// A path as the decision sees it, if it is usable: its next hop is registered, and reachable.
-    #[inline]
-    pub(super) fn candidate(&self, handle: u32, (identifier, path): (u32, &Path), rib: &Rib) -> Option<Candidate> {
-        let (neighbor, set) = (self.get(path.neighbor)?, self.attributes.get(path.effective)?);
-        Some(Candidate {
-            handle,
-            preference: preference_of(set),
-            rank: set.rank,
-            external: !neighbor.config.internal,
-            metric: rib.nexthop_reachable(set.nexthop_set?)?,
-            router_id: neighbor.router_id,
-            address: neighbor.address,
-            identifier,
-        })
-    }
-
-    /// The choice where there is one path, as nearly everywhere: it is usable, or there is none.
-    fn choose_only(&mut self, path: Path, family: Family, rib: &mut Rib) -> Option<Choice> {
-        let neighbor = self.get(path.neighbor)?;
-        let (scope, installed) = (neighbor.scope, neighbor.installs(family));
-        let nexthop = self.attributes.nexthop_set(path.effective, scope, rib)?;
-        rib.nexthop_reachable(nexthop)?;
-        let preference = preference_of(self.attributes.get(path.effective)?);
-        let best = Best { neighbor: path.neighbor, attributes: path.effective };
-        Some(Choice { best, route: BgpRoute { nexthop, preference, installed } })
-    }
-
-    fn choose(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) -> Option<Choice> {
-        let (mut candidates, sources) = self.candidates(family, prefix, rib);
-        let (chosen, equal) = decision::best(&mut candidates, self.med_rules)?;
-        let (neighbor, attributes) = sources[chosen.handle as usize];
-        let best = Best { neighbor, attributes };
-        let nexthop = self.nexthop_of(&best, equal.iter().map(|handle| sources[*handle as usize]), rib)?;
-        let installed = self.get(neighbor)?.installs(family);
-        let route = BgpRoute { nexthop, preference: chosen.preference, installed };
-        Some(Choice { best, route })
-    }
-
-    /// RFC 4271 §9.1.2: chooses among the usable paths and tells the RIB and the neighbours' queues.
-    pub(super) fn decide(&mut self, family: Family, prefix: PrefixId, rib: &mut Rib) {
-        let choice = match self.tables[family.index()].only(prefix) {
-            Some(path) => self.choose_only(path, family, rib),
-            None => self.choose(family, prefix, rib),
-        };
-        let (best, route) = choice.map(|choice| (choice.best, choice.route)).unzip();
-        let before = self.tables[family.index()].best(prefix);
-        let changed = self.tables[family.index()].set_best(prefix, best);
-        if before.map(|best| best.neighbor) != best.map(|best| best.neighbor) {
-            if let Some(loser) = before.and_then(|best| self.get_mut(best.neighbor)) {
-                loser.families[family.index()].best -= 1;
-            }
-            if let Some(winner) = best.and_then(|best| self.get_mut(best.neighbor)) {
-                winner.families[family.index()].best += 1;
-            }
-        }
-        let leads = rib.set_bgp(family, prefix, route);
-        if changed {
-            self.mark_dirty(family, prefix, leads, rib);
-        } else {
-            if self.serves_clients {
-                self.mark_clients_dirty(family, prefix, rib);
-            }
-            self.mark_several(family, prefix, rib);
-        }
-    }
-
-    /// The RIB's next hop for a decision: the best path's, or with it those of the equally good ones, where multipath is on.
-    fn nexthop_of(
-        &mut self,
-        best: &Best,
-        equal: impl Iterator<Item = (NeighborId, AttributeId)>,
-        rib: &mut Rib,
-    ) -> Option<NexthopSetId> {
-        let neighbor = self.get(best.neighbor)?;
-        let (scope, multipath) = (neighbor.scope, neighbor.config.multipath);
-        let rules = neighbor.config.multipath_rules.unwrap_or_default();
-        let maximum = if rules.maximum_paths > 0 { rules.maximum_paths } else { self.maximum_paths };
-        let single = self.attributes.nexthop_set(best.attributes, scope, rib)?;
-        let set = self.attributes.get(best.attributes)?;
-        // Where the best one drops, so does the route; who else drops has no part in it.
-        let goes = |set: &AttributeSet| set.local().forwarding == Forwarding::NextHop;
-        if !multipath || maximum < 2 || !goes(set) {
-            return Some(single);
-        }
-        let rank = set.rank;
-        let joins = |(neighbor, id): &(NeighborId, AttributeId)| {
-            let takes_part = self.get(*neighbor).is_some_and(|neighbor| neighbor.config.multipath);
-            let set = self.attributes.get(*id).filter(|set| takes_part && goes(set));
-            set.is_some_and(|set| rules.multiple_as || set.rank.is_through_same_as(&rank))
-        };
-        let mut gateways: SmallVec<[IpAddr; 1]> = SmallVec::new();
-        for (_, id) in equal.filter(joins).take(maximum as usize) {
-            gateways.extend(self.attributes.get(id).map(|set| set.next_hop().address()));
-        }
-        gateways.sort_unstable();
-        gateways.dedup();
-        if gateways.len() < 2 {
-            return Some(single);
-        }
-        Some(self.multipath_nexthop(gateways, rib))
-    }
-
-    /// Registers an ECMP set. Sets are few (combinations of neighbours) and stay registered.
-    fn multipath_nexthop(&mut self, gateways: SmallVec<[IpAddr; 1]>, rib: &mut Rib) -> NexthopSetId {
-        if let Some(known) = self.multipaths.get(&gateways) {
-            return *known;
-        }
-        let id = rib.intern_nexthop(NexthopSpec::Gateways(gateways.clone()));
-        self.multipaths.insert(gateways, id);
-        id
-    }
-}
-
-/// Preference against routes of other protocols that policy gave to a route, or BGP's.
-fn preference_of(set: &AttributeSet) -> u8 {
-    set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference())
 }
 
 fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -> (PathAttributes, NextHop, LocalPart) {

@@ -47,6 +47,7 @@ mod as_path_rules;
 mod attributes;
 mod background;
 mod bfd;
+mod choice;
 mod client_view;
 mod communities;
 mod connections;

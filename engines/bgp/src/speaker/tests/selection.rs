@@ -1,8 +1,8 @@
 //! The decision process over whole tables: the outcome depends on what was told, never on when.
 
 use holdfast_proto::v1::bgp_neighbor_config::Multipath;
-use holdfast_proto::v1::{AggregateRoute, PathSelection, PolicyMatch, RouterConfig};
-use holdfast_rib::{Family, ForwardingNexthop};
+use holdfast_proto::v1::{self, AggregateRoute, PathSelection, PolicyMatch, RouterConfig};
+use holdfast_rib::Family;
 use proptest::prelude::*;
 
 use super::peer::Peer;
@@ -137,8 +137,72 @@ fn used(world: &World) -> Vec<String> {
     let rib = &world.primary().rib;
     let id = rib.prefixes(Family::Ipv4Unicast).get("192.0.2.0/24".parse().unwrap()).unwrap();
     let nexthop = rib.bgp_route(Family::Ipv4Unicast, id).unwrap().nexthop;
-    let ForwardingNexthop::Unicast(gateways) = rib.resolved(nexthop).unwrap() else { panic!() };
-    gateways.iter().map(|gateway| gateway.address.unwrap().to_string()).collect()
+    rib.resolved(nexthop).unwrap().gateways().iter().map(|gateway| gateway.address.unwrap().to_string()).collect()
+}
+
+/// The gateway that stands by for 192.0.2.0/24.
+fn standing_by(world: &World) -> Option<String> {
+    let rib = &world.primary().rib;
+    let id = rib.prefixes(Family::Ipv4Unicast).get("192.0.2.0/24".parse().unwrap()).unwrap();
+    let nexthop = rib.bgp_route(Family::Ipv4Unicast, id).unwrap().nexthop;
+    rib.resolved(nexthop).unwrap().backup().map(|gateway| gateway.address.unwrap().to_string())
+}
+
+/// The second best stands by wherever one way is used alone, and follows what becomes of the paths.
+#[test]
+fn the_next_best_path_stands_by() {
+    const P: &[&str] = &["192.0.2.0/24"];
+    let mut world = World::new(peers());
+    world.run();
+    let tell = |world: &mut World, peer: usize, length: usize| {
+        let attributes = world.peers[peer].attributes(&vec![world.peers[peer].open.autonomous_system; length]);
+        world.peers[peer].announce(P, &attributes);
+        world.run();
+    };
+    tell(&mut world, 0, 1);
+    assert_eq!((used(&world), standing_by(&world)), (vec!["10.0.0.1".into()], None), "there is no other");
+    tell(&mut world, 2, 3);
+    assert_eq!(standing_by(&world).as_deref(), Some("10.0.0.3"));
+    tell(&mut world, 1, 2);
+    assert_eq!((used(&world), standing_by(&world)), (vec!["10.0.0.1".into()], Some("10.0.0.2".into())));
+    world.join();
+    world.run();
+    world.assert_equal("a backup");
+    let digest = world.primary().rib.fib_digest(Family::Ipv4Unicast);
+    world.peers[1].withdraw(P);
+    world.run();
+    assert_eq!(standing_by(&world).as_deref(), Some("10.0.0.3"));
+    assert_ne!(world.primary().rib.fib_digest(Family::Ipv4Unicast), digest, "the kernel has to hear of it");
+    world.assert_equal("another backup");
+    world.peers[0].withdraw(P);
+    world.run();
+    assert_eq!((used(&world), standing_by(&world)), (vec!["10.0.0.3".into()], None));
+    tell(&mut world, 0, 1);
+    world.configure_neighbor(2, |neighbor| neighbor.not_installed = vec![v1::AddressFamily::Ipv4Unicast.into()]);
+    assert_eq!(
+        (used(&world), standing_by(&world)),
+        (vec!["10.0.0.1".into()], None),
+        "what is not installed protects nothing"
+    );
+    world.assert_equal("no backup");
+}
+
+/// Two paths through one gateway are lost together.
+#[test]
+fn a_path_through_the_same_gateway_does_not_stand_by() {
+    const P: &[&str] = &["192.0.2.0/24"];
+    let mut world = World::new(peers());
+    let first = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(P, &first);
+    let longer = world.peers[1].attributes(&[65001, 65001]);
+    let the_same = world.peers[0].next_hop(Family::Ipv4Unicast);
+    world.peers[1].announce_via(&[P[0].parse().unwrap()], &longer, the_same);
+    world.run();
+    assert_eq!((used(&world), standing_by(&world)), (vec!["10.0.0.1".into()], None));
+    let further = world.peers[3].attributes(&[65003, 65003, 65003]);
+    world.peers[3].announce(P, &further);
+    world.run();
+    assert_eq!(standing_by(&world).as_deref(), Some("10.0.0.4"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_rib::{Family, ForwardingNexthop};
+use holdfast_rib::Family;
 use ipnet::IpNet;
 
 use super::peer::Peer;
@@ -163,12 +163,8 @@ fn several_are_taken() {
     let ways = |world: &World| {
         let rib = &world.primary().rib;
         let id = rib.prefixes(Family::Ipv4Unicast).get(net(P)).unwrap();
-        let Some(ForwardingNexthop::Unicast(gateways)) =
-            rib.resolved(rib.bgp_route(Family::Ipv4Unicast, id).unwrap().nexthop)
-        else {
-            panic!()
-        };
-        gateways.iter().map(|gateway| gateway.address.unwrap().to_string()).collect::<Vec<_>>()
+        let used = rib.resolved(rib.bgp_route(Family::Ipv4Unicast, id).unwrap().nexthop).unwrap();
+        used.gateways().iter().map(|gateway| gateway.address.unwrap().to_string()).collect::<Vec<_>>()
     };
     assert_eq!(ways(&world), ["10.0.0.7", "10.0.0.9"], "equally good ones together");
     assert_eq!(world.peers[1].path(P), "65000 65001");
