@@ -45,6 +45,10 @@ pub const REPAIR_QUIET: Duration = Duration::from_secs(10);
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// See [`RETRY_DELAY`].
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+/// New first members for groups with a backup come this long after the object that made them necessary, for all groups together.
+pub const RESEAT_DELAY: Duration = Duration::from_millis(50);
+/// Where objects are made again and again, the delay grows up to this.
+pub const RESEAT_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Least time between two complete readings of the kernel's table.
 pub const RESYNC_SPACING: Duration = Duration::from_secs(1);
 /// A pfed that has just become primary waits for its rpd's word no longer than this after the last thing it heard from it...

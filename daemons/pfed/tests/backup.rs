@@ -124,14 +124,14 @@ fn a_lost_backup_costs_no_write_either() {
         let before = pfed.summary().await;
         sh("ip link set p1 down");
         until("the loss is seen", || async { pfed.summary().await.pending_writes == 2 }).await;
-        // A new route has what can be had, and no failure.
+        // A new route has what can be had, by an object of its own, and no failure.
         rpd.must(change(routes(&[("20.0.2.0/24", BOTH)]))).await;
         assert!(sh("ip route get 20.0.2.1").contains("dev v0 "));
         let with_it = pfed.summary().await;
         assert_eq!((with_it.routes_ipv4, with_it.errors), (3, 0), "{with_it:?}");
         rpd.must(change(routes(&[("20.0.0.0/24", 9), ("20.0.1.0/24", 9)]))).await;
         let after = pfed.summary().await;
-        assert_eq!((after.writes, after.pending_writes), (before.writes + 1, 1), "{after:?}");
+        assert_eq!((after.writes, after.pending_writes), (before.writes + 2, 1), "{after:?}");
         // The one that still desires both has both as soon as that is possible, without a word from rpd.
         sh("ip link set p1 up");
         until("it is as desired", || async { pfed.summary().await.pending_writes == 0 }).await;
@@ -201,5 +201,47 @@ fn what_others_do_to_a_group_with_a_backup_is_mended() {
             assert!(leave_by("v0"));
         }
         assert_eq!(pfed.summary().await.errors, 0);
+    });
+}
+
+/// The numbers of the objects that lead to a gateway, and of the first member of the group.
+fn seats(gateway: &str) -> (Vec<u32>, u32) {
+    let listed = sh("ip nexthop show proto 72");
+    let line_of = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let all: Vec<Vec<String>> = listed.lines().map(line_of).collect();
+    let to_it = all.iter().filter(|words| words[2] == "via" && words[3] == gateway);
+    let group = all.iter().find(|words| words[2] == "group").expect("a group");
+    let first = group[3].split([',', '/']).next().unwrap().parse().unwrap();
+    (to_it.map(|words| words[1].parse().unwrap()).collect(), first)
+}
+
+#[test]
+fn the_first_member_of_a_group_is_the_newest_of_its_link_and_no_route_uses_it() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let mut pfed = world.start("re0", "primary", 1).await;
+        let mut rpd = pfed.program(1).await;
+        let mut nexthops = definitions();
+        nexthops.push(unicast(9, &[("10.0.0.2", index("v0"), 1)]));
+        rpd.must(whole(nexthops.clone(), routes(&[("20.0.0.0/24", BOTH)]))).await;
+        let (alone, first) = seats("10.0.0.2");
+        assert_eq!(alone, [first]);
+        // A route of its own through the same gateway.
+        rpd.must(change(routes(&[("20.0.1.0/24", 9)]))).await;
+        until("the group has a newer first member", || async { seats("10.0.0.2").1 > first }).await;
+        let (all, newer) = seats("10.0.0.2");
+        assert_eq!(all.iter().max(), Some(&newer));
+        assert!(!kernel_routes().contains(&format!("nhid {newer} ")));
+        // That is not done again by a process that starts now, and what it has no use for goes.
+        pfed.child.kill().unwrap();
+        drop((pfed, rpd));
+        let pfed = world.start("re0", "primary", 1).await;
+        let mut rpd = pfed.program(1).await;
+        rpd.must(whole(nexthops, routes(&[("20.0.0.0/24", BOTH), ("20.0.1.0/24", 9)]))).await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert_eq!(seats("10.0.0.2").1, newer);
+        assert_eq!((pfed.summary().await.pending_writes, pfed.summary().await.errors), (0, 0));
+        sh("ip link set p0 down");
+        until("it turns", || async { sh("ip route get 20.0.0.1").contains("dev v1 ") }).await;
     });
 }

@@ -17,7 +17,9 @@ use super::write::{Backoff, Reconcile};
 use crate::error::PfedError;
 use crate::fib::Fib;
 use crate::interface_plan::{Configured, FormerDescription};
-use crate::limits::{IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX};
+use crate::limits::{
+    IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX, RESEAT_DELAY, RESEAT_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX,
+};
 use crate::links::Links;
 use crate::request::Reply;
 use crate::writer::{Job, Writer};
@@ -93,6 +95,8 @@ pub struct Agent {
     pub(super) hold: Option<Hold>,
     pub(super) repair: Backoff,
     pub(super) retry: Backoff,
+    /// Groups with a backup may need new first members.
+    pub(super) reseat: Backoff,
     /// Idle objects of earlier processes are removed once, after the first complete table.
     pub(super) swept: bool,
     pub(super) sweep_at: Instant,
@@ -142,6 +146,7 @@ impl Agent {
             hold: None,
             repair: Backoff::new(REPAIR_DELAY, REPAIR_DELAY_MAX),
             retry: Backoff::new(RETRY_DELAY, RETRY_DELAY_MAX),
+            reseat: Backoff::new(RESEAT_DELAY, RESEAT_DELAY_MAX),
             swept: false,
             sweep_at: Instant::now() + IDLE_SWEEP_INTERVAL,
             watchers: Vec::new(),
@@ -174,7 +179,8 @@ impl Agent {
 
     /// The earliest time at which something is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let writing = self.is_writing().then_some([self.repair.due, self.retry.due, Some(self.sweep_at)]);
+        let writing =
+            self.is_writing().then_some([self.repair.due, self.retry.due, self.reseat.due, Some(self.sweep_at)]);
         let timers = writing.into_iter().flatten().flatten();
         let interfaces = self.configuration.due.filter(|_| self.leads());
         let others = [interfaces, self.hold_deadline(), self.load_deadline(), self.ending];

@@ -152,6 +152,15 @@ impl Agent {
         self.push_plan(plan);
     }
 
+    fn reseat_groups(&mut self) {
+        let mut plan = Plan::default();
+        let groups = self.fib.reseat(&mut plan);
+        self.push_plan(plan);
+        if groups > 0 {
+            tracing::debug!("{groups} nexthop objects with a backup have new first members");
+        }
+    }
+
     /// Repairs, retries, sweeps, comparisons of the interfaces.
     pub(super) fn do_what_is_due(&mut self, now: Instant) {
         self.give_up_hold(now);
@@ -173,6 +182,12 @@ impl Agent {
             self.fib.try_refused(&mut plan);
             self.push_plan(plan);
             self.begin_reconcile(Reason::Retry);
+        }
+        if self.fib.has_seats_in_doubt() {
+            self.reseat.schedule(now);
+        }
+        if self.reseat.take(now) {
+            self.reseat_groups();
         }
         if now >= self.sweep_at {
             self.sweep_at = now + IDLE_SWEEP_INTERVAL;

@@ -80,6 +80,16 @@ impl Fib {
         }
     }
 
+    /// Whether a route that desires both has what it is to have for the time being.
+    pub(super) fn has_stand_in(&self, desired: ContentId, object: ObjectIndex) -> bool {
+        let stand_in = self.contents.get(desired).and_then(|nexthop| self.stand_in(nexthop));
+        let present = self.objects.living(object).and_then(|object| self.contents.get(object.content));
+        match (stand_in, present) {
+            (Some(stand_in), Some(ForwardingNexthop::Unicast(gateways))) => gateways.as_slice() == [stand_in],
+            _ => false,
+        }
+    }
+
     /// A route is desired through a gateway that had failed before: it answers again.
     pub(super) fn hear_of_gateways(&mut self, desired: ContentId) {
         if self.failed.before.is_empty() {

@@ -86,13 +86,15 @@ impl Fib {
             return KernelChange::Known;
         }
         let (content, family, members) = self.understand(object);
-        match known {
-            Some(index) => self.update_object(index, content, members),
+        let (index, change) = match known {
+            Some(index) => (index, self.update_object(index, content, members)),
             None => {
-                self.insert_object(object.id, content, family, members, true);
-                KernelChange::Noted
+                self.seats_in_doubt = true;
+                (self.insert_object(object.id, content, family, members, true), KernelChange::Noted)
             }
-        }
+        };
+        self.reserve_first(index);
+        change
     }
 
     /// A nexthop object is gone, and with it the routes that used it.
@@ -170,7 +172,7 @@ impl Fib {
         self.count_memberships(&members, true);
         let object = Object { kernel_id, content, family, alive: true, confirmed, members, ..Object::default() };
         let index = self.objects.insert(object);
-        if self.contents.chosen(content, family) == objects::NOTHING {
+        if self.contents.chosen(content, family) == objects::NOTHING && self.serves_all(index) {
             self.contents.choose(content, family, index);
         }
         index
@@ -206,7 +208,7 @@ impl Fib {
         if self.contents.chosen(before, family) == index {
             self.contents.choose(before, family, objects::NOTHING);
         }
-        if self.contents.chosen(content, family) == objects::NOTHING {
+        if self.contents.chosen(content, family) == objects::NOTHING && self.serves_all(index) {
             self.contents.choose(content, family, index);
         }
         let wanted = self.contents.is_wanted(before);

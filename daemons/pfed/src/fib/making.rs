@@ -10,6 +10,11 @@ use super::kernel::object_family;
 use super::objects::{self, ObjectIndex};
 use super::plan::{Memo, Plan};
 
+/// One way out, as the kernel is told it.
+pub(super) fn single(gateway: &Gateway) -> NexthopContent {
+    NexthopContent::Single { gateway: gateway.address, interface_index: gateway.interface_index }
+}
+
 impl Fib {
     /// The object for a content, made if need be; that of its stand-in where it cannot be had now ([`super::backup`]).
     pub(super) fn ensure_object(
@@ -48,8 +53,9 @@ impl Fib {
         let nexthop = self.contents.get(content).cloned().ok_or("its nexthop was released")?;
         let (kernel_content, members) = match &nexthop {
             ForwardingNexthop::Unicast(gateways) => match gateways.as_slice() {
-                [Gateway { address, interface_index, .. }] => {
-                    (NexthopContent::Single { gateway: *address, interface_index: *interface_index }, Vec::new())
+                [gateway] => {
+                    self.seats_in_doubt = true;
+                    (single(gateway), Vec::new())
                 }
                 gateways => {
                     let members = self.ensure_members(gateways, family, plan)?;
@@ -58,24 +64,46 @@ impl Fib {
                 }
             },
             ForwardingNexthop::Protected { primary, backup } => {
-                let members = self.ensure_members(&[*primary, *backup], family, plan)?;
-                let entries = self.entries(&members, [WEIGHT_ALL, WEIGHT_NONE].into_iter());
-                (NexthopContent::Resilient { members: entries, buckets: RESILIENT_BUCKETS }, members)
+                let backup = self.ensure_single(backup, family, plan)?;
+                let members = vec![self.make_reserved(primary, family, plan)?, backup];
+                (self.pair(&members), members)
             }
             ForwardingNexthop::Discard | ForwardingNexthop::Reject => return Err("not a unicast nexthop".into()),
         };
-        let id = self.objects.new_kernel_id();
-        plan.next(Memo::Nexthop(id)).add_nexthop(id, family == 1, &kernel_content);
-        let index = self.insert_object(id, content, family, members, false);
+        let index = self.add_object(content, family, &kernel_content, members, plan);
         self.contents.choose(content, family, index);
         Ok(index)
     }
 
+    /// Plans an object, and notes it.
+    pub(super) fn add_object(
+        &mut self,
+        content: ContentId,
+        family: usize,
+        kernel_content: &NexthopContent,
+        members: Vec<ObjectIndex>,
+        plan: &mut Plan,
+    ) -> ObjectIndex {
+        let id = self.objects.new_kernel_id();
+        plan.next(Memo::Nexthop(id)).add_nexthop(id, family == 1, kernel_content);
+        self.insert_object(id, content, family, members, false)
+    }
+
     pub(super) fn equal_object(&self, content: ContentId, family: usize) -> Option<ObjectIndex> {
         let equal = |index: &ObjectIndex| {
-            self.objects.living(*index).is_some_and(|object| object.content == content && object.family == family)
+            let object = self.objects.living(*index);
+            object.is_some_and(|object| object.content == content && object.family == family)
         };
-        self.objects.kernel_ids().map(|(_, index)| index).find(equal)
+        self.objects.kernel_ids().map(|(_, index)| index).find(|index| equal(index) && self.serves_all(*index))
+    }
+
+    /// Whether any route and group may use an object for its content. Not a reserved one; and not a group of which one member is left, for
+    /// a group is no member of another.
+    pub(super) fn serves_all(&self, index: ObjectIndex) -> bool {
+        let Some(object) = self.objects.living(index) else { return false };
+        let nexthop = self.contents.get(object.content);
+        let is_single = nexthop.is_some_and(|nexthop| nexthop.gateways().len() == 1 && nexthop.backup().is_none());
+        !object.reserved && (object.members.is_empty() || !is_single)
     }
 
     fn ensure_single(&mut self, gateway: &Gateway, family: usize, plan: &mut Plan) -> Result<ObjectIndex, String> {
@@ -96,15 +124,15 @@ impl Fib {
         gateways.iter().map(|gateway| self.ensure_single(gateway, family, plan)).collect()
     }
 
+    /// A gateway that has all buckets, and one that has none.
+    pub(super) fn pair(&self, members: &[ObjectIndex]) -> NexthopContent {
+        let members = self.entries(members, [WEIGHT_ALL, WEIGHT_NONE].into_iter());
+        NexthopContent::Resilient { members, buckets: RESILIENT_BUCKETS }
+    }
+
     /// Members as the kernel is told them.
     fn entries(&self, members: &[ObjectIndex], weights: impl Iterator<Item = u16>) -> Vec<NexthopMember> {
         let id = |member: &ObjectIndex| self.objects.get(*member).map_or(objects::NOTHING, |object| object.kernel_id);
         members.iter().zip(weights).map(|(member, weight)| NexthopMember { id: id(member), weight }).collect()
-    }
-
-    /// Whether a route that uses one object is forwarded as if it used the other.
-    pub(super) fn is_as_good(&self, one: ObjectIndex, other: ObjectIndex) -> bool {
-        let content = |index| self.objects.living(index).map(|object| object.content);
-        content(one).is_some() && content(one) == content(other)
     }
 }

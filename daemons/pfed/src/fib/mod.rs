@@ -16,8 +16,8 @@
 //!
 //! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns, packed by [`rows`],
 //! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
-//! says, [`plan`] turns differences into batches, [`making`] makes the objects, [`backup`] is about next hops that have another one
-//! standing by.
+//! says, [`plan`] turns differences into batches, [`making`] makes the objects, [`backup`] and [`seats`] are about next hops that have
+//! another one standing by.
 //!
 //! # What it must never do
 //!
@@ -33,6 +33,7 @@ mod making;
 mod objects;
 mod plan;
 mod rows;
+mod seats;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -81,6 +82,8 @@ pub struct Fib {
     /// See [`backup`].
     failed: FailedGateways,
     refused: Refused,
+    /// See [`seats`].
+    seats_in_doubt: bool,
 }
 
 impl Default for Fib {
@@ -100,6 +103,7 @@ impl Default for Fib {
             under_way: HashSet::new(),
             failed: FailedGateways::default(),
             refused: Refused::new(),
+            seats_in_doubt: false,
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Object {
     pub routes: u32,
     /// Living groups it is a member of.
     pub groups: u32,
+    /// It is, or was, the first member of a group with a backup, and no route's own object ([`super::seats`]).
+    pub reserved: bool,
     /// Its members, where it is a group.
     pub members: Vec<ObjectIndex>,
     /// Per family of the route: the digest over its routes.

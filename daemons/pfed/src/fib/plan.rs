@@ -130,6 +130,10 @@ impl Fib {
             self.set_row(&prefix, place, desired, objects::NOTHING);
             return Ok(());
         }
+        if self.has_stand_in(desired, object) {
+            plan.blocked += 1;
+            return Ok(());
+        }
         let chosen = match self.ensure_object(desired, family, plan) {
             Ok(chosen) => chosen,
             Err(why) => {
@@ -137,11 +141,7 @@ impl Fib {
                 return Err(format!("{prefix}: {why}"));
             }
         };
-        let stands_in = self.objects.get(chosen).is_some_and(|chosen| chosen.content != desired);
-        plan.blocked += u64::from(stands_in);
-        if stands_in && self.is_as_good(object, chosen) {
-            return Ok(());
-        }
+        plan.blocked += u64::from(self.objects.get(chosen).is_some_and(|chosen| chosen.content != desired));
         let Some(after) = self.objects.target(chosen) else { return Ok(()) };
         let write = if before.is_some() { RouteWrite::Replace } else { RouteWrite::Add };
         plan.next(Memo::Route { prefix, before, after }).write_route(write, &prefix, after);
@@ -190,7 +190,7 @@ impl Fib {
                     continue;
                 }
                 let (used, content, was_idle) = (object.routes + object.groups > 0, object.content, object.was_idle);
-                let idle = !used && !self.contents.is_wanted(content);
+                let idle = !used && (object.reserved || !self.contents.is_wanted(content));
                 if let Some(object) = self.objects.get_mut(index) {
                     object.was_idle = idle;
                 }

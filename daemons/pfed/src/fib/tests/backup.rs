@@ -219,6 +219,46 @@ fn groups_of_another_shape_are_not_taken_for_ours() {
 }
 
 #[test]
+fn a_group_turns_before_any_route_is_removed_for_want_of_the_same_link() {
+    // The plain object first, the group first, and a process that starts in between.
+    for restarts in [false, true] {
+        for order in [[1, 8], [8, 1]] {
+            let mut model = Model::default();
+            let mut fib = new_fib(&model);
+            fib.end_of_sync();
+            for (n, id) in (0..).zip(order) {
+                let mut plan = Plan::default();
+                fib.want_route(&fib_route(n * 2, id), Some(&mut plan)).unwrap();
+                assert!(execute(&mut fib, &mut model, plan));
+            }
+            assert_eq!(model.groups_turn_first(), order == [1, 8]);
+            if restarts {
+                fib = new_fib(&model);
+                read_everything(&mut fib, &model);
+                for (n, id) in (0..).zip(order) {
+                    let mut plan = Plan::default();
+                    fib.want_route(&fib_route(n * 2, id), Some(&mut plan)).unwrap();
+                    assert_eq!(messages(plan), 0);
+                }
+                fib.end_of_sync();
+            }
+            assert!(fib.has_seats_in_doubt());
+            let mut plan = Plan::default();
+            assert_eq!(fib.reseat(&mut plan), u64::from(order == [8, 1]));
+            assert!(execute(&mut fib, &mut model, plan));
+            assert!(model.groups_turn_first() && !fib.has_seats_in_doubt(), "{model:?}");
+            // That is all there is to it, and who is not needed any more is removed.
+            assert_eq!((fib.reseat(&mut Plan::default()), fib.pending_writes()), (0, 0));
+            let mut plan = Plan::default();
+            fib.sweep_idle(true, &mut plan);
+            assert!(execute(&mut fib, &mut model, plan));
+            assert_eq!(model.objects.len(), 4);
+            check_sums(&mut fib);
+        }
+    }
+}
+
+#[test]
 fn nonsense_in_a_definition_is_refused() {
     let good = definitions()[7].clone();
     let with = |change: fn(&mut v1::FibNexthop)| {

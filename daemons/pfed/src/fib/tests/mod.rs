@@ -152,6 +152,7 @@ enum Step {
     LinkBack(u32),
     GatewayFailed(u8),
     TryRefused,
+    Reseat,
     Restart,
     Sweep,
     Reconcile,
@@ -167,6 +168,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..=3u32).prop_map(Step::LinkBack),
         1 => (1..=3u8).prop_map(Step::GatewayFailed),
         1 => Just(Step::TryRefused),
+        1 => Just(Step::Reseat),
         1 => Just(Step::Restart),
         1 => Just(Step::Sweep),
         1 => Just(Step::Reconcile),
@@ -220,6 +222,7 @@ fn one_step(step: &Step, fib: &mut Fib, model: &mut Model, wanted: &mut BTreeMap
             fib.turn_to_backups(&mut plan);
         }
         Step::TryRefused => fib.try_refused(&mut plan),
+        Step::Reseat => drop(fib.reseat(&mut plan)),
         Step::Restart => {
             *fib = new_fib(model);
             read_everything(fib, model);
@@ -260,6 +263,11 @@ fn run(steps: &[Step]) {
     }
     settle(&mut fib, &mut model);
     check(&mut fib, &model, &wanted);
+    let mut plan = Plan::default();
+    fib.reseat(&mut plan);
+    assert!(execute(&mut fib, &mut model, plan));
+    check(&mut fib, &model, &wanted);
+    assert!(model.groups_turn_first(), "{model:?}");
     // All gone again: nothing of ours stays behind, in the kernel or in memory.
     fib.want_nothing();
     settle(&mut fib, &mut model);

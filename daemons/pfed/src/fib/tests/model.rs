@@ -166,6 +166,32 @@ impl Model {
         }
     }
 
+    fn link_of(&self, id: u32) -> Option<u32> {
+        match self.objects.get(&id)?.content {
+            NexthopContent::Single { interface_index, .. } => Some(interface_index),
+            _ => None,
+        }
+    }
+
+    /// Whether every group with a backup loses its first member before the kernel removes any route for want of the same link.
+    pub fn groups_turn_first(&self) -> bool {
+        let firsts: Vec<u32> = self
+            .objects
+            .values()
+            .filter_map(|object| match &object.content {
+                NexthopContent::Resilient { members, .. } if members.len() == 2 => Some(members[0].id),
+                _ => None,
+            })
+            .collect();
+        let comes_first = |first: &u32| {
+            self.routes.values().all(|target| match target {
+                RouteTarget::Nexthop(id) => self.link_of(*id) != self.link_of(*first) || id < first,
+                _ => true,
+            })
+        };
+        firsts.iter().all(comes_first)
+    }
+
     /// Of all routes, per family.
     pub fn digests(&self) -> [Digest; 2] {
         let mut digests = [Digest::default(); 2];
