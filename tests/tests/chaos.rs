@@ -1,11 +1,13 @@
 //! Neighbours that say anything: a live router is fed sound, damaged and senseless messages, from a seed, by many of them at
-//! once. Its rpd goes on as the same process, the sessions of others do not notice, and their routes go on crossing it.
+//! once. Its rpd goes on as the same process, the sessions of others do not notice, and their routes go on crossing it; and so
+//! it is with the engine that has taken over in an in-service reboot.
 //!
 //! `CHAOS_SEED=7 CHAOS_NEIGHBORS=200 cargo test -p holdfast-tests --test chaos` says something else, for longer.
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -262,6 +264,48 @@ fn rpd(place: &Place) -> Vec<u32> {
     place.processes().into_iter().filter(|(_, line)| line.contains("rpd ")).map(|(pid, _)| pid).collect()
 }
 
+/// Two that behave, and what they tell each other across the router.
+struct Steady {
+    teller: Speaker,
+    listener: Speaker,
+    beacon: Prefix,
+    changes: u32,
+    seed: u64,
+}
+
+impl Steady {
+    fn start(world: &Namespace, seed: u64) -> Self {
+        let [teller, listener] = STEADY.map(|address| Speaker::start(world, address, STEADY_AS));
+        let beacon = Prefix::new(u32::from(Ipv4Addr::new(203, 0, 113, 0)), 24);
+        Self { teller, listener, beacon, changes: 0, seed }
+    }
+
+    /// A change crosses the router.
+    fn cross(&mut self) {
+        self.changes += 1;
+        let seed = self.seed;
+        assert!(self.teller.announce(self.beacon, self.changes), "seed {seed}: the session of {} has ended", STEADY[0]);
+        self.listener.wait_for(self.beacon, self.changes);
+        self.teller.hear().unwrap_or_else(|| panic!("seed {seed}: the session of {} has ended", STEADY[0]));
+    }
+}
+
+/// Some neighbours say anything, a few at once, while changes cross the router. Returns how many came to say something.
+fn chaos(world: &Namespace, numbers: Range<usize>, steady: &mut Steady) -> usize {
+    let (seed, mut were_up) = (steady.seed, 0);
+    for first in numbers.clone().step_by(TOGETHER) {
+        std::thread::scope(|scope| {
+            let many: Vec<_> = (first..numbers.end.min(first + TOGETHER))
+                .map(|number| scope.spawn(move || misbehave(world, number, seed)))
+                .collect();
+            (0..3).for_each(|_| steady.cross());
+            were_up += many.into_iter().map(|thread| thread.join().expect("a neighbour")).filter(|up| *up).count();
+        });
+    }
+    steady.cross();
+    were_up
+}
+
 #[test]
 fn neighbors_that_say_anything_harm_nobody_else() {
     let (seed, neighbors) = (from_environment("CHAOS_SEED", 1), from_environment("CHAOS_NEIGHBORS", 48) as usize);
@@ -269,31 +313,24 @@ fn neighbors_that_say_anything_harm_nobody_else() {
     let world = world(&place, neighbors);
     let file = place.file("router.conf", &configuration(neighbors));
     place.start(&file).assert_succeeded();
-    let before = rpd(&place);
-    assert_eq!(before.len(), 1, "{:?}", place.processes());
-    let [mut teller, mut listener] = STEADY.map(|address| Speaker::start(&world, address, STEADY_AS));
-    let beacon = Prefix::new(u32::from(Ipv4Addr::new(203, 0, 113, 0)), 24);
-    // Each change crosses the router before the next neighbours speak, and after the last.
-    let (mut change, mut were_up) = (0, 0);
-    for first in (0..neighbors).step_by(TOGETHER) {
-        std::thread::scope(|scope| {
-            let world = &world;
-            let many: Vec<_> = (first..neighbors.min(first + TOGETHER))
-                .map(|number| scope.spawn(move || misbehave(world, number, seed)))
-                .collect();
-            for _ in 0..3 {
-                change += 1;
-                assert!(teller.announce(beacon, change), "seed {seed}: the session of {} has ended", STEADY[0]);
-                listener.wait_for(beacon, change);
-                teller.hear().unwrap_or_else(|| panic!("seed {seed}: the session of {} has ended", STEADY[0]));
-            }
-            were_up += many.into_iter().map(|thread| thread.join().expect("a neighbour")).filter(|up| *up).count();
-        });
+    let mut steady = Steady::start(&world, seed);
+    let mut were_up = 0;
+    for numbers in [0..neighbors / 2, neighbors / 2..neighbors] {
+        let before = rpd(&place);
+        assert_eq!(before.len(), 1, "{:?}", place.processes());
+        were_up += chaos(&world, numbers.clone(), &mut steady);
+        assert_eq!(rpd(&place), before, "seed {seed}: another rpd, or none");
+        if numbers.end < neighbors {
+            std::thread::scope(|scope| {
+                let reboot = scope.spawn(|| place.reboot_in_service());
+                while !reboot.is_finished() {
+                    steady.cross();
+                }
+                reboot.join().expect("an in-service reboot");
+            });
+            assert_ne!(rpd(&place), before, "seed {seed}: it has not rebooted");
+        }
     }
-    change += 1;
-    assert!(teller.announce(beacon, change));
-    listener.wait_for(beacon, change);
-    assert_eq!(rpd(&place), before, "seed {seed}: another rpd, or none");
     assert!(were_up * 2 > neighbors, "seed {seed}: only {were_up} of {neighbors} came to say anything");
     let summary = place.cli("show bgp summary");
     summary.assert_succeeded();
