@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 40] = [
+const SCENARIOS: [(&str, &[&str]); 41] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -47,6 +47,7 @@ const SCENARIOS: [(&str, &[&str]); 40] = [
     ("interop-near", &["interop-near"]),
     ("interop-agreed", &["interop-agreed"]),
     ("interop-peers", &["interop-peers"]),
+    ("interop-next-hops", &["interop-next-hops"]),
     ("interop-allowed", &["interop-allowed"]),
     ("interop-local-as", &["interop-local-as"]),
     ("issr-rollback-oci", &["issr-rollback", "--runtime", "oci"]),

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Paths that are the same as before, but have another identifier, or came anew: nobody announced them anew.
-pub fn told_anew(before: &[Table], after: &[Table]) -> Vec<String> {
+pub fn told_anew(who: &[String], before: &[Table], after: &[Table]) -> Vec<String> {
     let mut complaints = Vec::new();
-    for (before, after) in before.iter().zip(after) {
+    for ((who, before), after) in who.iter().zip(before).zip(after) {
         // What a neighbour changes comes and goes during a reboot, and so does what it changes in other paths to the same.
         let moved = |(key, seen): &(&String, &Seen)| {
             let same = |(other, as_before): (&String, &Seen)| {
@@ -23,7 +23,8 @@ pub fn told_anew(before: &[Table], after: &[Table]) -> Vec<String> {
             };
             !after.contains_key(*key) && after.iter().any(same)
         };
-        complaints.extend(before.iter().filter(moved).map(|(key, _)| format!("{key} was told anew by the reboot")));
+        let told = |(key, _): (&String, &Seen)| format!("{key} was told to {who} anew by the reboot");
+        complaints.extend(before.iter().filter(moved).map(told));
     }
     complaints
 }

@@ -138,12 +138,6 @@ impl Maker {
             (Self::Gobgp, Feature::ExtendedMessages) => Some("GoBGP 3.10 does not know RFC 8654"),
             (Self::Gobgp, Feature::Roles) => Some("GoBGP 3.10 does not know RFC 9234"),
             (Self::Gobgp, Feature::EnhancedRefresh) => Some("GoBGP 3.10 does not know RFC 7313"),
-            (Self::Gobgp, Feature::ExtendedNextHop) => {
-                Some("GoBGP 3.10 says so only in sessions over link-local addresses")
-            }
-            (Self::Exabgp, Feature::ExtendedNextHop) => {
-                Some("what ExaBGP 4.2 is told to announce with an IPv6 next hop does not arrive")
-            }
             (Self::Exabgp, Feature::Roles) => Some("ExaBGP 4.2 does not know RFC 9234"),
             _ => None,
         }

@@ -76,8 +76,9 @@ impl Place {
             Kind::External | Kind::Internal | Kind::Client | Kind::Shared => [inet, inet6],
             Kind::Inet6 => inet6_sessions(neighbor.maker, index),
         };
-        if neighbor.kind == Kind::Inet6 && sessions != [inet, inet6] {
-            let [_, Session { router, local, .. }] = sessions;
+        // Beside those that each link has.
+        let on_link = |session: &&Session| [inet, inet6].iter().any(|linked| linked.local == session.local);
+        for Session { router, local, .. } in sessions.iter().filter(|s| neighbor.kind == Kind::Inet6 && !on_link(s)) {
             self.setting.router.ip(&format!("address add {router}/64 dev {inside} nodad"))?;
             namespace.ip(&format!("address add {local}/64 dev {TO_ROUTER} nodad"))?;
         }
@@ -147,20 +148,19 @@ fn looped_session(family: Family, index: u8) -> Session {
     Session { family, local, router }
 }
 
-/// IPv4 routes over IPv6, and IPv6 routes in another session, where somebody can between link-local addresses.
+/// IPv4 routes over IPv6, and IPv6 routes in another session; one of the two between link-local addresses, where somebody can.
 fn inet6_sessions(maker: Maker, index: u8) -> [Session; 2] {
-    if maker.lacks(Feature::ExtendedNextHop).is_some() {
-        return Family::ALL.map(|family| link_session(family, index));
+    let between = |family, ends: [IpAddr; 2]| Session { family, router: ends[0], local: ends[1] };
+    let [inet, inet6] = Family::ALL.map(|family| Session { family, ..link_session(Family::Inet6, index) });
+    let near = [1, 2].map(|host| IpAddr::from(link_local(index, host)));
+    let more = [0x11, 0x12].map(|host| IpAddr::from([0x2001, 0xdb8, 0x113, index.into(), 0, 0, 0, host]));
+    match maker {
+        Maker::Bird => [inet, between(Family::Inet6, near)],
+        // Only so it says that it takes such next hops.
+        Maker::Gobgp => [between(Family::Inet, near), inet6],
+        // FRR knows no interface without zebra; ExaBGP has no scope for an address.
+        Maker::Frr | Maker::Exabgp => [inet, between(Family::Inet6, more)],
     }
-    let inet = Session { family: Family::Inet, ..link_session(Family::Inet6, index) };
-    let [router, local] = [1, 2].map(|host| match maker {
-        Maker::Bird => IpAddr::from(link_local(index, host)),
-        // FRR knows no interface without zebra; GoBGP takes whoever answers on one; ExaBGP has no scope for an address.
-        Maker::Frr | Maker::Gobgp | Maker::Exabgp => {
-            IpAddr::from([0x2001, 0xdb8, 0x113, index.into(), 0, 0, 0, 0x10 + host])
-        }
-    });
-    [inet, Session { family: Family::Inet6, local, router }]
 }
 
 /// One that nobody else has: the router tells neighbours apart by them.

@@ -217,7 +217,7 @@ impl<'a> Run<'a> {
         complaints.iter().for_each(|complaint| self.progress.step(complaint));
         complaints.extend(self.look()?);
         if matches!(step, Step::Reboot | Step::TakenBack) {
-            complaints.extend(checks::told_anew(&before, &self.tables()?));
+            complaints.extend(checks::told_anew(&self.names(), &before, &self.tables()?));
         }
         let mut stretch = self.stretch(name, from, &downs, outcome, complaints)?;
         stretch.expect_ends(step, &self.place.plans);
@@ -380,6 +380,12 @@ impl<'a> Run<'a> {
         }
         complaints.extend(checks::kernel(&self.place.setting.router, &chapter.kernel(plans, self.changed))?);
         Ok(complaints)
+    }
+
+    /// Of every session's neighbour, in the order of [`Self::tables`].
+    fn names(&self) -> Vec<String> {
+        let of = |plan: &PeerPlan| plan.sessions.iter().map(|_| plan.maker.name().to_owned()).collect::<Vec<_>>();
+        self.place.plans.iter().flat_map(of).collect()
     }
 
     /// Of every session, in the order of neighbours.

@@ -52,6 +52,13 @@ pub fn built_in() -> Vec<Interop> {
             vec![Step::Reboot, Step::Change, Step::Anew],
         ),
         of(
+            "interop-next-hops",
+            "IPv4 routes in sessions over IPv6, also between link-local addresses, go through an in-service reboot and are begun anew",
+            Kind::Inet6,
+            Sessions { features: vec![Feature::ExtendedNextHop], ..Sessions::default() },
+            vec![Step::Reboot, Step::Change, Step::Anew],
+        ),
+        of(
             "interop-allowed",
             "neighbours that nobody has configured go through an in-service reboot, and come again to the new engine",
             Kind::External,

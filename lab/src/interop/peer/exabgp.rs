@@ -103,7 +103,7 @@ fn text(plan: &PeerPlan) -> String {
   local-as {own_as};
   peer-as {router_as};
   hold-time {hold};
-  family {{ {ip} unicast; }}
+  family {{ {ip} unicast;{next_hops} }}
   capability {{ asn4 enable; route-refresh enable; {add_paths} {graceful}{capabilities} }}
   {add_paths_families}
 {features}  api hears-{ip} {{ processes [ hear ]; neighbor-changes; {negotiated}receive {{ parsed; update; open; notification; }} }}
@@ -121,6 +121,8 @@ fn text(plan: &PeerPlan) -> String {
                 true => format!("add-path {{ {} unicast; }}", session.family.pick("ipv4", "ipv6")),
                 false => String::new(),
             },
+            // It takes IPv6 addresses as next hops only beside the IPv6 routes whose family they are of; the router offers none of these.
+            next_hops = if by_ipv6(plan, session) { " ipv6 unicast;" } else { "" },
             capabilities = capabilities(plan),
             features = features(plan, session),
             router = session.router,
@@ -133,6 +135,11 @@ fn text(plan: &PeerPlan) -> String {
         );
     }
     text
+}
+
+/// IPv4 routes with IPv6 next hops (RFC 8950).
+fn by_ipv6(plan: &PeerPlan, session: &Session) -> bool {
+    plan.has(Feature::ExtendedNextHop) && session.family == Family::Inet
 }
 
 fn path_information(offer: &Offer) -> String {
@@ -152,7 +159,7 @@ fn features(plan: &PeerPlan, session: &Session) -> String {
     let line = |feature: &Feature| match feature {
         Feature::Key => Some(format!("md5-password {}; md5-ip {};", plan.key, session.local)),
         Feature::Near => Some("outgoing-ttl 255; incoming-ttl 255;".into()),
-        Feature::ExtendedNextHop => Some("nexthop { ipv4 unicast ipv6; }".into()),
+        Feature::ExtendedNextHop => by_ipv6(plan, session).then(|| "nexthop { ipv4 unicast ipv6; }".into()),
         _ => None,
     };
     plan.features.iter().filter_map(line).map(|line| format!("  {line}\n")).collect()

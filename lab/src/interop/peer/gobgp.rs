@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs::OpenOptions,
+    net::IpAddr,
     process::{Command, Stdio},
 };
 
@@ -20,10 +21,12 @@ use crate::{
     interop::{
         features::Feature,
         offer::{Family, Offer, Origin},
+        place::link_session,
         seen::{self, Seen, Table},
     },
     limits,
     neighbor::count_lines,
+    topology::TO_ROUTER,
 };
 
 /// What its JSON calls a session that is up.
@@ -66,8 +69,8 @@ impl Gobgp {
             let family = session.family;
             let prefix = offer.prefix(family, self.plan.index);
             let ip = family.pick("ipv4", "ipv6");
-            let line =
-                format!("global rib add {prefix} -a {ip} origin {} nexthop {}", offer.origin.word(), session.local);
+            let (origin, local) = (offer.origin.word(), own_next_hop(&self.plan, session));
+            let line = format!("global rib add {prefix} -a {ip} origin {origin} nexthop {local}");
             let mut command = Command::new(programs::GOBGP.find()?);
             command.args(["--target", &socket(&self.plan)]).args(line.split(' '));
             // A path is one word, blanks and all.
@@ -108,11 +111,11 @@ fn text(plan: &PeerPlan) -> String {
         let _ = write!(
             text,
             "[[neighbors]]\n  [neighbors.config]\n    neighbor-address = \"{router}\"\n    peer-as = {router_as}\n{key}  [neighbors.transport.config]\n    local-address = \"{local}\"\n  [neighbors.timers.config]\n    hold-time = {hold}.0\n    keepalive-interval = {keepalive}.0\n    connect-retry = 1.0\n    idle-hold-time-after-reset = 1.0\n",
-            router = session.router,
+            router = scoped(session.router),
             router_as = plan.router_as,
             key =
                 if plan.has(Feature::Key) { format!("    auth-password = \"{}\"\n", plan.key) } else { String::new() },
-            local = session.local,
+            local = scoped(session.local),
             hold = plan.hold_time_s,
             keepalive = plan.hold_time_s / 3,
         );
@@ -158,6 +161,19 @@ fn features(plan: &PeerPlan) -> String {
     plan.features.iter().filter_map(lines).collect()
 }
 
+/// An address as it takes it.
+fn scoped(address: IpAddr) -> String {
+    match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => format!("{v6}%{TO_ROUTER}"),
+        address => address.to_string(),
+    }
+}
+
+/// A link-local address is none for the router's other neighbours.
+fn own_next_hop(plan: &PeerPlan, session: &Session) -> IpAddr {
+    if session.is_link_local() { link_session(Family::Inet6, plan.index).local } else { session.local }
+}
+
 fn attributes(offer: &Offer) -> Vec<(&'static str, String)> {
     let set = if offer.set.is_empty() { String::new() } else { format!(" {{{}}}", join(&offer.set, " ")) };
     let list = [
@@ -177,7 +193,7 @@ impl Peer for Gobgp {
     }
 
     fn state(&self, session: &Session) -> Result<String> {
-        let answer = json(&self.command(&format!("neighbor {} -j", session.router))?)?;
+        let answer = json(&self.command(&format!("neighbor {} -j", scoped(session.router)))?)?;
         let state = crate::subject::cli::find(&answer, "session_state").and_then(Value::as_u64);
         Ok(if state == Some(STATE_ESTABLISHED) { ESTABLISHED.into() } else { format!("{state:?}") })
     }
@@ -196,7 +212,7 @@ impl Peer for Gobgp {
 
     fn table(&self, session: &Session) -> Result<Table> {
         let ip = session.family.pick("ipv4", "ipv6");
-        let text = self.command(&format!("neighbor {} adj-in -a {ip} -j", session.router))?;
+        let text = self.command(&format!("neighbor {} adj-in -a {ip} -j", scoped(session.router)))?;
         let mut paths = Vec::new();
         let answer = json(&text)?;
         crate::subject::cli::objects_with(&answer, "nlri", &mut paths);
@@ -207,7 +223,8 @@ impl Peer for Gobgp {
     }
 
     fn ask_again(&self) -> Result<()> {
-        let ask = |session: &Session| self.command(&format!("neighbor {} softresetin", session.router)).map(drop);
+        let ask =
+            |session: &Session| self.command(&format!("neighbor {} softresetin", scoped(session.router))).map(drop);
         self.plan.sessions.iter().try_for_each(ask)
     }
 
@@ -235,7 +252,7 @@ impl Peer for Gobgp {
     }
 
     fn view(&self, session: &Session) -> Result<String> {
-        self.command(&format!("neighbor {}", session.router))
+        self.command(&format!("neighbor {}", scoped(session.router)))
     }
 
     /// It reads its file again on a signal.
@@ -257,7 +274,7 @@ impl Peer for Gobgp {
             "--target",
             &socket(&self.plan),
             "neighbor",
-            &session.router.to_string(),
+            &scoped(session.router),
             "disable",
             "--reason",
             words,
@@ -266,7 +283,7 @@ impl Peer for Gobgp {
     }
 
     fn open_again(&mut self, session: &Session) -> Result<()> {
-        self.command(&format!("neighbor {} enable", session.router)).map(drop)
+        self.command(&format!("neighbor {} enable", scoped(session.router))).map(drop)
     }
 }
 
