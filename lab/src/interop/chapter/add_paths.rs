@@ -22,7 +22,8 @@ impl Chapter for AddPaths {
     /// Those who can have several paths of their own to two destinations.
     fn offers(&self, neighbor: &PeerPlan, changed: bool) -> Vec<Offer> {
         let mut offers = if changed { offer::changed() } else { offer::first() };
-        let paths: u32 = if matches!(neighbor.maker, Maker::Bird | Maker::Exabgp) { 3 } else { 1 };
+        // FRR has one of its own to a destination.
+        let paths: u32 = if neighbor.maker == Maker::Frr { 1 } else { 3 };
         for (number, id) in [100, 101].into_iter().flat_map(|number| (1..=paths).map(move |id| (number, id))) {
             // A path that comes and one that goes.
             let is_gone = if changed { (100, 2) } else { (101, 3) };

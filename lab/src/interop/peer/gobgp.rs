@@ -59,7 +59,7 @@ impl Gobgp {
     fn withdraw(&self, offer: &Offer) -> Result<()> {
         for family in Family::ALL {
             let prefix = offer.prefix(family, self.plan.index);
-            self.command(&format!("global rib del {prefix} -a {}", family.pick("ipv4", "ipv6")))?;
+            self.command(&format!("global rib del {prefix}{} -a {}", identifier(offer), family.pick("ipv4", "ipv6")))?;
         }
         Ok(())
     }
@@ -69,8 +69,8 @@ impl Gobgp {
             let family = session.family;
             let prefix = offer.prefix(family, self.plan.index);
             let ip = family.pick("ipv4", "ipv6");
-            let (origin, local) = (offer.origin.word(), own_next_hop(&self.plan, session));
-            let line = format!("global rib add {prefix} -a {ip} origin {origin} nexthop {local}");
+            let (id, origin, local) = (identifier(offer), offer.origin.word(), own_next_hop(&self.plan, session));
+            let line = format!("global rib add {prefix}{id} -a {ip} origin {origin} nexthop {local}");
             let mut command = Command::new(programs::GOBGP.find()?);
             command.args(["--target", &socket(&self.plan)]).args(line.split(' '));
             // A path is one word, blanks and all.
@@ -172,6 +172,11 @@ fn scoped(address: IpAddr) -> String {
 /// A link-local address is none for the router's other neighbours.
 fn own_next_hop(plan: &PeerPlan, session: &Session) -> IpAddr {
     if session.is_link_local() { link_session(Family::Inet6, plan.index).local } else { session.local }
+}
+
+/// Of one of several paths (RFC 7911); it is not the one that the path is sent under.
+fn identifier(offer: &Offer) -> String {
+    offer.path_id.map(|id| format!(" identifier {id}")).unwrap_or_default()
 }
 
 fn attributes(offer: &Offer) -> Vec<(&'static str, String)> {
