@@ -28,7 +28,7 @@ use crate::{
     progress::Progress,
     subject::{self, EngineRuntime, Subject, SubjectKind, SubjectPlan},
     topology::{self, FEEDER_LINK, NeighborNode, ROUTER_NODE, TO_ROUTER, Topology},
-    traffic::{Direction, Traffic},
+    traffic::{Direction, Traffic, sender::Pace},
 };
 
 /// What a lab is made of.
@@ -343,6 +343,7 @@ impl Lab {
                 name: format!("{}>{}", from.name, to.name),
                 destinations: all.chunks(per_flow).map(<[_]>::to_vec).collect(),
                 rate_pps: self.plan.rate_pps,
+                pace: Pace::Bundled,
             });
         }
         self.traffic = Some(Traffic::start(&plans)?);

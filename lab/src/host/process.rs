@@ -15,6 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
+use super::programs;
 use crate::{
     error::{Doing, LabError, Result},
     limits,
@@ -81,6 +82,11 @@ pub fn starve(pid: u32) -> Result<()> {
     let bytes = super::procfs::data_bytes(pid)
         .ok_or_else(|| LabError::Subject(format!("process {pid} is gone, its memory cannot be limited")))?;
     run(Command::new("prlimit").args(["--pid", &pid.to_string(), &format!("--data={bytes}")])).map(drop)
+}
+
+/// Gives a thread a real-time priority (util-linux' chrt).
+pub fn real_time(thread: Pid) -> Result<()> {
+    run(Command::new(programs::CHRT.find()?).args(["--fifo", "--pid", "10", &thread.to_string()])).map(drop)
 }
 
 /// A child that ends with its guard.

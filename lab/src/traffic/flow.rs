@@ -56,7 +56,10 @@ struct Arrivals {
     seen: BitSet,
     /// Distinct destinations reached while warming up, by number modulo.
     warm: BitSet,
-    highest: Option<u64>,
+    /// The highest number, and when it was sent.
+    highest: Option<(u64, u64)>,
+    /// Numbers that were left out when a higher one arrived.
+    holes: Vec<Hole>,
     last_ns: Option<u64>,
     duplicates: Vec<u64>,
     reordered: Vec<u64>,
@@ -65,6 +68,33 @@ struct Arrivals {
     /// Long delays: number, nanoseconds.
     delays: Vec<(u64, u64)>,
     shortest_pause_ns: u64,
+}
+
+/// Numbers that had not arrived when a higher one did, and when their neighbours on both sides were sent.
+#[derive(Debug, Clone)]
+struct Hole {
+    numbers: Range<u64>,
+    sent_ns: (u64, u64),
+}
+
+/// Probes lost in a stretch of a flow, and the time in which they were sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outage {
+    /// How many.
+    pub lost: u64,
+    /// When the last probe before them was sent that arrived, and the first one after them ([`u64::MAX`] if none has).
+    pub sent_ns: Option<(u64, u64)>,
+}
+
+impl Outage {
+    /// This and another one, as one.
+    pub fn and(self, other: Self) -> Self {
+        let sent_ns = match (self.sent_ns, other.sent_ns) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
+        Self { lost: self.lost + other.lost, sent_ns }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -147,10 +177,13 @@ impl Flow {
         arrivals.warm.insert(number % count);
         if !arrivals.seen.insert(number) {
             remember(&mut arrivals.duplicates, number);
-        } else if arrivals.highest.is_some_and(|highest| number < highest) {
+        } else if arrivals.highest.is_some_and(|(highest, _)| number < highest) {
             remember(&mut arrivals.reordered, number);
         }
-        arrivals.highest = arrivals.highest.max(Some(number));
+        if let Some((highest, before_ns)) = arrivals.highest.filter(|(highest, _)| number > highest + 1) {
+            remember(&mut arrivals.holes, Hole { numbers: highest + 1..number, sent_ns: (before_ns, sent_ns) });
+        }
+        arrivals.highest = arrivals.highest.max(Some((number, sent_ns)));
         if let Some(last) = arrivals.last_ns.replace(now_ns) {
             let pause = now_ns.saturating_sub(last);
             if u128::from(pause) >= limits::GAP_REMEMBERED_FROM.as_nanos() {
@@ -191,6 +224,24 @@ impl Flow {
         let arrivals = self.arrivals();
         let before = arrivals.seen.count(0..from);
         (next - from, arrivals.seen.ones.saturating_sub(before))
+    }
+
+    /// What was lost of a range of numbers, and when it was sent. Whoever asks has waited for what is under way.
+    pub fn outage(&self, range: Range<u64>) -> Outage {
+        let range = range.start.max(self.counted_from.load(Ordering::Relaxed))..range.end.min(self.next_number());
+        let arrivals = self.arrivals();
+        let missing = |numbers: Range<u64>| {
+            let numbers = numbers.start.max(range.start)..numbers.end.min(range.end);
+            numbers.end.saturating_sub(numbers.start).saturating_sub(arrivals.seen.count(numbers))
+        };
+        let in_hole = |hole: &Hole| {
+            let lost = missing(hole.numbers.clone());
+            Outage { lost, sent_ns: (lost > 0).then_some(hole.sent_ns) }
+        };
+        let (after, last_ns) = arrivals.highest.map_or((0, 0), |(highest, sent_ns)| (highest + 1, sent_ns));
+        let lost = missing(after..u64::MAX);
+        let at_the_end = Outage { lost, sent_ns: (lost > 0).then_some((last_ns, u64::MAX)) };
+        arrivals.holes.iter().map(in_hole).fold(at_the_end, Outage::and)
     }
 
     /// What became of the probes in a range of numbers; pauses are those that ended in the window.
@@ -264,6 +315,40 @@ mod tests {
         assert_eq!(flow.report(Some(0..4), None).lost, 1);
         assert_eq!(flow.report(Some(4..10), None).lost, 1);
         assert_eq!(flow.report(Some(5..10), None).lost, 0);
+    }
+
+    /// Numbers with the time at which each was sent, in milliseconds.
+    fn flow_sent_at(arrived: &[(u64, u64)], sent: u64) -> Flow {
+        let flow = Flow::new(0, "a>b/1".into(), vec![Ipv4Addr::LOCALHOST]);
+        flow.count_from_now();
+        (0..sent).for_each(|_| flow.sent());
+        arrived.iter().for_each(|(number, at_ms)| flow.arrived(*number, at_ms * 1_000_000, 0));
+        flow
+    }
+
+    fn outage_ms(flow: &Flow, range: Range<u64>) -> (u64, Option<(u64, u64)>) {
+        let outage = flow.outage(range);
+        (outage.lost, outage.sent_ns.map(|(from, to)| (from / 1_000_000, to / 1_000_000)))
+    }
+
+    #[test]
+    fn an_outage_lasts_from_before_the_first_lost_probe_until_after_the_last() {
+        let flow = flow_sent_at(&[(0, 10), (1, 20), (3, 40), (6, 70), (7, 80)], 8);
+        assert_eq!(outage_ms(&flow, 0..8), (3, Some((20, 70))), "probes that arrive in the middle of it do not end it");
+        assert_eq!(outage_ms(&flow, 0..4), (1, Some((20, 40))));
+        assert_eq!(outage_ms(&flow, 6..8), (0, None));
+        assert_eq!(flow.outage(0..u64::MAX).lost, 3);
+    }
+
+    #[test]
+    fn what_comes_late_is_no_outage_and_what_never_comes_has_no_end() {
+        let flow = flow_sent_at(&[(0, 10), (2, 30), (1, 20), (3, 40)], 4);
+        assert_eq!(flow.outage(0..4), Outage::default());
+        let flow = flow_sent_at(&[(0, 10), (1, 20)], 4);
+        assert_eq!(flow.outage(0..4), Outage { lost: 2, sent_ns: Some((20_000_000, u64::MAX)) });
+        assert_eq!(flow_sent_at(&[], 3).outage(0..3), Outage { lost: 3, sent_ns: Some((0, u64::MAX)) });
+        let both = flow.outage(0..4).and(Outage { lost: 1, sent_ns: Some((5, 9)) });
+        assert_eq!(both, Outage { lost: 3, sent_ns: Some((5, u64::MAX)) });
     }
 
     #[test]

@@ -11,9 +11,9 @@ pub mod sender;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use flow::{Flow, FlowReport};
+use flow::{Flow, FlowReport, Outage};
 use receiver::Receiver;
-use sender::Sender;
+use sender::{Pace, Sender};
 
 use crate::{
     error::Result,
@@ -35,6 +35,8 @@ pub struct Direction {
     pub destinations: Vec<Vec<Ipv4Addr>>,
     /// Probes per second, all flows together.
     pub rate_pps: u32,
+    /// How they are sent.
+    pub pace: Pace,
 }
 
 /// The running traffic.
@@ -46,11 +48,16 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// None yet.
+    pub fn idle() -> Self {
+        Self { flows: Vec::new(), senders: Vec::new(), receivers: Vec::new() }
+    }
+
     /// Prepares the receivers (addresses, sockets), sends a first probe to every destination until each flow is heard
     /// (so that next-hop resolution is done), and starts to count.
     pub fn start(directions: &[Direction]) -> Result<Self> {
         let nonce = rand::random();
-        let mut traffic = Self { flows: Vec::new(), senders: Vec::new(), receivers: Vec::new() };
+        let mut traffic = Self::idle();
         let mut sending = Vec::new();
         for direction in directions {
             accept_destinations(direction)?;
@@ -68,7 +75,7 @@ impl Traffic {
             sending.push((direction, flows));
         }
         for (direction, flows) in sending {
-            traffic.senders.push(Sender::start(&direction.from, nonce, flows, direction.rate_pps)?);
+            traffic.senders.push(Sender::start(&direction.from, nonce, flows, direction.rate_pps, direction.pace)?);
         }
         interrupt::wait_for("the first probe of every flow", limits::COMMAND_WITHIN, || Ok(traffic.unheard_flows()?))?;
         traffic.flows.iter().for_each(|flow| flow.count_from_now());
@@ -104,6 +111,12 @@ impl Traffic {
         self.receivers.clear();
     }
 
+    /// What all flows together lost between two marks. Whoever asks has waited for what is under way.
+    pub fn outage(&self, from: &[u64], to: &[u64]) -> Outage {
+        let ranges = from.iter().zip(to).map(|(from, to)| *from..*to);
+        self.flows.iter().zip(ranges).map(|(flow, range)| flow.outage(range)).fold(Outage::default(), Outage::and)
+    }
+
     /// What became of the probes numbered between two marks (whole flows: `None`).
     pub fn report(&self, marks: Option<(&[u64], &[u64])>, window: Option<Window>) -> Vec<FlowReport> {
         self.flows
@@ -125,5 +138,5 @@ fn accept_destinations(direction: &Direction) -> Result<()> {
     for destination in direction.destinations.iter().flatten() {
         lines.push_str(&format!("route replace local {destination}/32 dev lo\n"));
     }
-    direction.to.ip_batch(&lines)
+    direction.to.ip_batch(&lines).map(drop)
 }

@@ -1,4 +1,6 @@
 //! Sends probes at an even rate, without busy waiting, and never in a burst that a queue would have to absorb.
+//!
+//! How fine a loss can be timed is how evenly they are sent.
 
 use std::{
     net::{Ipv4Addr, SocketAddrV4, UdpSocket},
@@ -16,10 +18,29 @@ use super::{
 };
 use crate::{
     error::{Doing, Result},
-    host::{interrupt, netns::Namespace},
+    host::{interrupt, netns::Namespace, process},
     limits,
     time::mono_ns,
 };
+
+/// How probes are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// What is due once a millisecond.
+    Bundled,
+    /// One by one, by a thread with a real-time priority: an interruption is timed to the distance of two probes.
+    Single,
+}
+
+impl Pace {
+    /// How long the sender sleeps at least and at most, where probes are this far apart.
+    fn sleep(self, interval: Duration) -> (Duration, Duration) {
+        match self {
+            Self::Bundled => (Duration::from_micros(200), interval.max(Duration::from_millis(1))),
+            Self::Single => (interval / 4, interval),
+        }
+    }
+}
 
 /// A running sender; it ends with the guard.
 #[derive(Debug)]
@@ -30,12 +51,17 @@ pub struct Sender {
 
 impl Sender {
     /// Starts it in a namespace; `rate_pps` is for all its flows together.
-    pub fn start(namespace: &Namespace, nonce: u64, flows: Vec<Arc<Flow>>, rate_pps: u32) -> Result<Self> {
+    pub fn start(namespace: &Namespace, nonce: u64, flows: Vec<Arc<Flow>>, rate_pps: u32, pace: Pace) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = namespace.spawn_thread("probe sender", move || {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).doing(|| "open a probe socket".into())?;
-            send(&socket, nonce, &flows, rate_pps, &stopped);
+            if pace == Pace::Single {
+                // Without it an interruption is taken for longer than it was, never for shorter.
+                let _ = process::real_time(nix::unistd::gettid());
+            }
+            let interval = Duration::from_secs(1) / rate_pps.max(1);
+            send(&socket, nonce, &flows, interval, pace.sleep(interval), &stopped);
             Ok(())
         })?;
         Ok(Self { stop, thread: Some(thread) })
@@ -51,10 +77,15 @@ impl Drop for Sender {
     }
 }
 
-/// Wakes once a millisecond at most and sends what is due.
-fn send(socket: &UdpSocket, nonce: u64, flows: &[Arc<Flow>], rate_pps: u32, stop: &AtomicBool) {
-    let interval = Duration::from_secs(1) / rate_pps.max(1);
-    let wake_every = interval.max(Duration::from_millis(1));
+/// Sleeps, and sends what is due, over and over.
+fn send(
+    socket: &UdpSocket,
+    nonce: u64,
+    flows: &[Arc<Flow>],
+    interval: Duration,
+    (least, most): (Duration, Duration),
+    stop: &AtomicBool,
+) {
     let mut next = Instant::now();
     let mut turn = 0;
     while !stop.load(Ordering::Relaxed) && !interrupt::requested() {
@@ -71,7 +102,7 @@ fn send(socket: &UdpSocket, nonce: u64, flows: &[Arc<Flow>], rate_pps: u32, stop
         if next <= now {
             next = now + interval;
         }
-        thread::sleep(wake_every.min(next.saturating_duration_since(Instant::now())).max(Duration::from_micros(200)));
+        thread::sleep(most.min(next.saturating_duration_since(Instant::now())).max(least));
     }
 }
 
