@@ -12,6 +12,7 @@ use crate::{
     bench::{self, setting::Setting},
     error::{Doing, LabError, Result},
     fault_table,
+    gateway::{self, GatewayLoss},
     host::{cleanup, guardian, programs},
     interop::{self, Interop, Maker},
     keep,
@@ -119,24 +120,27 @@ pub struct RunArguments {
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Run(arguments) if arguments.keep && !arguments.kept_worker => {
-            match Interop::find(&arguments.scenario) {
-                Some(interop) => drop(check_interop(interop, &arguments)?),
-                None => drop(check(&arguments)?),
+            match Chosen::by(&arguments) {
+                Chosen::Interop(interop) => drop(check_interop(interop, &arguments)?),
+                Chosen::Gateways(gateways) => drop(check_gateways(gateways, &arguments)?),
+                Chosen::Scenario => drop(check(&arguments)?),
             }
             keep::in_front()
         }
-        Command::Run(arguments) => match Interop::find(&arguments.scenario) {
-            Some(interop) => run_interop(interop, &arguments),
-            None => run_scenario(&arguments),
+        Command::Run(arguments) => match Chosen::by(&arguments) {
+            Chosen::Interop(interop) => run_interop(interop, &arguments),
+            Chosen::Gateways(gateways) => run_gateways(gateways, &arguments),
+            Chosen::Scenario => run_scenario(&arguments),
         },
         Command::List => {
             list();
             Ok(ExitCode::SUCCESS)
         }
         Command::Show { scenario } => {
-            let text = match Interop::find(&scenario) {
-                Some(interop) => serde_json::to_string_pretty(&interop),
-                None => serde_json::to_string_pretty(&Scenario::load(&scenario)?),
+            let text = match (Interop::find(&scenario), GatewayLoss::find(&scenario)) {
+                (Some(interop), _) => serde_json::to_string_pretty(&interop),
+                (None, Some(gateways)) => serde_json::to_string_pretty(&gateways),
+                (None, None) => serde_json::to_string_pretty(&Scenario::load(&scenario)?),
             };
             say(&text.map_err(|e| LabError::Usage(e.to_string()))?);
             Ok(ExitCode::SUCCESS)
@@ -144,6 +148,22 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Destroy { which } => destroy(which.as_deref()),
         Command::Bench(arguments) => bench::command::run(&arguments),
         Command::Guardian { id } => guardian::run(&id).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// What kind of scenario was asked for.
+enum Chosen {
+    Interop(Interop),
+    Gateways(GatewayLoss),
+    /// By its name or from a file.
+    Scenario,
+}
+
+impl Chosen {
+    fn by(arguments: &RunArguments) -> Self {
+        let name = &arguments.scenario;
+        let gateways = || GatewayLoss::find(name).map(Self::Gateways);
+        Interop::find(name).map(Self::Interop).or_else(gateways).unwrap_or(Self::Scenario)
     }
 }
 
@@ -179,13 +199,17 @@ fn check(arguments: &RunArguments) -> Result<Scenario> {
     if let Some(seed) = arguments.seed {
         scenario.shuffle_cells(seed);
     }
-    within("--routes", scenario.routes as u64, 1_000, limits::ROUTES_MAX as u64)?;
-    within("--rate", u64::from(scenario.rate), 1, u64::from(limits::RATE_MAX_PPS))?;
-    within("--runs", u64::from(scenario.runs), 1, RUNS_MAX)?;
+    check_numbers(scenario.routes, scenario.rate, scenario.runs)?;
     crate::topology::Topology::new(&scenario.neighbors)?;
     programs::require_root()?;
     check_folders(arguments)?;
     Ok(scenario)
+}
+
+fn check_numbers(routes: usize, rate: u32, runs: u32) -> Result<()> {
+    within("--routes", routes as u64, 1_000, limits::ROUTES_MAX as u64)?;
+    within("--rate", u64::from(rate), 1, u64::from(limits::RATE_MAX_PPS))?;
+    within("--runs", u64::from(runs), 1, RUNS_MAX)
 }
 
 fn check_folders(arguments: &RunArguments) -> Result<()> {
@@ -232,20 +256,9 @@ fn run_scenario(arguments: &RunArguments) -> Result<ExitCode> {
 
 /// The scenario with the user's choices. What makes no sense for interoperation is refused by name; that times are not judged is always so.
 fn check_interop(mut scenario: Interop, arguments: &RunArguments) -> Result<Interop> {
-    let given = [
-        ("--routes", arguments.routes.is_some()),
-        ("--rate", arguments.rate.is_some()),
-        ("--cells", !arguments.cells.is_empty()),
-        ("--spread", arguments.spread),
-        ("--markdown", arguments.markdown.is_some()),
-        ("--subject", arguments.subject != SubjectKind::Holdfast),
-    ];
-    if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
-        return Err(LabError::Usage(format!(
-            "{option} means nothing to {}, whose neighbors announce a few routes of each kind to this router; leave it out",
-            scenario.name
-        )));
-    }
+    let given = [("--routes", arguments.routes.is_some()), ("--rate", arguments.rate.is_some())];
+    let why = "whose neighbors announce a few routes of each kind to this router";
+    refuse(scenario.name, why, given.into_iter().chain(of_matrices(arguments)))?;
     if let Some(names) = &arguments.neighbors {
         scenario.keep(&names.iter().map(|name| name.trim().parse::<Maker>()).collect::<Result<Vec<_>>>()?)?;
     }
@@ -255,6 +268,57 @@ fn check_interop(mut scenario: Interop, arguments: &RunArguments) -> Result<Inte
     Ok(scenario)
 }
 
+/// Options of fault matrices and of comparisons, and whether they were given.
+fn of_matrices(arguments: &RunArguments) -> [(&'static str, bool); 4] {
+    [
+        ("--cells", !arguments.cells.is_empty()),
+        ("--spread", arguments.spread),
+        ("--markdown", arguments.markdown.is_some()),
+        ("--subject", arguments.subject != SubjectKind::Holdfast),
+    ]
+}
+
+/// Fails if an option was given that means nothing to a scenario.
+fn refuse(name: &str, why: &str, mut options: impl Iterator<Item = (&'static str, bool)>) -> Result<()> {
+    let Some((option, _)) = options.find(|(_, given)| *given) else { return Ok(()) };
+    Err(LabError::Usage(format!("{option} means nothing to {name}, {why}; leave it out")))
+}
+
+/// The scenario with the user's choices; refuses what makes no sense.
+fn check_gateways(mut scenario: GatewayLoss, arguments: &RunArguments) -> Result<GatewayLoss> {
+    let given = [("--neighbors", arguments.neighbors.is_some())].into_iter().chain(of_matrices(arguments));
+    refuse(scenario.name, "which is about this router between two gateways", given)?;
+    scenario.routes = arguments.routes.unwrap_or(scenario.routes);
+    scenario.rate = arguments.rate.unwrap_or(scenario.rate);
+    scenario.runs = arguments.runs.unwrap_or(scenario.runs);
+    if arguments.times_not_judged {
+        scenario.bars = gateway::scenario::Bars::default();
+    }
+    check_numbers(scenario.routes, scenario.rate, scenario.runs)?;
+    programs::require_root()?;
+    check_folders(arguments)?;
+    Ok(scenario)
+}
+
+fn run_gateways(scenario: GatewayLoss, arguments: &RunArguments) -> Result<ExitCode> {
+    let scenario = check_gateways(scenario, arguments)?;
+    let seed = arguments.seed.unwrap_or(SEED_DEFAULT);
+    let choices = gateway::run::Choices { runtime: arguments.runtime, seed };
+    let mut end = |setting: &Setting, login: Option<String>, result: &LabResult| end(arguments, setting, login, result);
+    let result = gateway::run(&scenario, &choices, &Progress::new(arguments.verbose), &mut end)?;
+    Ok(ExitCode::from(exit_code_number(&result)))
+}
+
+/// Tells the result, and leaves everything up where that is wanted.
+fn end(arguments: &RunArguments, setting: &Setting, login: Option<String>, result: &LabResult) -> Result<()> {
+    publish(result, arguments.json.as_deref())?;
+    if !arguments.keep {
+        return Ok(());
+    }
+    keep::announce(&setting.id, &setting.router, login, exit_code_number(result));
+    setting.keep_until_signal()
+}
+
 fn run_interop(scenario: Interop, arguments: &RunArguments) -> Result<ExitCode> {
     let scenario = check_interop(scenario, arguments)?;
     let choices = interop::Choices {
@@ -262,14 +326,7 @@ fn run_interop(scenario: Interop, arguments: &RunArguments) -> Result<ExitCode> 
         runs: arguments.runs.unwrap_or(1),
         seed: arguments.seed.unwrap_or(SEED_DEFAULT),
     };
-    let mut end = |setting: &Setting, login: Option<String>, result: &LabResult| {
-        publish(result, arguments.json.as_deref())?;
-        if !arguments.keep {
-            return Ok(());
-        }
-        keep::announce(&setting.id, &setting.router, login, exit_code_number(result));
-        setting.keep_until_signal()
-    };
+    let mut end = |setting: &Setting, login: Option<String>, result: &LabResult| end(arguments, setting, login, result);
     let result = interop::run(&scenario, &choices, &Progress::new(arguments.verbose), &mut say, &mut end)?;
     Ok(ExitCode::from(exit_code_number(&result)))
 }
@@ -299,6 +356,12 @@ fn list() {
             scenario.neighbors.iter().map(|k| k.name()).collect::<Vec<_>>().join(",")
         ));
         say(&format!("{:<14} needs root and {}\n", "", scenario.needs));
+    }
+    for scenario in GatewayLoss::built_in() {
+        let name = scenario.name;
+        say(&format!("{name:<22} {}", scenario.shows));
+        say(&format!("{:<22} {} routes, {} probes/s, runs: {}", "", scenario.routes, scenario.rate, scenario.runs));
+        say(&format!("{:<22} needs root and {}\n", "", gateway::scenario::NEEDS));
     }
     for scenario in Interop::built_in() {
         say(&format!("{:<21} {}", scenario.name, scenario.shows));

@@ -53,8 +53,9 @@ pub fn count_here() -> Result<u64> {
     count_routes(&open()?)
 }
 
-fn open() -> Result<OwnedFd> {
-    let doing = || "open a socket to ask for the kernel's routes".to_owned();
+/// A socket to ask the kernel by, in the calling thread's namespace.
+pub(crate) fn open() -> Result<OwnedFd> {
+    let doing = || "open a socket to ask the kernel by".to_owned();
     let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
         .doing(doing)?;
     let within = TimeVal::milliseconds(i64::try_from(limits::COMMAND_WITHIN.as_millis()).unwrap_or(i64::MAX));

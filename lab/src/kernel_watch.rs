@@ -6,9 +6,10 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use nix::{
@@ -77,6 +78,9 @@ impl Writes {
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
+    /// Since it was started, and when the last one came: for those who need no list.
+    count: AtomicU64,
+    last_ns: AtomicU64,
     changes: Mutex<Vec<Change>>,
     overruns: Mutex<Vec<u64>>,
 }
@@ -102,14 +106,28 @@ impl KernelWatch {
         Ok(Self { shared, thread: Some(thread) })
     }
 
+    /// Changes since the watch was started; fewer than there were if the kernel could not tell us all ([`Self::was_overrun`]).
+    pub fn count(&self) -> u64 {
+        self.shared.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether the kernel could not tell us all that happened in a window.
+    pub fn was_overrun(&self, window: Window) -> bool {
+        lock(&self.shared.overruns).iter().any(|&at| window.contains(at))
+    }
+
+    /// Whether nothing has changed for so long.
+    pub fn is_quiet(&self, since: Duration) -> bool {
+        u128::from(mono_ns().saturating_sub(self.shared.last_ns.load(Ordering::Relaxed))) >= since.as_nanos()
+    }
+
     /// What changed in a window; an error if the kernel could not tell us all of it.
     pub fn writes(&self, window: Window) -> Result<Writes> {
-        let within = |at: u64| (window.from.mono_ns..=window.to.mono_ns).contains(&at);
-        if lock(&self.shared.overruns).iter().any(|&at| within(at)) {
+        if self.was_overrun(window) {
             return Err(LabError::Protocol("the kernel dropped notifications to the lab's watch (ENOBUFS)".into()));
         }
         let mut writes = Writes::default();
-        for change in lock(&self.shared.changes).iter().filter(|c| within(c.at_ns)) {
+        for change in lock(&self.shared.changes).iter().filter(|c| window.contains(c.at_ns)) {
             match change.what {
                 What::Beacon => writes.beacon += 1,
                 What::Nexthop => writes.nexthops += 1,
@@ -155,13 +173,18 @@ fn listen(fd: &OwnedFd, beacons: &[Prefix], shared: &Shared) {
             Ok(length) => {
                 let at_ns = mono_ns();
                 let mut changes = lock(&shared.changes);
+                shared.last_ns.store(at_ns, Ordering::Relaxed);
                 for what in parse(buffer.get(..length).unwrap_or_default(), beacons) {
+                    shared.count.fetch_add(1, Ordering::Relaxed);
                     if changes.len() < limits::REMEMBERED_MAX {
                         changes.push(Change { at_ns, what });
                     }
                 }
             }
-            Err(Errno::ENOBUFS) => lock(&shared.overruns).push(mono_ns()),
+            Err(Errno::ENOBUFS) => {
+                shared.last_ns.store(mono_ns(), Ordering::Relaxed);
+                lock(&shared.overruns).push(mono_ns());
+            }
             Err(_) => {}
         }
     }

@@ -9,7 +9,7 @@
 //! ([`topology`], [`host`], [`neighbor`], [`bgp::feeder`], [`subject`]), starts [`traffic`], beacons ([`bgp::beacon`]),
 //! captures ([`capture`]) and the [`kernel_watch`], takes the steps, and turns the records into a [`result`], which
 //! [`table_text`] shows to a person and `--json` to a program. [`command`] is `holdfast lab`.
-//! [`interop`] puts the router among routers of other makes, and asks each of them what it sees; [`mod@reference`] feeds a second router what
+//! [`gateway`] takes a gateway away, and times how long packets are lost. [`interop`] puts the router among routers of other makes, and asks each of them what it sees; [`mod@reference`] feeds a second router what
 //! the first was fed, and compares. [`mod@bench`] measures: this router and others in turn, with the same hosts and codec but scenes of its own.
 //!
 //! What it must never do: leave a namespace, process or file behind, whatever ends it (see [`host::cleanup`]); touch
@@ -22,6 +22,7 @@ pub mod capture;
 pub mod command;
 pub mod error;
 pub mod fault_table;
+pub mod gateway;
 pub mod host;
 pub mod interop;
 pub mod keep;

@@ -79,6 +79,15 @@ pub const BASELINE: Duration = Duration::from_secs(4);
 /// Traffic and beacon after the last event.
 pub const AFTERMATH: Duration = Duration::from_secs(2);
 
+/// After the loss of a gateway, where times are not judged: a router that does anything about it has done it by then, on a busy machine too.
+pub const LOST_FOR_AT_MOST: Duration = Duration::from_secs(1);
+/// A probe that has not arrived by then will not.
+pub const ARRIVED_WITHIN: Duration = Duration::from_millis(500);
+/// A router that has written nothing to the kernel for so long has nothing to write.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
+/// How often the kernel's routes are counted while a gateway is lost: a count of a million takes the machine some time.
+pub const ROUTES_COUNTED_EVERY: Duration = Duration::from_millis(250);
+
 /// Probes that one wake-up may send to catch up with its schedule (then the schedule moves instead, so that the
 /// lab never makes a burst that the kernel's queues would have to absorb).
 pub const CATCH_UP_PROBES: u64 = 64;

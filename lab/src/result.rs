@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     bgp::beacon::Delays,
     capture::analysis::WireReport,
+    gateway::judge::Interruption,
     kernel_tables::KernelTables,
     reference::TableResult,
     scenario::{Bars, faults::judge::Cell, gaps::SizeGaps},
@@ -151,6 +152,9 @@ pub struct Measured {
     /// The cell of the fault matrix, if it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cell: Option<Cell>,
+    /// What the loss of a gateway, or its return, did to the packets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interruption: Option<Interruption>,
     /// Evidence that could not be had: then nothing is proven.
     pub missing_evidence: Vec<String>,
     /// What went wrong that is not counted elsewhere.
@@ -289,7 +293,8 @@ impl Measured {
                 words.push(format!("{count} {what}"));
             }
         };
-        say(sum(|f| f.lost), "packets lost");
+        // After the loss of a gateway some are lost: how many, and for how long, is judged by itself.
+        say(if self.interruption.is_some() { 0 } else { sum(|f| f.lost) }, "packets lost");
         say(sum(|f| f.duplicated), "packets duplicated");
         say(
             u64::from(judged().next().is_some() && sum(|f| f.sent) == 0),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    fault_table,
+    fault_table, gateway,
     result::{AS_DECLARED, LabResult, Measured, NOTHING_LOST, PeerResult},
     scenario::gaps::SizeGaps,
 };
@@ -49,12 +49,15 @@ pub fn render(result: &LabResult, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "\n{}   router: {}", style.paint(&result.scenario, "1"), result.subject);
     let faults = result.runs.iter().any(|run| run.cell.is_some());
+    let gateways = result.total.interruption.is_some();
     if faults {
         fault_table::render(&mut out, result, style);
+    } else if gateways {
+        gateway::table::render(&mut out, result, style);
     } else {
         table(&mut out, &rows(&result.total), style);
     }
-    if result.runs.len() > 1 && !faults {
+    if result.runs.len() > 1 && !faults && !gateways {
         runs_table(&mut out, &result.runs, style);
     }
     sizes(&mut out, &result.sizes);
@@ -262,7 +265,7 @@ fn baseline(out: &mut String, result: &LabResult) {
 }
 
 /// 1234567 as 1,234,567.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -45,6 +45,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether a moment lies in it, by CLOCK_MONOTONIC.
+    pub fn contains(&self, mono_ns: u64) -> bool {
+        (self.from.mono_ns..=self.to.mono_ns).contains(&mono_ns)
+    }
+
     /// Its length.
     pub fn seconds(&self) -> f64 {
         Duration::from_nanos(self.to.mono_ns.saturating_sub(self.from.mono_ns)).as_secs_f64()

@@ -8,6 +8,7 @@ use std::{
 };
 
 use holdfast_lab::{
+    gateway::{GatewayLoss, judge::Interruption},
     interop::Interop,
     result::{GapResult, SessionResult},
     scenario::Scenario,
@@ -262,6 +263,7 @@ fn every_scenario_and_what_it_is_written_with_is_described() {
     let mut names: BTreeSet<String> = built_in.iter().map(|scenario| scenario.name.clone()).collect();
     // The second of a pair stands beside the first as `-2`.
     names.extend(Interop::built_in().into_iter().map(|scenario| scenario.name.trim_end_matches("-2").to_owned()));
+    names.extend(GatewayLoss::built_in().into_iter().map(|scenario| scenario.name.to_owned()));
     for scenario in &built_in {
         names.extend(keys(serde_json::to_value(scenario)));
         names.extend(keys(serde_json::to_value(scenario.bars)));
@@ -275,8 +277,9 @@ fn every_scenario_and_what_it_is_written_with_is_described() {
 }
 
 #[test]
-fn every_key_of_a_session_in_the_labs_result_is_described() {
+fn every_key_of_a_session_and_of_an_interruption_in_the_labs_result_is_described() {
     let gap = GapResult { median_ms: Some(1.0), ..GapResult::default() };
     assert_described("docs/lab.md", keys(serde_json::to_value(SessionResult::default())));
     assert_described("docs/lab.md", keys(serde_json::to_value(gap)));
+    assert_described("docs/lab.md", keys(serde_json::to_value(Interruption::default())));
 }

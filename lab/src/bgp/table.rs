@@ -114,6 +114,11 @@ impl Table {
 
     /// All UPDATEs of one share, ready to send, the feeder's AS in front of every path.
     pub fn share_bytes(&self, share: usize, feeder_as: u32, next_hop: Ipv4Addr) -> Vec<u8> {
+        self.bytes(share, &[feeder_as], next_hop)
+    }
+
+    /// The same with several numbers in front of every path.
+    pub fn bytes(&self, share: usize, in_front: &[u32], next_hop: Ipv4Addr) -> Vec<u8> {
         let mut by_set: Vec<Vec<Prefix>> = vec![Vec::new(); self.sets.len()];
         for (prefix, set) in self.share(share) {
             if let Some(prefixes) = by_set.get_mut(*set as usize) {
@@ -123,7 +128,7 @@ impl Table {
         let mut out = Vec::with_capacity(self.routes.len() * 16);
         for (attributes, prefixes) in self.sets.iter().zip(&by_set).filter(|(_, p)| !p.is_empty()) {
             let mut attributes = attributes.clone();
-            attributes.path.insert(0, feeder_as);
+            attributes.path.splice(0..0, in_front.iter().copied());
             announce(&mut out, &attribute_block(&attributes, next_hop), prefixes);
         }
         out

@@ -5,6 +5,7 @@ pub mod containers;
 pub mod guardian;
 pub mod interrupt;
 pub mod lab_id;
+pub mod link_state;
 pub mod netns;
 pub mod process;
 pub mod procfs;

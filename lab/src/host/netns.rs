@@ -83,11 +83,11 @@ impl Namespace {
         process::run(&mut command)
     }
 
-    /// Many `ip` commands at once.
-    pub fn ip_batch(&self, lines: &str) -> Result<()> {
+    /// Many `ip` commands at once; what they printed.
+    pub fn ip_batch(&self, lines: &str) -> Result<String> {
         let mut command = Command::new("ip");
         command.args(["-n", &self.name, "-batch", "-"]);
-        process::run_with_input(&mut command, lines.as_bytes()).map(drop)
+        process::run_with_input(&mut command, lines.as_bytes())
     }
 
     /// Sets a network sysctl (`net/ipv4/ip_forward`) of this namespace.
@@ -111,11 +111,19 @@ impl Namespace {
 
 /// Joins two namespaces by a veth pair and gives each end a name, an address and a state of up.
 pub fn link(a: (&Namespace, &str, &str), b: (&Namespace, &str, &str)) -> Result<()> {
+    join((a.0, a.1), (b.0, b.1))?;
+    for (namespace, interface, address) in [a, b] {
+        namespace.ip(&format!("address add {address} dev {interface}"))?;
+    }
+    Ok(())
+}
+
+/// Joins two namespaces by a veth pair and gives each end a name and a state of up.
+pub fn join(a: (&Namespace, &str), b: (&Namespace, &str)) -> Result<()> {
     let mut command = Command::new("ip");
     command.args(["link", "add", a.1, "netns", a.0.name(), "type", "veth", "peer", "name", b.1, "netns", b.0.name()]);
     process::run(&mut command)?;
-    for (namespace, interface, address) in [a, b] {
-        namespace.ip(&format!("address add {address} dev {interface}"))?;
+    for (namespace, interface) in [a, b] {
         // A transmit queue of its own is only needed where the machine stalls; a veth has none by default.
         namespace.ip(&format!("link set {interface} up txqueuelen 10000"))?;
     }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::faults::Disturbance;
 use crate::{
     error::{Doing, LabError, Result},
+    gateway::GatewayLoss,
     limits,
     neighbor::Kind,
     subject::{Fault, SubjectKind},
@@ -356,11 +357,13 @@ impl Scenario {
     pub fn load(name: &str) -> Result<Self> {
         let built_in = Self::built_in();
         let interop = || crate::interop::Interop::built_in().into_iter().map(|scenario| scenario.name);
+        let gateways = || GatewayLoss::built_in().into_iter().map(|scenario| scenario.name);
         if let Some(found) = built_in.iter().find(|s| s.name == name) {
             return Ok(found.clone());
         }
         if Path::new(name).extension().is_none_or(|e| e != "json") {
-            let known = built_in.iter().map(|s| s.name.as_str()).chain(interop()).collect::<Vec<_>>().join(", ");
+            let known = built_in.iter().map(|s| s.name.as_str()).chain(gateways()).chain(interop());
+            let known = known.collect::<Vec<_>>().join(", ");
             return Err(LabError::Usage(format!(
                 "scenario {name:?} is not known; known are: {known}, or the path of a .json file"
             )));
