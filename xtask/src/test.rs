@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 41] = [
+const SCENARIOS: [(&str, &[&str]); 42] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -21,6 +21,7 @@ const SCENARIOS: [(&str, &[&str]); 41] = [
     ("issr-faults", &["issr-faults", "--spread"]),
     ("issr-repeat", &["issr-repeat", "--runs", "5"]),
     ("issr-scale", &["issr-scale", "--routes", "100000"]),
+    ("gateway-loss-multipath", &["gateway-loss-multipath", "--routes", "10000"]),
     ("interop-routes", &["interop-routes"]),
     ("interop-internal", &["interop-internal"]),
     ("interop-internal-2", &["interop-internal-2"]),
