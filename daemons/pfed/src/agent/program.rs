@@ -3,6 +3,9 @@
 //! There is one stream at a time; a new one takes the place of the old. When a stream ends, what it said stays desired,
 //! until the next one has sent its whole table.
 //!
+//! Who does not write (a backup; a primary that waits for rpd's word, or reads the kernel's table for the first time) only notes
+//! what is desired, and acknowledges that.
+//!
 //! Fencing: a stream begins with an epoch not older than ours. rpd learns of a new epoch a moment after us, so batches
 //! that it sent before that moment, on the stream that it had then, are still taken; on every stream the epoch only rises.
 
@@ -23,7 +26,7 @@ use crate::request::ProgramEnds;
 struct Pending {
     /// The last of its batches for the kernel.
     serial: u64,
-    /// The comparison of both tables must end first.
+    /// The comparison of both tables must end first; or the reading of the kernel's, which comes before it.
     waits_for_reconcile: bool,
     ack: v1::FibAck,
 }
@@ -53,10 +56,16 @@ impl Agent {
     /// Whether the next batch may be taken: there is room for its writes and its acknowledgement.
     pub(super) fn can_program(&self) -> bool {
         let only_notes = self.role != Role::Primary || self.hold.is_some();
-        let may_note = only_notes || (self.is_writing() && self.reconcile.is_none());
+        let may_note = only_notes || self.is_warm_booting() || (self.is_writing() && self.reconcile.is_none());
         let stream = self.stream.as_ref();
         let has_room = stream.is_some_and(|stream| stream.pending.len() < ACK_QUEUE / 2 && stream.acks.capacity() > 0);
         may_note && has_room && self.outgoing.len() < PLANNED_BATCHES_MAX && self.ending.is_none()
+    }
+
+    /// A primary that reads the kernel's table for the first time: what rpd desires is noted meanwhile, so that both tables are complete the
+    /// sooner, and compared then.
+    fn is_warm_booting(&self) -> bool {
+        self.role == Role::Primary && !self.loaded
     }
 
     pub(super) fn handle_batch(&mut self, batch: Option<v1::FibBatch>) {
@@ -83,7 +92,9 @@ impl Agent {
         } else if hold_is_over {
             self.begin_reconcile(Reason::Committed);
         }
-        let waits_for_reconcile = self.reconcile.is_some();
+        // Routes are acknowledged as noted while the kernel's table is read; what asks how far we are waits until it is compared.
+        let asks = batch.end_of_sync || batch.has_no_routes();
+        let waits_for_reconcile = self.reconcile.is_some() || (asks && self.is_warm_booting());
         let serial = self.planned_serial;
         if let Some(stream) = &mut self.stream {
             stream.complete |= batch.end_of_sync;
@@ -151,11 +162,14 @@ impl Agent {
 
     fn end_of_sync(&mut self) {
         self.fib.end_of_sync();
-        let pending = self.fib.pending_writes();
+        let differ = match self.is_warm_booting() {
+            true => "the kernel's is still being read".to_owned(),
+            false => format!("{} still differ", self.fib.pending_writes()),
+        };
         let kib = self.fib.memory_bytes() / 1024;
         let [routes, routes6] = crate::fib::FAMILIES.map(|family| self.fib.desired_digest(family).entries);
         tracing::info!(
-            "rpd's table is complete: {routes} IPv4 and {routes6} IPv6 routes desired, {pending} still differ; {kib} KiB of tables"
+            "rpd's table is complete: {routes} IPv4 and {routes6} IPv6 routes desired, {differ}; {kib} KiB of tables"
         );
         self.begin_reconcile(Reason::Synchronized);
     }
@@ -183,14 +197,14 @@ impl Agent {
 
     /// Sends the acknowledgements whose batches are in force (or noted, where nothing is written).
     pub(super) fn answer_acks(&mut self) {
-        let (done, waiting) = (self.done_serial, self.reconcile.is_some());
+        let (done, waiting) = (self.done_serial, self.reconcile.is_some() || self.is_warm_booting());
         let Some(stream) = &mut self.stream else { return };
         while let Some(pending) = stream.pending.front() {
             if pending.serial > done || (pending.waits_for_reconcile && waiting) || stream.acks.capacity() == 0 {
                 return;
             }
             if let Some(mut pending) = stream.pending.pop_front() {
-                pending.ack.no_leftovers = self.fib.has_no_leftovers();
+                pending.ack.no_leftovers = self.loaded && self.fib.has_no_leftovers();
                 let _ = stream.acks.try_send(Ok(pending.ack));
             }
         }

@@ -121,7 +121,8 @@ impl World {
         RunDir::new(self.directory.path())
     }
 
-    pub async fn start(&self, slot: &str, role: &str, epoch: u64) -> Pfed {
+    /// Starts one, which may not be ready yet.
+    pub fn spawn(&self, slot: &str, role: &str, epoch: u64) -> Pfed {
         let child = Command::new(env!("CARGO_BIN_EXE_pfed"))
             .args(["--slot", slot, "--role", role, "--epoch", &epoch.to_string(), "--run-dir"])
             .arg(self.directory.path())
@@ -129,7 +130,11 @@ impl World {
             .arg(self.directory.path())
             .spawn()
             .unwrap();
-        let mut pfed = Pfed { child, socket: self.run_dir().daemon_socket(slot, "pfed") };
+        Pfed { child, socket: self.run_dir().daemon_socket(slot, "pfed") }
+    }
+
+    pub async fn start(&self, slot: &str, role: &str, epoch: u64) -> Pfed {
+        let mut pfed = self.spawn(slot, role, epoch);
         until("pfed is ready", || {
             let mut daemon = pfed.daemon();
             async move { daemon.status(v1::StatusRequest {}).await.is_ok_and(|status| status.into_inner().ready) }
@@ -176,6 +181,16 @@ impl Pfed {
 
     pub async fn verify(&self) -> v1::VerifyReply {
         self.daemon().verify(v1::VerifyRequest {}).await.unwrap().into_inner()
+    }
+
+    /// A stream as soon as it is possible, ready or not.
+    pub async fn program_early(&self, epoch: u64) -> Rpd {
+        until("pfed answers", || {
+            let mut daemon = self.daemon();
+            async move { daemon.status(v1::StatusRequest {}).await.is_ok() }
+        })
+        .await;
+        self.program(epoch).await
     }
 
     pub async fn program(&self, epoch: u64) -> Rpd {
