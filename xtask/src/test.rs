@@ -11,13 +11,15 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 42] = [
+const SCENARIOS: [(&str, &[&str]); 44] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
     ("issr-gr-mixed", &["issr-gr-mixed", "--routes", "20000"]),
     ("crash-gr", &["crash-gr"]),
     ("crash-matrix", &["crash-matrix"]),
+    ("crash-bfd", &["crash-bfd"]),
+    ("issr-bfd", &["issr-bfd"]),
     ("issr-faults", &["issr-faults", "--spread"]),
     ("issr-repeat", &["issr-repeat", "--runs", "5"]),
     ("issr-scale", &["issr-scale", "--routes", "100000"]),
