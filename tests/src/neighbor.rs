@@ -61,9 +61,7 @@ impl Neighbor {
     /// Starts its process (anew) with a configuration.
     pub fn begin(&mut self, configuration: &str) {
         self.process = None; // ends the one before
-        let file = self.folder.join("configuration");
-        let text = configuration.replace("LOG", &self.log_file().display().to_string());
-        fs::write(&file, text).expect("the neighbour's configuration");
+        let file = self.write(configuration);
         let mut command = match self.console {
             Console::Frr => self.bgpd(&file),
             Console::Bird => self.birdd(&file),
@@ -73,6 +71,21 @@ impl Neighbor {
         command.stdin(Stdio::null()).stdout(said.try_clone().expect("a descriptor")).stderr(said);
         let child = self.namespace.spawn(&mut command).expect("the neighbour starts");
         self.process = Some(Guarded::new("neighbor", child, Signal::SIGTERM).with_words(words));
+    }
+
+    fn write(&self, configuration: &str) -> PathBuf {
+        let file = self.folder.join("configuration");
+        let text = configuration.replace("LOG", &self.log_file().display().to_string());
+        fs::write(&file, text).expect("the neighbour's configuration");
+        file
+    }
+
+    /// BIRD goes on with another configuration.
+    #[track_caller]
+    pub fn configure(&self, configuration: &str) {
+        self.write(configuration);
+        let said = self.ask("configure");
+        assert!(said.contains("Reconfigured") || said.contains("Reconfiguration in progress"), "{said}");
     }
 
     fn bgpd(&self, file: &Path) -> Command {

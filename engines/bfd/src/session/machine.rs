@@ -115,12 +115,15 @@ impl Session {
         let result = self.believe(packet, octets, now);
         match result {
             Ok(()) => self.statistics.received += 1,
-            Err(reason) => {
-                self.statistics.discarded += 1;
-                self.statistics.last_discard = Some(reason);
-            }
+            Err(reason) => self.refuse(reason),
         }
         result
+    }
+
+    /// A packet for this session is not believed, for a reason of the table's or of its own.
+    pub(crate) fn refuse(&mut self, reason: Discard) {
+        self.statistics.discarded += 1;
+        self.statistics.last_discard = Some(reason);
     }
 
     fn believe(&mut self, packet: &ControlPacket, octets: &[u8], now: Duration) -> Result<(), Discard> {

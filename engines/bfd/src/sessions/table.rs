@@ -142,6 +142,7 @@ impl Sessions {
         let place = self.demultiplex(&packet, arrival)?;
         let entry = self.entries[place].as_mut().ok_or(Discard::UnknownDiscriminator)?;
         if arrival.multihop && arrival.ttl.unwrap_or(0) < entry.session.config().minimum_ttl {
+            entry.session.refuse(Discard::MinimumTtl);
             return Err(Discard::MinimumTtl);
         }
         let result = entry.session.receive(&packet, octets, now);

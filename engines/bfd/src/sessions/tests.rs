@@ -90,7 +90,9 @@ fn several_hops_are_no_more_than_configured() {
     for ttl in [Some(252), Some(1), None] {
         assert_eq!(receive(&mut sessions, packet(State::Down, 0), far(ttl)), Err(Discard::MinimumTtl));
     }
-    assert_eq!(sessions.get(place).unwrap().1.state(), State::Down);
+    let session = sessions.get(place).unwrap().1;
+    assert_eq!(session.state(), State::Down);
+    assert_eq!((session.statistics().discarded, session.statistics().last_discard), (3, Some(Discard::MinimumTtl)));
     assert_eq!(receive(&mut sessions, packet(State::Down, 0), far(Some(253))), Ok(place));
     // Of single hops it says nothing, and a successor knows it.
     let record = sessions.record(place).unwrap();
