@@ -25,6 +25,8 @@ pub struct Bfd {
     sessions: BTreeMap<Key, v1::BfdSession>,
     /// Those of a snapshot that is coming in.
     snapshot: Option<BTreeMap<Key, v1::BfdSession>>,
+    /// Ways that were lost since the last turn.
+    lost: Vec<Key>,
     /// What is wanted may have changed.
     stale: bool,
     /// A session has changed: consequences are to be drawn.
@@ -34,7 +36,7 @@ pub struct Bfd {
 impl Bfd {
     /// Nothing is known; what is wanted goes to this channel.
     pub fn new(wanted: watch::Sender<Option<v1::SetBfdRequest>>) -> Self {
-        Self { wanted, sessions: BTreeMap::new(), snapshot: None, stale: true, changed: false }
+        Self { wanted, sessions: BTreeMap::new(), snapshot: None, lost: Vec::new(), stale: true, changed: false }
     }
 
     /// The stream of states begins anew.
@@ -52,8 +54,13 @@ impl Bfd {
         match event.event {
             Some(Event::Session(session)) => {
                 let Some(key) = session.key.as_ref().and_then(key_of) else { return };
-                self.snapshot.as_mut().unwrap_or(&mut self.sessions).insert(key, session);
-                self.changed |= self.snapshot.is_none();
+                if let Some(snapshot) = &mut self.snapshot {
+                    snapshot.insert(key, session);
+                    return;
+                }
+                self.note_lost(key, &session);
+                self.sessions.insert(key, session);
+                self.changed = true;
             }
             Some(Event::Left(key)) => {
                 let Some(key) = key_of(&key) else { return };
@@ -61,6 +68,7 @@ impl Bfd {
             }
             Some(Event::SnapshotDone(_)) => {
                 if let Some(snapshot) = self.snapshot.take() {
+                    snapshot.iter().for_each(|(key, session)| self.note_lost(*key, session));
                     self.sessions = snapshot;
                 }
                 self.changed = true;
@@ -68,6 +76,13 @@ impl Bfd {
                 self.stale = true;
             }
             None => {}
+        }
+    }
+
+    /// What is told of a session now means that its way is broken, which was not known before.
+    fn note_lost(&mut self, key: Key, session: &v1::BfdSession) {
+        if session.failed_since_mono_ns > 0 && self.lost_since(&key).is_none() {
+            self.lost.push(key);
         }
     }
 
@@ -136,9 +151,25 @@ impl Core {
         if std::mem::take(&mut self.bfd.stale) {
             self.want_sessions();
         }
+        self.tell_failed_gateways();
         if std::mem::take(&mut self.bfd.changed) {
             self.use_live_next_hops();
             self.end_lost_sessions();
+        }
+    }
+
+    /// Whoever was one hop away is no gateway any more, whatever uses it: pfed hears so before a session ends or a route is chosen anew, because
+    /// in the kernel it is one change for all routes that have another way. Several hops away it is not the gateway.
+    fn tell_failed_gateways(&mut self) {
+        let lost = std::mem::take(&mut self.bfd.lost);
+        if self.role != v1::Role::Primary || !lost.iter().any(|(.., multihop)| !multihop) {
+            return;
+        }
+        for (address, interface, _) in lost.into_iter().filter(|(.., multihop)| !multihop) {
+            self.gateway_failed(address, interface);
+        }
+        if self.may_program() {
+            self.fib_turn();
         }
     }
 
@@ -191,7 +222,7 @@ impl Core {
                 Consequence::RestartIsOver => "its routes do not wait for its graceful restart any longer",
             };
             tracing::warn!("BGP neighbor {}: BFD has lost it ({}), {what}", watched.address, session.diagnostic);
-            // Its routes go one by one, in the turns to come. Several hops away it is not the gateway.
+            // Known already, but to an engine that did not lead when the way was lost.
             if !watched.liveness.multihop {
                 self.gateway_failed(watched.address, watched.interface);
             }
@@ -253,6 +284,27 @@ mod tests {
         bfd.heard(v1::BfdEvent { event: Some(Event::SnapshotDone(true)) });
         assert!(bfd.lost_since(&("10.0.0.1".parse().unwrap(), 0, false)).is_none());
         assert!(bfd.lost_since(&("10.0.0.2".parse().unwrap(), 0, false)).is_some());
+    }
+
+    #[test]
+    fn a_way_is_lost_once_also_when_a_snapshot_says_so() {
+        let (mut bfd, _receiver) = bfd();
+        let lost = |bfd: &mut Bfd| std::mem::take(&mut bfd.lost).len();
+        bfd.heard(session("10.0.0.1", 0));
+        bfd.heard(session("10.0.0.2", 0));
+        assert_eq!(lost(&mut bfd), 0);
+        bfd.heard(session("10.0.0.1", 7));
+        bfd.heard(session("10.0.0.1", 7));
+        assert_eq!(lost(&mut bfd), 1);
+        bfd.restart();
+        bfd.heard(session("10.0.0.1", 7));
+        bfd.heard(session("10.0.0.2", 8));
+        assert_eq!(lost(&mut bfd), 0, "not before it is complete");
+        bfd.heard(v1::BfdEvent { event: Some(Event::SnapshotDone(true)) });
+        assert_eq!(lost(&mut bfd), 1, "that of the second");
+        bfd.heard(session("10.0.0.1", 0));
+        bfd.heard(session("10.0.0.1", 9));
+        assert_eq!(lost(&mut bfd), 1, "again");
     }
 
     #[test]
