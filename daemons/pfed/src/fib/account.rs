@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use super::contents::{self, ContentId};
 use super::objects::ObjectIndex;
 use super::rows::Place;
+use super::table::Pair;
 use super::{FAMILIES, Fib};
 
 /// Sets the entry of a route that we do not understand apart from any that can be desired.
@@ -57,7 +58,10 @@ impl Fib {
     /// The same for what the kernel has.
     fn account_present(&mut self, prefix: &IpNet, object: ObjectIndex, add: bool) {
         let Some(content) = self.present_content(object) else { return };
-        let (family, hash) = (Self::family_of(prefix), self.entry_hash(prefix, content));
+        self.count_present(Self::family_of(prefix), object, self.entry_hash(prefix, content), add);
+    }
+
+    fn count_present(&mut self, family: usize, object: ObjectIndex, hash: u64, add: bool) {
         count(&mut self.present[family], hash, add);
         if let Some(object) = self.objects.get_mut(object) {
             count(&mut object.digest[family], hash, add);
@@ -168,15 +172,25 @@ impl Fib {
             object.matching = [0; 2];
             object.undesired = [0; 2];
         }
+        let mut rows = Vec::new();
         for (family, _) in FAMILIES.iter().enumerate() {
             for bucket in 0..self.tables[family].buckets() {
-                for prefix in self.tables[family].select(bucket, None, |_, _| true) {
-                    let (desired, object) = self.tables[family].row_of(&prefix);
-                    self.account_desired(&prefix, desired, true);
-                    self.account_present(&prefix, object, true);
-                    self.account_agreement(family, desired, object, true);
-                }
+                self.tables[family].read_bucket(bucket, &mut rows);
+                rows.iter().for_each(|(prefix, pair)| self.account_row(family, prefix, *pair));
             }
         }
+    }
+
+    /// Takes a row in that is in no sum yet. Mostly both columns have one content, and so one hash.
+    fn account_row(&mut self, family: usize, prefix: &IpNet, (desired, object): Pair) {
+        if desired != contents::NOTHING && self.present_content(object) == Some(desired) {
+            let hash = self.entry_hash(prefix, desired);
+            count(&mut self.wanted[family], hash, true);
+            self.count_present(family, object, hash, true);
+        } else {
+            self.account_desired(prefix, desired, true);
+            self.account_present(prefix, object, true);
+        }
+        self.account_agreement(family, desired, object, true);
     }
 }

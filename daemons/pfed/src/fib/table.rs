@@ -202,6 +202,14 @@ impl Table {
         chosen
     }
 
+    /// The rows of one bucket, into a vector that is kept from one to the next.
+    pub fn read_bucket(&self, bucket: usize, rows: &mut Vec<(IpNet, Pair)>) {
+        rows.clear();
+        let pairs = &self.pairs;
+        let with_pair = |(prefix, word): (IpNet, u32)| (prefix, pairs.get(word & !Mark::ALL));
+        each!(&self.kind, kind => rows.extend(kind.bucket(bucket).map(with_pair)));
+    }
+
     /// How many buckets a walk goes through; there may be more before its end, never less.
     pub fn buckets(&self) -> usize {
         each!(&self.kind, rows => rows.buckets())
