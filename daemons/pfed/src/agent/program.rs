@@ -119,14 +119,14 @@ impl Agent {
         Ok(())
     }
 
-    /// What leads through a gateway that does not answer turns to its backup, before anything else of a batch is looked at: packets
-    /// are being lost. Who does not write notes it for the time when he does.
+    /// What leads through a gateway that does not answer and has another way does without it, before anything else of a batch is looked
+    /// at: packets are being lost. Who does not write notes it for the time when he does.
     fn hear_of_failures(&mut self, batch: &v1::FibBatch, ack: &mut v1::FibAck) {
         if let Err(why) = self.fib.fail_gateways(&batch.failed_gateways) {
             (ack.failed, ack.first_error) = (1, why);
         }
         if !batch.failed_gateways.is_empty() && self.is_writing() {
-            self.turn_to_backups();
+            self.leave_failed();
         }
     }
 

@@ -95,7 +95,7 @@ impl Agent {
         if !self.is_writing() || !self.fib.is_complete() {
             return;
         }
-        self.turn_to_backups();
+        self.leave_failed();
         let may_differ = self.fib.pending_writes() > 0;
         if may_differ || self.reconcile.is_some() {
             self.reconcile = Some(Reconcile { cursor: Cursor::default(), reason, routes: 0, blocked: 0 });
@@ -104,14 +104,14 @@ impl Agent {
         }
     }
 
-    /// Has what leads through failed gateways lead to the backups.
-    pub(super) fn turn_to_backups(&mut self) {
+    /// Has what leads through failed gateways do without them.
+    pub(super) fn leave_failed(&mut self) {
         let mut plan = Plan::default();
-        self.fib.turn_to_backups(&mut plan);
+        self.fib.leave_failed(&mut plan);
         let turned = plan.turned;
         self.push_plan(plan);
         if turned > 0 {
-            tracing::info!("gateways do not answer: {turned} nexthop objects lead to their backups now");
+            tracing::info!("gateways do not answer: {turned} nexthop objects do without them now");
         }
     }
 

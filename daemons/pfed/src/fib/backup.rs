@@ -1,4 +1,4 @@
-//! Next hops with a backup: who turns to it, when, and what is written where only one of both can be had.
+//! Next hops with a backup, or with several ways: who does without a lost one, when, and what is written where not all can be had.
 //!
 //! # The idea
 //!
@@ -6,15 +6,15 @@
 //! (`holdfast_kernel::netlink`). When the link of either is lost the kernel takes the member out in the same moment, and the group lives on
 //! with the other: however many routes use it, none is touched. The mirror follows when the link's notification comes
 //! ([`Fib::read_nexthops`]): the object's content is then the one gateway that is left. That is what rpd is about to desire of these routes,
-//! so both columns agree again without a write. Where BFD and not the link says that a gateway is lost, [`Fib::turn_to_backups`]
-//! does what the kernel would have done.
+//! so both columns agree again without a write. With the members of an ordinary group (ECMP) it is the same. Where BFD and not the link
+//! says that a gateway is lost, [`Fib::leave_failed`] does what the kernel would have done.
 //!
-//! Until rpd's word has come, and whenever one of both cannot be had (its link is down, or the kernel refused it), a route that desires
-//! both has the other one alone: its *stand-in*. The columns differ as long as that is so, and the next comparison that finds
-//! both writes what is desired.
+//! Until rpd's word has come, and whenever one of several ways cannot be had (its link is down, or the kernel refused it), a route that
+//! desires them has what is left: its *stand-in*. The columns differ as long as that is so, and the next comparison that finds
+//! all writes what is desired.
 
 use hashbrown::HashMap;
-use holdfast_kernel::netlink::{NexthopContent, NexthopMember, RESILIENT_BUCKETS, WEIGHT_NONE};
+use holdfast_kernel::netlink::{NexthopContent, RESILIENT_BUCKETS, WEIGHT_NONE};
 use holdfast_rib::{ForwardingNexthop, Gateway};
 
 use super::Fib;
@@ -68,26 +68,35 @@ impl FailedGateways {
 }
 
 impl Fib {
-    /// The one gateway to use instead of both, for the time being.
-    pub(super) fn stand_in(&self, nexthop: &ForwardingNexthop) -> Option<Gateway> {
-        let ForwardingNexthop::Protected { primary, backup } = nexthop else { return None };
-        match [primary, backup].map(|gateway| self.links_up.contains(&gateway.interface_index)) {
-            [true, true] if self.failed.contains(primary) => Some(*backup),
-            [true, true] => self.refused.contains_key(nexthop).then_some(*primary),
-            [true, false] => Some(*primary),
-            [false, true] => Some(*backup),
-            [false, false] => None,
+    /// What to use instead for the time being: what is left of several ways without those that cannot be had or do not answer.
+    pub(super) fn stand_in(&self, nexthop: &ForwardingNexthop) -> Option<ForwardingNexthop> {
+        let is_up = |gateway: &Gateway| self.links_up.contains(&gateway.interface_index);
+        match nexthop {
+            ForwardingNexthop::Protected { primary, backup } => {
+                let left = match (is_up(primary), is_up(backup)) {
+                    (true, true) if self.failed.contains(primary) => backup,
+                    (true, true) if self.refused.contains_key(nexthop) => primary,
+                    (true, true) | (false, false) => return None,
+                    (true, false) => primary,
+                    (false, true) => backup,
+                };
+                Some(normalize(vec![*left]))
+            }
+            ForwardingNexthop::Unicast(gateways) if gateways.len() > 1 => {
+                let is_good = |gateway: &&Gateway| is_up(gateway) && !self.failed.contains(gateway);
+                let good = gateways.iter().filter(is_good).count();
+                let is_part = good > 0 && good < gateways.len();
+                is_part.then(|| normalize(gateways.iter().filter(is_good).copied().collect()))
+            }
+            _ => None,
         }
     }
 
-    /// Whether a route that desires both has what it is to have for the time being.
+    /// Whether a route has what it is to have for the time being.
     pub(super) fn has_stand_in(&self, desired: ContentId, object: ObjectIndex) -> bool {
         let stand_in = self.contents.get(desired).and_then(|nexthop| self.stand_in(nexthop));
         let present = self.objects.living(object).and_then(|object| self.contents.get(object.content));
-        match (stand_in, present) {
-            (Some(stand_in), Some(ForwardingNexthop::Unicast(gateways))) => gateways.as_slice() == [stand_in],
-            _ => false,
-        }
+        stand_in.is_some() && stand_in.as_ref() == present
     }
 
     /// A route is desired through a gateway that had failed before: it answers again.
@@ -100,40 +109,55 @@ impl Fib {
         self.failed.before.retain(|failed| !used.iter().any(|gateway| same_way(gateway, failed)));
     }
 
-    /// Has every object that leads through a failed gateway and has a backup stand for that alone: one message, whatever the number of
-    /// its routes.
-    pub fn turn_to_backups(&mut self, plan: &mut Plan) {
+    /// Takes failed gateways out of every object that has another way: one message, whatever the number of its routes.
+    pub fn leave_failed(&mut self, plan: &mut Plan) {
         if self.failed.is_empty() {
             return;
         }
         let indexes: Vec<ObjectIndex> = self.objects.kernel_ids().map(|(_, index)| index).collect();
         for index in indexes {
-            self.turn_to_backup(index, plan);
+            self.leave_failed_in(index, plan);
         }
     }
 
-    fn turn_to_backup(&mut self, index: ObjectIndex, plan: &mut Plan) -> Option<()> {
+    fn leave_failed_in(&mut self, index: ObjectIndex, plan: &mut Plan) -> Option<()> {
         let object = self.objects.living(index)?;
-        let ForwardingNexthop::Protected { primary, backup } = self.contents.get(object.content)? else { return None };
-        if !self.failed.contains(primary) {
-            return None;
-        }
-        let (id, ipv6, left) = (object.kernel_id, object.family == 1, normalize(vec![*backup]));
-        let leads_there = |member: &&ObjectIndex| {
-            self.objects.living(**member).is_some_and(|member| self.contents.get(member.content) == Some(&left))
+        let (id, ipv6) = (object.kernel_id, object.family == 1);
+        let left = self.without_failed(self.contents.get(object.content)?)?;
+        let leads_to = |gateway: &Gateway| {
+            let alone = normalize(vec![*gateway]);
+            let members = object.members.iter().copied();
+            members.filter(|member| self.objects.living(*member).is_some()).find(|member| {
+                self.objects.get(*member).is_some_and(|member| self.contents.get(member.content) == Some(&alone))
+            })
         };
-        let member = object.members.iter().find(leads_there).copied()?;
-        let member_id = self.objects.get(member)?.kernel_id;
-        let content = self.contents.intern(left);
-        let alone = NexthopContent::Resilient {
-            members: vec![NexthopMember { id: member_id, weight: WEIGHT_NONE }],
-            buckets: RESILIENT_BUCKETS,
+        let members = left.iter().map(leads_to).collect::<Option<Vec<ObjectIndex>>>()?;
+        let kernel_content = match self.contents.get(object.content)? {
+            ForwardingNexthop::Protected { .. } => NexthopContent::Resilient {
+                members: self.entries(&members, [WEIGHT_NONE].into_iter()),
+                buckets: RESILIENT_BUCKETS,
+            },
+            _ => NexthopContent::Group(self.entries(&members, left.iter().map(|gateway| gateway.weight))),
         };
-        plan.next(Memo::NexthopChange(id)).replace_nexthop(id, ipv6, &alone);
+        let content = self.contents.intern(normalize(left));
+        plan.next(Memo::NexthopChange(id)).replace_nexthop(id, ipv6, &kernel_content);
         plan.turned += 1;
         self.under_way.insert(id);
-        self.update_object(index, content, vec![member]);
+        self.update_object(index, content, members);
         Some(())
+    }
+
+    /// What is left of several ways without those that failed; `None` where that is all of them, or nothing.
+    fn without_failed(&self, nexthop: &ForwardingNexthop) -> Option<Vec<Gateway>> {
+        let left: Vec<Gateway> = match nexthop {
+            ForwardingNexthop::Protected { primary, backup } if self.failed.contains(primary) => vec![*backup],
+            ForwardingNexthop::Unicast(gateways) if gateways.len() > 1 => {
+                gateways.iter().filter(|gateway| !self.failed.contains(gateway)).copied().collect()
+            }
+            _ => return None,
+        };
+        (!left.is_empty() && left.len() < nexthop.gateways().len() + usize::from(nexthop.backup().is_some()))
+            .then_some(left)
     }
 
     /// Whether the kernel has refused an object with a backup that is still wanted.

@@ -26,7 +26,7 @@ impl Fib {
         let nexthop = self.contents.get(content).ok_or("its nexthop was released")?;
         let family = object_family(nexthop, family);
         if let Some(stand_in) = self.stand_in(nexthop) {
-            return self.ensure_single(&stand_in, family, plan);
+            return self.ensure_nexthop(stand_in, family, plan);
         }
         let chosen = self.contents.chosen(content, family);
         if self.objects.living(chosen).is_some() {
@@ -107,7 +107,16 @@ impl Fib {
     }
 
     fn ensure_single(&mut self, gateway: &Gateway, family: usize, plan: &mut Plan) -> Result<ObjectIndex, String> {
-        let content = self.contents.intern(normalize(vec![*gateway]));
+        self.ensure_nexthop(normalize(vec![*gateway]), family, plan)
+    }
+
+    fn ensure_nexthop(
+        &mut self,
+        nexthop: ForwardingNexthop,
+        family: usize,
+        plan: &mut Plan,
+    ) -> Result<ObjectIndex, String> {
+        let content = self.contents.intern(nexthop);
         // Held while the object is made: an interned content without a user does not last.
         self.contents.retain(content);
         let object = self.ensure_object(content, family, plan);
@@ -131,7 +140,7 @@ impl Fib {
     }
 
     /// Members as the kernel is told them.
-    fn entries(&self, members: &[ObjectIndex], weights: impl Iterator<Item = u16>) -> Vec<NexthopMember> {
+    pub(super) fn entries(&self, members: &[ObjectIndex], weights: impl Iterator<Item = u16>) -> Vec<NexthopMember> {
         let id = |member: &ObjectIndex| self.objects.get(*member).map_or(objects::NOTHING, |object| object.kernel_id);
         members.iter().zip(weights).map(|(member, weight)| NexthopMember { id: id(member), weight }).collect()
     }

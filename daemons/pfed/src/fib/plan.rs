@@ -58,7 +58,7 @@ pub struct Plan {
     pub blocked: u64,
     /// Routes written.
     pub routes: u64,
-    /// Nexthop objects that turn to their backup.
+    /// Nexthop objects that do without a failed gateway now.
     pub turned: u64,
 }
 
@@ -312,7 +312,7 @@ fn describe(memo: &Memo, reason: &str) -> String {
         Memo::Route { prefix, .. } => format!("route {prefix}: {reason}"),
         Memo::RouteRemoval { prefix, .. } => format!("removal of route {prefix}: {reason}"),
         Memo::Nexthop(id) => format!("nexthop object {id}: {reason}"),
-        Memo::NexthopChange(id) => format!("nexthop object {id}, to lead to its backup: {reason}"),
+        Memo::NexthopChange(id) => format!("nexthop object {id}, to have other members: {reason}"),
         Memo::NexthopRemoval(id) => format!("removal of nexthop object {id}: {reason}"),
         Memo::Interface(what) => format!("{what}: {reason}"),
     }

@@ -107,7 +107,7 @@ fn a_gateway_that_does_not_answer_is_left_with_one_message_and_not_gone_back_to(
     let (mut fib, mut model) = protected_table();
     let mut plan = Plan::default();
     fib.fail_gateways(&[gateway(1, 1)]).unwrap();
-    fib.turn_to_backups(&mut plan);
+    fib.leave_failed(&mut plan);
     assert_eq!(plan.turned, 1);
     let planned = plan.finish();
     assert!(planned.len() == 1 && matches!(planned[0].memos[..], [Memo::NexthopChange(_)]), "{planned:?}");
@@ -130,6 +130,38 @@ fn a_gateway_that_does_not_answer_is_left_with_one_message_and_not_gone_back_to(
 }
 
 #[test]
+fn of_several_ways_those_that_do_not_answer_are_left_out() {
+    for (id, failed, left) in [(3, 1, 2), (3, 2, 1)] {
+        let mut model = Model::default();
+        let mut fib = new_fib(&model);
+        let plan = want_all(&mut fib, id);
+        fib.end_of_sync();
+        assert!(execute(&mut fib, &mut model, plan));
+        fib.fail_gateways(&[gateway(failed, 1)]).unwrap();
+        let mut plan = Plan::default();
+        fib.leave_failed(&mut plan);
+        assert_eq!(plan.turned, 1);
+        assert!(execute(&mut fib, &mut model, plan));
+        assert_eq!(way(&model), meaning(left));
+        assert_eq!((messages(compare(&mut fib)), messages(want_all(&mut fib, left))), (0, 0));
+        assert_eq!(fib.pending_writes(), 0);
+        let plan = want_all(&mut fib, id);
+        assert!(execute(&mut fib, &mut model, plan));
+        assert_eq!((way(&model), fib.pending_writes()), (meaning(id), 0));
+    }
+    // With all of them gone there is nothing better.
+    let mut model = Model::default();
+    let mut fib = new_fib(&model);
+    let plan = want_all(&mut fib, 3);
+    fib.end_of_sync();
+    assert!(execute(&mut fib, &mut model, plan));
+    fib.fail_gateways(&[gateway(1, 1), gateway(2, 1)]).unwrap();
+    let mut plan = Plan::default();
+    fib.leave_failed(&mut plan);
+    assert_eq!((plan.turned, messages(compare(&mut fib)), way(&model)), (0, 0, meaning(3)));
+}
+
+#[test]
 fn who_does_not_write_only_notes_which_gateways_fail() {
     let (mut fib, model) = protected_table();
     fib.fail_gateways(&[gateway(1, 1)]).unwrap();
@@ -137,7 +169,7 @@ fn who_does_not_write_only_notes_which_gateways_fail() {
     assert_eq!(messages(compare(&mut fib)), 0);
     // It writes now.
     let (mut model, mut plan) = (model, Plan::default());
-    fib.turn_to_backups(&mut plan);
+    fib.leave_failed(&mut plan);
     assert!(execute(&mut fib, &mut model, plan));
     assert_eq!(way(&model), meaning(2));
     let nonsense = v1::FibGateway { address: vec![1, 2, 3], interface_index: 1, weight: 1 };

@@ -219,7 +219,7 @@ fn one_step(step: &Step, fib: &mut Fib, model: &mut Model, wanted: &mut BTreeMap
         }
         Step::GatewayFailed(n) => {
             fib.fail_gateways(&[gateway(*n, 1), gateway6(*n)]).unwrap();
-            fib.turn_to_backups(&mut plan);
+            fib.leave_failed(&mut plan);
         }
         Step::TryRefused => fib.try_refused(&mut plan),
         Step::Reseat => drop(fib.reseat(&mut plan)),
