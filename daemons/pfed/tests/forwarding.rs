@@ -173,6 +173,10 @@ fn a_route_of_somebody_else_in_the_way_is_an_error_and_stays() {
         assert_eq!(sh("ip route show 192.0.2.0/24").trim(), "192.0.2.0/24 via 10.0.0.9 dev v0 metric 20");
         until("the other one is in force", || async { pfed.summary().await.routes_ipv4 == 1 }).await;
         assert_eq!(pfed.summary().await.pending_writes, 1);
+        // Each refusal leads to another reading of the whole table, but more and more seldom.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let readings = pfed.summary().await.resynchronizations;
+        assert!((2..=8).contains(&readings), "{readings}");
         sh("ip route del 192.0.2.0/24 metric 20");
         until("it is tried again", || async { pfed.summary().await.pending_writes == 0 }).await;
     });

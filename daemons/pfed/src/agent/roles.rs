@@ -65,7 +65,7 @@ impl Agent {
                 self.reconcile = None;
                 self.reconciled();
                 self.hold = None;
-                (self.repair.due, self.retry.due) = (None, None);
+                (self.repair.due, self.retry.due, self.doubt.due) = (None, None, None);
                 self.freezing.push(reply);
             }
             Role::Frozen => self.freezing.push(reply),

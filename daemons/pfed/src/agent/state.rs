@@ -97,6 +97,8 @@ pub struct Agent {
     pub(super) retry: Backoff,
     /// Groups with a backup may need new first members.
     pub(super) reseat: Backoff,
+    /// The kernel's answers did not fit our picture of its table: to be read again.
+    pub(super) doubt: Backoff,
     /// Idle objects of earlier processes are removed once, after the first complete table.
     pub(super) swept: bool,
     pub(super) sweep_at: Instant,
@@ -147,6 +149,7 @@ impl Agent {
             repair: Backoff::new(REPAIR_DELAY, REPAIR_DELAY_MAX),
             retry: Backoff::new(RETRY_DELAY, RETRY_DELAY_MAX),
             reseat: Backoff::new(RESEAT_DELAY, RESEAT_DELAY_MAX),
+            doubt: Backoff::new(REPAIR_DELAY, RETRY_DELAY_MAX),
             swept: false,
             sweep_at: Instant::now() + IDLE_SWEEP_INTERVAL,
             watchers: Vec::new(),
@@ -179,8 +182,8 @@ impl Agent {
 
     /// The earliest time at which something is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let writing =
-            self.is_writing().then_some([self.repair.due, self.retry.due, self.reseat.due, Some(self.sweep_at)]);
+        let due = [self.repair.due, self.retry.due, self.reseat.due, self.doubt.due, Some(self.sweep_at)];
+        let writing = self.is_writing().then_some(due);
         let timers = writing.into_iter().flatten().flatten();
         let interfaces = self.configuration.due.filter(|_| self.leads());
         let others = [interfaces, self.hold_deadline(), self.load_deadline(), self.ending];

@@ -74,7 +74,7 @@ impl Agent {
         if let Some(waiting) = self.waiting_for() {
             return Some(waiting.into());
         }
-        if !matches!(self.load, Load::Idle) {
+        if !matches!(self.load, Load::Idle) || self.doubt.due.is_some() {
             return Some("reading the kernel's table again".into());
         }
         if !self.stream_is_complete() {

@@ -174,6 +174,10 @@ impl Agent {
         if self.repair.take(now) {
             self.begin_reconcile(Reason::Repair);
         }
+        if self.doubt.take(now) {
+            self.want_load("its answers do not fit what we know");
+            return;
+        }
         if self.fib.has_refused() && self.fib.is_complete() {
             self.retry.schedule(now);
         }
@@ -215,8 +219,10 @@ impl Agent {
                 self.counters.last_error = error;
             }
         }
-        if finished.read_again {
-            self.want_load("its answers do not fit what we know");
+        if done.outcome.unknown {
+            self.want_load("its answers were lost");
+        } else if finished.read_again {
+            self.doubt.schedule(Instant::now());
         }
         if finished.retry && self.fib.is_complete() {
             self.retry.schedule(Instant::now());
