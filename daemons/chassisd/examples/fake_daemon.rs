@@ -207,7 +207,11 @@ impl management_server::Management for Fake {
 #[tonic::async_trait]
 impl routing_server::Routing for Fake {
     type ShowRoutesStream = Streaming<RoutePage>;
+    type ShowForwardingStream = Streaming<FibBatch>;
     type TestPolicyStream = Streaming<TestPolicyPage>;
+    async fn show_forwarding(&self, _: Request<ShowForwardingRequest>) -> Answer<Self::ShowForwardingStream> {
+        unused()
+    }
     async fn test_policy(&self, _: Request<TestPolicyRequest>) -> Answer<Self::TestPolicyStream> {
         unused()
     }
@@ -257,6 +261,12 @@ impl forwarding_server::Forwarding for Fake {
         &self,
         _: Request<ShowForwardingTableRequest>,
     ) -> Answer<Self::ShowForwardingTableStream> {
+        unused()
+    }
+    async fn compare_forwarding(&self, _: Request<tonic::Streaming<FibBatch>>) -> Answer<ForwardingComparison> {
+        unused()
+    }
+    async fn mend_forwarding(&self, _: Request<MendForwardingRequest>) -> Answer<MendForwardingReply> {
         unused()
     }
     async fn show_forwarding_summary(&self, _: Request<ShowForwardingSummaryRequest>) -> Answer<ForwardingSummary> {

@@ -32,6 +32,18 @@ pub const MONITOR_READS_PER_TURN: usize = 32;
 pub const MONITOR_READS_MAX: usize = 100_000;
 /// Gateways of which rpd has said that they do not answer, and no more since; beyond that the oldest are forgotten.
 pub const FAILED_GATEWAYS_MAX: usize = 1024;
+/// Destinations listed of those that differ in a comparison; of the others there is the number.
+pub const DIFFERENCES_MAX: usize = 1000;
+/// Routes of others kept for a comparison in which the RIB is not known; those beyond are not said to be in the way.
+pub const STRANGERS_MAX: usize = 65_536;
+/// Dumps of a family's routes for a comparison while changes keep interrupting them.
+pub const COMPARISON_DUMPS_MAX: u32 = 4;
+/// Rows compared in one turn of the loop: about a millisecond.
+pub const COMPARE_ROWS_PER_TURN: u32 = 4096;
+/// Batches of the RIB's table on their way to the thread that compares.
+pub const COMPARISON_QUEUE: usize = 4;
+/// How long somebody waits for everything to be read again and mended: below the patience of mgd and of the command line.
+pub const MEND_MAX: Duration = Duration::from_secs(20);
 /// Entries in one page of the forwarding table.
 pub const PAGE_ENTRIES: usize = 1000;
 

@@ -11,7 +11,7 @@
 //!
 //! - [`fib`]: the two tables, without I/O: digests, differences, batches planned and taken back.
 //! - [`links`], [`interface_plan`]: interfaces as they are, and as they are configured. [`history`]: what the other slot has seen of them.
-//! - [`agent`]: the loop that owns all of it. [`writer`], [`loader`]: the threads that block in the kernel.
+//! - [`agent`]: the loop that owns all of it. [`writer`], [`loader`], [`comparer`]: the threads that block in the kernel.
 //! - [`service`], [`request`]: gRPC in front of it. [`configuration`]: mgd beside it.
 //!
 //! # What it must never do
@@ -20,8 +20,10 @@
 //! is not primary. Wait for anybody while it holds up the loop.
 
 mod agent;
+mod comparer;
 mod configuration;
 mod error;
+mod fault_injection;
 mod fib;
 mod history;
 mod interface_plan;

@@ -5,7 +5,7 @@ use holdfast_rib::{ForwardingNexthop, Gateway};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
-use crate::fib::{Cursor, Entry};
+use crate::fib::{Comparison, Cursor, Entry};
 
 /// A way back.
 pub type Reply<T> = oneshot::Sender<Result<T, Status>>;
@@ -32,6 +32,18 @@ pub enum Request {
     ShowRoute(ipnet::IpNet, Reply<Option<v1::ForwardingEntry>>),
     ShowPage(Cursor, Reply<(Vec<v1::ForwardingEntry>, Cursor)>),
     ShowSummary(Reply<v1::ForwardingSummary>),
+    /// A comparison for which the second table is made.
+    Compare(Box<Comparison>, Reply<Compared>),
+    Mend(v1::MendForwardingRequest, Reply<v1::MendForwardingReply>),
+}
+
+/// How far a comparison has come.
+#[derive(Debug)]
+pub enum Compared {
+    /// It is to be given back for its next slice.
+    More(Box<Comparison>),
+    /// That was the last one.
+    Done(v1::ForwardingComparison),
 }
 
 /// A new `Program` stream, from the agent's side.

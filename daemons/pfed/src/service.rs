@@ -1,26 +1,32 @@
 //! The gRPC services `Daemon` and `Forwarding`: every call becomes a request to the agent.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use holdfast_proto::v1;
 use holdfast_proto::v1::daemon_server::Daemon;
 use holdfast_proto::v1::forwarding_server::Forwarding;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
+use crate::comparer;
 use crate::fib::Cursor;
-use crate::limits::{ACK_QUEUE, PROGRAM_QUEUE};
-use crate::request::{ProgramEnds, Reply, Request};
+use crate::limits::{ACK_QUEUE, COMPARISON_QUEUE, PROGRAM_QUEUE};
+use crate::request::{Compared, ProgramEnds, Reply, Request};
 
 /// Both services; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Service {
     agent: mpsc::Sender<Request>,
+    /// One comparison at a time: each has a table of its own.
+    comparing: Arc<Semaphore>,
 }
 
 impl Service {
     /// For an agent that listens at the other end.
     pub fn new(agent: mpsc::Sender<Request>) -> Self {
-        Self { agent }
+        Self { agent, comparing: Arc::new(Semaphore::new(1)) }
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Status> {
@@ -162,6 +168,45 @@ impl Forwarding for Service {
         _: Incoming<v1::ShowForwardingSummaryRequest>,
     ) -> Result<Response<v1::ForwardingSummary>, Status> {
         self.call(Request::ShowSummary).await
+    }
+
+    async fn compare_forwarding(
+        &self,
+        request: Incoming<Streaming<v1::FibBatch>>,
+    ) -> Result<Response<v1::ForwardingComparison>, Status> {
+        let busy = |_| Status::resource_exhausted("a comparison of the tables is under way; try again after it");
+        let _only = self.comparing.try_acquire().map_err(busy)?;
+        let began = Instant::now();
+        let (send, batches) = mpsc::channel(COMPARISON_QUEUE);
+        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
+        let second = comparer::spawn(batches).map_err(|error| internal(&error))?;
+        let mut incoming = request.into_inner();
+        // A stream that breaks has not said everything: its last batch is missing.
+        while let Ok(Some(batch)) = incoming.message().await {
+            let last = batch.end_of_sync;
+            if send.send(batch).await.is_err() || last {
+                break;
+            }
+        }
+        drop(send);
+        let second = second.await.map_err(|_| Status::internal("the thread that compares has ended"))?;
+        let mut comparison = Box::new(second.map_err(|error| internal(&error))?);
+        loop {
+            match self.ask(|reply| Request::Compare(comparison, reply)).await? {
+                Compared::More(more) => comparison = more,
+                Compared::Done(done) => {
+                    let took_ms = began.elapsed().as_millis() as u64;
+                    return Ok(Response::new(v1::ForwardingComparison { took_ms, ..done }));
+                }
+            }
+        }
+    }
+
+    async fn mend_forwarding(
+        &self,
+        request: Incoming<v1::MendForwardingRequest>,
+    ) -> Result<Response<v1::MendForwardingReply>, Status> {
+        self.call(|reply| Request::Mend(request.into_inner(), reply)).await
     }
 }
 

@@ -24,6 +24,39 @@ pub struct Walk {
     ahead_max: usize,
 }
 
+/// Where a walk in no order stands between two pages: for a reader of the whole table, who does not want it sorted.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    /// By [`Family::index`].
+    family: usize,
+    /// The next number to look at.
+    from: u32,
+}
+
+impl Numbers {
+    /// What `take` makes of the destinations of one page, and where the next one begins; none: this was the last.
+    pub fn page<T>(self, rib: &Rib, take: impl Fn(Family, PrefixId) -> Option<T>) -> (Vec<T>, Option<Self>) {
+        let mut taken = Vec::new();
+        let Some(family) = Family::ALL.get(self.family).copied() else { return (taken, None) };
+        let table = rib.prefixes(family);
+        let to = table.capacity().min(self.from.saturating_add(PAGE_PREFIXES as u32));
+        for id in (self.from..to).map(PrefixId) {
+            if taken.len() >= PAGE_ROUTES {
+                return (taken, Some(Self { family: self.family, from: id.0 }));
+            }
+            if table.try_prefix(id).is_some() {
+                taken.extend(take(family, id));
+            }
+        }
+        if to < table.capacity() {
+            return (taken, Some(Self { family: self.family, from: to }));
+        }
+        let next = Self { family: self.family + 1, from: 0 };
+        let goes_on = next.family < Family::ALL.len();
+        (taken, goes_on.then_some(next))
+    }
+}
+
 /// Looks for what comes next.
 #[derive(Debug, Default)]
 struct Search {
@@ -166,6 +199,21 @@ mod tests {
         assert!(covered.len() > 50, "{}", covered.len());
         assert_eq!(walk(&mut rib, 7, [true, false], Some(cover), |_, _| ()), covered);
         assert_eq!(walk(&mut Rib::new(), 7, BOTH, None, |_, _| ()), []);
+    }
+
+    #[test]
+    fn all_are_met_once_in_no_order() {
+        let rib = rib();
+        let (mut met, mut place, mut pages) = (Vec::new(), Some(Numbers::default()), 0);
+        while let Some(from) = place.take() {
+            let (page, next) = from.page(&rib, |family, id| Some(rib.prefixes(family).prefix(id)));
+            met.extend(page);
+            (place, pages) = (next, pages + 1);
+        }
+        met.sort();
+        assert_eq!(met, Family::ALL.map(|family| sorted(&rib, family)).concat());
+        assert!(pages > 2, "in pages");
+        assert!(Numbers::default().page(&rib, |_, _| None::<()>).0.is_empty());
     }
 
     #[test]

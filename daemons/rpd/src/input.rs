@@ -8,7 +8,7 @@ use holdfast_proto::v1;
 use mio::{Poll, Token, Waker};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::destinations::Walk;
+use crate::destinations::{Numbers, Walk};
 use crate::error::RpdError;
 use crate::limits::INPUTS_MAX;
 
@@ -41,7 +41,7 @@ pub enum Input {
 }
 
 /// The place for a page, and for where the next one begins.
-pub type Paged<T> = oneshot::Sender<Result<(T, Option<Walk>), String>>;
+pub type Paged<T, P = Walk> = oneshot::Sender<Result<(T, Option<P>), String>>;
 
 /// Requests, each with the place for its answer.
 pub enum Command {
@@ -71,6 +71,8 @@ pub enum Command {
     BgpNeighbors(String, oneshot::Sender<Result<v1::BgpNeighbors, String>>),
     /// One page of Routing.ShowRoutes and where the next one begins.
     RoutePage(Box<v1::ShowRoutesRequest>, Walk, Paged<v1::RoutePage>),
+    /// One page of Routing.ShowForwarding and where the next one begins.
+    ForwardingPage(Numbers, Paged<v1::FibBatch, Numbers>),
     /// Routing.ShowRouteSummary.
     RouteSummary(oneshot::Sender<v1::RouteSummary>),
     /// One page of Routing.TestPolicy and where the next one begins.

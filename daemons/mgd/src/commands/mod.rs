@@ -5,6 +5,7 @@ mod bgp;
 mod chassis;
 mod configuration;
 mod configure;
+mod differences;
 mod forwarding;
 mod log;
 mod policy;
@@ -25,6 +26,7 @@ use tonic::Status;
 pub use bfd::BfdView;
 pub use bgp::Group;
 pub use configuration::Commits;
+pub use differences::Mended;
 pub use log::names as logs;
 pub use system::{Switchover, Uptime, Version};
 
@@ -223,6 +225,8 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::ShowRoute => route::show(context, invocation).await,
         Action::ShowInterfaces => forwarding::interfaces(context, invocation).await,
         Action::ShowForwardingTable => forwarding::table(context, invocation).await,
+        Action::ShowForwardingDifferences => differences::show(context).await,
+        Action::MendForwardingTable => differences::mend(context).await,
         Action::Configure => configure::enter(context, invocation).await,
         Action::ShowConfiguration => configuration::show(context).await,
         Action::ShowCommits => configuration::commits(context).await,

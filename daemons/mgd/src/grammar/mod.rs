@@ -80,6 +80,10 @@ pub enum Action {
     TestPolicy,
     /// show forwarding-table
     ShowForwardingTable,
+    /// ... differences
+    ShowForwardingDifferences,
+    /// request forwarding-table mend
+    MendForwardingTable,
     /// show configuration
     ShowConfiguration,
     /// show system commit

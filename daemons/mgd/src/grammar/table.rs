@@ -52,6 +52,7 @@ pub const WORDS: &[(&[&str], &str)] = &[
     (&["monitor"], "Show events as they happen"),
     (&["monitor", "chassis"], "Show events of the chassis"),
     (&["request"], "Make system-level requests"),
+    (&["request", "forwarding-table"], "Mend the kernel's routes"),
     (&["request", "system"], "Perform system-level operations"),
     (&["request", "system", "reboot"], "Reboot the system"),
     (&["restart"], "Restart one software process, in service"),
@@ -98,6 +99,12 @@ pub const COMMANDS: &[Command] = &[
         Action::MonitorRun,
         &[],
         "The events of the in-service reboot in progress, or of the last one, as lines of JSON",
+    ),
+    command(
+        &["request", "forwarding-table", "mend"],
+        Action::MendForwardingTable,
+        &[],
+        "Read the kernel's routes again and write what differs, touching nothing of others",
     ),
     command(
         &["request", "system", "reboot", "in-service"],
@@ -189,6 +196,12 @@ pub const COMMANDS: &[Command] = &[
         Action::ShowForwardingTable,
         &[value("prefix", Value::Prefix, "Only this prefix"), flag("summary", "Counts only")],
         "Routes in the kernel",
+    ),
+    command(
+        &["show", "forwarding-table", "differences"],
+        Action::ShowForwardingDifferences,
+        &[],
+        "Where RIB, forwarding table and kernel differ",
     ),
     command(
         &["show", "interfaces"],

@@ -102,15 +102,20 @@ pub fn forwarding_page(page: &ForwardingPage) -> String {
 }
 
 fn entry(entry: &ForwardingEntry) -> String {
+    let (object, hops) = (format!("{:#x}", entry.nexthop_object), hops(entry));
+    let line = format!("{:<43} {:<9} {object:<11} {hops}", entry.prefix, entry.kind);
+    format!("{}\n", line.trim_end())
+}
+
+/// Where it leads.
+pub(super) fn hops(entry: &ForwardingEntry) -> String {
     let hops = entry.next_hops.iter().map(|hop| {
         let gateway = if hop.gateway.is_empty() { String::new() } else { format!("{} ", hop.gateway) };
         let weight = if hop.weight > 1 { format!(" weight {}", hop.weight) } else { String::new() };
         let backup = if hop.backup { " (backup)" } else { "" };
         format!("{gateway}via {}{weight}{backup}", hop.interface)
     });
-    let hops = hops.collect::<Vec<_>>().join(", ");
-    let line = format!("{:<43} {:<9} {:<11} {hops}", entry.prefix, entry.kind, format!("{:#x}", entry.nexthop_object));
-    format!("{}\n", line.trim_end())
+    hops.collect::<Vec<_>>().join(", ")
 }
 
 /// `show forwarding-table summary`

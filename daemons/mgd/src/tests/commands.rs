@@ -242,3 +242,21 @@ async fn changes_and_restarts() {
     let refused = execute(&mgd, "clear bgp neighbor all", "text", false).await;
     assert!(refused.error().contains("not primary"), "{}", refused.error());
 }
+
+#[tokio::test]
+async fn tables_are_compared_mended_and_compared_again() {
+    let router = Router::new().with_chassis().with_daemons();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let text = show(&mgd, "show forwarding-table differences").await;
+    assert!(text.starts_with("RIB, FIB and kernel: 2 IPv4 and 0 IPv6 destinations compared in "), "{text}");
+    assert!(text.contains("2 destinations differ\n10.1.0.0/16: "), "{text}");
+    let shown = json(&mgd, "show forwarding-table differences").await;
+    assert_eq!(shown["differences"][1]["kind"], "in-the-way", "{shown}");
+    assert_eq!(shown["rib_known"], true);
+    // One of the two was mended, by rpd's telling everything again; the other one is not ours to touch.
+    let mended = execute(&mgd, "request forwarding-table mend", "json", false).await;
+    assert_eq!(mended.error(), "1 destination still differs");
+    let value: serde_json::Value = serde_json::from_str(&mended.output).unwrap();
+    assert_eq!((&value["found"], &value["mended"]["writes"]), (&2.into(), &1.into()), "{value}");
+    assert_eq!(value["left"]["differences"][0]["kind"], "in-the-way", "{value}");
+}

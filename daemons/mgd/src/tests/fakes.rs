@@ -3,7 +3,10 @@
 use std::{
     path::Path,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use holdfast_proto::v1::{self, *};
@@ -208,7 +211,11 @@ fn route(index: u32) -> Route {
 #[tonic::async_trait]
 impl routing_server::Routing for FakeRouting {
     type ShowRoutesStream = Items<RoutePage>;
+    type ShowForwardingStream = Items<FibBatch>;
     type TestPolicyStream = Items<TestPolicyPage>;
+    async fn show_forwarding(&self, _: Request<v1::ShowForwardingRequest>) -> Answer<Items<FibBatch>> {
+        items(vec![FibBatch { routes_ipv4: vec![1; 9], ..Default::default() }; 2])
+    }
     async fn test_policy(&self, request: Request<TestPolicyRequest>) -> Answer<Items<TestPolicyPage>> {
         let request = request.into_inner();
         if request.policy != "IN" {
@@ -326,7 +333,9 @@ impl routing_server::Routing for FakeRouting {
     }
 }
 
-pub struct FakeForwarding;
+/// Knows whether everything was told and written again.
+#[derive(Default)]
+pub struct FakeForwarding(AtomicBool);
 
 #[tonic::async_trait]
 impl forwarding_server::Forwarding for FakeForwarding {
@@ -371,6 +380,29 @@ impl forwarding_server::Forwarding for FakeForwarding {
             nexthop_object: 0x4800_0001,
         };
         items(vec![ForwardingPage { entries: vec![entry] }])
+    }
+    async fn compare_forwarding(
+        &self,
+        request: Request<tonic::Streaming<FibBatch>>,
+    ) -> Answer<v1::ForwardingComparison> {
+        let mut batches = request.into_inner();
+        let (mut comparison, mended) = (v1::ForwardingComparison::default(), self.0.load(Ordering::Relaxed));
+        while let Ok(Some(batch)) = batches.message().await {
+            comparison.compared_ipv4 += batch.packed().count() as u64;
+            comparison.rib_known |= batch.end_of_sync;
+        }
+        for (prefix, kind) in [("10.1.0.0/16", "not-told"), ("10.2.0.0/16", "in-the-way")] {
+            if kind == "in-the-way" || !mended {
+                comparison.different += 1;
+                let (prefix, kind) = (prefix.into(), kind.into());
+                comparison.differences.push(v1::ForwardingDifference { prefix, kind, ..Default::default() });
+            }
+        }
+        done(comparison)
+    }
+    async fn mend_forwarding(&self, request: Request<v1::MendForwardingRequest>) -> Answer<v1::MendForwardingReply> {
+        self.0.store(request.into_inner().ask_rpd, Ordering::Relaxed);
+        done(v1::MendForwardingReply { writes: 1, errors: 1, ..Default::default() })
     }
     async fn show_forwarding_summary(&self, _: Request<ShowForwardingSummaryRequest>) -> Answer<ForwardingSummary> {
         done(ForwardingSummary { routes_ipv4: 12, role: Role::Primary.into(), ..Default::default() })
@@ -434,6 +466,6 @@ pub fn serve_rpd(socket: &Path) {
 }
 
 pub fn serve_pfed(socket: &Path) {
-    let router = Server::builder().add_service(forwarding_server::ForwardingServer::new(FakeForwarding));
+    let router = Server::builder().add_service(forwarding_server::ForwardingServer::new(FakeForwarding::default()));
     serve(socket, router.add_service(daemon_server::DaemonServer::new(FakeDaemon)));
 }

@@ -13,7 +13,8 @@ use crate::limits::{INTERFACE_EVENTS_MAX, REPAIR_DELAY, REPLAY_EVENTS_MAX};
 
 impl Agent {
     /// Handles notifications in their order.
-    pub(super) fn handle_events(&mut self, events: Vec<Event>) {
+    pub(super) fn handle_events(&mut self, mut events: Vec<Event>) {
+        self.deafness.lose(&mut events);
         let mut damaged = 0u64;
         for event in events {
             match event {

@@ -7,8 +7,9 @@
 //!
 //! - [`state`]: what it holds.  [`kernel`]: what the kernel tells.  [`load`]: reading the kernel's table as a whole.
 //! - [`program`]: the stream from rpd.  [`mod@write`]: batches to the kernel, their outcome, repairs, retries.
-//! - [`roles`]: freeze, activate, commit, terminate.  [`hold`]: what a new primary waits for.  [`interfaces`]: configuration.  [`views`]: answers to operators.
+//! - [`roles`]: freeze, activate, commit, terminate.  [`hold`]: what a new primary waits for.  [`interfaces`]: configuration.  [`views`]: answers to operators.  [`mod@compare`]: the tables side by side, and mended.
 
+mod compare;
 mod hold;
 mod interfaces;
 mod kernel;
@@ -107,6 +108,7 @@ impl Agent {
         self.do_what_is_due(now);
         self.answer_acks();
         self.answer_frozen();
+        self.answer_mending(now);
         Ok(())
     }
 

@@ -53,6 +53,13 @@ impl Agent {
         self.stream = Some(Stream { batches, acks, epoch: None, complete: false, pending: VecDeque::new() });
     }
 
+    /// Ends the stream: rpd opens another one, which begins with its whole table. What was desired stays until then.
+    pub(super) fn ask_for_whole_table(&mut self) {
+        if let Some(old) = self.stream.take() {
+            let _ = old.acks.try_send(Err(Status::aborted("the whole table is wanted again")));
+        }
+    }
+
     /// Whether the next batch may be taken: there is room for its writes and its acknowledgement.
     pub(super) fn can_program(&self) -> bool {
         let only_notes = self.role != Role::Primary || self.hold.is_some();

@@ -10,11 +10,13 @@ use holdfast_proto::v1::{self, Role};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
+use super::compare::Mending;
 use super::hold::Hold;
 use super::load::Load;
 use super::program::Stream;
 use super::write::{Backoff, Reconcile};
 use crate::error::PfedError;
+use crate::fault_injection::Deafness;
 use crate::fib::Fib;
 use crate::interface_plan::{Configured, FormerDescription};
 use crate::limits::{
@@ -75,6 +77,7 @@ pub struct Agent {
     pub(super) fib: Fib,
     pub(super) links: Links,
     pub(super) monitor: AsyncMonitor,
+    pub(super) deafness: Deafness,
     /// For small dumps in between: nexthop objects, links, addresses.
     pub(super) probe: Requester,
     pub(super) writer: Writer,
@@ -110,6 +113,8 @@ pub struct Agent {
     pub(super) freezing: Vec<Reply<v1::FreezeReply>>,
     pub(super) frozen_mono_ns: u64,
     pub(super) counters: Counters,
+    /// Who has asked for everything to be read again, and waits for the end of it.
+    pub(super) mending: Option<Mending>,
     /// Writes and needless writes when this process was last committed.
     pub(super) writes_at_commit: (u64, u64),
     /// Set once the process is to end: when at the latest.
@@ -134,6 +139,7 @@ impl Agent {
             fib: Fib::default(),
             links: Links::default(),
             monitor,
+            deafness: Deafness::from_environment(),
             probe: Requester::open()?,
             writer,
             outgoing: VecDeque::new(),
@@ -159,6 +165,7 @@ impl Agent {
             freezing: Vec::new(),
             frozen_mono_ns: 0,
             counters: Counters::default(),
+            mending: None,
             writes_at_commit: (0, 0),
             ending: None,
             flushing: false,
@@ -186,7 +193,7 @@ impl Agent {
         let writing = self.is_writing().then_some(due);
         let timers = writing.into_iter().flatten().flatten();
         let interfaces = self.configuration.due.filter(|_| self.leads());
-        let others = [interfaces, self.hold_deadline(), self.load_deadline(), self.ending];
+        let others = [interfaces, self.hold_deadline(), self.load_deadline(), self.mending_deadline(), self.ending];
         timers.chain(others.into_iter().flatten()).min()
     }
 }

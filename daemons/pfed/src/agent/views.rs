@@ -34,6 +34,8 @@ impl Agent {
             }
             Request::ShowPage(cursor, reply) => drop(reply.send(Ok(self.page(cursor)))),
             Request::ShowSummary(reply) => drop(reply.send(Ok(self.summary()))),
+            Request::Compare(comparison, reply) => drop(reply.send(self.compare(comparison))),
+            Request::Mend(request, reply) => self.mend_all(&request, reply),
         }
     }
 

@@ -17,7 +17,7 @@
 //! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns, packed by [`rows`],
 //! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
 //! says, [`plan`] turns differences into batches, [`making`] makes the objects, [`backup`] and [`seats`] are about next hops that have
-//! another one standing by.
+//! another one standing by. [`comparison`] lays a second such table beside the working one.
 //!
 //! # What it must never do
 //!
@@ -26,6 +26,7 @@
 
 mod account;
 mod backup;
+mod comparison;
 mod contents;
 mod desired;
 mod kernel;
@@ -47,6 +48,7 @@ use contents::{ContentId, Contents};
 use objects::Objects;
 use table::Table;
 
+pub use comparison::{Comparison, Difference, Kind, Stranger};
 pub use kernel::KernelChange;
 pub use plan::{Memo, Plan, Planned};
 pub use table::Cursor;

@@ -123,7 +123,12 @@ impl World {
 
     /// Starts one, which may not be ready yet.
     pub fn spawn(&self, slot: &str, role: &str, epoch: u64) -> Pfed {
+        self.spawn_in(slot, role, epoch, &[])
+    }
+
+    fn spawn_in(&self, slot: &str, role: &str, epoch: u64, environment: &[(&str, &str)]) -> Pfed {
         let child = Command::new(env!("CARGO_BIN_EXE_pfed"))
+            .envs(environment.iter().copied())
             .args(["--slot", slot, "--role", role, "--epoch", &epoch.to_string(), "--run-dir"])
             .arg(self.directory.path())
             .arg("--state-dir")
@@ -134,7 +139,12 @@ impl World {
     }
 
     pub async fn start(&self, slot: &str, role: &str, epoch: u64) -> Pfed {
-        let mut pfed = self.spawn(slot, role, epoch);
+        self.start_in(slot, role, epoch, &[]).await
+    }
+
+    /// The same with something in its environment.
+    pub async fn start_in(&self, slot: &str, role: &str, epoch: u64, environment: &[(&str, &str)]) -> Pfed {
+        let mut pfed = self.spawn_in(slot, role, epoch, environment);
         until("pfed is ready", || {
             let mut daemon = pfed.daemon();
             async move { daemon.status(v1::StatusRequest {}).await.is_ok_and(|status| status.into_inner().ready) }
@@ -142,6 +152,11 @@ impl World {
         .await;
         assert!(pfed.child.try_wait().unwrap().is_none());
         pfed
+    }
+
+    /// A path for a file that a test makes.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     pub fn last_report(&self) -> Option<v1::ReportAppliedRequest> {
@@ -173,6 +188,16 @@ impl Pfed {
 
     pub async fn summary(&self) -> v1::ForwardingSummary {
         self.forwarding().show_forwarding_summary(v1::ShowForwardingSummaryRequest {}).await.unwrap().into_inner()
+    }
+
+    /// Lays what the RIB says, if that is known, beside its table and the kernel's.
+    pub async fn compare(&self, rib: Option<v1::FibBatch>) -> v1::ForwardingComparison {
+        self.forwarding().compare_forwarding(tokio_stream::iter(rib)).await.unwrap().into_inner()
+    }
+
+    pub async fn mend(&self, ask_rpd: bool) -> Result<v1::MendForwardingReply, Status> {
+        let request = v1::MendForwardingRequest { ask_rpd };
+        self.forwarding().mend_forwarding(request).await.map(Response::into_inner)
     }
 
     pub async fn synchronization(&self) -> v1::SynchronizationReply {

@@ -25,6 +25,7 @@ impl Core {
             Command::BgpSummary(answer) => drop(answer.send(self.protocols.bgp.summary(now()))),
             Command::BgpNeighbors(address, answer) => drop(answer.send(self.neighbors(&address))),
             Command::RoutePage(request, from, answer) => drop(answer.send(self.route_page(&request, from))),
+            Command::ForwardingPage(from, answer) => drop(answer.send(Ok(self.forwarding_page(from)))),
             Command::RouteSummary(answer) => drop(answer.send(self.route_summary())),
             Command::TestPolicyPage(request, from, answer) => drop(answer.send(self.test_policy_page(&request, from))),
             Command::Policies(name, answer) => drop(answer.send(self.policies(&name))),

@@ -127,7 +127,8 @@ impl FibStream {
     }
 }
 
-fn definition(id: ForwardingNexthopId, next_hop: &ForwardingNexthop) -> FibNexthop {
+/// How pfed is told what a number stands for.
+pub(super) fn definition(id: ForwardingNexthopId, next_hop: &ForwardingNexthop) -> FibNexthop {
     let kind = match next_hop {
         ForwardingNexthop::Discard => fib_nexthop::Kind::Discard,
         ForwardingNexthop::Reject => fib_nexthop::Kind::Reject,

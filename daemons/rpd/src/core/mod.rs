@@ -13,6 +13,7 @@ mod commands;
 mod configuration;
 mod connections;
 mod fib;
+mod fib_view;
 mod handoff;
 mod kernel_drops;
 mod listeners;

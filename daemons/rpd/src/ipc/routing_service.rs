@@ -7,7 +7,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::daemon_service::gone;
-use crate::destinations::Walk;
 use crate::input::{Command, CoreHandle, Paged};
 
 /// Pages of routes made ahead of a slow reader.
@@ -25,15 +24,15 @@ impl RoutingService {
     }
 
     /// Asks for one page after the other as fast as they are read; empty ones are passed over.
-    fn pages<T: Send + 'static>(
+    fn pages<T: Send + 'static, P: Default + Send + 'static>(
         &self,
-        page: impl Fn(Walk, Paged<T>) -> Command + Send + Sync + 'static,
+        page: impl Fn(P, Paged<T, P>) -> Command + Send + Sync + 'static,
         is_empty: fn(&T) -> bool,
     ) -> Response<Pages<T>> {
         let core = self.core.clone();
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
         tokio::spawn(async move {
-            let mut place = Some(Walk::default());
+            let mut place = Some(P::default());
             while let Some(from) = place.take() {
                 let answer = match core.ask(|answer| page(from, answer)).await {
                     Some(Ok((page, next))) => {
@@ -61,6 +60,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl Routing for RoutingService {
     type ShowRoutesStream = Pages<v1::RoutePage>;
+    type ShowForwardingStream = Pages<v1::FibBatch>;
     type TestPolicyStream = Pages<v1::TestPolicyPage>;
 
     async fn show_bgp_summary(&self, _: Request<v1::ShowBgpSummaryRequest>) -> Answer<v1::BgpSummary> {
@@ -77,6 +77,10 @@ impl Routing for RoutingService {
         let request = request.into_inner();
         let page = move |from, answer| Command::RoutePage(Box::new(request.clone()), from, answer);
         Ok(self.pages(page, |page| page.routes.is_empty()))
+    }
+
+    async fn show_forwarding(&self, _: Request<v1::ShowForwardingRequest>) -> Answer<Self::ShowForwardingStream> {
+        Ok(self.pages(Command::ForwardingPage, v1::FibBatch::has_no_routes))
     }
 
     async fn test_policy(&self, request: Request<v1::TestPolicyRequest>) -> Answer<Self::TestPolicyStream> {

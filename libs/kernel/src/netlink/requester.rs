@@ -10,6 +10,7 @@ use super::nexthop::{NexthopObject, encode_nexthop_dump};
 use super::route::{Route, encode_route_dump};
 use super::socket::Socket;
 use super::wire::{Message, Messages, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, u16_at};
+use super::{PROTOCOL_HOLDFAST, TABLE_MAIN};
 use crate::KernelError;
 
 /// Room for the answers to a whole batch (each error takes about 1 KiB of it) and for a dump's datagrams.
@@ -113,9 +114,20 @@ impl Requester {
     /// events are applied afterwards.
     pub fn dump_routes(&mut self, ipv6: bool, sink: &mut dyn FnMut(Route)) -> Result<bool, KernelError> {
         let mut request = Vec::new();
-        encode_route_dump(&mut request, ipv6, NLM_F_DUMP);
+        encode_route_dump(&mut request, ipv6, PROTOCOL_HOLDFAST, NLM_F_DUMP);
         self.dump("routes", &request, &mut |message| {
             if let Some(route) = Route::parse(message).filter(Route::is_ours) {
+                sink(route);
+            }
+        })
+    }
+
+    /// The same with the main table's routes of everybody.
+    pub fn dump_routes_of_all(&mut self, ipv6: bool, sink: &mut dyn FnMut(Route)) -> Result<bool, KernelError> {
+        let mut request = Vec::new();
+        encode_route_dump(&mut request, ipv6, 0, NLM_F_DUMP);
+        self.dump("routes", &request, &mut |message| {
+            if let Some(route) = Route::parse(message).filter(|route| route.table == TABLE_MAIN) {
                 sink(route);
             }
         })

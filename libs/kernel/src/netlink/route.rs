@@ -142,10 +142,11 @@ fn fixed(message: &mut Encoder<'_>, prefix: &IpNet, scope: u8, kind: u8) {
     message.attribute_u32(RTA_PRIORITY, ROUTE_METRIC);
 }
 
-/// Asks for the routes of one family with our mark in the main table; the kernel filters (strict checking).
-pub(crate) fn encode_route_dump(buffer: &mut Vec<u8>, ipv6: bool, flags: u16) {
+/// Asks for the routes of one family in the main table, of one protocol or (0, `RTPROT_UNSPEC`) of all; the kernel filters (strict
+/// checking).
+pub(crate) fn encode_route_dump(buffer: &mut Vec<u8>, ipv6: bool, protocol: u8, flags: u16) {
     let family = if ipv6 { AF_INET6 } else { AF_INET };
     let mut message = Encoder::begin(buffer, RTM_GETROUTE, NLM_F_REQUEST | flags);
-    message.fixed(&[family, 0, 0, 0, TABLE_MAIN as u8, PROTOCOL_HOLDFAST, 0, 0, 0, 0, 0, 0]);
+    message.fixed(&[family, 0, 0, 0, TABLE_MAIN as u8, protocol, 0, 0, 0, 0, 0, 0]);
     message.end();
 }

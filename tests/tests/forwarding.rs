@@ -1,0 +1,72 @@
+//! The kernel's side of a router: three tables that say the same, and a kernel that is told nothing it knows.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use holdfast_tests::{Place, holdfast, run, wait_until};
+
+const SHORT: Duration = Duration::from_secs(30);
+
+const ROUTES: &str = "system { host-name test-router; }
+interfaces eth0 { description uplink; mtu 1400; unit 0 { family inet { address 10.0.0.1/24; } family inet6 { address 2001:db8::1/64; } } }
+routing-options { router-id 10.0.0.1; autonomous-system 65000; static {
+  route 198.51.100.0/24 next-hop 10.0.0.2;
+  route 203.0.113.0/24 discard;
+  route 192.0.2.0/24 next-hop 10.0.0.3;
+} rib inet6.0 { static { route 2001:db8:a::/48 next-hop 2001:db8::2; } } }
+";
+
+fn ip(place: &Place, arguments: &str) -> String {
+    let mut command = Command::new("ip");
+    command.args(["-n", place.namespace.name()]).args(arguments.split(' '));
+    let output = command.output().expect("ip runs");
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A router with one link, something that answers nothing at its other end.
+fn start(place: &Place, environment: &[(&str, &str)]) {
+    ip(place, "link add eth0 type veth peer name far0");
+    ip(place, "link set far0 up");
+    let configuration = place.file("router.conf", ROUTES);
+    let mut command = holdfast();
+    command.arg("start").arg("--config").arg(configuration).args(["--netns", place.namespace.name()]);
+    command.arg("--run-dir").arg(place.run_dir()).arg("--state-dir").arg(place.state_dir());
+    command.envs(environment.iter().copied());
+    run(command, Duration::from_secs(60)).assert_succeeded();
+    let there = wait_until(SHORT, || place.routes_of_ours().lines().count() == 3);
+    assert!(there, "the routes come: {}", place.routes_of_ours());
+}
+
+fn deafen(file: &Path) {
+    std::fs::write(file, "").expect("a file of the test");
+}
+
+#[test]
+fn what_somebody_does_to_our_routes_in_silence_is_found_and_mended() {
+    let place = Place::new();
+    let deaf = place.folder.join("deaf");
+    start(&place, &[("HOLDFAST_DEAF", &format!("@{}", deaf.display()))]);
+    let equal = "RIB, FIB and kernel: 3 IPv4 and 1 IPv6 destinations compared in ";
+    place.cli("show forwarding-table differences").assert_says(&[equal, "no difference"]);
+    place.cli("request forwarding-table mend").assert_says(&[equal, "Nothing to mend"]);
+
+    deafen(&deaf);
+    ip(&place, "route del 198.51.100.0/24 proto 72");
+    ip(&place, "route replace 192.0.2.0/24 via 10.0.0.9 metric 20");
+    ip(&place, "route add 10.9.0.0/16 via 10.0.0.9 proto 72 metric 20");
+    let said = place.cli("show forwarding-table differences");
+    said.assert_says(&[
+        "3 destinations differ",
+        "10.9.0.0/16: ",
+        "198.51.100.0/24: the kernel does not have it (not noticed)",
+    ]);
+    said.assert_says(&["    RIB     10.0.0.2 via eth0\n    FIB     10.0.0.2 via eth0\n    Kernel  -\n"]);
+    place.cli("show forwarding-table differences | display xml").assert_says(&["<kind>in-the-way</kind>"]);
+    let said = place.cli("request forwarding-table mend");
+    said.assert_refused(&["3 destinations differed", "192.0.2.0/24", "1 destination still differs"]);
+    assert_eq!(ip(&place, "route show 192.0.2.0/24").trim(), "192.0.2.0/24 via 10.0.0.9 dev eth0 metric 20");
+    assert!(!ip(&place, "route show").contains("10.9.0.0/16"));
+    ip(&place, "route del 192.0.2.0/24 metric 20");
+    place.cli("request forwarding-table mend").assert_says(&["1 destination differed", "no difference"]);
+    assert_eq!(place.routes_of_ours().lines().count(), 3);
+}
