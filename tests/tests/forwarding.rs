@@ -1,14 +1,20 @@
 //! The kernel's side of a router: three tables that say the same, and a kernel that is told nothing it knows.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use holdfast_tests::{Place, holdfast, run, wait_until};
 
 const SHORT: Duration = Duration::from_secs(30);
 
 const ROUTES: &str = "system { host-name test-router; }
+chassis { redundancy { graceful-switchover; } in-service { minimum-spacing 0; } }
 interfaces eth0 { description uplink; mtu 1400; unit 0 { family inet { address 10.0.0.1/24; } family inet6 { address 2001:db8::1/64; } } }
-routing-options { router-id 10.0.0.1; autonomous-system 65000; static {
+routing-options { router-id 10.0.0.1; autonomous-system 65000; nonstop-routing; static {
   route 198.51.100.0/24 next-hop 10.0.0.2;
   route 203.0.113.0/24 discard;
   route 192.0.2.0/24 next-hop 10.0.0.3;
@@ -69,4 +75,83 @@ fn what_somebody_does_to_our_routes_in_silence_is_found_and_mended() {
     ip(&place, "route del 192.0.2.0/24 metric 20");
     place.cli("request forwarding-table mend").assert_says(&["1 destination differed", "no difference"]);
     assert_eq!(place.routes_of_ours().lines().count(), 3);
+}
+
+/// What the kernel tells anybody who listens, of everything that a router could touch.
+struct Events {
+    monitor: Child,
+    heard: PathBuf,
+}
+
+impl Events {
+    fn listen(place: &Place) -> Self {
+        let heard = place.folder.join("events");
+        let mut command = Command::new("ip");
+        command.args(["-n", place.namespace.name(), "monitor", "link", "address", "route", "nexthop", "neigh"]);
+        command.stdout(File::create(&heard).expect("a file of the test")).stdin(Stdio::null());
+        Self { monitor: command.spawn().expect("ip runs"), heard }
+    }
+
+    fn heard(&self) -> String {
+        std::fs::read_to_string(&self.heard).expect("a file of the test")
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let _ = self.monitor.kill();
+        let _ = self.monitor.wait();
+    }
+}
+
+#[test]
+fn the_kernel_is_told_nothing_it_knows() {
+    let place = Place::new();
+    start(&place, &[]);
+    let settled = wait_until(SHORT, || !ip(&place, "-6 address show").contains("tentative"));
+    assert!(settled, "the kernel's own addresses are there");
+    for entry in ["10.0.0.2 lladdr 02:00:00:00:00:02", "2001:db8::2 lladdr 02:00:00:00:00:02"] {
+        ip(&place, &format!("neigh replace {entry} dev eth0 nud stale"));
+    }
+    let everything = |place: &Place| {
+        [
+            "neigh show",
+            "-6 neigh show",
+            "address show",
+            "route show table all",
+            "-6 route show table all",
+            "nexthop show",
+        ]
+        .map(|what| ip(place, what).lines().filter(|line| !line.contains("valid_lft")).collect::<Vec<_>>().join("\n"))
+    };
+    let events = Events::listen(&place);
+    // Its first word says that it listens.
+    let listens = wait_until(SHORT, || {
+        ip(&place, "link set far0 alias listening");
+        !events.heard().is_empty()
+    });
+    assert!(listens, "ip monitor hears a change");
+    ip(&place, "link set far0 mtu 1498");
+    assert!(wait_until(SHORT, || events.heard().contains("mtu 1498")), "{}", events.heard());
+    let (heard, before) = (events.heard().len(), everything(&place));
+    let steps = [
+        "configure; set interfaces eth0 description uplink; commit comment again and-quit",
+        "configure; set system host-name another; commit and-quit",
+        "restart forwarding",
+        "restart management",
+        "request system reboot in-service no-confirm force",
+        "restart routing",
+        "request system reboot in-service no-confirm force",
+        "show forwarding-table differences",
+    ];
+    for step in steps {
+        // mgd may be on its way back from the step before.
+        assert!(wait_until(SHORT, || place.cli("show interfaces terse").success), "the router answers before {step}");
+        place.cli(step).assert_succeeded();
+        assert_eq!(&events.heard()[heard..], "", "after {step}");
+    }
+    place.cli("show forwarding-table differences").assert_says(&["no difference"]);
+    assert_eq!(everything(&place), before);
+    ip(&place, "link set far0 mtu 1497");
+    assert!(wait_until(SHORT, || events.heard().len() > heard), "ip monitor listened all the time");
 }
