@@ -155,3 +155,35 @@ fn the_kernel_is_told_nothing_it_knows() {
     ip(&place, "link set far0 mtu 1497");
     assert!(wait_until(SHORT, || events.heard().len() > heard), "ip monitor listened all the time");
 }
+
+#[test]
+fn what_the_kernel_refuses_of_an_interface_is_an_alarm_until_it_is_well() {
+    let place = Place::new();
+    start(&place, &[]);
+    // There is nothing to refuse before the interface is there.
+    // IPv6 needs links of 1280 bytes (RFC 8200 section 5).
+    let set = "configure; set interfaces eth1 mtu 1000; set interfaces eth1 unit 0 family inet6 address 2001:db8:1::1/64; commit";
+    place.cli(set).assert_succeeded();
+    place.cli("show system alarms").assert_says(&["no alarms"]);
+    ip(&place, "link add eth1 type veth peer name far1");
+    let refused = |said: &str| {
+        said.contains("address 2001:db8:1::1/64 on interface eth1") && said.contains("see show interfaces eth1")
+    };
+    let raised = wait_until(SHORT, || refused(&place.cli("show system alarms").text));
+    assert!(raised, "{:?}", place.cli("show system alarms"));
+    place.cli("show interfaces eth1").assert_says(&["Problem: address 2001:db8:1::1/64"]);
+    place.cli("clear system alarms").assert_says(&["1 alarm"]);
+    std::thread::sleep(Duration::from_secs(5));
+    place.cli("show system alarms").assert_says(&["no alarms"]);
+    place.cli("configure; set interfaces eth1 mtu 1400; commit").assert_succeeded();
+    ip(&place, "link del eth1");
+    place.cli("configure; set interfaces eth1 mtu 1000; commit").assert_succeeded();
+    std::thread::sleep(Duration::from_secs(5));
+    ip(&place, "link add eth1 type veth peer name far1");
+    let raised = wait_until(SHORT, || refused(&place.cli("show system alarms").text));
+    assert!(raised, "gone and there again, it is another alarm");
+    place.cli("configure; set interfaces eth1 mtu 1400; commit").assert_succeeded();
+    let ended = wait_until(SHORT, || !refused(&place.cli("show system alarms").text));
+    assert!(ended, "{:?}", place.cli("show system alarms"));
+    assert!(ip(&place, "address show dev eth1").contains("2001:db8:1::1/64"));
+}

@@ -98,6 +98,7 @@ impl daemon_server::Daemon for Fake {
             error,
             version: "fake".into(),
             started_mono_ns: shared.started_mono_ns,
+            alarms: Vec::new(),
         })
     }
     async fn synchronization(&self, _: Request<SynchronizationRequest>) -> Answer<SynchronizationReply> {

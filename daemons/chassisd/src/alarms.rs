@@ -1,10 +1,11 @@
 //! Alarms: what an operator ought to look at, for as long as there is something to look at.
 //!
 //! An alarm ends when its cause is gone: a disk that takes the chassis's state again, a run that went through with nothing lost, which has
-//! replaced every process and proven every session. What nothing proves ends when the operator clears it.
+//! replaced every process and proven every session, a process that does not complain any more. What nothing proves ends when the operator clears it.
 
 use std::collections::VecDeque;
 
+use holdfast_issu::Daemon;
 use holdfast_proto::v1;
 
 use crate::limits;
@@ -16,6 +17,8 @@ pub enum Cause {
     Operation,
     /// The chassis's state or a report could not be written: until it can be.
     Disk,
+    /// A process of the primary says so itself: until it does not any more.
+    Told(Daemon),
 }
 
 /// One alarm.
@@ -24,6 +27,8 @@ struct Alarm {
     cause: Cause,
     text: String,
     raised_unix_ms: u64,
+    /// The operator has seen it, but its cause is there: it is not raised again.
+    seen: bool,
 }
 
 /// Those that are active, the oldest first.
@@ -41,7 +46,18 @@ impl Alarms {
         if self.active.len() >= limits::ALARMS_MAX {
             self.active.pop_front();
         }
-        self.active.push_back(Alarm { cause, text, raised_unix_ms: now_unix_ms });
+        self.active.push_back(Alarm { cause, text, raised_unix_ms: now_unix_ms, seen: false });
+    }
+
+    /// All that a process has to say at this moment. Returns what is new of it.
+    pub fn told_by(&mut self, daemon: Daemon, texts: &[String], now_unix_ms: u64) -> Vec<String> {
+        let cause = Cause::Told(daemon);
+        self.active.retain(|alarm| alarm.cause != cause || texts.contains(&alarm.text));
+        let known = |text: &String| self.active.iter().any(|alarm| alarm.cause == cause && alarm.text == *text);
+        let new: Vec<String> =
+            texts.iter().take(limits::ALARMS_TOLD_MAX).filter(|text| !known(text)).cloned().collect();
+        new.iter().for_each(|text| self.raise(cause, text.clone(), now_unix_ms));
+        new
     }
 
     /// The cause is gone.
@@ -56,18 +72,27 @@ impl Alarms {
 
     /// The operator has seen them. How many there were.
     pub fn clear(&mut self) -> usize {
-        std::mem::take(&mut self.active).len()
+        let cleared = self.unseen().count();
+        self.active.retain_mut(|alarm| {
+            alarm.seen = true;
+            matches!(alarm.cause, Cause::Told(_))
+        });
+        cleared
+    }
+
+    fn unseen(&self) -> impl Iterator<Item = &Alarm> {
+        self.active.iter().filter(|alarm| !alarm.seen)
     }
 
     /// Their texts.
     pub fn texts(&self) -> Vec<String> {
-        self.active.iter().map(|alarm| alarm.text.clone()).collect()
+        self.unseen().map(|alarm| alarm.text.clone()).collect()
     }
 
     /// As told to others.
     pub fn told(&self) -> Vec<v1::Alarm> {
         let told = |alarm: &Alarm| v1::Alarm { text: alarm.text.clone(), raised_unix_ms: alarm.raised_unix_ms };
-        self.active.iter().map(told).collect()
+        self.unseen().map(told).collect()
     }
 }
 
@@ -90,6 +115,26 @@ mod tests {
         assert_eq!(alarms.told().iter().map(|alarm| alarm.raised_unix_ms).collect::<Vec<_>>(), [4]);
         assert_eq!(alarms.clear(), 1);
         assert!(alarms.texts().is_empty());
+    }
+
+    #[test]
+    fn what_a_process_says_is_an_alarm_while_it_says_so() {
+        let mut alarms = Alarms::default();
+        let told = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(alarms.told_by(Daemon::Pfed, &told(&["mtu", "address"]), 1), ["mtu", "address"]);
+        assert_eq!(alarms.told_by(Daemon::Pfed, &told(&["mtu", "address"]), 2), told(&[]));
+        alarms.raise(Cause::Operation, "re0/rpd ended".into(), 3);
+        assert_eq!(alarms.told_by(Daemon::Pfed, &told(&["mtu"]), 4), told(&[]));
+        assert_eq!(alarms.texts(), ["mtu", "re0/rpd ended"]);
+        // Looked at and cleared: it does not come back before it was gone.
+        assert_eq!(alarms.clear(), 2);
+        assert_eq!(alarms.told_by(Daemon::Pfed, &told(&["mtu"]), 5), told(&[]));
+        assert!(alarms.texts().is_empty() && alarms.told().is_empty() && alarms.clear() == 0);
+        alarms.told_by(Daemon::Pfed, &[], 6);
+        assert_eq!(alarms.told_by(Daemon::Pfed, &told(&["mtu"]), 7), ["mtu"]);
+        let many: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        assert_eq!(alarms.told_by(Daemon::Pfed, &many, 8).len(), limits::ALARMS_TOLD_MAX);
+        assert_eq!(alarms.texts().len(), limits::ALARMS_TOLD_MAX, "mtu is over");
     }
 
     #[test]

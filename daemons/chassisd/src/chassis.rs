@@ -322,4 +322,13 @@ impl Chassis {
         }
         self.alarms.raise(cause, text, unix_ms());
     }
+
+    /// What a process of the primary has to say of what does not work, all of it.
+    pub fn complaints(&mut self, daemon: Daemon, texts: &[String]) {
+        let new = self.alarms.told_by(daemon, texts, unix_ms());
+        new.iter().for_each(|text| tracing::warn!("alarm: {text}"));
+        if let Some(since) = &mut self.since_run {
+            since.alarms += new.len() as u32;
+        }
+    }
 }

@@ -67,6 +67,8 @@ pub const RUNS_KEPT: usize = 20;
 pub const RUN_EVENTS_MAX: usize = 10_000;
 /// Alarms kept in memory.
 pub const ALARMS_MAX: usize = 64;
+/// Alarms that one process may say at a time; others of it have to wait until there is room.
+pub const ALARMS_TOLD_MAX: usize = 16;
 /// Messages waiting for the chassis's loop.
 pub const QUEUE_MAX: usize = 1024;
 /// Lines of a daemon's log shown when its start fails.

@@ -102,6 +102,9 @@ impl Chassis {
             Ok(status) => {
                 process.misses = 0;
                 process.ready |= status.ready;
+                if slot == self.master && status.role() == v1::Role::Primary {
+                    self.complaints(daemon, &status.alarms);
+                }
             }
             // A process that has never been ready may still be reading a large configuration.
             Err(_) if silent_is_fine || (!process.ready && process.started.elapsed() < limits::START_DEADLINE) => {}

@@ -88,6 +88,7 @@ impl DaemonService {
             error,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_mono_ns: self.state.started_mono_ns,
+            alarms: Vec::new(),
         }
     }
 

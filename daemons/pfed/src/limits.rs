@@ -44,6 +44,8 @@ pub const COMPARE_ROWS_PER_TURN: u32 = 4096;
 pub const COMPARISON_QUEUE: usize = 4;
 /// How long somebody waits for everything to be read again and mended: below the patience of mgd and of the command line.
 pub const MEND_MAX: Duration = Duration::from_secs(20);
+/// Alarms told to chassisd, which takes no more of one process.
+pub const ALARMS_MAX: usize = 16;
 /// Entries in one page of the forwarding table.
 pub const PAGE_ENTRIES: usize = 1000;
 

@@ -7,7 +7,7 @@ use super::Agent;
 use super::load::Load;
 use crate::fib::Cursor;
 use crate::interface_plan;
-use crate::limits::PAGE_ENTRIES;
+use crate::limits::{ALARMS_MAX, PAGE_ENTRIES};
 use crate::request::{Request, forwarding_entry};
 
 impl Agent {
@@ -68,7 +68,15 @@ impl Agent {
             error: String::new(),
             version: env!("CARGO_PKG_VERSION").into(),
             started_mono_ns: self.started_mono_ns,
+            alarms: self.alarms(),
         }
+    }
+
+    /// What the kernel refuses of the configured interfaces, as long as it does.
+    fn alarms(&self) -> Vec<String> {
+        let refused = self.configuration.failures.iter().take(ALARMS_MAX);
+        let alarm = |(at, why): &(String, String)| format!("refused by the kernel: {why}; see show interfaces {at}");
+        refused.map(alarm).collect()
     }
 
     /// What stands between this process and "synchronized".

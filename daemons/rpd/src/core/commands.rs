@@ -46,6 +46,7 @@ impl Core {
             error: self.failure.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             started_mono_ns: self.started.as_nanos() as u64,
+            alarms: Vec::new(),
         }
     }
 
