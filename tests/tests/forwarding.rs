@@ -187,3 +187,28 @@ fn what_the_kernel_refuses_of_an_interface_is_an_alarm_until_it_is_well() {
     assert!(ended, "{:?}", place.cli("show system alarms"));
     assert!(ip(&place, "address show dev eth1").contains("2001:db8:1::1/64"));
 }
+
+#[test]
+fn a_gateway_that_does_not_answer_is_named_where_one_looks() {
+    let place = Place::new();
+    start(&place, &[]);
+    let group =
+        "configure; set protocols bgp group g peer-as 65001; set protocols bgp group g neighbor 10.0.0.2; commit";
+    place.cli(group).assert_succeeded();
+    let named = wait_until(SHORT, || {
+        let why = place.neighbor("10.0.0.2")["why_not_established"].to_string();
+        why.contains("does not answer ARP on eth0")
+    });
+    assert!(named, "{:#}", place.neighbor("10.0.0.2"));
+    let said = place.cli("show arp");
+    assert!(said.text.contains("10.0.0.2") && said.text.contains("failed"), "{said:?}");
+    place.cli("show route 198.51.100.0/24").assert_says(&["to 10.0.0.2 via eth0, does not answer"]);
+    place.cli("restart routing").assert_succeeded();
+    let known = wait_until(SHORT, || place.cli("show route 198.51.100.0/24").text.contains("does not answer"));
+    assert!(known, "the snapshot has it: {:?}", place.cli("show route 198.51.100.0/24"));
+    ip(&place, "neigh replace 10.0.0.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent");
+    let gone = wait_until(SHORT, || !place.cli("show route 198.51.100.0/24").text.contains("does not answer"));
+    assert!(gone, "{:?}", place.cli("show route 198.51.100.0/24"));
+    place.cli("show arp interface eth0").assert_says(&["02:00:00:00:00:02", "permanent", "Total entries: 1"]);
+    place.cli("show arp interface far0").assert_says(&["Total entries: 0"]);
+}

@@ -258,6 +258,9 @@ impl forwarding_server::Forwarding for Fake {
         let interface = Interface { name: "eth0".into(), rx_packets: mono_ns(), ..Default::default() };
         ok(Interfaces { interfaces: vec![interface], ..Default::default() })
     }
+    async fn show_neighbors(&self, _: Request<ShowNeighborsRequest>) -> Answer<NeighborEntries> {
+        unused()
+    }
     async fn show_forwarding_table(
         &self,
         _: Request<ShowForwardingTableRequest>,

@@ -44,6 +44,12 @@ pub const COMPARE_ROWS_PER_TURN: u32 = 4096;
 pub const COMPARISON_QUEUE: usize = 4;
 /// How long somebody waits for everything to be read again and mended: below the patience of mgd and of the command line.
 pub const MEND_MAX: Duration = Duration::from_secs(20);
+/// Neighbours that do not answer, kept and told to rpd; those beyond are not.
+pub const SILENT_MAX: usize = 4096;
+/// Neighbours listed for an operator; of the others there is the number.
+pub const NEIGHBORS_MAX: usize = 16_384;
+/// Until the neighbours are read again after a loss of their notifications: whoever scans a link loses more.
+pub const NEIGHBORS_SPACING: Duration = Duration::from_secs(10);
 /// Alarms told to chassisd, which takes no more of one process.
 pub const ALARMS_MAX: usize = 16;
 /// Entries in one page of the forwarding table.

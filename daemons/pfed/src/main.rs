@@ -11,6 +11,7 @@
 //!
 //! - [`fib`]: the two tables, without I/O: digests, differences, batches planned and taken back.
 //! - [`links`], [`interface_plan`]: interfaces as they are, and as they are configured. [`history`]: what the other slot has seen of them.
+//! - [`neighbors`]: who is on the links, and does not answer.
 //! - [`agent`]: the loop that owns all of it. [`writer`], [`loader`], [`comparer`]: the threads that block in the kernel.
 //! - [`service`], [`request`]: gRPC in front of it. [`configuration`]: mgd beside it.
 //!
@@ -30,6 +31,7 @@ mod interface_plan;
 mod limits;
 mod links;
 mod loader;
+mod neighbors;
 mod request;
 mod service;
 mod writer;

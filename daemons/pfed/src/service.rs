@@ -13,6 +13,7 @@ use tonic::{Response, Status, Streaming};
 use crate::comparer;
 use crate::fib::Cursor;
 use crate::limits::{ACK_QUEUE, COMPARISON_QUEUE, PROGRAM_QUEUE};
+use crate::neighbors;
 use crate::request::{Compared, ProgramEnds, Reply, Request};
 
 /// Both services; cheap to clone.
@@ -127,6 +128,16 @@ impl Forwarding for Service {
         request: Incoming<v1::ShowInterfacesRequest>,
     ) -> Result<Response<v1::Interfaces>, Status> {
         self.call(|reply| Request::ShowInterfaces(request.into_inner().name, reply)).await
+    }
+
+    async fn show_neighbors(
+        &self,
+        request: Incoming<v1::ShowNeighborsRequest>,
+    ) -> Result<Response<v1::NeighborEntries>, Status> {
+        // Not the agent's business: the kernel is asked, and nothing is kept.
+        let list = tokio::task::spawn_blocking(move || neighbors::list(&request.into_inner()));
+        let listed = list.await.map_err(|error| Status::internal(error.to_string()))?;
+        listed.map(Response::new).map_err(|error| Status::internal(error.to_string()))
     }
 
     async fn show_forwarding_table(

@@ -133,9 +133,45 @@ fn watchers_get_a_snapshot_and_then_every_change() {
                 Event::AddressRemoved(address) => removed |= added && address.address == "10.7.0.1/24",
                 Event::Link(link) => down |= link.name == "v0" && !link.admin_up,
                 Event::LinkRemoved(name) => link_removed |= name == "v1",
-                Event::SnapshotDone(_) => panic!("a second snapshot"),
+                other => panic!("{other:?}"),
             }
         }
+    });
+}
+
+#[test]
+fn watchers_hear_of_neighbors_that_do_not_answer_and_of_no_others() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        sh(
+            "ip neigh replace 10.0.0.2 dev v0 lladdr 02:00:00:00:00:02 nud stale; ip neigh replace 10.0.0.3 dev v0 nud failed",
+        );
+        let pfed = world.start("re0", "backup", 1).await;
+        let mut events = pfed.forwarding().watch_interfaces(v1::WatchInterfacesRequest {}).await.unwrap().into_inner();
+        let mut next = async || {
+            let next = tokio::time::timeout(std::time::Duration::from_secs(10), events.message()).await;
+            next.expect("in time").unwrap().unwrap().event.unwrap()
+        };
+        let neighbor = |address: &str| v1::LinkNeighbor { index: index("v0"), address: address.into() };
+        let mut silent = Vec::new();
+        loop {
+            match next().await {
+                Event::Silent(neighbor) => silent.push(neighbor),
+                Event::SnapshotDone(_) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(silent, [neighbor("10.0.0.3")]);
+        sh("ip neigh replace 10.0.0.2 dev v0 lladdr 02:00:00:00:00:02 nud reachable
+            ip neigh replace 2001:db8::3 dev v0 lladdr 02:00:00:00:00:03 nud stale; ip neigh replace 2001:db8::3 dev v0 nud failed; ip neigh replace 10.0.0.3 dev v0 lladdr 02:00:00:00:00:03 nud stale
+            ip neigh del 2001:db8::3 dev v0");
+        assert_eq!(next().await, Event::Silent(neighbor("2001:db8::3")));
+        assert_eq!(next().await, Event::NotSilent(neighbor("10.0.0.3")));
+        assert_eq!(next().await, Event::NotSilent(neighbor("2001:db8::3")));
+        let shown = pfed.forwarding().show_neighbors(v1::ShowNeighborsRequest::default()).await.unwrap().into_inner();
+        let line = |at: &v1::NeighborEntry| format!("{} {} {} {}", at.address, at.interface, at.mac, at.state);
+        let lines: Vec<String> = shown.neighbors.iter().map(line).collect();
+        assert_eq!(lines, ["10.0.0.2 v0 02:00:00:00:00:02 reachable", "10.0.0.3 v0 02:00:00:00:00:03 stale"]);
     });
 }
 

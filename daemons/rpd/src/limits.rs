@@ -55,3 +55,5 @@ pub const UNHEARD_MAX_DIVISOR: u32 = 4;
 /// Digests are marked only while a follower has less than this unread: one that stands still, or lags, needs no more of them,
 /// and the stream's room is for facts.
 pub const MARK_BACKLOG_MAX: u64 = 256 * 1024;
+/// Neighbours on links that do not answer; those beyond are not said to.
+pub const SILENT_MAX: usize = 4096;

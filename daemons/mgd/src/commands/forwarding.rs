@@ -1,6 +1,8 @@
 //! Interfaces and the kernel's table, as pfed sees them.
 
-use holdfast_proto::v1::{ShowForwardingSummaryRequest, ShowForwardingTableRequest, ShowInterfacesRequest};
+use holdfast_proto::v1::{
+    ShowForwardingSummaryRequest, ShowForwardingTableRequest, ShowInterfacesRequest, ShowNeighborsRequest,
+};
 
 use super::{CommandResult, Context, Outcome};
 use crate::{
@@ -22,6 +24,16 @@ pub(super) async fn interfaces(context: &Context, invocation: &Invocation) -> Co
     context
         .print(&reply, |reply| if terse { render::interfaces_terse(reply) } else { render::interfaces(reply) })
         .await?;
+    Ok(Outcome::Done)
+}
+
+/// Neighbours of one family, as the kernel knows them at this moment.
+pub(super) async fn neighbors(context: &Context, invocation: &Invocation, ipv6: bool) -> CommandResult {
+    let interface = invocation.get("interface").unwrap_or_default().to_owned();
+    let clients = &context.state.clients;
+    let request = ShowNeighborsRequest { ipv6, interface };
+    let reply = ask(&clients.pfed_name(), ANSWER_DEADLINE, clients.forwarding().show_neighbors(request)).await?;
+    context.print(&reply, render::neighbors).await?;
     Ok(Outcome::Done)
 }
 

@@ -225,6 +225,8 @@ async fn dispatch(context: &Context, invocation: &Invocation) -> CommandResult {
         Action::ShowRoute => route::show(context, invocation).await,
         Action::ShowInterfaces => forwarding::interfaces(context, invocation).await,
         Action::ShowForwardingTable => forwarding::table(context, invocation).await,
+        Action::ShowArp => forwarding::neighbors(context, invocation, false).await,
+        Action::ShowIpv6Neighbors => forwarding::neighbors(context, invocation, true).await,
         Action::ShowForwardingDifferences => differences::show(context).await,
         Action::MendForwardingTable => differences::mend(context).await,
         Action::Configure => configure::enter(context, invocation).await,

@@ -80,7 +80,11 @@ pub enum Action {
     TestPolicy,
     /// show forwarding-table
     ShowForwardingTable,
-    /// ... differences
+    /// show arp
+    ShowArp,
+    /// show ipv6 neighbors
+    ShowIpv6Neighbors,
+    /// show forwarding-table differences
     ShowForwardingDifferences,
     /// request forwarding-table mend
     MendForwardingTable,

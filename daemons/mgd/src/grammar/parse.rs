@@ -309,7 +309,7 @@ mod tests {
         let refusal = |line: &str| parse(line).unwrap_err().to_string();
         assert_eq!(
             refusal("show bpg"),
-            "syntax error at \"bpg\", expecting bfd, bgp, chassis, configuration, forwarding-table, interfaces, log, policy, route, system, task, version"
+            "syntax error at \"bpg\", expecting arp, bfd, bgp, chassis, configuration, forwarding-table, interfaces, ipv6, log, policy, route, system, task, version"
         );
         assert_eq!(refusal("re system"), "\"re\" is ambiguous: request, restart");
         assert_eq!(refusal("show bgp"), "missing argument, expecting summary, neighbor, group, replication");

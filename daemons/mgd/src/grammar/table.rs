@@ -35,6 +35,7 @@ const fn command(
     Command { words, help, arguments, action }
 }
 
+const NEIGHBORS_OF: &[Argument] = &[named("interface", Value::Interface, "Only those on this interface")];
 const NO_CONFIRM: Argument = flag("no-confirm", "Do not ask");
 const DRY_RUN: Argument = flag("dry-run", "Rehearse everything up to the switchover, then take it back");
 const FORCE: Argument = flag("force", "Override the minimum spacing between two in-service reboots");
@@ -60,6 +61,7 @@ pub const WORDS: &[(&[&str], &str)] = &[
     (&["show", "bfd"], "Show Bidirectional Forwarding Detection information"),
     (&["show", "bgp"], "Show Border Gateway Protocol information"),
     (&["show", "chassis"], "Show chassis information"),
+    (&["show", "ipv6"], "Show IPv6 information"),
     (&["show", "system"], "Show system information"),
     (&["test"], "Try something out without effect"),
     (&["show", "task"], "Show routing protocol per-task information"),
@@ -150,6 +152,7 @@ pub const COMMANDS: &[Command] = &[
         &[],
         "Periodic packet process (ppmd); BFD sessions go on",
     ),
+    command(&["show", "arp"], Action::ShowArp, NEIGHBORS_OF, "IPv4 neighbors on the links, by ARP"),
     command(
         &["show", "bfd", "session"],
         Action::ShowBfdSession,
@@ -208,6 +211,12 @@ pub const COMMANDS: &[Command] = &[
         Action::ShowInterfaces,
         &[flag("terse", "One line for each"), value("interface", Value::Interface, "Name of an interface")],
         "Interfaces",
+    ),
+    command(
+        &["show", "ipv6", "neighbors"],
+        Action::ShowIpv6Neighbors,
+        NEIGHBORS_OF,
+        "IPv6 neighbors on the links, by neighbor discovery",
     ),
     command(
         &["show", "log"],

@@ -55,7 +55,8 @@ impl Routes {
             let to = if next_hop.gateway.is_empty() { String::new() } else { format!("to {} ", next_hop.gateway) };
             let weight = if next_hop.weight > 1 { format!(", weight {}", next_hop.weight) } else { String::new() };
             let backup = if next_hop.backup { ", backup" } else { "" };
-            line(format!("{mark} {to}via {}{weight}{backup}", next_hop.interface));
+            let silent = if next_hop.silent { ", does not answer" } else { "" };
+            line(format!("{mark} {to}via {}{weight}{backup}{silent}", next_hop.interface));
         }
         if route.next_hops.is_empty() && matches!(route.kind.as_str(), "discard" | "reject") {
             line(route.kind[..1].to_uppercase() + &route.kind[1..]);

@@ -244,6 +244,18 @@ async fn changes_and_restarts() {
 }
 
 #[tokio::test]
+async fn neighbors_are_shown_by_family_and_interface() {
+    let router = Router::new().with_chassis().with_daemons();
+    let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let text = show(&mgd, "show arp").await;
+    assert!(text.contains("10.0.0.2") && text.ends_with("Total entries: 2, 1 of them not listed\n"), "{text}");
+    assert!(show(&mgd, "show ipv6 neighbors").await.contains("stale, router"));
+    assert_eq!(json(&mgd, "show ipv6 neighbors interface eth7").await["neighbors"][0]["interface"], "eth7");
+    let routes = show(&mgd, "show route").await;
+    assert_eq!(routes.matches("> to 10.0.0.2 via eth0, does not answer\n").count(), 1);
+}
+
+#[tokio::test]
 async fn tables_are_compared_mended_and_compared_again() {
     let router = Router::new().with_chassis().with_daemons();
     let (_state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;

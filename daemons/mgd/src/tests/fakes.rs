@@ -199,6 +199,7 @@ fn route(index: u32) -> Route {
             interface: "eth0".into(),
             weight: 1,
             backup: false,
+            silent: index == 3,
         }],
         as_path: "65002".into(),
         origin: "igp".into(),
@@ -369,6 +370,18 @@ impl forwarding_server::Forwarding for FakeForwarding {
         let problem = "does not exist (yet); set as soon as it does".into();
         let waiting = vec![v1::InterfaceProblem { name: "eth7".into(), problem }];
         done(if known { Interfaces { interfaces: vec![eth0], waiting } } else { Interfaces::default() })
+    }
+    async fn show_neighbors(&self, request: Request<v1::ShowNeighborsRequest>) -> Answer<v1::NeighborEntries> {
+        let request = request.into_inner();
+        let address = if request.ipv6 { "fe80::2" } else { "10.0.0.2" };
+        let entry = v1::NeighborEntry {
+            address: address.into(),
+            interface: if request.interface.is_empty() { "eth0".into() } else { request.interface },
+            state: "stale".into(),
+            router: request.ipv6,
+            ..Default::default()
+        };
+        done(v1::NeighborEntries { neighbors: vec![entry], left_out: 1 })
     }
     async fn show_forwarding_table(&self, _: Request<ShowForwardingTableRequest>) -> Answer<Items<ForwardingPage>> {
         let hop =

@@ -140,7 +140,8 @@ impl Agent {
             self.waiting_watchers.push(reply);
             return;
         }
-        let snapshot = self.links.snapshot();
+        let mut snapshot = self.links.snapshot();
+        snapshot.extend(self.silent.snapshot());
         let (send, receive) = tokio::sync::mpsc::channel(INTERFACE_EVENTS_MAX + snapshot.len() + 1);
         for event in snapshot.into_iter().chain([interface_event::Event::SnapshotDone(true)]) {
             let _ = send.try_send(Ok(v1::InterfaceEvent { event: Some(event) }));

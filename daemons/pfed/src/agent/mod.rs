@@ -7,6 +7,7 @@
 //!
 //! - [`state`]: what it holds.  [`kernel`]: what the kernel tells.  [`load`]: reading the kernel's table as a whole.
 //! - [`program`]: the stream from rpd.  [`mod@write`]: batches to the kernel, their outcome, repairs, retries.
+//! - [`mod@neighbors`]: who does not answer.
 //! - [`roles`]: freeze, activate, commit, terminate.  [`hold`]: what a new primary waits for.  [`interfaces`]: configuration.  [`views`]: answers to operators.  [`mod@compare`]: the tables side by side, and mended.
 
 mod compare;
@@ -14,6 +15,7 @@ mod hold;
 mod interfaces;
 mod kernel;
 mod load;
+mod neighbors;
 mod program;
 mod roles;
 mod state;
@@ -65,6 +67,7 @@ impl Agent {
             Input::Request(Some(request)) => self.handle_request(request),
             Input::Request(None) | Input::Shutdown => self.retire("asked to end"),
             Input::Events(events) => self.handle_events(events?),
+            Input::Neighbors(events) => self.handle_neighbors(&events?),
             Input::Piece(piece) => self.handle_piece(piece),
             Input::Configuration => {
                 let newest = inputs.configuration.borrow_and_update().clone();
@@ -89,6 +92,7 @@ impl Agent {
             _ = inputs.shutdown.changed(), if !ending => Input::Shutdown,
             events = hear(&mut self.monitor) => Input::Events(events),
             piece = next_piece(&mut self.load) => Input::Piece(piece),
+            events = hear(&mut self.neighbor_monitor) => Input::Neighbors(events),
             Ok(()) = inputs.configuration.changed() => Input::Configuration,
             batch = next_batch(&mut self.stream), if can_program => Input::Batch(batch),
             () = sleep_until(deadline) => Input::Nothing,
@@ -106,6 +110,7 @@ impl Agent {
             self.reconcile_slice(RECONCILE_PREFIXES_PER_TURN);
         }
         self.do_what_is_due(now);
+        self.read_neighbors(now);
         self.answer_acks();
         self.answer_frozen();
         self.answer_mending(now);
@@ -124,6 +129,7 @@ enum Input {
     Request(Option<Request>),
     Shutdown,
     Events(Result<Vec<Event>, PfedError>),
+    Neighbors(Result<Vec<Event>, PfedError>),
     Piece(Loaded),
     Configuration,
     Batch(Option<v1::FibBatch>),

@@ -23,6 +23,7 @@ use crate::limits::{
     IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX, RESEAT_DELAY, RESEAT_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX,
 };
 use crate::links::Links;
+use crate::neighbors::Silent;
 use crate::request::Reply;
 use crate::writer::{Job, Writer};
 
@@ -78,6 +79,10 @@ pub struct Agent {
     pub(super) links: Links,
     pub(super) monitor: AsyncMonitor,
     pub(super) deafness: Deafness,
+    pub(super) neighbor_monitor: AsyncMonitor,
+    pub(super) silent: Silent,
+    /// When all neighbours are to be read.
+    pub(super) neighbors_due: Option<Instant>,
     /// For small dumps in between: nexthop objects, links, addresses.
     pub(super) probe: Requester,
     pub(super) writer: Writer,
@@ -140,6 +145,9 @@ impl Agent {
             links: Links::default(),
             monitor,
             deafness: Deafness::from_environment(),
+            neighbor_monitor: AsyncMonitor::new(Monitor::open_for_neighbors()?)?,
+            silent: Silent::default(),
+            neighbors_due: Some(Instant::now()),
             probe: Requester::open()?,
             writer,
             outgoing: VecDeque::new(),
@@ -193,7 +201,14 @@ impl Agent {
         let writing = self.is_writing().then_some(due);
         let timers = writing.into_iter().flatten().flatten();
         let interfaces = self.configuration.due.filter(|_| self.leads());
-        let others = [interfaces, self.hold_deadline(), self.load_deadline(), self.mending_deadline(), self.ending];
+        let others = [
+            interfaces,
+            self.hold_deadline(),
+            self.load_deadline(),
+            self.mending_deadline(),
+            self.neighbors_due,
+            self.ending,
+        ];
         timers.chain(others.into_iter().flatten()).min()
     }
 }

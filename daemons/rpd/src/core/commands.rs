@@ -138,6 +138,7 @@ impl Core {
             ids.iter().filter_map(|id| self.protocols.bgp.detail(*id, now())).collect();
         for (id, detail) in ids.iter().zip(&mut neighbors) {
             if !detail.why_not_established.is_empty() {
+                detail.why_not_established.push_str(&self.silence_in_words(*id));
                 detail.why_not_established.push_str(&self.drops_in_words(*id));
             }
             if let Some(connection) = self.connections.iter().find(|c| c.neighbor == *id && c.established) {

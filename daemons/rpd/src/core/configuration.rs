@@ -68,6 +68,8 @@ impl Core {
                     self.remove_address(address.index, net);
                 }
             }
+            Some(Event::Silent(neighbor)) => self.silent.heard(&neighbor, true),
+            Some(Event::NotSilent(neighbor)) => self.silent.heard(&neighbor, false),
             Some(Event::SnapshotDone(_)) => self.interfaces_known(),
             None => {}
         }

@@ -23,6 +23,7 @@ mod replication;
 mod roads;
 mod routes;
 mod sessions;
+mod silent;
 mod transport;
 
 use std::os::unix::net::UnixListener;
@@ -85,6 +86,8 @@ pub struct Core {
     adopted: Adopted,
     fib: FibStream,
     interfaces: configuration::InterfaceSnapshot,
+    /// Neighbours on links that do not answer.
+    silent: silent::Silent,
     configuration: configuration::Pending,
     /// For sessions that do not come up.
     drops: kernel_drops::DropWatch,
@@ -139,6 +142,7 @@ impl Core {
             adopted: Adopted::default(),
             fib: FibStream::default(),
             interfaces: configuration::InterfaceSnapshot::default(),
+            silent: silent::Silent::default(),
             configuration: configuration::Pending::default(),
             drops: kernel_drops::DropWatch::default(),
             verification: handoff::Verification::default(),
@@ -221,7 +225,10 @@ impl Core {
             };
             match input {
                 Input::Interface(event) => self.interface_event(event),
-                Input::InterfacesRestart => self.interfaces.restart(),
+                Input::InterfacesRestart => {
+                    self.interfaces.restart();
+                    self.silent.restart();
+                }
                 Input::Configuration(configuration, answer) => self.take_configuration(configuration, answer),
                 Input::FibOpened(sender) => self.fib.open(sender),
                 Input::FibAck(ack) => self.fib.acknowledge(&ack),

@@ -93,6 +93,7 @@ impl Core {
             (_, Some(neighbor)) => self.protocols.bgp.advertised_routes(&self.rib, neighbor, family, id),
             _ => self.protocols.bgp.routes(&self.rib, family, id),
         };
+        self.mark_silent(&mut routes);
         if !selection.protocol.is_empty() {
             routes.retain(|route| route.protocol.eq_ignore_ascii_case(&selection.protocol));
         }

@@ -335,6 +335,7 @@ fn next_hops(rib: &Rib, nexthop: NexthopSetId) -> Vec<RouteNextHop> {
         interface: rib.interface_name(gateway.interface_index).unwrap_or_default().to_owned(),
         weight: u32::from(gateway.weight),
         backup,
+        silent: false,
     };
     let used = resolved.iter().flat_map(|resolved| resolved.gateways()).map(|gateway| one(gateway, false));
     let standing_by = resolved.and_then(ForwardingNexthop::backup).map(|gateway| one(gateway, true));

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use super::PROTOCOL_HOLDFAST;
 use super::address::{Address, RTM_DELADDR, RTM_NEWADDR};
 use super::link::{Link, RTM_DELLINK, RTM_NEWLINK};
+use super::neighbor::{Neighbor, RTM_DELNEIGH, RTM_NEWNEIGH};
 use super::nexthop::{NexthopObject, RTM_DELNEXTHOP, RTM_NEWNEXTHOP};
 use super::route::{RTM_DELROUTE, RTM_NEWROUTE, Route};
 use super::socket::{Instruction, Socket};
@@ -22,6 +23,10 @@ const DATAGRAM_BYTES: usize = 16 << 10;
 
 /// RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE, _NEXTHOP.
 const GROUPS: [i32; 6] = [1, 5, 7, 9, 11, 32];
+/// RTNLGRP_NEIGH.
+const NEIGHBOR_GROUP: i32 = 3;
+/// Some thousand notifications of neighbours. A scan of the addresses of a link makes more; the table is read again then.
+const NEIGHBOR_BUFFER_BYTES: usize = 1 << 20;
 
 /// One change. What a socket of this process changed (see [`Monitor::open`]) is not among the routes and nexthops.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,10 @@ pub enum Event {
     Nexthop(NexthopObject),
     /// A nexthop object of anybody was deleted; the routes that used it are gone too, without a word.
     NexthopRemoved(NexthopObject),
+    /// A neighbour is new or has changed.
+    Neighbor(Neighbor),
+    /// A neighbour was forgotten.
+    NeighborRemoved(Neighbor),
     /// The queue overflowed: changes were missed, the tables must be read again.
     Overflow,
 }
@@ -76,6 +85,18 @@ impl Monitor {
             Ok(socket)
         };
         let socket = open().map_err(KernelError::call("open a netlink socket for notifications"))?;
+        Ok(Self { socket, buffer: vec![0; DATAGRAMS * DATAGRAM_BYTES] })
+    }
+
+    /// Opens one for neighbours alone: how many they are is for whoever is on the links to say, and must not cost a notification of
+    /// anything else.
+    pub fn open_for_neighbors() -> Result<Self, KernelError> {
+        let open = || {
+            let socket = Socket::open(NEIGHBOR_BUFFER_BYTES, true)?;
+            socket.join(NEIGHBOR_GROUP)?;
+            Ok(socket)
+        };
+        let socket = open().map_err(KernelError::call("open a netlink socket for neighbors"))?;
         Ok(Self { socket, buffer: vec![0; DATAGRAMS * DATAGRAM_BYTES] })
     }
 
@@ -146,6 +167,8 @@ pub(super) fn event(message: &Message<'_>) -> Option<Event> {
         RTM_NEWROUTE => Event::Route(Route::parse(message)?),
         RTM_DELROUTE => Event::RouteRemoved(Route::parse(message)?),
         RTM_NEWNEXTHOP => Event::Nexthop(NexthopObject::parse(message)?),
+        RTM_NEWNEIGH => Event::Neighbor(Neighbor::parse(message)?),
+        RTM_DELNEIGH => Event::NeighborRemoved(Neighbor::parse(message)?),
         RTM_DELNEXTHOP => Event::NexthopRemoved(NexthopObject::parse(message)?),
         _ => return None,
     })

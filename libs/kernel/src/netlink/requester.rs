@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{Address, encode_address_dump};
 use super::batch::{Batch, BatchOutcome, Failure};
 use super::link::{Link, encode_link_dump};
+use super::neighbor::{Neighbor, encode_neighbor_dump};
 use super::nexthop::{NexthopObject, encode_nexthop_dump};
 use super::route::{Route, encode_route_dump};
 use super::socket::Socket;
@@ -138,6 +139,13 @@ impl Requester {
         let mut request = Vec::new();
         encode_nexthop_dump(&mut request, NLM_F_DUMP);
         self.dump_all("nexthops", &request, NexthopObject::parse)
+    }
+
+    /// The neighbours of one family, on every link.
+    pub fn neighbors(&mut self, ipv6: bool) -> Result<Vec<Neighbor>, KernelError> {
+        let mut request = Vec::new();
+        encode_neighbor_dump(&mut request, ipv6, NLM_F_DUMP);
+        self.dump_all("neighbors", &request, Neighbor::parse)
     }
 
     /// Every link.

@@ -14,6 +14,7 @@ fn parse_everything(bytes: &[u8]) {
         let _ = Link::parse(&message);
         let _ = Address::parse(&message);
         let _ = NexthopObject::parse(&message);
+        let _ = Neighbor::parse(&message);
         Attributes(message.payload).for_each(drop);
     }
 }
@@ -34,7 +35,7 @@ proptest! {
     /// A true header, one of the types we read, and anything behind it: gets further than pure noise.
     #[test]
     fn arbitrary_payloads_are_survived(
-        kind in prop_oneof![Just(2u16), Just(3), 16..27u16, 104..107u16],
+        kind in prop_oneof![Just(2u16), Just(3), 16..31u16, 104..107u16],
         flags in any::<u16>(),
         family in prop_oneof![Just(2u8), Just(10), any::<u8>()],
         payload in proptest::collection::vec(any::<u8>(), 0..200),
