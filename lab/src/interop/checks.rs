@@ -21,7 +21,7 @@ pub fn told_anew(who: &[String], before: &[Table], after: &[Table]) -> Vec<Strin
             let same = |(other, as_before): (&String, &Seen)| {
                 seen::prefix_of(other) == seen::prefix_of(key) && as_before == *seen
             };
-            !after.contains_key(*key) && after.iter().any(same)
+            !after.keys().any(|other| seen::is_same_telling(other, key)) && after.iter().any(same)
         };
         let told = |(key, _): (&String, &Seen)| format!("{key} was told to {who} anew by the reboot");
         complaints.extend(before.iter().filter(moved).map(told));

@@ -101,6 +101,28 @@ pub fn prefix_of(key: &str) -> &str {
     key.split(' ').next().unwrap_or(key)
 }
 
+/// A time of BIRD's moves by so much between two answers: it reckons it from two clocks each time, which are not read at once.
+const TIME_MOVES_MAX_MS: u64 = 100;
+
+/// Whether two keys of tables are of the same path, told once: under the same identifier, or at the same time.
+pub fn is_same_telling(one: &str, other: &str) -> bool {
+    let parts = |key: &str| {
+        let mut words = key.splitn(3, ' ').map(str::to_owned);
+        [words.next(), words.next(), words.next()].map(Option::unwrap_or_default)
+    };
+    let ([prefix, mark, path], [other_prefix, other_mark, other_path]) = (parts(one), parts(other));
+    let times = time_ms(&mark).zip(time_ms(&other_mark));
+    let near = times.is_some_and(|(one, other)| one.abs_diff(other) <= TIME_MOVES_MAX_MS);
+    prefix == other_prefix && path == other_path && (mark == other_mark || near)
+}
+
+/// `#23:00:00.000`.
+fn time_ms(mark: &str) -> Option<u64> {
+    let mut words = mark.strip_prefix('#')?.split([':', '.']).map(|word| word.parse::<u64>().ok());
+    let (hours, minutes, seconds, ms) = (words.next()??, words.next()??, words.next()??, words.next()??);
+    Some(((hours * 60 + minutes) * 60 + seconds) * 1000 + ms)
+}
+
 fn wrong_paths(prefix: &str, seen: &[&Seen], expected: &[&Seen]) -> Option<String> {
     if seen.len() != expected.len() {
         return Some(format!("{prefix} has {} paths instead of {}", seen.len(), expected.len()));
@@ -181,6 +203,21 @@ mod tests {
             (Some(0xfde8_0001), Some(0xffff_ff01), None)
         );
         assert_eq!((large("1:2:4294967295"), large("1:2")), (Some([1, 2, u32::MAX]), None));
+    }
+
+    #[test]
+    fn a_time_that_moves_a_little_is_the_same_and_an_identifier_is_not() {
+        let (one, other) = ("172.16.0.0/24 #22:59:59.999 65000 1", "172.16.0.0/24 #23:00:00.000 65000 1");
+        assert!(is_same_telling(one, one) && is_same_telling(one, other));
+        for different in [
+            "172.16.0.0/24 #23:00:00.500 65000 1",
+            "172.16.1.0/24 #22:59:59.999 65000 1",
+            "172.16.0.0/24 #22:59:59.999 65000 2",
+        ] {
+            assert!(!is_same_telling(one, different), "{different}");
+        }
+        assert!(!is_same_telling("172.16.0.0/24 #1 65000", "172.16.0.0/24 #2 65000"));
+        assert!(is_same_telling("172.16.0.0/24", "172.16.0.0/24"));
     }
 
     #[test]
