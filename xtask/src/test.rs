@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 44] = [
+const SCENARIOS: [(&str, &[&str]); 45] = [
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -49,6 +49,7 @@ const SCENARIOS: [(&str, &[&str]); 44] = [
     ("interop-keys", &["interop-keys"]),
     ("interop-near", &["interop-near"]),
     ("interop-agreed", &["interop-agreed"]),
+    ("interop-crash", &["interop-crash"]),
     ("interop-peers", &["interop-peers"]),
     ("interop-next-hops", &["interop-next-hops"]),
     ("interop-allowed", &["interop-allowed"]),

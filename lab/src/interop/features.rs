@@ -148,6 +148,11 @@ impl Maker {
         matches!(self, Self::Frr | Self::Gobgp)
     }
 
+    /// Whether it keeps the routes of a router that restarts (RFC 4724 §4.2). ExaBGP keeps nothing, it tells what it hears.
+    pub fn helps_who_restarts(self) -> bool {
+        self != Self::Exabgp
+    }
+
     /// Whether it keeps a session in which no hold time is counted (RFC 4271 §4.2).
     pub fn lives_without_hold_time(self) -> bool {
         self != Self::Gobgp
@@ -206,7 +211,12 @@ impl Maker {
             (Self::Bird, Feature::EnhancedRefresh) => &["Enhanced refresh"],
             (Self::Gobgp, Feature::ExtendedNextHop) => &["extended-nexthop:\tadvertised and received"],
             (Self::Gobgp, Feature::GracefulRestart) => {
-                &["graceful-restart:\tadvertised and received", "Remote: restart time 60 sec, notification flag set"]
+                // Whether we have restarted stands between the two.
+                &[
+                    "graceful-restart:\tadvertised and received",
+                    "Remote: restart time 60 sec, ",
+                    "notification flag set",
+                ]
             }
             (Self::Exabgp, Feature::ExtendedMessages) => &["\"message_size\":65535"],
             (Self::Exabgp, Feature::EnhancedRefresh) => &["\"refresh\":\"enhanced\""],

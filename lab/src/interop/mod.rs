@@ -10,6 +10,7 @@
 mod absence;
 pub mod chapter;
 mod checks;
+mod crash;
 mod decide;
 mod evidence;
 pub mod expect;

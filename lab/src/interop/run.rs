@@ -190,6 +190,7 @@ impl<'a> Run<'a> {
             Step::Return => "who was away comes back",
             Step::Anew => "the router begins every session anew",
             Step::NewKeys => "every session gets another key",
+            Step::Crash => "kill -9 of rpd",
             Step::Words => "each side ends every session with words for the other's operator",
         };
         let mut excused: Vec<bool> = self.absent.iter().map(Option::is_some).collect();
@@ -212,6 +213,7 @@ impl<'a> Run<'a> {
             Step::Anew => complaints.extend(complaint(self.parties().begin_anew())?),
             Step::NewKeys => complaints.extend(complaint(self.parties().change_keys())?),
             Step::Words => complaints.extend(complaint(self.parties().exchange_words())?),
+            Step::Crash => complaints = self.crash()?,
         }
         excused.iter_mut().zip(&self.absent).for_each(|(excused, absence)| *excused |= absence.is_some());
         complaints.iter().for_each(|complaint| self.progress.step(complaint));
@@ -249,7 +251,7 @@ impl<'a> Run<'a> {
         Ok(Stretch { name: name.into(), window, begins, asked, excused, flaps, up, outcome, complaints })
     }
 
-    fn downs(&self) -> Result<Vec<u64>> {
+    pub(super) fn downs(&self) -> Result<Vec<u64>> {
         self.peers.iter().map(|peer| peer.times_down()).collect()
     }
 
@@ -389,7 +391,7 @@ impl<'a> Run<'a> {
     }
 
     /// Of every session, in the order of neighbours.
-    fn tables(&self) -> Result<Vec<Table>> {
+    pub(super) fn tables(&self) -> Result<Vec<Table>> {
         let mut tables = Vec::new();
         for (peer, plan) in self.peers.iter().zip(&self.place.plans) {
             for session in &plan.sessions {

@@ -61,6 +61,8 @@ pub enum Step {
     Anew,
     /// Both sides of every session get another key.
     NewKeys,
+    /// The router's routing process dies: it restarts gracefully.
+    Crash,
     /// Each side ends every session with words for the other's operator (RFC 9003).
     Words,
 }
@@ -69,7 +71,7 @@ impl Step {
     /// How often a neighbour must, and may, see each of its sessions end by it.
     pub fn ends(self, maker: Maker) -> (u64, u64) {
         match self {
-            Self::Anew => (1, 1),
+            Self::Anew | Self::Crash => (1, 1),
             Self::NewKeys => (0, u64::from(maker.ends_sessions_for_a_key())),
             Self::Words => {
                 let times = u64::from(maker.hears_words()) + u64::from(maker.says_words());

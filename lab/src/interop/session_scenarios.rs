@@ -41,6 +41,13 @@ pub fn built_in() -> Vec<Interop> {
             vec![Step::Reboot, Step::AskAgain, Step::Change, Step::Anew],
         ),
         of(
+            "interop-crash",
+            "the routing process that took over in an in-service reboot dies: it restarts gracefully, and whoever helps keeps its routes until it tells them again (RFC 4724)",
+            Kind::External,
+            Sessions { features: vec![Feature::GracefulRestart], ..Sessions::default() },
+            vec![Step::Reboot, Step::Crash, Step::Change],
+        ),
+        of(
             "interop-peers",
             "what a peer told does not reach another one (RFC 9234), through an in-service reboot",
             Kind::External,

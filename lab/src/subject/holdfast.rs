@@ -398,6 +398,12 @@ impl Subject for Holdfast {
 }
 
 impl Holdfast {
+    /// Kills a process of the primary.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        process::signal(self.primary_pid(name)?, Signal::SIGKILL);
+        Ok(())
+    }
+
     /// The supervisor is killed and the router started anew on the same directories, as a service manager does it.
     fn kill_supervisor(&mut self) -> Result<()> {
         if self.hold.is_some() {
