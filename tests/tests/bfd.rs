@@ -101,6 +101,28 @@ fn a_session_lives_through_a_reboot_and_the_replacement_and_death_of_every_proce
 }
 
 #[test]
+fn a_router_that_is_started_again_after_a_kill_of_chassisd_has_its_bfd_sessions_still() {
+    let places = pair();
+    let [a, b] = &places;
+    let (before, serving) = (bfd(a), ppmd(a));
+    let pid = std::fs::read_to_string(a.run_dir().join("chassisd.pid")).expect("its pid");
+    kill(Pid::from_raw(pid.trim().parse().expect("a number")), Signal::SIGKILL).expect("chassisd runs");
+    a.start(&a.folder.join("router.conf")).assert_succeeded();
+    a.wait_established("10.9.0.2", SHORT);
+    assert_eq!(ppmd(a), serving, "it was replaced");
+    for place in [a, b] {
+        assert_eq!((&bfd(place)["state"], &bfd(place)["downs"]), (&"Up".into(), &0.into()), "{:#}", bfd(place));
+    }
+    assert_eq!(bfd(a)["local_discriminator"], before["local_discriminator"]);
+    // And the new chassisd looks after it: one that dies has a successor.
+    kill(serving, Signal::SIGKILL).expect("ppmd runs");
+    let goes_on = || a.processes().iter().any(|(_, line)| line.contains("ppmd ")) && ppmd(a) != serving;
+    assert!(wait_until(SHORT, goes_on), "{:?}", a.processes());
+    assert!(wait_until(SHORT, || bfd(a)["state"] == "Up"), "{:#}", bfd(a));
+    assert_eq!((&bfd(a)["downs"], &bfd(b)["downs"]), (&0.into(), &0.into()), "within a detection time");
+}
+
+#[test]
 fn its_loss_ends_the_bgp_session_and_takes_the_static_next_hop_out_until_it_is_back() {
     let [a, b] = pair();
     assert!(wait_until(SHORT, || has_route(&a)), "{}", a.routes_of_ours());
