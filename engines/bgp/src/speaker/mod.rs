@@ -81,6 +81,7 @@ mod settings;
 mod several;
 mod snapshot;
 mod table;
+mod together;
 mod told;
 mod transport;
 mod views;

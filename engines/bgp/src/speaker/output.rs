@@ -16,6 +16,7 @@ use super::limits::{ALWAYS_FITS_LEN, OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATC
 use super::local::LocalPart;
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
+use super::together::bring_together;
 use super::told::Slot;
 use super::{Speaker, facts};
 
@@ -218,8 +219,7 @@ impl Speaker {
         let identified = neighbor.sends_paths(family);
         let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return };
         // Prefixes of one attribute set share messages. (No two paths to a prefix have the same one.)
-        announced
-            .sort_unstable_by_key(|(attributes, prefix, _)| (attributes.index() as u64) << 32 | u64::from(prefix.0));
+        bring_together(&mut announced, |(attributes, ..)| attributes.index() as u32);
         let mut routes: Vec<Route> = Vec::new();
         for run in announced.chunk_by(|one, other| one.0 == other.0) {
             routes.clear();
