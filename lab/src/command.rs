@@ -20,7 +20,7 @@ use crate::{
     limits,
     neighbor::Kind,
     progress::Progress,
-    result::{AS_DECLARED, LabResult, NOTHING_LOST},
+    result::LabResult,
     scenario::{
         Bars, Scenario,
         runner::{self, Options},
@@ -332,7 +332,7 @@ fn run_interop(scenario: Interop, arguments: &RunArguments) -> Result<ExitCode> 
 }
 
 fn exit_code_number(result: &LabResult) -> u8 {
-    u8::from(![NOTHING_LOST, AS_DECLARED].contains(&result.total.verdict.as_str()))
+    u8::from(!result.total.is_good())
 }
 
 fn publish(result: &LabResult, file: Option<&Path>) -> Result<()> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     fault_table, gateway,
-    result::{AS_DECLARED, LabResult, Measured, NOTHING_LOST, PeerResult},
+    result::{AS_DECLARED, LabResult, Measured, NOTHING_LOST, PeerResult, WITHIN_LIMITS},
     scenario::gaps::SizeGaps,
 };
 
@@ -70,6 +70,7 @@ pub fn render(result: &LabResult, style: Style) -> String {
     }
     let (good, sentence) = match result.total.verdict.as_str() {
         NOTHING_LOST => (true, "NOTHING WAS LOST"),
+        WITHIN_LIMITS => (true, "NO MORE WAS LOST THAN MAY BE"),
         AS_DECLARED => (true, "EVERY FAULT ENDED AS DECLARED"),
         lost => (false, lost),
     };

@@ -23,6 +23,7 @@ const SCENARIOS: [(&str, &[&str]); 45] = [
     ("issr-faults", &["issr-faults", "--spread"]),
     ("issr-repeat", &["issr-repeat", "--runs", "5"]),
     ("issr-scale", &["issr-scale", "--routes", "100000"]),
+    ("gateway-loss", &["gateway-loss", "--routes", "10000"]),
     ("gateway-loss-multipath", &["gateway-loss-multipath", "--routes", "10000"]),
     ("interop-routes", &["interop-routes"]),
     ("interop-internal", &["interop-internal"]),

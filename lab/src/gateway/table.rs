@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::judge::Interruption;
 use crate::{
-    result::{LabResult, NOTHING_LOST},
+    result::LabResult,
     table_text::{Style, thousands},
 };
 
@@ -31,6 +31,6 @@ pub fn render(out: &mut String, result: &LabResult, style: Style) {
             thousands(*least_routes),
             run.seconds
         );
-        let _ = writeln!(out, "{}", style.judge(&line, run.verdict == NOTHING_LOST));
+        let _ = writeln!(out, "{}", style.judge(&line, run.is_good()));
     }
 }
