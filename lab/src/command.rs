@@ -305,7 +305,7 @@ fn run_gateways(scenario: GatewayLoss, arguments: &RunArguments) -> Result<ExitC
     let seed = arguments.seed.unwrap_or(SEED_DEFAULT);
     let choices = gateway::run::Choices { runtime: arguments.runtime, seed };
     let mut end = |setting: &Setting, login: Option<String>, result: &LabResult| end(arguments, setting, login, result);
-    let result = gateway::run(&scenario, &choices, &Progress::new(arguments.verbose), &mut end)?;
+    let result = gateway::run(&scenario, &choices, &Progress::new(arguments.verbose), &mut say, &mut end)?;
     Ok(ExitCode::from(exit_code_number(&result)))
 }
 

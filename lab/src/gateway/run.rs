@@ -1,5 +1,5 @@
 //! Runs a scenario: builds the place, waits until the router has all routes from both gateways, sends packets, takes the gateway away and brings it
-//! back in each way, and looks after each step what was lost.
+//! back in each way, before and after an in-service reboot, and looks after each step what was lost.
 
 use std::{
     collections::BTreeMap,
@@ -32,9 +32,9 @@ use crate::{
     kernel_watch::KernelWatch,
     limits,
     progress::Progress,
-    result::{LabResult, Measured, merge},
+    result::{GapResult, LabResult, Measured, merge},
     scenario::Bars,
-    subject::{EngineRuntime, Holdfast, Subject, SubjectPlan},
+    subject::{EngineRuntime, Holdfast, RunOutcome, Subject, SubjectPlan},
     time::{Moment, Window},
     topology::Topology,
     traffic::{Direction, Traffic, sender::Pace},
@@ -52,8 +52,14 @@ pub struct Choices {
 /// What is called when the result is known and everything is still up, with the router's command line.
 pub type Hook<'a> = &'a mut dyn FnMut(&Setting, Option<String>, &LabResult) -> Result<()>;
 
-/// Runs it to its result.
-pub fn run(scenario: &GatewayLoss, choices: &Choices, progress: &Progress, hook: Hook<'_>) -> Result<LabResult> {
+/// Runs it to its result. `print` receives what the router prints in a reboot.
+pub fn run(
+    scenario: &GatewayLoss,
+    choices: &Choices,
+    progress: &Progress,
+    print: &mut dyn FnMut(&str),
+    hook: Hook<'_>,
+) -> Result<LabResult> {
     programs::require_root()?;
     [programs::IP, programs::BIRD, programs::BIRDC, programs::CHRT].iter().try_for_each(|p| p.find().map(drop))?;
     interrupt::install()?;
@@ -61,7 +67,7 @@ pub fn run(scenario: &GatewayLoss, choices: &Choices, progress: &Progress, hook:
     let mut run = Run::start(scenario, choices, progress)?;
     let mut runs = Vec::new();
     for step in scenario.steps() {
-        let (measured, settled) = run.take(step)?;
+        let (measured, settled) = run.take(step, print)?;
         runs.push(measured);
         if !settled {
             progress.step("the router has not settled: what is left of the scenario would prove nothing");
@@ -128,15 +134,20 @@ impl<'a> Run<'a> {
     }
 
     /// Does it, waits until the router has settled, and says what was lost meanwhile, and whether it has settled.
-    fn take(&mut self, step: Step) -> Result<(Measured, bool)> {
+    fn take(&mut self, step: Step, print: &mut dyn FnMut(&str)) -> Result<(Measured, bool)> {
         let name = self.scenario.title(step);
         self.progress.step(&name);
         let (marks, writes, downs) = (self.traffic.mark(), self.watch.count(), self.gateways[1].times_down());
         let (from, routes) = (Moment::now(), RouteCount::start(&self.place.setting.router)?);
+        let mut outcome = RunOutcome::default();
         let event = match step {
             Step::Rest => None,
             Step::Lose(loss) => Some(self.place.set(loss, false)?),
             Step::Return(loss) => Some(self.place.set(loss, true)?),
+            Step::Reboot => {
+                outcome = self.router.reboot(print)?;
+                None
+            }
         };
         interrupt::sleep(limits::BASELINE)?;
         let settled = complaint(self.wait_until_settled(!matches!(step, Step::Lose(_))))?;
@@ -153,11 +164,15 @@ impl<'a> Run<'a> {
             kernel_writes: (!self.watch.was_overrun(window)).then(|| self.watch.count() - writes),
             ..Interruption::of(outage, event, end, self.scenario.limit(step))
         };
+        let kernel_writes = interruption.kernel_writes;
         self.progress.step(&summary(&interruption, seconds));
         let mut complaints = interruption.complaints();
         let ended = self.gateways[1].times_down() - downs;
         if ended > 0 {
             complaints.push(format!("the session of the other gateway ended {ended} times"));
+        }
+        if step == Step::Reboot {
+            complaints.extend(reboot_complaints(&outcome, kernel_writes));
         }
         let has_settled = settled.is_none();
         complaints.extend(settled);
@@ -165,6 +180,9 @@ impl<'a> Run<'a> {
             complaints: complaints.iter().map(|words| format!("{name}: {words}")).collect(),
             name,
             seconds,
+            phases: outcome.phases,
+            log: outcome.log,
+            gap: GapResult { control_plane_ms: outcome.control_plane_ms, ..GapResult::default() },
             traffic: self.traffic.report(Some((&marks, &marks_after)), Some(window)),
             kernel: KernelTables::count(&self.place.setting.router)?,
             interruption: Some(interruption),
@@ -259,6 +277,19 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What an in-service reboot must not do: fail, or write to the kernel.
+fn reboot_complaints(outcome: &RunOutcome, kernel_writes: Option<u64>) -> Vec<String> {
+    let mut words = Vec::new();
+    if !outcome.success {
+        let last = outcome.log.iter().rev().find(|line| !line.trim().is_empty()).map_or("nothing", String::as_str);
+        words.push(format!("the reboot failed; the router's last word: {last}"));
+    }
+    if let Some(writes) = kernel_writes.filter(|writes| *writes > 0) {
+        words.push(format!("{writes} needless writes to the kernel's tables"));
+    }
+    words
+}
+
 /// Lines of `ip route get` that lead to a gateway.
 fn count_by(text: &str, role: Role) -> usize {
     let via = format!(" via {} ", role.peer().address);
@@ -321,6 +352,15 @@ impl Drop for RouteCount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reboot_that_fails_or_writes_is_told() {
+        let good = RunOutcome { success: true, ..RunOutcome::default() };
+        assert!(reboot_complaints(&good, Some(0)).is_empty());
+        assert!(reboot_complaints(&good, Some(2))[0].contains("2 needless writes"));
+        let failed = RunOutcome { log: vec!["why".into(), String::new()], ..RunOutcome::default() };
+        assert!(reboot_complaints(&failed, None)[0].contains("last word: why"));
+    }
 
     #[test]
     fn ways_are_counted_by_gateway() {

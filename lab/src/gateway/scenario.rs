@@ -39,6 +39,8 @@ pub enum Step {
     Lose(Loss),
     /// It comes back.
     Return(Loss),
+    /// An in-service reboot, both gateways being there.
+    Reboot,
 }
 
 /// What the router is held to. Where nothing is stated, times are not judged, and losses by a number that only a router which does nothing exceeds.
@@ -67,7 +69,7 @@ pub struct GatewayLoss {
     pub runs: u32,
     /// How the two paths are used.
     pub paths: Paths,
-    /// How the primary gateway is lost, in order; after each it comes back.
+    /// How the primary gateway is lost, in order; after each it comes back. Then the router reboots in service, and the new engine meets the same.
     pub losses: Vec<Loss>,
     /// Milliseconds between BFD packets.
     pub bfd_ms: u32,
@@ -96,7 +98,7 @@ impl GatewayLoss {
             of(
                 "gateway-loss",
                 Paths::Best,
-                "the gateway of 1,000,000 routes is lost, another path being known: by a lost carrier, without a word under BFD, and by our own operator; packets go the other way within 5 ms, and all come back without a loss",
+                "the gateway of 1,000,000 routes is lost, another path being known: by a lost carrier, without a word under BFD, and by our own operator; packets go the other way within 5 ms, and all come back without a loss; and so again after an in-service reboot",
             ),
             of(
                 "gateway-loss-multipath",
@@ -120,7 +122,8 @@ impl GatewayLoss {
     pub fn steps(&self) -> Vec<Step> {
         let of = |loss: &Loss| [Step::Lose(*loss), Step::Return(*loss)];
         let round = || self.losses.iter().flat_map(of);
-        std::iter::once(Step::Rest).chain((0..self.runs.max(1)).flat_map(|_| round())).collect()
+        let rounds = (1..self.runs.max(1)).flat_map(|_| round());
+        std::iter::once(Step::Rest).chain(round()).chain(rounds).chain([Step::Reboot]).chain(round()).collect()
     }
 
     /// What may be lost in a step.
@@ -145,6 +148,7 @@ impl GatewayLoss {
             Step::Return(Loss::Carrier) => "the carrier is back".into(),
             Step::Return(Loss::Silence) => "the gateway answers again".into(),
             Step::Return(Loss::AdminDown) => "our own end is set up".into(),
+            Step::Reboot => "in-service reboot".into(),
         }
     }
 }
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(scenario.limit(Step::Lose(Loss::Carrier)), Limit { ms: Some(5.0), lost: 50 });
         assert_eq!(scenario.limit(Step::Lose(Loss::AdminDown)), Limit { ms: Some(5.0), lost: 50 });
         assert_eq!(scenario.limit(Step::Lose(Loss::Silence)), Limit { ms: Some(155.0), lost: 1_550 });
-        for step in [Step::Rest, Step::Return(Loss::Silence)] {
+        for step in [Step::Rest, Step::Return(Loss::Silence), Step::Reboot] {
             assert_eq!(scenario.limit(step).lost, 0, "{step:?}");
         }
         let untimed = GatewayLoss { bars: Bars::default(), rate: 1_000, ..scenario };
@@ -173,11 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn after_every_loss_the_gateway_comes_back() {
+    fn after_every_loss_the_gateway_comes_back_and_the_new_engine_meets_them_all() {
         for scenario in GatewayLoss::built_in() {
             let steps = GatewayLoss { runs: 2, ..scenario.clone() }.steps();
-            assert_eq!(steps.len(), 1 + 2 * 2 * scenario.losses.len());
-            for pair in steps[1..].chunks(2) {
+            let each = 2 * scenario.losses.len();
+            assert_eq!((steps.len(), steps[1 + 2 * each]), (2 + 3 * each, Step::Reboot));
+            for pair in steps[1..=2 * each].chunks(2).chain(steps[2 + 2 * each..].chunks(2)) {
                 assert!(matches!(pair, [Step::Lose(a), Step::Return(b)] if a == b), "{pair:?}");
             }
         }
