@@ -85,8 +85,10 @@ pub const LOST_FOR_AT_MOST: Duration = Duration::from_secs(1);
 pub const ARRIVED_WITHIN: Duration = Duration::from_millis(500);
 /// A router that has written nothing to the kernel for so long has nothing to write.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
-/// How often the kernel's routes are counted while a gateway is lost: a count of a million takes the machine some time.
+/// How often the kernel's routes are counted while a gateway is lost, where that takes next to nothing ...
 pub const ROUTES_COUNTED_EVERY: Duration = Duration::from_millis(250);
+/// ... and how much longer the pause is than a count of many, which the machine has to share with the router.
+pub const ROUTES_COUNTED_SHARE: u32 = 4;
 
 /// Probes that one wake-up may send to catch up with its schedule (then the schedule moves instead, so that the
 /// lab never makes a burst that the kernel's queues would have to absorb).

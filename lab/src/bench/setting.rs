@@ -92,7 +92,9 @@ impl Setting {
 
     /// IPv4 routes in the router's kernel, without a look at each of them.
     pub fn kernel_routes(&self) -> Result<usize> {
-        self.router.inside(kernel_routes_here)
+        let file = "/proc/thread-self/net/fib_triestat";
+        let text = self.router.inside(|| fs::read_to_string(file).doing(|| format!("read {file}")))?;
+        Ok(main_prefixes(&text))
     }
 
     /// Takes it down; fails if anything stays.
@@ -114,12 +116,6 @@ impl Drop for Setting {
             let _ = writeln!(std::io::stderr(), "error: {error}");
         }
     }
-}
-
-/// The same in the calling thread's namespace.
-pub fn kernel_routes_here() -> Result<usize> {
-    let file = "/proc/thread-self/net/fib_triestat";
-    Ok(main_prefixes(&fs::read_to_string(file).doing(|| format!("read {file}"))?))
 }
 
 /// The figure of the main table. (While there are no rules the kernel keeps the local table in the same trie.)
