@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::{build, packages, shell};
 
 /// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: [(&str, &[&str]); 45] = [
+const SCENARIOS: &[(&str, &[&str])] = &[
     ("baseline", &["baseline", "--routes", "20000"]),
     ("issr-basic", &["issr-basic", "--runs", "2"]),
     ("issr-rollback", &["issr-rollback"]),
@@ -95,8 +95,10 @@ pub fn run(filter: Option<&str>) -> Result<ExitCode> {
     let binaries = build::release()?;
     let start = Instant::now();
     let mut tally = Tally::default();
-    let names: Vec<&str> =
-        ["format", "clippy", "documentation", "tests", "fuzz"].into_iter().chain(SCENARIOS.map(|s| s.0)).collect();
+    let names: Vec<&str> = ["format", "clippy", "documentation", "tests", "fuzz"]
+        .into_iter()
+        .chain(SCENARIOS.iter().map(|s| s.0))
+        .collect();
     let matching: Vec<&str> = names.iter().copied().filter(|n| filter.is_none_or(|f| n.contains(f))).collect();
     if matching.is_empty() {
         tests(&mut tally, &binaries, filter)?;
