@@ -10,7 +10,7 @@ use holdfast_proto::v1::{
     AddressFamily, BgpConfig, BgpNeighborConfig, PolicyOptions, RouterConfig, RoutingConfig, TableDigest,
 };
 use holdfast_replication::Switchover;
-use holdfast_rib::{Family, ForwardingNexthop, PrefixId, Rib};
+use holdfast_rib::{Family, PrefixId, Rib};
 
 use super::{LOCAL, LOCAL_AS, destination};
 use crate::replication::Tables;
@@ -130,11 +130,8 @@ impl Engine {
     /// The last octet of where a destination is forwarded to; 0: nowhere.
     fn gateway(&self, next_hop: Option<holdfast_rib::ForwardingNexthopId>) -> u32 {
         let Some(id) = next_hop else { return 0 };
-        match self.rib.forwarding_nexthop(id) {
-            ForwardingNexthop::Unicast(gateways) => match gateways.first().and_then(|gateway| gateway.address) {
-                Some(IpAddr::V4(address)) => u32::from(address.octets()[3]),
-                _ => 0,
-            },
+        match self.rib.forwarding_nexthop(id).gateways().first().and_then(|gateway| gateway.address) {
+            Some(IpAddr::V4(address)) => u32::from(address.octets()[3]),
             _ => 0,
         }
     }
