@@ -100,7 +100,8 @@ pub fn assemble(
     let earlier = store.persistent.container_run_dir.take().filter(|earlier| earlier != run_dir.path());
     let run_dirs: Vec<RunDir> = [run_dir.clone()].into_iter().chain(earlier.map(RunDir::new)).collect();
     run_dirs.iter().for_each(|run_dir| cgroup::thaw(&run_dir.container_prefix()));
-    store.persistent.processes.clear();
+    // ppmd goes on, whatever becomes of this start.
+    store.persistent.processes.retain(|process| process.name == crate::periodic::NAME);
     let mut alarms = left.end();
     alarms.extend(run_dirs.iter().flat_map(runtime::remove_left_overs));
     store.persistent.container_run_dir = (args.re_runtime == RuntimeArg::Oci).then(|| run_dir.path().to_path_buf());
@@ -218,6 +219,7 @@ impl Chassis {
                     }
                     News::PeriodicExited { generation, how } => self.periodic_exited(generation, how),
                     News::PeriodicRestart => self.restart_periodic(),
+                News::PeriodicOverdue { generation } => self.periodic_overdue(generation),
                     _ => {}
                 },
             }

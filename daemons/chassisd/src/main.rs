@@ -117,12 +117,14 @@ async fn run(args: &Args, starter: &Starter) -> Result<(), ChassisError> {
     let mut sockets = None;
     let prepared = chassis.runtime.prepare().await;
     if let Err(error) = prepared {
+        chassis.stop_periodic().await; // taken over; without its files nobody could reach it
         chassis.remove_files(made_run_dir);
         return Err(error);
     }
     let outcome = live(&mut chassis, &mut sockets, news, &mut signals, starter).await;
     let answer_stop = sockets.as_mut().and_then(|sockets| sockets.answer_stop.take());
     let server = sockets.map(|sockets| (sockets.end_server, sockets.server)); // the vault ends here
+    chassis.stop_periodic().await; // where the start failed before anything ran
     chassis.remove_files(made_run_dir);
     if let Some(done) = answer_stop {
         let _ = done.send(());

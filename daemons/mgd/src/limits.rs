@@ -27,8 +27,8 @@ pub const LINE_BYTES_MAX: usize = 4_096;
 pub const LOG_TAIL_BYTES: u64 = 64 * 1024;
 /// gRPC message limit: a configuration's text with room for its envelope.
 pub const MESSAGE_BYTES_MAX: usize = holdfast_config::limits::TEXT_BYTES_MAX + 1024 * 1024;
-/// How long pfed may take to compare a million routes of RIB, FIB and kernel, or to read and write all of them: some seconds on an idle machine. Below
-/// the 30 s that the command line waits for a word.
+/// How long pfed may take to compare a million routes of RIB, FIB and kernel, or to read and write all of them: some seconds on an idle machine. For one
+/// call: a command makes up to five without a word, and the command line gives up after 30 s while the mending goes on.
 pub const COMPARISON_DEADLINE: Duration = Duration::from_secs(25);
 /// Batches of rpd's table on their way to pfed.
 pub const COMPARISON_QUEUE: usize = 4;

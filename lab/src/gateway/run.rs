@@ -137,7 +137,8 @@ impl<'a> Run<'a> {
     fn take(&mut self, step: Step, print: &mut dyn FnMut(&str)) -> Result<(Measured, bool)> {
         let name = self.scenario.title(step);
         self.progress.step(&name);
-        let (marks, writes, downs) = (self.traffic.mark(), self.watch.count(), self.gateways[1].times_down());
+        let (marks, writes) = (self.traffic.mark(), self.watch.count());
+        let downs = self.gateways.each_ref().map(Gateway::times_down);
         let (from, routes) = (Moment::now(), RouteCount::start(&self.place.setting.router)?);
         let mut outcome = RunOutcome::default();
         let event = match step {
@@ -167,9 +168,12 @@ impl<'a> Run<'a> {
         let kernel_writes = interruption.kernel_writes;
         self.progress.step(&summary(&interruption, seconds));
         let mut complaints = interruption.complaints();
-        let ended = self.gateways[1].times_down() - downs;
-        if ended > 0 {
-            complaints.push(format!("the session of the other gateway ended {ended} times"));
+        for (role, (gateway, before)) in Role::ALL.into_iter().zip(self.gateways.iter().zip(downs)) {
+            let ended = gateway.times_down() - before;
+            let is_meant = role == Role::Primary && matches!(step, Step::Lose(_) | Step::Return(_));
+            if ended > 0 && !is_meant {
+                complaints.push(format!("the session of the {} gateway ended {ended} times", role.name()));
+            }
         }
         if step == Step::Reboot {
             complaints.extend(reboot_complaints(&outcome, kernel_writes));
@@ -284,8 +288,10 @@ fn reboot_complaints(outcome: &RunOutcome, kernel_writes: Option<u64>) -> Vec<St
         let last = outcome.log.iter().rev().find(|line| !line.trim().is_empty()).map_or("nothing", String::as_str);
         words.push(format!("the reboot failed; the router's last word: {last}"));
     }
-    if let Some(writes) = kernel_writes.filter(|writes| *writes > 0) {
-        words.push(format!("{writes} needless writes to the kernel's tables"));
+    match kernel_writes {
+        Some(0) => {}
+        Some(writes) => words.push(format!("{writes} needless writes to the kernel's tables")),
+        None => words.push("more needless writes to the kernel's tables than the kernel could tell".into()),
     }
     words
 }

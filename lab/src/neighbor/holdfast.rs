@@ -130,7 +130,15 @@ impl Neighbor for Holdfast {
     }
 
     fn times_bfd_down(&self) -> Result<u64> {
-        Ok(self.bfd("downs")?.as_ref().and_then(serde_json::Value::as_u64).unwrap_or_default())
+        if self.plan.bfd_ms.is_none() {
+            return Ok(0);
+        }
+        self.bfd("downs")?.as_ref().and_then(serde_json::Value::as_u64).ok_or_else(|| {
+            LabError::Protocol(format!(
+                "{}: `show bfd session` does not say `downs` of a session with the router",
+                self.plan.name
+            ))
+        })
     }
 
     fn reset(&self) -> Result<()> {

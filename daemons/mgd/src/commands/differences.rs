@@ -47,7 +47,10 @@ pub(super) async fn mend(context: &Context) -> CommandResult {
         Mended { found, mended: None, left: before }
     } else {
         // What the RIB says and pfed does not know of has to be told again.
-        let ask_rpd = before.differences.iter().any(|difference| difference.kind == "not-told");
+        let is_not_told = |difference: &ForwardingDifference| {
+            difference.kind == "not-told" || (before.rib_known && difference.rib != difference.fib)
+        };
+        let ask_rpd = before.left_out > 0 || before.differences.iter().any(is_not_told);
         let mut forwarding = clients.forwarding();
         let call = forwarding.mend_forwarding(MendForwardingRequest { ask_rpd });
         let reply = ask(&clients.pfed_name(), COMPARISON_DEADLINE, call).await?;
@@ -80,8 +83,9 @@ fn seen_twice(first: ForwardingComparison, second: ForwardingComparison) -> Forw
         (difference.prefix.clone(), difference.kind.clone(), columns)
     };
     let known: HashSet<_> = first.differences.iter().map(key).collect();
-    let (differences, news): (Vec<_>, Vec<_>) =
-        second.differences.into_iter().partition(|difference| known.contains(&key(difference)));
+    // A list that had no room for all says nothing against what is not on it.
+    let is_known = |difference: &ForwardingDifference| first.left_out > 0 || known.contains(&key(difference));
+    let (differences, news): (Vec<_>, Vec<_>) = second.differences.into_iter().partition(is_known);
     let unsettled = news.iter().filter(|difference| difference.kind != "hidden").count() as u64;
     ForwardingComparison {
         took_ms: first.took_ms + second.took_ms,

@@ -153,6 +153,11 @@ impl Core {
         }
         self.tell_failed_gateways();
         if std::mem::take(&mut self.bfd.changed) {
+            // The key of a session has a link only with a link-local address.
+            let bfd = &self.bfd;
+            let is_lost =
+                |address, link| [0, link].iter().any(|link| bfd.lost_since(&(address, *link, false)).is_some());
+            self.fib.keep_failed(is_lost);
             self.use_live_next_hops();
             self.end_lost_sessions();
         }

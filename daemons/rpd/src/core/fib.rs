@@ -71,6 +71,11 @@ impl FibStream {
         }
     }
 
+    /// Who answers again before pfed has heard otherwise has not failed.
+    pub fn keep_failed(&mut self, is_lost: impl Fn(IpAddr, u32) -> bool) {
+        self.failed_gateways.retain(|way| way.address.is_some_and(|address| is_lost(address, way.interface_index)));
+    }
+
     /// pfed's answer.
     pub fn acknowledge(&mut self, ack: &FibAck) {
         self.acknowledged = self.acknowledged.max(ack.sequence);

@@ -49,10 +49,10 @@ impl Core {
     /// One more sentence on why a session is not established.
     pub(super) fn silence_in_words(&self, neighbor: NeighborId) -> String {
         let Some(address) = self.protocols.bgp.neighbor_address(neighbor) else { return String::new() };
-        let silent = self.silent.0.iter().find(|(index, silent)| {
-            // A link-local address is on the link that it is silent on, any other one on the link of its network.
-            *silent == address && self.rib.interface_for(address).is_none_or(|connected| connected == *index)
-        });
+        // A link-local address is on the link that it is configured on, any other one on the link of its network.
+        let link = self.protocols.bgp.scope(neighbor).or_else(|| self.rib.interface_for(address));
+        let is_it = |(index, silent): &&(u32, IpAddr)| *silent == address && link.is_none_or(|link| link == *index);
+        let silent = self.silent.0.iter().find(is_it);
         let Some((index, _)) = silent else { return String::new() };
         let how = if address.is_ipv4() { "ARP" } else { "neighbor discovery" };
         let interface = self.rib.interface_name(*index).unwrap_or("its link");

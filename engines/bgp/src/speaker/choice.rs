@@ -93,6 +93,10 @@ impl Speaker {
         sources: &Sources,
         rib: &mut Rib,
     ) -> Option<NexthopSetId> {
+        // Where packets go several ways, or nowhere, there is nothing to protect.
+        if !rib.nexthop(nexthop)?.is_one_gateway() {
+            return None;
+        }
         let leads_to = |handle: u32| {
             let (neighbor, attributes) = sources[handle as usize];
             let set = self.attributes.get(attributes)?;
@@ -101,8 +105,7 @@ impl Speaker {
         };
         candidates.retain(|path| leads_to(path.handle).is_some_and(|other| other != nexthop));
         let (backup, _) = decision::best(&mut candidates, self.med_rules)?;
-        // Where packets go several ways, or nowhere, there is nothing to protect.
-        let primary = rib.nexthop(nexthop).filter(|spec| spec.is_one_gateway())?.clone();
+        let primary = rib.nexthop(nexthop)?.clone();
         let backup = rib.nexthop(leads_to(backup.handle)?)?.clone();
         Some(rib.intern_nexthop(primary.protected_by(backup)))
     }

@@ -254,7 +254,7 @@ impl Speaker {
         }
     }
 
-    fn adopt_event(&mut self, id: NeighborId, bytes: &[u8], rib: &mut Rib) -> Result<(), String> {
+    fn adopt_event(&mut self, id: NeighborId, bytes: &[u8], rib: &mut Rib, now: Duration) -> Result<(), String> {
         let event = BgpEvent::decode(bytes).map_err(|error| error.to_string())?;
         let named = |name: &str| Family::ALL.into_iter().find(|family| family.name() == name);
         match event.event {
@@ -289,7 +289,9 @@ impl Speaker {
             }
             Some(bgp_event::Event::StaleUntilMonoNs(until)) => {
                 if let Some(neighbor) = self.get_mut(id) {
-                    neighbor.stale = Some(Stale::of_neighbor(Duration::from_nanos(until)));
+                    // What BFD had lost before, the primary has judged.
+                    let since = neighbor.stale.map_or(now, |stale| stale.since);
+                    neighbor.stale = Some(Stale { since, ..Stale::of_neighbor(Duration::from_nanos(until)) });
                 }
             }
             Some(bgp_event::Event::WeRestarted(_)) => {
@@ -494,7 +496,7 @@ impl Switchover<Rib> for Speaker {
                 self.retire_groups();
                 Ok(())
             }
-            Some(fact::Kind::Event(bytes)) => self.adopt_event(id, bytes, rib),
+            Some(fact::Kind::Event(bytes)) => self.adopt_event(id, bytes, rib, now),
             None => Ok(()), // of a newer version
         };
         self.forget_freed();

@@ -12,7 +12,7 @@
 //! - `connections`: what the daemon tells of them. `establishment`: a session comes up, and ends.
 //! - `attributes`: distinct attribute sets, interned as received, kept as bytes, counted.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
-//! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best.
+//! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best; `choice`: where it leads, and what stands by.
 //! - `import_rules`, `export_rules`, `as_path_rules`, `communities`: what holds before any policy: loops, first AS; to whom a route may go and
 //!   what changes on the way, reflection, AS numbers shown and hidden.
 //! - `prefix_limit`: how many prefixes a neighbour may tell.
@@ -21,7 +21,7 @@
 //! - `told`: what the members of a group have been told, noted once for all; `advertised`: each neighbour's part of it.
 //! - `leak`: which routes a neighbour's role forbids.
 //! - `own_addresses`: under which address of ours it is told.
-//! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs.
+//! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs (`together`: those of one attribute set).
 //! - `client_view`: what a route server's client is told instead, where the best path cannot go to it.
 //! - `out_delay`: changes that wait before they are told.
 //! - `aggregate`, `contributions`: routes of our own that stand for longer ones, and what these have in common.

@@ -218,7 +218,7 @@ impl Speaker {
         let own = neighbor.own;
         let identified = neighbor.sends_paths(family);
         let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return };
-        // Prefixes of one attribute set share messages. (No two paths to a prefix have the same one.)
+        // Prefixes of one attribute set share messages.
         bring_together(&mut announced, |(attributes, ..)| attributes.index() as u32);
         let mut routes: Vec<Route> = Vec::new();
         for run in announced.chunk_by(|one, other| one.0 == other.0) {

@@ -24,7 +24,7 @@ use super::{Speaker, facts};
 /// Routes of an earlier session that wait to be told again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
-    /// Since the session ended; zero where only the rest is known.
+    /// Since the session ended; for an engine that joined later, since it heard of that. Zero until then.
     pub since: Duration,
     /// At the latest until then.
     pub until: Duration,

@@ -71,6 +71,11 @@ impl Speaker {
         self.get(id).map(|neighbor| Transport::of(&neighbor.config))
     }
 
+    /// The link that a neighbour is configured on, by its present index.
+    pub fn scope(&self, id: NeighborId) -> Option<u32> {
+        self.get(id)?.scope
+    }
+
     /// The neighbour's link is up; of one that need not be on a link of ours nothing is known, so it counts as up.
     pub fn link_is_up(&self, id: NeighborId, rib: &Rib) -> bool {
         self.get(id).is_some_and(|neighbor| {
