@@ -65,7 +65,7 @@ impl Agent {
                 self.reconcile = None;
                 self.reconciled();
                 self.hold = None;
-                (self.repair.due, self.retry.due, self.doubt.due) = (None, None, None);
+                (self.repair.due, self.retry.due) = (None, None);
                 self.freezing.push(reply);
             }
             Role::Frozen => self.freezing.push(reply),
@@ -192,6 +192,9 @@ impl Agent {
         self.role = Role::Backup;
         self.epoch = request.epoch;
         tracing::info!("following the primary of epoch {}", self.epoch);
+        if self.doubt.due.take().is_some() {
+            self.want_load("its answers do not fit what we know");
+        }
         Ok(v1::FollowReply {})
     }
 

@@ -133,7 +133,9 @@ impl Agent {
         }
         if reconcile.routes + reconcile.blocked > 0 {
             let Reconcile { reason, routes, blocked, .. } = reconcile;
-            tracing::info!("tables compared ({reason:?}): {routes} routes written, {blocked} wait for their interface");
+            tracing::info!(
+                "tables compared ({reason:?}): {routes} routes written, {blocked} wait for an interface, a gateway or an object of theirs"
+            );
         }
         self.reconciled();
         self.sweep_left_overs();
@@ -230,6 +232,9 @@ impl Agent {
         if finished.compare {
             self.begin_reconcile(Reason::Retry);
         }
+        // What a group of ours really is must not wait for the whole table.
+        self.recheck_objects |=
+            finished.read_again && done.memos.iter().any(|memo| matches!(memo, Memo::NexthopChange(_)));
         if self.recheck_objects && !self.has_writes_under_way() {
             self.check_objects();
         }

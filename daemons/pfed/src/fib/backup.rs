@@ -142,7 +142,7 @@ impl Fib {
         let content = self.contents.intern(normalize(left));
         plan.next(Memo::NexthopChange(id)).replace_nexthop(id, ipv6, &kernel_content);
         plan.turned += 1;
-        self.under_way.insert(id);
+        self.begins(id);
         self.update_object(index, content, members);
         Some(())
     }

@@ -82,12 +82,17 @@ impl Fib {
         if !object.is_ours() {
             return known.map_or(KernelChange::Known, |index| self.lose(index));
         }
-        if self.under_way.contains(&object.id) {
+        if self.under_way.contains_key(&object.id) {
             return KernelChange::Known;
         }
         let (content, family, members) = self.understand(object);
         let (index, change) = match known {
-            Some(index) => (index, self.update_object(index, content, members)),
+            Some(index) => {
+                if let Some(object) = self.objects.get_mut(index) {
+                    object.confirmed = true;
+                }
+                (index, self.update_object(index, content, members))
+            }
             None => {
                 self.seats_in_doubt = true;
                 (self.insert_object(object.id, content, family, members, true), KernelChange::Noted)
@@ -194,7 +199,6 @@ impl Fib {
         members: Vec<ObjectIndex>,
     ) -> KernelChange {
         let Some(object) = self.objects.get_mut(index) else { return KernelChange::Known };
-        object.confirmed = true;
         let (before, family) = (object.content, object.family);
         let members_before = std::mem::replace(&mut object.members, members.clone());
         object.content = content;

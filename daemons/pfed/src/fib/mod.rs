@@ -79,8 +79,8 @@ pub struct Fib {
     complete: bool,
     /// Interfaces that packets can leave through.
     links_up: HashSet<u32>,
-    /// Objects deleted or changed by us, while the kernel's answer is not there yet.
-    under_way: HashSet<u32>,
+    /// Objects deleted or changed by us, while the kernel's answers are not there yet: how many.
+    under_way: HashMap<u32, u32>,
     /// See [`backup`].
     failed: FailedGateways,
     refused: Refused,
@@ -102,7 +102,7 @@ impl Default for Fib {
             earlier_senders: Vec::new(),
             complete: false,
             links_up: HashSet::new(),
-            under_way: HashSet::new(),
+            under_way: HashMap::new(),
             failed: FailedGateways::default(),
             refused: Refused::new(),
             seats_in_doubt: false,
@@ -152,6 +152,21 @@ impl Fib {
     /// Whether the kernel has exactly what is desired, and none of it is only remembered from an earlier sender.
     pub fn has_no_leftovers(&mut self) -> bool {
         !self.complete && self.earlier_senders.is_empty() && self.pending_writes() == 0
+    }
+
+    /// A change of an object is on its way to the kernel.
+    fn begins(&mut self, id: u32) {
+        *self.under_way.entry(id).or_default() += 1;
+    }
+
+    /// The kernel has answered one.
+    fn answered(&mut self, id: u32) {
+        if let Some(count) = self.under_way.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(&id);
+            }
+        }
     }
 
     /// Nexthop objects of ours that the kernel has.

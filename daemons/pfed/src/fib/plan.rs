@@ -54,7 +54,7 @@ pub struct Planned {
 pub struct Plan {
     full: VecDeque<Planned>,
     current: Planned,
-    /// Routes that were left out, or have a stand-in, because an interface is not up.
+    /// Routes that were left out, or have a stand-in, because one of their ways cannot be had or does not answer.
     pub blocked: u64,
     /// Routes written.
     pub routes: u64,
@@ -196,7 +196,7 @@ impl Fib {
                 }
                 if idle && (was_idle || at_once) {
                     plan.next(Memo::NexthopRemoval(id)).remove_nexthop(id);
-                    self.under_way.insert(id);
+                    self.begins(id);
                     self.object_died(index);
                 }
             }
@@ -230,7 +230,7 @@ impl Fib {
         match memo {
             Memo::Nexthop(id) => return self.objects.by_kernel_id(*id).is_some_and(|index| self.taken(index)),
             Memo::NexthopChange(id) | Memo::NexthopRemoval(id) => {
-                self.under_way.remove(id);
+                self.answered(*id);
             }
             _ => {}
         }
@@ -274,12 +274,12 @@ impl Fib {
                 false
             }
             Memo::NexthopChange(id) => {
-                self.under_way.remove(id);
+                self.answered(*id);
                 result.read_again = true;
                 false
             }
             Memo::NexthopRemoval(id) => {
-                self.under_way.remove(id);
+                self.answered(*id);
                 let gone = errno == libc::ENOENT;
                 result.read_again |= !gone;
                 gone

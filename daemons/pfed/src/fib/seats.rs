@@ -63,7 +63,7 @@ impl Fib {
         }
         let members = vec![self.make_reserved(&primary, family, plan).ok()?, backup];
         plan.next(Memo::NexthopChange(id)).replace_nexthop(id, family == 1, &self.pair(&members));
-        self.under_way.insert(id);
+        self.begins(id);
         self.update_object(group, content, members);
         Some(())
     }

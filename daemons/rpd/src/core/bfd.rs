@@ -167,10 +167,21 @@ impl Core {
     /// in the kernel it is one change for all routes that have another way. Several hops away it is not the gateway.
     fn tell_failed_gateways(&mut self) {
         let lost = std::mem::take(&mut self.bfd.lost);
-        if self.role != v1::Role::Primary || !lost.iter().any(|(.., multihop)| !multihop) {
+        if self.role != v1::Role::Primary {
             return;
         }
-        for (address, interface, _) in lost.into_iter().filter(|(.., multihop)| !multihop) {
+        // What changes no route must not be told: pfed goes back to a gateway only when a route is told anew.
+        let counts = |key: &Key| {
+            let Some(since) = self.bfd.lost_since(key) else { return false };
+            let session = self.bfd.sessions.get(key);
+            let independent = session.is_some_and(|session| session.remote_control_plane_independent);
+            !key.2 && self.protocols.bgp.bfd_loss_counts(key.0, since, independent)
+        };
+        let lost: Vec<Key> = lost.into_iter().filter(counts).collect();
+        if lost.is_empty() {
+            return;
+        }
+        for (address, interface, _) in lost {
             self.gateway_failed(address, interface);
         }
         if self.may_program() {

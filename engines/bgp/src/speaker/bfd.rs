@@ -54,6 +54,16 @@ impl Speaker {
             .collect()
     }
 
+    /// Whether the loss of the way to an address at `since` is the end of every route of who has it: whoever is watched loses its session or
+    /// the patience with its restart. Else [`Speaker::bfd_lost`] draws no consequences, or nobody asks it, and routes stay.
+    pub fn bfd_loss_counts(&self, address: IpAddr, since: Duration, independent: bool) -> bool {
+        let mut concerned = self.neighbors.iter().flatten().filter(|neighbor| neighbor.address == address);
+        concerned.all(|neighbor| match &neighbor.up {
+            Some(up) => neighbor.config.bfd.is_some() && up.established_at <= since,
+            None => independent || neighbor.stale.is_none(),
+        })
+    }
+
     /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384); one that came up later has proven
     /// that packets get through, although BFD does not. Where BFD shares the fate of no control plane (`independent`: the neighbour's C bit;
     /// ours is always set), a graceful restart that was under way then is over (RFC 5882 §4.3.1); where it does, its failure is what a restart
