@@ -19,6 +19,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// chassisd itself, once everything else is gone.
 const EXIT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// After chassisd has not answered: until it is known whether it lives.
+const DYING: Duration = Duration::from_secs(1);
+
 /// Arguments of `holdfast stop`.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -55,29 +58,40 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let process = match find(&run_dir) {
         Ok(process) => process,
         Err(nobody) => {
-            let ended = runtime.block_on(orphans::end(&run_dir, arguments.flush))?;
-            if ended.is_empty() {
-                return Err(nobody);
-            }
-            eprintln!("warning: chassisd was gone already; what it had left was ended: {}", ended.join(", "));
-            return Ok(ExitCode::SUCCESS);
+            return if runtime.block_on(end_what_is_left(&run_dir, &arguments))? {
+                Ok(ExitCode::SUCCESS)
+            } else {
+                Err(nobody)
+            };
         }
     };
     let asked = runtime.block_on(ask(&run_dir, &arguments));
+    let mut patience = EXIT_DEADLINE;
     if let Err(error) = asked {
-        if arguments.flush {
-            return Err(error).context("the router was not stopped and its routes stay; try again");
-        }
-        eprintln!("warning: {error:#}; sending SIGTERM to chassisd (pid {})", process.pid());
-        process.signal(libc::SIGTERM).with_context(|| format!("signal to pid {}", process.pid()))?;
-        if process.wait(Some(STOP_DEADLINE))? {
-            return Ok(ExitCode::SUCCESS);
+        // One that dies in this moment has a pid yet, and leaves what it cannot end any more.
+        if !process.wait(Some(DYING))? {
+            if arguments.flush {
+                return Err(error).context("the router was not stopped and its routes stay; try again");
+            }
+            eprintln!("warning: {error:#}; sending SIGTERM to chassisd (pid {})", process.pid());
+            process.signal(libc::SIGTERM).with_context(|| format!("signal to pid {}", process.pid()))?;
+            patience += STOP_DEADLINE;
         }
     }
-    if !process.wait(Some(EXIT_DEADLINE))? {
+    if !process.wait(Some(patience))? {
         bail!("chassisd (pid {}) does not end; its log in the state-dir says more", process.pid());
     }
+    runtime.block_on(end_what_is_left(&run_dir, &arguments))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends what a chassisd that is gone has not ended itself. True if there was something.
+async fn end_what_is_left(run_dir: &RunDir, arguments: &Arguments) -> anyhow::Result<bool> {
+    let ended = orphans::end(run_dir, arguments.flush).await?;
+    if !ended.is_empty() {
+        eprintln!("warning: chassisd was gone already; what it had left was ended: {}", ended.join(", "));
+    }
+    Ok(!ended.is_empty())
 }
 
 async fn ask(run_dir: &RunDir, arguments: &Arguments) -> anyhow::Result<()> {
