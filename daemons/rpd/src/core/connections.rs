@@ -1,10 +1,14 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
 use holdfast_bgp::speaker::{NeighborId, Transport};
 use holdfast_replication::ledger::Ledger;
 use mio::Token;
+
+use crate::limits::{LINGER, LINGERING_MAX};
 
 /// One TCP connection of a neighbour.
 pub struct Connection {
@@ -68,12 +72,35 @@ impl Connection {
 pub struct Connections {
     by_token: HashMap<Token, Connection>,
     next: usize,
+    /// Ended by us, each until when it is kept: what the neighbour still sends to one that is closed is answered with a reset, and who is
+    /// writing when that comes does not read our NOTIFICATION before it.
+    lingering: VecDeque<(Duration, TcpStream)>,
 }
 
 impl Connections {
     /// None yet; tokens begin with `from`.
     pub fn new(from: usize) -> Self {
-        Self { by_token: HashMap::new(), next: from }
+        Self { by_token: HashMap::new(), next: from, lingering: VecDeque::new() }
+    }
+
+    /// Says the end of a connection; it is closed some time later. Duplicates may be elsewhere (the vault's, a frozen engine's): the end
+    /// has to be said, not left to the last close.
+    pub fn linger(&mut self, stream: TcpStream, now: Duration) {
+        // A connection that is gone already has nobody to say it to.
+        let _ = stream.shutdown(Shutdown::Write);
+        self.lingering.push_back((now + LINGER, stream));
+        self.close_lingering(now);
+    }
+
+    /// Closes those whose time is over, and the oldest of too many.
+    pub fn close_lingering(&mut self, now: Duration) {
+        let is_over = |(until, _): &mut (Duration, TcpStream)| *until <= now;
+        while let Some((_, stream)) = match self.lingering.len() > LINGERING_MAX {
+            true => self.lingering.pop_front(),
+            false => self.lingering.pop_front_if(is_over),
+        } {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Takes a connection in. Tokens are never used twice, so a late event cannot hit another connection.

@@ -205,6 +205,7 @@ impl Core {
 
     fn turn(&mut self) {
         self.take_inputs();
+        self.connections.close_lingering(now());
         self.bfd_turn();
         match self.role {
             v1::Role::Primary => self.primary_turn(),

@@ -14,7 +14,7 @@ use holdfast_vault::BGP_SESSION_PREFIX;
 use mio::Token;
 
 use super::connections::Connection;
-use super::{Core, transport};
+use super::{Core, now, transport};
 use crate::limits::{CLOSE_DISCARD_LEN, READ_LEN, WRITES_PER_TURN};
 
 /// What the vault calls sessions.
@@ -361,9 +361,7 @@ impl Core {
         {
             let _ = vault.remove(&vault_name(address));
         }
-        // Duplicates may be elsewhere (the vault's, a frozen engine's): the end has to be said, not left to the last close.
-        // A connection that is gone already has nobody to say it to.
-        let _ = std::net::TcpStream::from(connection.fd).shutdown(std::net::Shutdown::Both);
+        self.connections.linger(connection.fd.into(), now());
     }
 }
 

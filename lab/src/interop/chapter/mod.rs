@@ -10,7 +10,7 @@ mod as_paths;
 mod attributes;
 mod communities;
 mod contests;
-mod limits;
+pub mod limits;
 mod policies;
 mod reflection;
 mod restarts;
