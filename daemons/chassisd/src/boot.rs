@@ -219,7 +219,7 @@ impl Chassis {
                     }
                     News::PeriodicExited { generation, how } => self.periodic_exited(generation, how),
                     News::PeriodicRestart => self.restart_periodic(),
-                News::PeriodicOverdue { generation } => self.periodic_overdue(generation),
+                    News::PeriodicOverdue { generation } => self.periodic_overdue(generation),
                     _ => {}
                 },
             }

@@ -44,7 +44,7 @@ pub const WALK_AHEAD: usize = 65_536;
 pub const PAGE_ROUTES: usize = 512;
 /// Bytes discarded of a connection that we close, so that our NOTIFICATION is not overtaken by a reset.
 pub const CLOSE_DISCARD_LEN: usize = 4 * 1024 * 1024;
-/// How long a connection that we end is kept, for the neighbour to read why.
+/// How long a connection that we end is kept at least, for the neighbour to read why.
 pub const LINGER: Duration = Duration::from_secs(1);
 /// Connections kept so; of more the oldest are closed at once.
 pub const LINGERING_MAX: usize = 256;

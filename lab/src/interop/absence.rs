@@ -1,7 +1,6 @@
 //! Neighbours that are sent away, or die, and come back.
 
 use super::{
-    chapter::limits::PREFIXES_MAX,
     expect::Absence,
     offer::Offer,
     run::{Run, complaint, possible},
@@ -10,7 +9,7 @@ use super::{
 use crate::{error::Result, host::interrupt, limits};
 
 /// What is announced beside the script's routes, so that they are too many: numbers from here on.
-const TOO_MANY: u8 = 60;
+const TOO_MANY: std::ops::Range<u8> = 60..70;
 
 impl Run<'_> {
     /// Whether the neighbour of an index belongs to this half.
@@ -24,10 +23,7 @@ impl Run<'_> {
         for (index, plan) in self.place.plans.iter().enumerate().filter(|(index, _)| Self::is_of(*index, half)) {
             let (peer, name) = (&mut self.peers[index], plan.maker.name());
             let before = peer.times_limited()?;
-            // The last one is one too many: who still has something to write when its session ends (ExaBGP) does not read why it does.
-            let more = (PREFIXES_MAX + 1).saturating_sub(self.offers[index].len()) as u8;
-            let more =
-                (TOO_MANY..TOO_MANY + more).map(|number| Offer { number, title: "too many", ..Offer::default() });
+            let more = TOO_MANY.map(|number| Offer { number, title: "too many", ..Offer::default() });
             peer.offer(&self.offers[index].iter().cloned().chain(more).collect::<Vec<_>>())?;
             let wanted = plan.sessions.len() as u64;
             let told = interrupt::wait_for(&format!("{name} to be told of its limit"), limits::SEEN_WITHIN, || {

@@ -169,3 +169,48 @@ impl Connections {
         self.by_token.values().any(Connection::has_work)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let neighbor = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, neighbor)
+    }
+
+    #[test]
+    fn a_neighbour_that_writes_when_its_connection_ends_reads_why() {
+        let (mut own, mut neighbor) = pair();
+        let mut connections = Connections::new(0);
+        own.write_all(b"why").unwrap();
+        connections.linger(own, Duration::ZERO);
+        connections.close_lingering(LINGER / 2);
+        // A reset would make the second of them fail.
+        neighbor.write_all(b"still").unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        neighbor.write_all(b" writing").unwrap();
+        let mut read = String::new();
+        neighbor.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "why");
+        connections.close_lingering(LINGER);
+        assert!(connections.lingering.is_empty());
+    }
+
+    #[test]
+    fn of_too_many_the_oldest_are_closed() {
+        let mut connections = Connections::new(0);
+        let kept: Vec<TcpStream> = (0..LINGERING_MAX + 3)
+            .map(|_| {
+                let (own, neighbor) = pair();
+                connections.linger(own, Duration::ZERO);
+                neighbor
+            })
+            .collect();
+        assert_eq!((connections.lingering.len(), kept.len()), (LINGERING_MAX, LINGERING_MAX + 3));
+    }
+}

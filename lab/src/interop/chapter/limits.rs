@@ -4,15 +4,12 @@
 use super::Chapter;
 use crate::interop::peer::PeerPlan;
 
-/// What each neighbour may tell in a family: more than all announce by the script.
-pub const PREFIXES_MAX: usize = 16;
-
 /// See the module.
 pub struct Limits;
 
 impl Chapter for Limits {
+    /// More than all announce by the script, fewer than that and what [`super::super::scenario::Step::Exceed`] adds.
     fn family(&self, _neighbor: &PeerPlan) -> &'static str {
-        const { assert!(PREFIXES_MAX == 16) };
         "prefix-limit { maximum 16; teardown { percent 95; idle-timeout forever; } }"
     }
 }

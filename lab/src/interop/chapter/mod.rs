@@ -10,7 +10,7 @@ mod as_paths;
 mod attributes;
 mod communities;
 mod contests;
-pub mod limits;
+mod limits;
 mod policies;
 mod reflection;
 mod restarts;
