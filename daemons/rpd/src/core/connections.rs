@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
 use holdfast_bgp::speaker::{NeighborId, Transport};
+use holdfast_kernel::tcp;
 use holdfast_replication::ledger::Ledger;
 use mio::Token;
 
@@ -86,6 +87,9 @@ impl Connections {
     /// Says the end of a connection; it is closed some time later. Duplicates may be elsewhere (the vault's, a frozen engine's): the end
     /// has to be said, not left to the last close.
     pub fn linger(&mut self, stream: TcpStream, now: Duration) {
+        // A neighbour that closed first acknowledges our end without a socket, so with the TTL of its system, not of the session (RFC 5082):
+        // dropped for that, our end would be repeated for minutes.
+        let _ = tcp::set_minimum_ttl(stream.as_fd(), 0);
         // A connection that is gone already has nobody to say it to.
         let _ = stream.shutdown(Shutdown::Write);
         self.lingering.push_back((now + LINGER, stream));
@@ -183,6 +187,14 @@ mod tests {
         (listener.accept().unwrap().0, neighbor)
     }
 
+    fn wait_for(stream: &TcpStream, state: tcp::TcpState) {
+        let end = std::time::Instant::now() + Duration::from_secs(5);
+        while tcp::tcp_counters(stream.as_fd()).unwrap().state != state {
+            assert!(std::time::Instant::now() < end, "{:?}", tcp::tcp_counters(stream.as_fd()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     #[test]
     fn a_neighbour_that_writes_when_its_connection_ends_reads_why() {
         let (mut own, mut neighbor) = pair();
@@ -199,6 +211,22 @@ mod tests {
         assert_eq!(read, "why");
         connections.close_lingering(LINGER);
         assert!(connections.lingering.is_empty());
+    }
+
+    #[test]
+    fn the_end_of_a_protected_connection_that_the_neighbour_closed_first_is_heard() {
+        let (own, neighbor) = pair();
+        tcp::set_ttl(neighbor.as_fd(), u8::MAX).unwrap();
+        tcp::set_minimum_ttl(own.as_fd(), u8::MAX).unwrap();
+        neighbor.shutdown(Shutdown::Write).unwrap();
+        let mut own_side = own.try_clone().unwrap();
+        assert_eq!(own_side.read(&mut [0]).unwrap(), 0);
+        wait_for(&neighbor, tcp::TcpState::FinWait2);
+        // What it has said is acknowledged: from here on its kernel answers without a socket.
+        drop(neighbor);
+        Connections::new(0).linger(own, Duration::ZERO);
+        // Its end is acknowledged at once, or repeated for minutes.
+        wait_for(&own_side, tcp::TcpState::Closed);
     }
 
     #[test]
