@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod demo;
+mod labs;
 mod packages;
 mod shell;
 mod soak;

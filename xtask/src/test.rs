@@ -1,65 +1,17 @@
 //! Everything that must hold before a change is taken: what CI runs.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode},
     time::Instant,
 };
 
 use anyhow::Result;
 
-use crate::{build, packages, shell};
+use crate::{build, labs, packages, shell};
 
-/// Lab scenarios in short: the step's name, the scenario and its arguments.
-const SCENARIOS: &[(&str, &[&str])] = &[
-    ("baseline", &["baseline", "--routes", "20000"]),
-    ("issr-basic", &["issr-basic", "--runs", "2"]),
-    ("issr-rollback", &["issr-rollback"]),
-    ("issr-gr-mixed", &["issr-gr-mixed", "--routes", "20000"]),
-    ("crash-gr", &["crash-gr"]),
-    ("crash-matrix", &["crash-matrix"]),
-    ("crash-bfd", &["crash-bfd"]),
-    // Without the session of 3 x 10 ms, which a kernel that does not preempt itself can hold up on a busy machine.
-    ("issr-bfd", &["issr-bfd", "--neighbors", "frr,bird"]),
-    ("issr-faults", &["issr-faults", "--spread"]),
-    ("issr-repeat", &["issr-repeat", "--runs", "5"]),
-    ("issr-scale", &["issr-scale", "--routes", "100000"]),
-    ("gateway-loss", &["gateway-loss", "--routes", "10000"]),
-    ("gateway-loss-multipath", &["gateway-loss-multipath", "--routes", "10000"]),
-    ("interop-routes", &["interop-routes"]),
-    ("interop-internal", &["interop-internal"]),
-    ("interop-internal-2", &["interop-internal-2"]),
-    ("interop-policies", &["interop-policies"]),
-    ("interop-multihop", &["interop-multihop"]),
-    ("interop-rollback", &["interop-rollback"]),
-    ("interop-reflection", &["interop-reflection"]),
-    ("interop-reflection-2", &["interop-reflection-2"]),
-    ("interop-route-server", &["interop-route-server"]),
-    ("interop-communities", &["interop-communities"]),
-    ("interop-communities-2", &["interop-communities-2"]),
-    ("interop-as-paths", &["interop-as-paths"]),
-    ("interop-as-paths-2", &["interop-as-paths-2"]),
-    ("interop-contests", &["interop-contests"]),
-    ("interop-contests-2", &["interop-contests-2"]),
-    ("interop-aggregates", &["interop-aggregates"]),
-    ("interop-aggregates-2", &["interop-aggregates-2"]),
-    ("interop-add-paths", &["interop-add-paths"]),
-    ("interop-add-paths-2", &["interop-add-paths-2"]),
-    ("interop-limits", &["interop-limits"]),
-    ("interop-restarts", &["interop-restarts"]),
-    ("interop-long-lived", &["interop-long-lived"]),
-    ("interop-keys", &["interop-keys"]),
-    ("interop-near", &["interop-near"]),
-    ("interop-agreed", &["interop-agreed"]),
-    ("interop-crash", &["interop-crash"]),
-    ("interop-peers", &["interop-peers"]),
-    ("interop-next-hops", &["interop-next-hops"]),
-    ("interop-allowed", &["interop-allowed"]),
-    ("interop-local-as", &["interop-local-as"]),
-    ("issr-rollback-oci", &["issr-rollback", "--runtime", "oci"]),
-    ("crash-matrix-oci", &["crash-matrix", "--runtime", "oci"]),
-    ("issr-repeat-oci", &["issr-repeat", "--runs", "5", "--runtime", "oci"]),
-];
+/// What is not a lab's scenario.
+const STEPS: &[&str] = &["format", "clippy", "documentation", "tests", "fuzz"];
 
 #[derive(Default)]
 struct Tally {
@@ -96,23 +48,26 @@ pub fn run(filter: Option<&str>) -> Result<ExitCode> {
     let binaries = build::release()?;
     let start = Instant::now();
     let mut tally = Tally::default();
-    let names: Vec<&str> = ["format", "clippy", "documentation", "tests", "fuzz"]
-        .into_iter()
-        .chain(SCENARIOS.iter().map(|s| s.0))
-        .collect();
-    let matching: Vec<&str> = names.iter().copied().filter(|n| filter.is_none_or(|f| n.contains(f))).collect();
-    if matching.is_empty() {
+    let is_wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
+    let steps: Vec<&str> = STEPS.iter().copied().filter(|name| is_wanted(name)).collect();
+    let scenarios: Vec<labs::Step> = labs::SCENARIOS.iter().copied().filter(|(name, _)| is_wanted(name)).collect();
+    if steps.is_empty() && scenarios.is_empty() {
         tests(&mut tally, &binaries, filter)?;
     }
-    for name in matching {
+    for name in steps {
         shell::say(&format!("{name} ({:.0} s so far)", start.elapsed().as_secs_f64()));
-        match SCENARIOS.iter().find(|(step, _)| *step == name) {
-            Some((step, arguments)) => tally.one(step, lab(&binaries, step, arguments)?),
-            None if name == "tests" => tests(&mut tally, &binaries, None)?,
-            None if name == "fuzz" => fuzz(&mut tally)?,
-            None => tally.one(name, shell::succeeds(&mut lint(name))?),
+        match name {
+            "tests" => tests(&mut tally, &binaries, None)?,
+            "fuzz" => fuzz(&mut tally)?,
+            _ => tally.one(name, shell::succeeds(&mut lint(name))?),
         }
     }
+    let outcomes = labs::run(&binaries, &scenarios, start)?;
+    for outcome in &outcomes {
+        tally.one(outcome.step, outcome.good);
+    }
+    // Once more, at the end, where it is looked for.
+    outcomes.iter().filter(|outcome| !outcome.good).for_each(labs::Outcome::print_again);
     println!();
     for failure in &tally.failures {
         println!("failed: {failure}");
@@ -164,19 +119,6 @@ fn fuzz(tally: &mut Tally) -> Result<()> {
         .arg(&manifest)
         .env("CARGO_TARGET_DIR", build::target());
     counted(tally, &mut cargo, "fuzz (see above)")
-}
-
-fn lab(binaries: &Path, step: &str, arguments: &[&str]) -> Result<bool> {
-    let json: PathBuf = build::target().join(format!("{step}.json"));
-    shell::succeeds(
-        shell::command(binaries.join("holdfast"))
-            .args(["lab", "run"])
-            .args(arguments)
-            // Times are the demo's and the soaks' to judge: here they would test how busy the machine is.
-            .arg("--times-not-judged")
-            .arg("--json")
-            .arg(json),
-    )
 }
 
 #[cfg(test)]
