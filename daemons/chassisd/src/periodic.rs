@@ -103,7 +103,6 @@ impl Periodic {
             rss_kib: figures.rss_kib,
             cpu_ms: figures.cpu_ms,
             descriptors: figures.descriptors,
-            version: env!("CARGO_PKG_VERSION").into(),
             misses: self.misses,
             ..v1::ProcessState::default()
         })

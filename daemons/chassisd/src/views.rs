@@ -1,18 +1,22 @@
 //! The operator's view of the chassis, with what /proc and the daemons themselves say of each process.
 
+use std::path::PathBuf;
+
 use holdfast_issu::{Daemon, State};
 use holdfast_kernel::process::usage;
 use holdfast_proto::v1;
 
-use crate::calls::Link;
+use crate::calls::{Link, answer};
 use crate::chassis::Chassis;
 use crate::journal::Record;
-use crate::limits;
+use crate::{limits, periodic};
 
 /// A snapshot, and the daemons that complete it.
 pub struct View {
     state: v1::ChassisState,
     links: Vec<Option<Link>>,
+    /// Where ppmd answers.
+    periodic: PathBuf,
 }
 
 impl Chassis {
@@ -78,7 +82,7 @@ impl Chassis {
             runtime_version: self.runtime.version(),
             containers: self.runtime.containers(),
         };
-        View { state, links }
+        View { state, links, periodic: self.run_dir.periodic_socket() }
     }
 
     fn own_figures(&self) -> v1::ProcessState {
@@ -100,8 +104,11 @@ impl Chassis {
 }
 
 impl View {
-    /// Asks each daemon for its role and version, all at once; who does not answer is shown without.
+    /// Asks each daemon for its role and version, all at once; who does not answer is shown without. So is ppmd: it may be older than this
+    /// process, or newer.
     pub async fn complete(mut self) -> v1::ChassisState {
+        let runs = |process: &v1::ProcessState| process.name == periodic::NAME && process.pid != 0;
+        let periodic = self.state.processes.iter().any(runs).then(|| tokio::spawn(version_of_ppmd(self.periodic)));
         let questions: Vec<_> = self
             .links
             .into_iter()
@@ -115,8 +122,23 @@ impl View {
                 process.state = "starting".into();
             }
         }
+        if let Some(question) = periodic
+            && let Ok(Some(version)) = question.await
+        {
+            self.state
+                .processes
+                .iter_mut()
+                .filter(|process| runs(process))
+                .for_each(|ppmd| ppmd.version.clone_from(&version));
+        }
         self.state
     }
+}
+
+async fn version_of_ppmd(socket: PathBuf) -> Option<String> {
+    let mut client = v1::periodic_client::PeriodicClient::new(holdfast_ipc::channel(&socket));
+    let call = client.show_periodic(v1::ShowPeriodicRequest {});
+    Some(answer(limits::VIEW_CALL_DEADLINE, call).await.ok()?.version)
 }
 
 /// A run as it stands at this moment: times that still run are told as far as they have run.
