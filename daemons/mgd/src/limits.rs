@@ -28,8 +28,10 @@ pub const LOG_TAIL_BYTES: u64 = 64 * 1024;
 /// gRPC message limit: a configuration's text with room for its envelope.
 pub const MESSAGE_BYTES_MAX: usize = holdfast_config::limits::TEXT_BYTES_MAX + 1024 * 1024;
 /// How long pfed may take to compare a million routes of RIB, FIB and kernel, or to read and write all of them: some seconds on an idle machine. For one
-/// call: a command makes up to five without a word, and the command line gives up after 30 s while the mending goes on.
+/// call: a command makes up to five.
 pub const COMPARISON_DEADLINE: Duration = Duration::from_secs(25);
+/// How often the command line hears that such a command is at work: it gives up on one that says nothing for 30 s.
+pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// Batches of rpd's table on their way to pfed.
 pub const COMPARISON_QUEUE: usize = 4;
 /// Pause before tables that differed are compared again: what was on its way has arrived then.

@@ -4,7 +4,7 @@
 //! tables do not stand still meanwhile, so where something differs they are compared again, and what only one look
 //! has seen does not count.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, future::Future, pin::pin};
 
 use holdfast_proto::v1::{
     FibBatch, ForwardingComparison, ForwardingDifference, MendForwardingReply, MendForwardingRequest,
@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{CommandResult, Context, Outcome};
 use crate::{
     clients::{AskError, Clients, ask, next},
-    limits::{ANSWER_DEADLINE, COMPARISON_DEADLINE, COMPARISON_QUEUE, SECOND_LOOK},
+    limits::{ANSWER_DEADLINE, COMPARISON_DEADLINE, COMPARISON_QUEUE, SECOND_LOOK, SIGN_OF_LIFE},
     render,
 };
 
@@ -33,17 +33,38 @@ pub struct Mended {
 }
 
 pub(super) async fn show(context: &Context) -> CommandResult {
-    let comparison = compare(&context.state.clients).await?;
+    let comparison = awaited(context, compare(&context.state.clients)).await?;
     context.print(&comparison, render::differences).await?;
     Ok(Outcome::Done)
 }
 
+/// Waits for something that may take longer than who waits for this command is patient.
+async fn awaited<T>(context: &Context, work: impl Future<Output = Result<T, AskError>>) -> Result<T, AskError> {
+    let mut work = pin!(work);
+    loop {
+        match tokio::time::timeout(SIGN_OF_LIFE, &mut work).await {
+            Ok(done) => return done,
+            // Nothing to read, but a word.
+            Err(_) => context.text("").await?,
+        }
+    }
+}
+
 pub(super) async fn mend(context: &Context) -> CommandResult {
     context.changes()?;
-    let clients = &context.state.clients;
+    let mended = awaited(context, compared_and_mended(&context.state.clients)).await?;
+    context.print(&mended, render::mended).await?;
+    match mended.left.different {
+        0 => Ok(Outcome::Done),
+        1 => Ok(Outcome::Failed("1 destination still differs".to_owned())),
+        left => Ok(Outcome::Failed(format!("{left} destinations still differ"))),
+    }
+}
+
+async fn compared_and_mended(clients: &Clients) -> Result<Mended, AskError> {
     let before = compare(clients).await?;
     let found = before.different;
-    let mended = if found == 0 {
+    Ok(if found == 0 {
         Mended { found, mended: None, left: before }
     } else {
         // What the RIB says and pfed does not know of has to be told again.
@@ -55,13 +76,7 @@ pub(super) async fn mend(context: &Context) -> CommandResult {
         let call = forwarding.mend_forwarding(MendForwardingRequest { ask_rpd });
         let reply = ask(&clients.pfed_name(), COMPARISON_DEADLINE, call).await?;
         Mended { found, mended: Some(reply), left: compare(clients).await? }
-    };
-    context.print(&mended, render::mended).await?;
-    match mended.left.different {
-        0 => Ok(Outcome::Done),
-        1 => Ok(Outcome::Failed("1 destination still differs".to_owned())),
-        left => Ok(Outcome::Failed(format!("{left} destinations still differ"))),
-    }
+    })
 }
 
 /// Compares; where something differs twice.
