@@ -1,7 +1,7 @@
 //! What comes from the kernel, from our own processes, and from the file of a lab scenario.
 
 use holdfast_kernel::netlink::wire::{Attributes, Messages};
-use holdfast_kernel::netlink::{Address, Batch, Link, NexthopContent, NexthopObject, Route, RouteWrite};
+use holdfast_kernel::netlink::{Address, Batch, Link, Neighbor, NexthopContent, NexthopObject, Route, RouteWrite};
 use holdfast_lab::scenario::Scenario;
 use holdfast_proto::v1::VaultReply;
 use holdfast_vault::{Vault, answer, limits};
@@ -12,6 +12,8 @@ pub fn check_netlink(datagram: &[u8]) {
     for message in Messages(datagram) {
         let _ = message.acknowledgement();
         let _ = (Link::parse(&message), Address::parse(&message));
+        let mac = Neighbor::parse(&message).map_or(0, |neighbor| neighbor.mac.len());
+        assert!(mac <= datagram.len());
         Attributes(message.payload).for_each(|(_, value)| assert!(value.len() <= datagram.len()));
         if let Some(object) = NexthopObject::parse(&message) {
             check_nexthop(&object);

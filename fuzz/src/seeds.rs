@@ -219,7 +219,7 @@ fn machine() -> Vec<(&'static str, Vec<u8>)> {
         packet(Operation::Deposit(deposit)),
         packet(Operation::Withdraw(VaultWithdraw { name })),
     ];
-    // RTM_NEWROUTE, RTM_NEWNEXTHOP, RTM_NEWADDR, RTM_NEWLINK and an error with the kernel's words.
+    // RTM_NEWROUTE, RTM_NEWNEXTHOP, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNEIGH and an error with the kernel's words.
     let route = datagram(
         24,
         &[2, 8, 0, 0, 254, 72, 0, 1, 0, 0, 0, 0],
@@ -237,6 +237,12 @@ fn machine() -> Vec<(&'static str, Vec<u8>)> {
     let address = datagram(20, &[2, 24, 0, 0, 2, 0, 0, 0], &[(1, &[10, 0, 0, 1]), (2, &[10, 0, 0, 1]), (11, &[72])]);
     let link =
         datagram(16, &[0, 0, 1, 0, 2, 0, 0, 0, 0x43, 0, 1, 0, 0, 0, 0, 0], &[(3, b"eth0\0"), (4, &[220, 5, 0, 0])]);
+    let since = [[0; 4], [0; 4], 700u32.to_ne_bytes(), [0; 4]].concat();
+    let neighbor = datagram(
+        28,
+        &[2, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 1],
+        &[(1, &[10, 0, 0, 2]), (2, &[2, 0, 0, 0, 0, 2]), (3, &since)],
+    );
     let refused = datagram(2, &[[0xef, 0xff, 0xff, 0xff], [20, 0, 0, 0]].concat(), &[(1, b"no\0")]);
     vec![
         ("vault-requests", requests.concat()),
@@ -245,6 +251,7 @@ fn machine() -> Vec<(&'static str, Vec<u8>)> {
         ("group", group),
         ("address", address),
         ("link", link),
+        ("neighbor", neighbor),
         ("refused", [refused, route].concat()),
     ]
 }
