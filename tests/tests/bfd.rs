@@ -1,5 +1,6 @@
 //! BFD between two routers: it lives through reboots and replacements, and its loss is acted upon at once.
 
+use std::process::Command;
 use std::time::Duration;
 
 use holdfast_lab::host::netns;
@@ -135,4 +136,94 @@ fn its_loss_ends_the_bgp_session_and_takes_the_static_next_hop_out_until_it_is_b
     kill(silent, Signal::SIGCONT).expect("ppmd is there, or was replaced");
     assert!(wait_until(SHORT, || has_route(&a) && bfd(&a)["state"] == "Up"), "it does not come back: {:#}", bfd(&a));
     a.wait_established("10.9.0.2", SHORT);
+}
+
+/// A router that hears of a route from two neighbours, of which the first is the better one. It watches the first for a static route of its own;
+/// their BGP session is not watched.
+fn by_two_gateways() -> [Place; 3] {
+    let places = [Place::new(), Place::new(), Place::new()];
+    let [a, b, c] = &places;
+    netns::link((&a.namespace, "first", "10.9.0.1/24"), (&b.namespace, "peer", "10.9.0.2/24")).expect("a link");
+    netns::link((&a.namespace, "second", "10.9.1.1/24"), (&c.namespace, "peer", "10.9.1.2/24")).expect("a link");
+    let router = |number: u32, id: &str, statics: &str, groups: &str| {
+        format!(
+            "system {{ host-name r{number}; }}
+chassis {{ redundancy graceful-switchover; in-service minimum-spacing 0; }}
+routing-options {{ router-id {id}; autonomous-system {}; nonstop-routing; static {{ {statics} }} }}
+policy-options policy-statement ALL {{ term all then accept; }}
+protocols bgp {{ {groups} }}
+",
+            65000 + number
+        )
+    };
+    let group = |name: &str, peer: u32, address: &str| {
+        format!("group {name} {{ type external; peer-as {peer}; hold-time 90; export ALL; neighbor {address}; }}")
+    };
+    let watched = |next_hop: &str, prefix: &str| {
+        format!("route {prefix} {{ next-hop {next_hop}; bfd-liveness-detection minimum-interval 50; }}")
+    };
+    let both = group("B", 65002, "10.9.0.2") + &group("C", 65003, "10.9.1.2");
+    let announced = format!("route {ROUTE} discard;");
+    a.start(&a.file("router.conf", &router(1, "10.9.0.1", &watched("10.9.0.2", "198.51.100.0/24"), &both)))
+        .assert_succeeded();
+    let of_b = watched("10.9.0.1", "192.0.2.0/24") + &announced;
+    b.start(&b.file("router.conf", &router(2, "10.9.0.2", &of_b, &group("A", 65001, "10.9.0.1")))).assert_succeeded();
+    c.start(&c.file("router.conf", &router(3, "10.9.1.2", &announced, &group("A", 65001, "10.9.1.1"))))
+        .assert_succeeded();
+    a.wait_established("10.9.0.2", SHORT);
+    a.wait_established("10.9.1.2", SHORT);
+    assert!(wait_until(SHORT, || bfd(a)["state"] == "Up"), "BFD does not come up: {:#}", bfd(a));
+    places
+}
+
+fn ip(place: &Place, arguments: &str) -> String {
+    let mut command = Command::new("ip");
+    command.args(["-n", place.namespace.name()]).args(arguments.split(' '));
+    String::from_utf8_lossy(&command.output().expect("ip runs").stdout).into_owned()
+}
+
+/// Where a router's packets to the route go.
+fn way(place: &Place) -> String {
+    ip(place, "route get 203.0.113.1")
+}
+
+/// BFD's packets, and only these, do not leave a router; or they do again.
+fn silence(place: &Place, silent: bool) {
+    let what = if silent { "add" } else { "del" };
+    ip(place, &format!("rule {what} pref 10 ipproto udp dport 3784 blackhole"));
+}
+
+#[test]
+fn routes_of_a_neighbor_that_is_not_watched_turn_with_its_gateway_and_come_back_with_it() {
+    let [a, b, _c] = by_two_gateways();
+    let summary = || a.cli("show forwarding-table summary").text;
+    assert!(wait_until(SHORT, || way(&a).contains("dev first ")), "{}", way(&a));
+    let pair = || a.cli("show forwarding-table 203.0.113.0/24").text;
+    assert!(wait_until(SHORT, || pair().contains("10.9.1.2 via second (backup)")), "{}", pair());
+    silence(&b, true);
+    assert!(wait_until(SHORT, || way(&a).contains("dev second ")), "it stays: {}", summary());
+    let what = "Gateways that do not answer: 10.9.0.2 via first\n";
+    assert!(summary().contains(what) && summary().contains("Pending: 0"), "{}", summary());
+    assert_eq!(a.neighbor("10.9.0.2")["summary"]["flaps"], 0, "its session is not BFD's");
+    a.cli("show forwarding-table differences").assert_says(&["no difference"]);
+    // Neither of these makes anybody forget it: another pfed, another rpd and pfed, and what BGP hears anew.
+    a.cli("restart forwarding").assert_succeeded();
+    assert!(wait_until(SHORT, || summary().contains(what)) && way(&a).contains("dev second "), "{}", summary());
+    a.reboot_in_service();
+    assert!(wait_until(SHORT, || summary().contains(what)) && way(&a).contains("dev second "), "{}", summary());
+    b.cli("configure; set routing-options static route 203.0.113.128/25 discard; commit").assert_succeeded();
+    assert!(wait_until(SHORT, || a.routes_of_ours().contains("203.0.113.128/25")), "{}", a.routes_of_ours());
+    assert!(way(&a).contains("dev second "), "{}", way(&a));
+
+    silence(&b, false);
+    assert!(wait_until(SHORT, || way(&a).contains("dev first ")), "it does not come back: {:#}", bfd(&a));
+    assert!(!summary().contains("do not answer") && summary().contains("Pending: 0"), "{}", summary());
+    assert_eq!(a.neighbor("10.9.0.2")["summary"]["flaps"], 0);
+
+    // Nobody asks any longer whether it answers.
+    silence(&b, true);
+    assert!(wait_until(SHORT, || way(&a).contains("dev second ")), "it stays: {}", summary());
+    a.cli("configure; delete routing-options static; commit").assert_succeeded();
+    assert!(wait_until(SHORT, || way(&a).contains("dev first ")), "it does not come back: {}", summary());
+    assert!(!summary().contains("do not answer"), "{}", summary());
 }

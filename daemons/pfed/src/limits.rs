@@ -30,7 +30,7 @@ pub const RECONCILE_PREFIXES_PER_TURN: u32 = 16_384;
 pub const MONITOR_READS_PER_TURN: usize = 32;
 /// Reads until the queue of notifications counts as never becoming empty.
 pub const MONITOR_READS_MAX: usize = 100_000;
-/// Gateways of which rpd has said that they do not answer, and no more since; beyond that the oldest are forgotten.
+/// Gateways of which rpd has said that they do not answer, and no more since; those beyond are refused, and rpd names no more.
 pub const FAILED_GATEWAYS_MAX: usize = 1024;
 /// Destinations listed of those that differ in a comparison; of the others there is the number.
 pub const DIFFERENCES_MAX: usize = 1000;
@@ -65,6 +65,10 @@ pub const REPAIR_QUIET: Duration = Duration::from_secs(10);
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// See [`RETRY_DELAY`].
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+/// Both tables are compared this long after gateways have failed or answer again, so that those that do together cost one comparison.
+pub const GATEWAYS_DELAY: Duration = Duration::from_millis(50);
+/// Where they come and go again and again, the delay grows up to this.
+pub const GATEWAYS_DELAY_MAX: Duration = Duration::from_secs(5);
 /// New first members for groups with a backup come this long after the object that made them necessary, for all groups together.
 pub const RESEAT_DELAY: Duration = Duration::from_millis(50);
 /// Where objects are made again and again, the delay grows up to this.

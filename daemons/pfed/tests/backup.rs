@@ -54,7 +54,7 @@ async fn desire(rpd: &mut Rpd, id: u32, id6: u32) {
 /// A fresh stream with the whole table.
 async fn synchronize(pfed: &Pfed, epoch: u64, id: u32, id6: u32) -> Rpd {
     let mut rpd = pfed.program(epoch).await;
-    rpd.must(v1::FibBatch { nexthops: definitions(), ..Default::default() }).await;
+    rpd.must(v1::FibBatch { nexthops: definitions(), tells_answers: true, ..Default::default() }).await;
     desire(&mut rpd, id, id6).await;
     rpd.must(v1::FibBatch { end_of_sync: true, ..Default::default() }).await;
     rpd
@@ -150,26 +150,81 @@ fn a_gateway_that_fails_is_left_with_one_write_per_object() {
         let follower = world.start("re1", "backup", 1).await;
         let mut other_rpd = synchronize(&follower, 1, BOTH, BOTH6).await;
         let before = pfed.summary().await;
-        let v0 = index("v0");
-        let failed_gateways =
-            vec![gateway("10.0.0.2", v0, 1), gateway("2001:db8::2", v0, 1), gateway("10.0.0.77", v0, 1)];
+        let failed_gateways = those_of_v0();
         rpd.must(v1::FibBatch { failed_gateways: failed_gateways.clone(), ..Default::default() }).await;
         assert!(leave_by("v1"));
         assert_eq!(pfed.summary().await.writes, before.writes + 2);
-        other_rpd.must(v1::FibBatch { failed_gateways, ..Default::default() }).await;
+        other_rpd.must(v1::FibBatch { failed_gateways: failed_gateways.clone(), ..Default::default() }).await;
         // Nobody goes back before rpd says so, whatever makes the tables be compared.
         sh("ip link add v2 type veth peer name p2; ip link set v2 up; ip link set p2 up");
         until("the new link is seen", || async { sh("ip link show v2").contains("LOWER_UP") }).await;
         assert!(leave_by("v1"));
+        // What was decided before it failed and is told after it leads nowhere else, and is in order.
+        desire(&mut rpd, BOTH, BOTH6).await;
+        until("who follows sees the same", || async { follower.synchronization().await.synchronized }).await;
         desire(&mut rpd, SECOND, SECOND6).await;
         desire(&mut other_rpd, SECOND, SECOND6).await;
         let after = pfed.summary().await;
         assert_eq!((after.writes, after.pending_writes, after.errors), (before.writes + 2, 0, 0), "{after:?}");
         until("who follows sees the same", || async { follower.synchronization().await.synchronized }).await;
+        let answering_gateways = failed_gateways;
+        rpd.must(v1::FibBatch { answering_gateways, ..Default::default() }).await;
         desire(&mut rpd, BOTH, BOTH6).await;
         let back = pfed.summary().await;
         assert_eq!((back.pending_writes, back.errors), (0, 0), "{back:?}");
         assert!(leave_by("v0"));
+    });
+}
+
+/// The first gateway of each family, and one that no route has.
+fn those_of_v0() -> Vec<v1::FibGateway> {
+    let v0 = index("v0");
+    vec![gateway("10.0.0.2", v0, 1), gateway("2001:db8::2", v0, 1), gateway("10.0.0.77", v0, 1)]
+}
+
+#[test]
+fn routes_of_others_by_a_gateway_that_fails_turn_and_come_back_with_it_and_none_is_written() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let mut pfed = world.start("re0", "primary", 1).await;
+        let mut rpd = synchronize(&pfed, 1, BOTH, BOTH6).await;
+        let before = pfed.summary().await;
+        let failed_gateways = those_of_v0();
+        rpd.must(v1::FibBatch { failed_gateways: failed_gateways.clone(), ..Default::default() }).await;
+        assert!(leave_by("v1"));
+        let turned = pfed.summary().await;
+        assert_eq!((turned.writes, turned.pending_writes), (before.writes + 2, 0), "{turned:?}");
+        assert_eq!(turned.kernel, turned.desired);
+        let shown = turned.failed_gateways.iter().map(|way| format!("{} {}", way.gateway, way.interface));
+        assert_eq!(shown.collect::<Vec<_>>(), ["10.0.0.2 v0", "10.0.0.77 v0", "2001:db8::2 v0"]);
+
+        // It answers. For each family a first member, and the group.
+        rpd.must(v1::FibBatch { answering_gateways: failed_gateways.clone(), ..Default::default() }).await;
+        until("they are back", || async { leave_by("v0") }).await;
+        let back = pfed.summary().await;
+        assert_eq!((back.writes, back.pending_writes, back.errors), (turned.writes + 4, 0, 0), "{back:?}");
+        assert!(back.kernel == back.desired && back.failed_gateways.is_empty() && kernel_has() == size() + 1);
+
+        // The same with another process in between; and it is another rpd that says which of them are left: one of a family.
+        rpd.must(v1::FibBatch { failed_gateways: failed_gateways.clone(), ..Default::default() }).await;
+        assert!(leave_by("v1"));
+        pfed.child.kill().unwrap();
+        drop((pfed, rpd));
+        let pfed = world.start("re0", "primary", 1).await;
+        let mut rpd = pfed.program(1).await;
+        let nexthops = definitions();
+        rpd.must(v1::FibBatch { nexthops, failed_gateways, tells_answers: true, ..Default::default() }).await;
+        desire(&mut rpd, BOTH, BOTH6).await;
+        rpd.must(v1::FibBatch { end_of_sync: true, ..Default::default() }).await;
+        let again = pfed.summary().await;
+        assert_eq!((again.pending_writes, again.errors, leave_by("v1")), (0, 0, true), "{again:?}");
+        let failed_gateways = vec![those_of_v0().swap_remove(1)];
+        rpd.must(v1::FibBatch { failed_gateways, names_all_failed: true, ..Default::default() }).await;
+        until("IPv4 is back", || async { sh("ip route get 20.0.0.1").contains("dev v0 ") }).await;
+        assert!(sh("ip route get 2001:db8:f::1").contains("dev v1 "));
+        let last = pfed.summary().await;
+        assert_eq!((last.writes, last.pending_writes), (again.writes + 2, 0), "{last:?}");
+        assert_eq!(last.failed_gateways.len(), 1);
     });
 }
 

@@ -16,8 +16,10 @@ pub const LISTEN_BACKLOG: i32 = 128;
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Routes in one message to pfed.
 pub const FIB_BATCH: usize = 512;
-/// Gateways in one word to pfed that they do not answer; what is left out changes with its routes.
+/// Gateways that pfed is told of as long as they do not answer, as many as it keeps; what is left out changes with its routes.
 pub const FAILED_GATEWAYS_MAX: usize = 1024;
+/// While nothing is heard it is looked again this often who does not answer: that a restart is over is told by no event.
+pub const GATEWAYS_INTERVAL: Duration = Duration::from_millis(500);
 /// Messages to pfed that may be unanswered; then changes wait in the RIB as marks.
 pub const FIB_WINDOW: u64 = 16;
 /// Prefixes in one slice of a snapshot for a follower.

@@ -1,6 +1,8 @@
 //! Interfaces and the kernel's forwarding table.
 
-use holdfast_proto::v1::{ForwardingEntry, ForwardingPage, ForwardingSummary, Interface, Interfaces};
+use holdfast_proto::v1::{
+    ForwardingEntry, ForwardingNexthop, ForwardingPage, ForwardingSummary, Interface, Interfaces,
+};
 
 use super::{chassis::role, table::Table, time};
 
@@ -109,7 +111,11 @@ fn entry(entry: &ForwardingEntry) -> String {
 
 /// Where it leads.
 pub(super) fn hops(entry: &ForwardingEntry) -> String {
-    let hops = entry.next_hops.iter().map(|hop| {
+    ways(&entry.next_hops)
+}
+
+fn ways(next_hops: &[ForwardingNexthop]) -> String {
+    let hops = next_hops.iter().map(|hop| {
         let gateway = if hop.gateway.is_empty() { String::new() } else { format!("{} ", hop.gateway) };
         let weight = if hop.weight > 1 { format!(" weight {}", hop.weight) } else { String::new() };
         let backup = if hop.backup { " (backup)" } else { "" };
@@ -139,6 +145,9 @@ pub fn forwarding_summary(summary: &ForwardingSummary) -> String {
     ));
     if !summary.last_error.is_empty() {
         out.push_str(&format!("Last error: {}\n", summary.last_error));
+    }
+    if !summary.failed_gateways.is_empty() {
+        out.push_str(&format!("Gateways that do not answer: {}\n", ways(&summary.failed_gateways)));
     }
     let mut table = Table::new(&["Table", ">Desired", ">In the kernel", "Equal"]);
     for desired in &summary.desired {

@@ -87,9 +87,7 @@ impl Agent {
             Kind::LinkDown(index) => {
                 format!("interface {} is not up; written as soon as it is", self.links.name(index))
             }
-            Kind::StandIn => {
-                "a gateway of it cannot be had or does not answer: what is left of its ways stands in".into()
-            }
+            Kind::StandIn => "a gateway of it cannot be had: what is left of its ways stands in".into(),
             Kind::NotTold => "the forwarding agent has been told otherwise than the RIB says".into(),
             Kind::Hidden(stranger) => {
                 format!(

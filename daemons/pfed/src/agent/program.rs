@@ -10,6 +10,7 @@
 //! that it sent before that moment, on the stream that it had then, are still taken; on every stream the epoch only rises.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use holdfast_proto::v1::{self, Role};
 use tokio::sync::mpsc;
@@ -93,6 +94,7 @@ impl Agent {
         self.hear_of_failures(&batch, &mut ack);
         let plan = self.note(&batch, &mut ack);
         self.push_plan(plan);
+        self.hear_of_answers(&batch);
         let hold_is_over = self.hold_hears(&batch);
         if batch.end_of_sync {
             self.end_of_sync();
@@ -120,9 +122,11 @@ impl Agent {
                 batch.sequence, batch.epoch
             )));
         }
-        if stream.epoch.replace(batch.epoch).is_none() {
+        let is_first = stream.epoch.replace(batch.epoch).is_none();
+        if is_first {
             self.fib.begin_stream();
         }
+        self.fib.begin_batch(batch, is_first);
         Ok(())
     }
 
@@ -132,8 +136,23 @@ impl Agent {
         if let Err(why) = self.fib.fail_gateways(&batch.failed_gateways) {
             (ack.failed, ack.first_error) = (1, why);
         }
-        if !batch.failed_gateways.is_empty() && self.is_writing() {
+        if batch.failed_gateways.is_empty() {
+            return;
+        }
+        if self.is_writing() {
             self.leave_failed();
+        }
+        // What has no group of its own to be turned is left to a comparison.
+        self.gateways.schedule(Instant::now());
+    }
+
+    /// What has other ways than its best one since a gateway failed has them all again, once everything is noted that was decided before that
+    /// gateway answered. A moment later, so that gateways that come back together are one change.
+    fn hear_of_answers(&mut self, batch: &v1::FibBatch) {
+        if self.fib.hear_answers(batch) {
+            let left = self.fib.failed_gateways().len();
+            tracing::info!("gateways answer again; {left} do not");
+            self.gateways.schedule(Instant::now());
         }
     }
 

@@ -20,7 +20,8 @@ use crate::fault_injection::Deafness;
 use crate::fib::Fib;
 use crate::interface_plan::{Configured, FormerDescription};
 use crate::limits::{
-    IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX, RESEAT_DELAY, RESEAT_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX,
+    GATEWAYS_DELAY, GATEWAYS_DELAY_MAX, IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX, RESEAT_DELAY,
+    RESEAT_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX,
 };
 use crate::links::Links;
 use crate::neighbors::Silent;
@@ -103,6 +104,8 @@ pub struct Agent {
     pub(super) hold: Option<Hold>,
     pub(super) repair: Backoff,
     pub(super) retry: Backoff,
+    /// Gateways fail, or answer again: both tables are to be compared.
+    pub(super) gateways: Backoff,
     /// Groups with a backup may need new first members.
     pub(super) reseat: Backoff,
     /// The kernel's answers did not fit our picture of its table: to be read again.
@@ -162,6 +165,7 @@ impl Agent {
             hold: None,
             repair: Backoff::new(REPAIR_DELAY, REPAIR_DELAY_MAX),
             retry: Backoff::new(RETRY_DELAY, RETRY_DELAY_MAX),
+            gateways: Backoff::new(GATEWAYS_DELAY, GATEWAYS_DELAY_MAX),
             reseat: Backoff::new(RESEAT_DELAY, RESEAT_DELAY_MAX),
             doubt: Backoff::new(REPAIR_DELAY, RETRY_DELAY_MAX),
             swept: false,
@@ -197,7 +201,8 @@ impl Agent {
 
     /// The earliest time at which something is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let due = [self.repair.due, self.retry.due, self.reseat.due, self.doubt.due, Some(self.sweep_at)];
+        let backoffs = [&self.repair, &self.retry, &self.gateways, &self.reseat, &self.doubt];
+        let due = backoffs.map(|backoff| backoff.due).into_iter().chain([Some(self.sweep_at)]);
         let writing = self.is_writing().then_some(due);
         let timers = writing.into_iter().flatten().flatten();
         let interfaces = self.configuration.due.filter(|_| self.leads());

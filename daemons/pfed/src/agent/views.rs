@@ -1,6 +1,7 @@
 //! Answers to operators and to chassisd.
 
 use holdfast_proto::v1::{self, Role};
+use holdfast_rib::Gateway;
 use tonic::Status;
 
 use super::Agent;
@@ -171,6 +172,17 @@ impl Agent {
         (entries.iter().map(|entry| forwarding_entry(entry, |index| self.links.name(index))).collect(), cursor)
     }
 
+    /// Those that BFD has lost, by name.
+    fn failed_gateways(&self) -> Vec<v1::ForwardingNexthop> {
+        let shown = |gateway: &Gateway| v1::ForwardingNexthop {
+            gateway: gateway.address.map(|address| address.to_string()).unwrap_or_default(),
+            interface: self.links.name(gateway.interface_index),
+            weight: 1,
+            backup: false,
+        };
+        self.fib.failed_gateways().iter().map(shown).collect()
+    }
+
     fn summary(&mut self) -> v1::ForwardingSummary {
         let (kernel, desired) = (self.kernel_tables(), self.desired_tables());
         let counters = &self.counters;
@@ -189,6 +201,7 @@ impl Agent {
             pending_writes: self.fib.pending_writes(),
             role: self.role.into(),
             epoch: self.epoch,
+            failed_gateways: self.failed_gateways(),
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Reason {
     Repair,
     /// The kernel had refused something.
     Retry,
+    /// Gateways fail, or answer again.
+    Gateways,
     /// Everything of ours goes.
     Flush,
 }
@@ -96,8 +98,8 @@ impl Agent {
             return;
         }
         self.leave_failed();
-        let may_differ = self.fib.pending_writes() > 0;
-        if may_differ || self.reconcile.is_some() {
+        self.put_groups_right();
+        if self.fib.has_differences() || self.reconcile.is_some() {
             self.reconcile = Some(Reconcile { cursor: Cursor::default(), reason, routes: 0, blocked: 0 });
         } else {
             self.sweep_left_overs();
@@ -112,6 +114,17 @@ impl Agent {
         self.push_plan(plan);
         if turned > 0 {
             tracing::info!("gateways do not answer: {turned} nexthop objects do without them now");
+        }
+    }
+
+    /// Gives groups all their ways again where their gateways answer.
+    fn put_groups_right(&mut self) {
+        let mut plan = Plan::default();
+        self.fib.put_right(&mut plan);
+        let righted = plan.righted;
+        self.push_plan(plan);
+        if righted > 0 {
+            tracing::info!("gateways answer: {righted} nexthop objects have all their ways again");
         }
     }
 
@@ -134,7 +147,7 @@ impl Agent {
         if reconcile.routes + reconcile.blocked > 0 {
             let Reconcile { reason, routes, blocked, .. } = reconcile;
             tracing::info!(
-                "tables compared ({reason:?}): {routes} routes written, {blocked} wait for an interface, a gateway or an object of theirs"
+                "tables compared ({reason:?}): {routes} routes written, {blocked} wait for an interface or an object of theirs"
             );
         }
         self.reconciled();
@@ -188,6 +201,9 @@ impl Agent {
             self.fib.try_refused(&mut plan);
             self.push_plan(plan);
             self.begin_reconcile(Reason::Retry);
+        }
+        if self.gateways.take(now) {
+            self.begin_reconcile(Reason::Gateways);
         }
         if self.fib.has_seats_in_doubt() {
             self.reseat.schedule(now);

@@ -36,7 +36,7 @@ impl Fib {
         match self.present_content(object) {
             None => desired != contents::NOTHING,
             Some(contents::NOTHING) => true,
-            Some(content) => content != desired,
+            Some(content) => content != self.contents.in_force(desired),
         }
     }
 
@@ -47,10 +47,10 @@ impl Fib {
         }
     }
 
-    /// Adds what is desired of a prefix to the digest, or takes it out.
+    /// Adds what is in force of what is desired of a prefix to the digest, or takes it out.
     fn account_desired(&mut self, prefix: &IpNet, desired: ContentId, add: bool) {
         if desired != contents::NOTHING {
-            let hash = self.entry_hash(prefix, desired);
+            let hash = self.entry_hash(prefix, self.contents.in_force(desired));
             count(&mut self.wanted[Self::family_of(prefix)], hash, add);
         }
     }
@@ -70,12 +70,13 @@ impl Fib {
 
     /// Counts a row among those that agree, or differ, or have nothing desired; or takes it out.
     fn account_agreement(&mut self, family: usize, desired: ContentId, object: ObjectIndex, add: bool) {
+        let in_force = self.contents.in_force(desired);
         if let Some(content) = self.present_content(object)
             && let Some(object) = self.objects.get_mut(object)
         {
             if desired == contents::NOTHING {
                 step(&mut object.undesired[family], add);
-            } else if content == desired {
+            } else if content == in_force {
                 step(&mut object.matching[family], add);
             }
         }
@@ -159,7 +160,7 @@ impl Fib {
         self.free_if_unused(index);
     }
 
-    /// Makes all sums anew, after an object changed its content under its routes.
+    /// Makes all sums anew, after an object changed its content under its routes, or something else is in force of what they desire.
     pub(super) fn refresh_sums(&mut self) {
         if !std::mem::take(&mut self.sums_stale) {
             return;
@@ -183,8 +184,9 @@ impl Fib {
 
     /// Takes a row in that is in no sum yet. Mostly both columns have one content, and so one hash.
     fn account_row(&mut self, family: usize, prefix: &IpNet, (desired, object): Pair) {
-        if desired != contents::NOTHING && self.present_content(object) == Some(desired) {
-            let hash = self.entry_hash(prefix, desired);
+        let in_force = self.contents.in_force(desired);
+        if desired != contents::NOTHING && self.present_content(object) == Some(in_force) {
+            let hash = self.entry_hash(prefix, in_force);
             count(&mut self.wanted[family], hash, true);
             self.count_present(family, object, hash, true);
         } else {

@@ -7,7 +7,8 @@
 //! with the other: however many routes use it, none is touched. The mirror follows when the link's notification comes
 //! ([`Fib::read_nexthops`]): the object's content is then the one gateway that is left. That is what rpd is about to desire of these routes,
 //! so both columns agree again without a write. With the members of an ordinary group (ECMP) it is the same. Where BFD and not the link
-//! says that a gateway is lost, [`Fib::leave_failed`] does what the kernel would have done.
+//! says that a gateway is lost, [`Fib::leave_failed`] does what the kernel would have done, and [`Fib::put_right`] takes it back when the gateway
+//! answers again ([`super::gateways`]).
 //!
 //! Until rpd's word has come, and whenever one of several ways cannot be had (its link is down, or the kernel refused it), a route that
 //! desires them has what is left: its *stand-in*. The columns differ as long as that is so, and the next comparison that finds
@@ -18,63 +19,20 @@ use holdfast_kernel::netlink::{NexthopContent, RESILIENT_BUCKETS, WEIGHT_NONE};
 use holdfast_rib::{ForwardingNexthop, Gateway};
 
 use super::Fib;
-use super::contents::ContentId;
+use super::contents::{self, ContentId};
 use super::desired::normalize;
+use super::kernel::object_family;
 use super::objects::ObjectIndex;
 use super::plan::{Memo, Plan};
-use crate::limits::FAILED_GATEWAYS_MAX;
-
-/// Gateways that do not answer though their links are up. One is forgotten when rpd desires a route through it again (in a
-/// later batch: what stands beside the word of the failure may be older than it), or when its link goes down.
-#[derive(Debug, Default)]
-pub struct FailedGateways {
-    /// Of the present batch.
-    now: Vec<Gateway>,
-    /// Of batches before it.
-    before: Vec<Gateway>,
-}
-
-fn same_way(one: &Gateway, other: &Gateway) -> bool {
-    (one.address, one.interface_index) == (other.address, other.interface_index)
-}
-
-impl FailedGateways {
-    pub fn begin_batch(&mut self) {
-        self.before.append(&mut self.now);
-        let surplus = self.before.len().saturating_sub(FAILED_GATEWAYS_MAX);
-        self.before.drain(..surplus);
-    }
-
-    pub fn add(&mut self, gateway: Gateway) {
-        self.before.retain(|known| !same_way(known, &gateway));
-        if self.now.len() < FAILED_GATEWAYS_MAX && !self.now.iter().any(|known| same_way(known, &gateway)) {
-            self.now.push(gateway);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.now.is_empty() && self.before.is_empty()
-    }
-
-    fn contains(&self, gateway: &Gateway) -> bool {
-        self.now.iter().chain(&self.before).any(|failed| same_way(failed, gateway))
-    }
-
-    pub fn link_changed(&mut self, interface_index: u32) {
-        for gateways in [&mut self.now, &mut self.before] {
-            gateways.retain(|gateway| gateway.interface_index != interface_index);
-        }
-    }
-}
+use super::table::Table;
 
 impl Fib {
-    /// What to use instead for the time being: what is left of several ways without those that cannot be had or do not answer.
+    /// What to use instead of what is in force for the time being: what is left of several ways without those that cannot be had.
     pub(super) fn stand_in(&self, nexthop: &ForwardingNexthop) -> Option<ForwardingNexthop> {
         let is_up = |gateway: &Gateway| self.links_up.contains(&gateway.interface_index);
         match nexthop {
             ForwardingNexthop::Protected { primary, backup } => {
                 let left = match (is_up(primary), is_up(backup)) {
-                    (true, true) if self.failed.contains(primary) => backup,
                     (true, true) if self.refused.contains_key(nexthop) => primary,
                     (true, true) | (false, false) => return None,
                     (true, false) => primary,
@@ -83,30 +41,19 @@ impl Fib {
                 Some(normalize(vec![*left]))
             }
             ForwardingNexthop::Unicast(gateways) if gateways.len() > 1 => {
-                let is_good = |gateway: &&Gateway| is_up(gateway) && !self.failed.contains(gateway);
-                let good = gateways.iter().filter(is_good).count();
-                let is_part = good > 0 && good < gateways.len();
-                is_part.then(|| normalize(gateways.iter().filter(is_good).copied().collect()))
+                let left: Vec<Gateway> = gateways.iter().filter(|gateway| is_up(gateway)).copied().collect();
+                let is_part = !left.is_empty() && left.len() < gateways.len();
+                is_part.then(|| normalize(left))
             }
             _ => None,
         }
     }
 
     /// Whether a route has what it is to have for the time being.
-    pub(super) fn has_stand_in(&self, desired: ContentId, object: ObjectIndex) -> bool {
-        let stand_in = self.contents.get(desired).and_then(|nexthop| self.stand_in(nexthop));
+    pub(super) fn has_stand_in(&self, in_force: ContentId, object: ObjectIndex) -> bool {
+        let stand_in = self.contents.get(in_force).and_then(|nexthop| self.stand_in(nexthop));
         let present = self.objects.living(object).and_then(|object| self.contents.get(object.content));
         stand_in.is_some() && stand_in.as_ref() == present
-    }
-
-    /// A route is desired through a gateway that had failed before: it answers again.
-    pub(super) fn hear_of_gateways(&mut self, desired: ContentId) {
-        if self.failed.before.is_empty() {
-            return;
-        }
-        let Some(nexthop) = self.contents.get(desired) else { return };
-        let used = nexthop.gateways();
-        self.failed.before.retain(|failed| !used.iter().any(|gateway| same_way(gateway, failed)));
     }
 
     /// Takes failed gateways out of every object that has another way: one message, whatever the number of its routes.
@@ -147,17 +94,50 @@ impl Fib {
         Some(())
     }
 
-    /// What is left of several ways without those that failed; `None` where that is all of them, or nothing.
-    fn without_failed(&self, nexthop: &ForwardingNexthop) -> Option<Vec<Gateway>> {
-        let left: Vec<Gateway> = match nexthop {
-            ForwardingNexthop::Protected { primary, backup } if self.failed.contains(primary) => vec![*backup],
-            ForwardingNexthop::Unicast(gateways) if gateways.len() > 1 => {
-                gateways.iter().filter(|gateway| !self.failed.contains(gateway)).copied().collect()
+    /// Gives every group what all its routes are to have, where that is one and the same: one message, whatever their number. For when a
+    /// gateway answers again. What shares a group with routes that are to have something else is written route by route, like any difference.
+    pub fn put_right(&mut self, plan: &mut Plan) {
+        if !std::mem::take(&mut self.groups_in_doubt) {
+            return;
+        }
+        for (group, content) in self.sole_contents() {
+            let _ = self.put_right_in(group, content, plan);
+        }
+    }
+
+    /// Groups whose routes are all to have one thing, with that.
+    fn sole_contents(&self) -> Vec<(ObjectIndex, ContentId)> {
+        let mut wanted: HashMap<ObjectIndex, Option<ContentId>> = HashMap::new();
+        for (desired, object) in self.tables.iter().flat_map(Table::pairs) {
+            let is_group = self.objects.living(object).is_some_and(|object| !object.members.is_empty());
+            if is_group && desired != contents::NOTHING {
+                let content = self.contents.in_force(desired);
+                let sole = wanted.entry(object).or_insert(Some(content));
+                *sole = sole.filter(|sole| *sole == content);
             }
-            _ => return None,
-        };
-        (!left.is_empty() && left.len() < nexthop.gateways().len() + usize::from(nexthop.backup().is_some()))
-            .then_some(left)
+        }
+        wanted.into_iter().filter_map(|(group, sole)| Some((group, sole?))).collect()
+    }
+
+    /// `Err` where the group has to stay as it is; why does not matter, as its routes can be written.
+    fn put_right_in(&mut self, group: ObjectIndex, content: ContentId, plan: &mut Plan) -> Result<(), String> {
+        let object = self.objects.living(group).ok_or("it is gone")?;
+        let nexthop = self.contents.get(content).ok_or("its nexthop was released")?.clone();
+        let (id, family) = (object.kernel_id, object.family);
+        let fits = object.content != content
+            && !object.stays
+            && object.resilient == nexthop.backup().is_some()
+            && object_family(&nexthop, family) == family
+            && self.stand_in(&nexthop).is_none();
+        if !fits {
+            return Err("it is right, or cannot be made so".into());
+        }
+        let Some((kernel_content, members)) = self.group_of(content, family, plan)? else { return Ok(()) };
+        plan.next(Memo::NexthopChange(id)).replace_nexthop(id, family == 1, &kernel_content);
+        plan.righted += 1;
+        self.begins(id);
+        self.update_object(group, content, members);
+        Ok(())
     }
 
     /// Whether the kernel has refused an object with a backup that is still wanted.

@@ -50,7 +50,7 @@ pub enum Kind {
     InTheWay(Stranger),
     /// It waits for an interface.
     LinkDown(u32),
-    /// A gateway of it cannot be had or does not answer: what is left of its ways stands in.
+    /// A gateway of it cannot be had: what is left of its ways stands in.
     StandIn,
     /// The kernel has what was asked for, but the RIB says otherwise.
     NotTold,
@@ -231,17 +231,20 @@ impl Comparison {
         }
         let rib = self.rib_known.then(|| self.second.contents.get(said)).flatten();
         let fib = own.contents.get(desired);
+        let in_force = own.contents.in_force(desired);
         let kernel = content(&self.second, present);
         if (rib, fib, kernel) == (None, None, None) {
             return; // a row of a route that went with its object
         }
         self.compared[family] += 1;
-        let agree = kernel == fib.map(Some) && (!self.rib_known || rib == fib);
+        // While a gateway does not answer routes are to have less than is desired.
+        let as_desired = kernel == own.contents.get(in_force).map(Some);
+        let agree = as_desired && (!self.rib_known || rib == fib);
         let stranger = self.strangers.get(prefix).copied();
         if agree && stranger.is_none() {
             return;
         }
-        let Some(kind) = self.judge(own, desired, present, kernel == fib.map(Some), agree, stranger) else { return };
+        let Some(kind) = self.judge(own, in_force, present, as_desired, agree, stranger) else { return };
         let entry =
             |nexthop: Option<&ForwardingNexthop>, object| Entry { prefix: *prefix, nexthop: nexthop.cloned(), object };
         let number = self.second.objects.get(present).map_or(0, |object| object.kernel_id);
@@ -258,7 +261,7 @@ impl Comparison {
     fn judge(
         &self,
         own: &Fib,
-        desired: ContentId,
+        in_force: ContentId,
         present: ObjectIndex,
         as_desired: bool,
         agree: bool,
@@ -269,7 +272,7 @@ impl Comparison {
             return if agree { hides.map(Kind::Hidden) } else { Some(Kind::NotTold) };
         }
         let in_the_way = stranger.filter(|stranger| stranger.metric == ROUTE_METRIC);
-        Some(match (own.contents.get(desired), content(&self.second, present)) {
+        Some(match (own.contents.get(in_force), content(&self.second, present)) {
             (None, _) => Kind::Unwanted,
             (Some(wanted), Some(Some(present))) if own.stand_in(wanted).as_ref() == Some(present) => Kind::StandIn,
             (_, Some(Some(_))) => Kind::Elsewhere,
@@ -277,7 +280,7 @@ impl Comparison {
                 let id = self.second.objects.get(present).map_or(0, |object| object.kernel_id);
                 Kind::ObjectOfOthers { protocol: self.makers.get(&id).copied() }
             }
-            (Some(_), None) => match (in_the_way, own.blocked_by_link(desired)) {
+            (Some(_), None) => match (in_the_way, own.blocked_by_link(in_force)) {
                 (Some(stranger), _) => Kind::InTheWay(stranger),
                 (None, Some(index)) => Kind::LinkDown(index),
                 (None, None) => Kind::Missing,

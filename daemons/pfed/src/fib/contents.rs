@@ -23,6 +23,8 @@ struct Slot {
     objects: u32,
     /// The object to use for it, by the family of the object; 0 for none.
     chosen: [u32; 2],
+    /// What is in force instead of it ([`super::gateways`]), of which it is a user; [`NOTHING`]: itself.
+    instead: ContentId,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,8 @@ pub struct Contents {
 impl Contents {
     pub fn new() -> Self {
         let fixed = |nexthop, object| {
-            Some(Slot { hashed: HashedNexthop::new(&nexthop), nexthop, users: 1, objects: 1, chosen: [object; 2] })
+            let hashed = HashedNexthop::new(&nexthop);
+            Some(Slot { nexthop, hashed, users: 1, objects: 1, chosen: [object; 2], instead: NOTHING })
         };
         let slots = vec![
             None,
@@ -52,7 +55,8 @@ impl Contents {
             return *id;
         }
         let hashed = HashedNexthop::new(&nexthop);
-        let slot = Some(Slot { nexthop: nexthop.clone(), hashed, users: 0, objects: 0, chosen: [0; 2] });
+        let slot =
+            Some(Slot { nexthop: nexthop.clone(), hashed, users: 0, objects: 0, chosen: [0; 2], instead: NOTHING });
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id as usize] = slot;
@@ -113,7 +117,28 @@ impl Contents {
         {
             self.ids.remove(&slot.nexthop);
             self.free.push(id);
+            self.release(slot.instead);
         }
+    }
+
+    /// Every id that means something now.
+    pub fn ids(&self) -> Vec<ContentId> {
+        self.ids.values().copied().collect()
+    }
+
+    /// What routes that desire it are to have.
+    pub fn in_force(&self, id: ContentId) -> ContentId {
+        let instead = self.slots.get(id as usize).and_then(Option::as_ref).map_or(NOTHING, |slot| slot.instead);
+        if instead == NOTHING { id } else { instead }
+    }
+
+    /// Puts something in force instead of a content, or with [`NOTHING`] the content itself. True where that is new.
+    pub fn use_instead(&mut self, id: ContentId, instead: ContentId) -> bool {
+        let Some(slot) = self.slot(id).filter(|slot| slot.instead != instead) else { return false };
+        let before = std::mem::replace(&mut slot.instead, instead);
+        self.retain(instead);
+        self.release(before);
+        true
     }
 
     /// Desired routes and senders that want it.

@@ -44,7 +44,7 @@ pub(super) fn normalize(mut gateways: Vec<Gateway>) -> ForwardingNexthop {
     ForwardingNexthop::Unicast(gateways.into())
 }
 
-fn gateway_of(gateway: &v1::FibGateway) -> Result<Gateway, String> {
+pub(super) fn gateway_of(gateway: &v1::FibGateway) -> Result<Gateway, String> {
     let to = address(&gateway.address);
     if to.is_none() && !gateway.address.is_empty() {
         return Err(format!("a gateway of {} octets; 0, 4 or 16 are possible", gateway.address.len()));
@@ -95,24 +95,11 @@ impl Fib {
     pub fn define_nexthop(&mut self, definition: &v1::FibNexthop) -> Result<(), String> {
         let content = self.contents.intern(content_of(definition)?);
         self.contents.retain(content);
+        self.put_in_force(content);
         if let Some(before) = self.sender.insert(definition.id, content) {
             self.contents.release(before);
         }
         Ok(())
-    }
-
-    /// Takes note of what a new batch says of gateways, before anything else of it: each of these does not answer, though its link is
-    /// up.
-    pub fn fail_gateways(&mut self, failed: &[v1::FibGateway]) -> Result<(), String> {
-        self.failed.begin_batch();
-        let mut result = Ok(());
-        for gateway in failed {
-            match gateway_of(gateway) {
-                Ok(gateway) => self.failed.add(gateway),
-                Err(why) => result = Err(format!("failed gateway: {why}")),
-            }
-        }
-        result
     }
 
     /// The sender's id has no meaning any more.

@@ -98,8 +98,15 @@ impl Fib {
                 (self.insert_object(object.id, content, family, members, true), KernelChange::Noted)
             }
         };
+        self.note_kind(index, &object.content);
         self.reserve_first(index);
         change
+    }
+
+    pub(super) fn note_kind(&mut self, index: ObjectIndex, content: &NexthopContent) {
+        if let Some(object) = self.objects.get_mut(index) {
+            object.resilient = matches!(content, NexthopContent::Resilient { .. });
+        }
     }
 
     /// A nexthop object is gone, and with it the routes that used it.

@@ -50,29 +50,42 @@ impl Fib {
         if let Some(index) = self.blocked_by_link(content) {
             return Err(format!("interface {index} is not up"));
         }
-        let nexthop = self.contents.get(content).cloned().ok_or("its nexthop was released")?;
-        let (kernel_content, members) = match &nexthop {
-            ForwardingNexthop::Unicast(gateways) => match gateways.as_slice() {
-                [gateway] => {
+        let (kernel_content, members) = match self.group_of(content, family, plan)? {
+            Some(group) => group,
+            None => match self.contents.get(content) {
+                Some(ForwardingNexthop::Unicast(gateways)) if gateways.len() == 1 => {
                     self.seats_in_doubt = true;
-                    (single(gateway), Vec::new())
+                    (single(&gateways[0]), Vec::new())
                 }
-                gateways => {
-                    let members = self.ensure_members(gateways, family, plan)?;
-                    let entries = self.entries(&members, gateways.iter().map(|gateway| gateway.weight));
-                    (NexthopContent::Group(entries), members)
-                }
+                _ => return Err("not a unicast nexthop".into()),
             },
-            ForwardingNexthop::Protected { primary, backup } => {
-                let backup = self.ensure_single(backup, family, plan)?;
-                let members = vec![self.make_reserved(primary, family, plan)?, backup];
-                (self.pair(&members), members)
-            }
-            ForwardingNexthop::Discard | ForwardingNexthop::Reject => return Err("not a unicast nexthop".into()),
         };
         let index = self.add_object(content, family, &kernel_content, members, plan);
         self.contents.choose(content, family, index);
         Ok(index)
+    }
+
+    /// The group for a content, as the kernel is told it, and its members, made if need be; `None` for what needs none.
+    pub(super) fn group_of(
+        &mut self,
+        content: ContentId,
+        family: usize,
+        plan: &mut Plan,
+    ) -> Result<Option<(NexthopContent, Vec<ObjectIndex>)>, String> {
+        let nexthop = self.contents.get(content).cloned().ok_or("its nexthop was released")?;
+        Ok(match &nexthop {
+            ForwardingNexthop::Unicast(gateways) if gateways.len() > 1 => {
+                let members = self.ensure_members(gateways, family, plan)?;
+                let entries = self.entries(&members, gateways.iter().map(|gateway| gateway.weight));
+                Some((NexthopContent::Group(entries), members))
+            }
+            ForwardingNexthop::Protected { primary, backup } => {
+                let backup = self.ensure_single(backup, family, plan)?;
+                let members = vec![self.make_reserved(primary, family, plan)?, backup];
+                Some((self.pair(&members), members))
+            }
+            _ => None,
+        })
     }
 
     /// Plans an object, and notes it.
@@ -86,7 +99,9 @@ impl Fib {
     ) -> ObjectIndex {
         let id = self.objects.new_kernel_id();
         plan.next(Memo::Nexthop(id)).add_nexthop(id, family == 1, kernel_content);
-        self.insert_object(id, content, family, members, false)
+        let index = self.insert_object(id, content, family, members, false);
+        self.note_kind(index, kernel_content);
+        index
     }
 
     pub(super) fn equal_object(&self, content: ContentId, family: usize) -> Option<ObjectIndex> {

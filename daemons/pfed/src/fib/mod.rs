@@ -17,7 +17,7 @@
 //! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns, packed by [`rows`],
 //! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
 //! says, [`plan`] turns differences into batches, [`making`] makes the objects, [`backup`] and [`seats`] are about next hops that have
-//! another one standing by. [`comparison`] lays a second such table beside the working one.
+//! another one standing by, [`gateways`] about those that do not answer. [`comparison`] lays a second such table beside the working one.
 //!
 //! # What it must never do
 //!
@@ -29,6 +29,7 @@ mod backup;
 mod comparison;
 mod contents;
 mod desired;
+mod gateways;
 mod kernel;
 mod making;
 mod objects;
@@ -43,8 +44,9 @@ mod views;
 use hashbrown::{HashMap, HashSet};
 use holdfast_rib::{Digest, Family};
 
-use backup::{FailedGateways, Refused};
+use backup::Refused;
 use contents::{ContentId, Contents};
+use gateways::FailedGateways;
 use objects::Objects;
 use table::Table;
 
@@ -81,8 +83,11 @@ pub struct Fib {
     links_up: HashSet<u32>,
     /// Objects deleted or changed by us, while the kernel's answers are not there yet: how many.
     under_way: HashMap<u32, u32>,
-    /// See [`backup`].
+    /// See [`gateways`].
     failed: FailedGateways,
+    /// Who answers has changed: groups may have what their routes are not to have any more ([`Self::put_right`]).
+    groups_in_doubt: bool,
+    /// See [`backup`].
     refused: Refused,
     /// See [`seats`].
     seats_in_doubt: bool,
@@ -104,6 +109,7 @@ impl Default for Fib {
             links_up: HashSet::new(),
             under_way: HashMap::new(),
             failed: FailedGateways::default(),
+            groups_in_doubt: false,
             refused: Refused::new(),
             seats_in_doubt: false,
         }
@@ -120,9 +126,11 @@ impl Fib {
     pub fn set_link(&mut self, interface_index: u32, up: bool) -> bool {
         let is_new = if up { self.links_up.insert(interface_index) } else { self.links_up.remove(&interface_index) };
         if is_new {
-            self.failed.link_changed(interface_index);
             // The kernel's answer may be another one now.
             self.refused.clear();
+            if !self.failed.is_empty() {
+                self.gateways_changed();
+            }
         }
         is_new
     }
@@ -147,6 +155,11 @@ impl Fib {
     pub fn pending_writes(&mut self) -> u64 {
         self.refresh_sums();
         self.different.iter().sum()
+    }
+
+    /// Whether there are any. Costs nothing, however many routes there are and whatever has become of the sums.
+    pub fn has_differences(&self) -> bool {
+        self.tables.iter().flat_map(Table::pairs).any(|(desired, object)| self.differs(desired, object))
     }
 
     /// Whether the kernel has exactly what is desired, and none of it is only remembered from an earlier sender.

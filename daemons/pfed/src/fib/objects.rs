@@ -39,6 +39,10 @@ pub struct Object {
     pub groups: u32,
     /// It is, or was, the first member of a group with a backup, and no route's own object ([`super::seats`]).
     pub reserved: bool,
+    /// A group of this kind (one way and another that stands by) stays one.
+    pub resilient: bool,
+    /// The kernel has refused to have it changed.
+    pub stays: bool,
     /// Its members, where it is a group.
     pub members: Vec<ObjectIndex>,
     /// Per family of the route: the digest over its routes.

@@ -54,12 +54,14 @@ pub struct Planned {
 pub struct Plan {
     full: VecDeque<Planned>,
     current: Planned,
-    /// Routes that were left out, or have a stand-in, because one of their ways cannot be had or does not answer.
+    /// Routes that were left out, or have a stand-in, because one of their ways cannot be had.
     pub blocked: u64,
     /// Routes written.
     pub routes: u64,
     /// Nexthop objects that do without a failed gateway now.
     pub turned: u64,
+    /// Nexthop objects that have all their ways again.
+    pub righted: u64,
 }
 
 impl Plan {
@@ -130,18 +132,19 @@ impl Fib {
             self.set_row(&prefix, place, desired, objects::NOTHING);
             return Ok(());
         }
-        if self.has_stand_in(desired, object) {
+        let in_force = self.contents.in_force(desired);
+        if self.has_stand_in(in_force, object) {
             plan.blocked += 1;
             return Ok(());
         }
-        let chosen = match self.ensure_object(desired, family, plan) {
+        let chosen = match self.ensure_object(in_force, family, plan) {
             Ok(chosen) => chosen,
             Err(why) => {
                 plan.blocked += 1;
                 return Err(format!("{prefix}: {why}"));
             }
         };
-        plan.blocked += u64::from(self.objects.get(chosen).is_some_and(|chosen| chosen.content != desired));
+        plan.blocked += u64::from(self.objects.get(chosen).is_some_and(|chosen| chosen.content != in_force));
         let Some(after) = self.objects.target(chosen) else { return Ok(()) };
         let write = if before.is_some() { RouteWrite::Replace } else { RouteWrite::Add };
         plan.next(Memo::Route { prefix, before, after }).write_route(write, &prefix, after);
@@ -275,6 +278,9 @@ impl Fib {
             }
             Memo::NexthopChange(id) => {
                 self.answered(*id);
+                if let Some(object) = self.objects.by_kernel_id(*id).and_then(|index| self.objects.get_mut(index)) {
+                    object.stays = true;
+                }
                 result.read_again = true;
                 false
             }

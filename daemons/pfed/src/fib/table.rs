@@ -134,6 +134,11 @@ impl Table {
         self.pairs.get(each!(&self.kind, rows => rows.word(place)) & !Mark::ALL)
     }
 
+    /// The columns that rows have, each pair once. They are few, however many rows there are.
+    pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
+        self.pairs.numbers.keys().copied()
+    }
+
     /// Writes both columns of a prefix that lies at `place`, or has no row yet. One without anything in either column has none.
     /// Returns where it lies now.
     pub fn set_row(&mut self, prefix: &IpNet, place: Option<Place>, pair: Pair) -> Option<Place> {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::{Core, now};
 
 /// Whose session: neighbour, link of a link-local address (else 0), several hops.
-type Key = (IpAddr, u32, bool);
+pub(super) type Key = (IpAddr, u32, bool);
 
 /// What is known and wanted of BFD.
 pub struct Bfd {
@@ -25,8 +25,8 @@ pub struct Bfd {
     sessions: BTreeMap<Key, v1::BfdSession>,
     /// Those of a snapshot that is coming in.
     snapshot: Option<BTreeMap<Key, v1::BfdSession>>,
-    /// Ways that were lost since the last turn.
-    lost: Vec<Key>,
+    /// ppmd has said how all its sessions stand, once.
+    known: bool,
     /// What is wanted may have changed.
     stale: bool,
     /// A session has changed: consequences are to be drawn.
@@ -36,7 +36,7 @@ pub struct Bfd {
 impl Bfd {
     /// Nothing is known; what is wanted goes to this channel.
     pub fn new(wanted: watch::Sender<Option<v1::SetBfdRequest>>) -> Self {
-        Self { wanted, sessions: BTreeMap::new(), snapshot: None, lost: Vec::new(), stale: true, changed: false }
+        Self { wanted, sessions: BTreeMap::new(), snapshot: None, known: false, stale: true, changed: false }
     }
 
     /// The stream of states begins anew.
@@ -58,7 +58,6 @@ impl Bfd {
                     snapshot.insert(key, session);
                     return;
                 }
-                self.note_lost(key, &session);
                 self.sessions.insert(key, session);
                 self.changed = true;
             }
@@ -68,9 +67,9 @@ impl Bfd {
             }
             Some(Event::SnapshotDone(_)) => {
                 if let Some(snapshot) = self.snapshot.take() {
-                    snapshot.iter().for_each(|(key, session)| self.note_lost(*key, session));
                     self.sessions = snapshot;
                 }
+                self.known = true;
                 self.changed = true;
                 // Another ppmd may not know yet who wants what.
                 self.stale = true;
@@ -79,11 +78,18 @@ impl Bfd {
         }
     }
 
-    /// What is told of a session now means that its way is broken, which was not known before.
-    fn note_lost(&mut self, key: Key, session: &v1::BfdSession) {
-        if session.failed_since_mono_ns > 0 && self.lost_since(&key).is_none() {
-            self.lost.push(key);
-        }
+    /// Whether it is known how sessions stand.
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// Ways of one hop that are known to be broken: since when, and whether the other side's BFD shares no fate of its control plane. Over
+    /// several hops it is not the gateway that is watched.
+    pub fn lost_ways(&self) -> Vec<(Key, Duration, bool)> {
+        let one_hop = self.sessions.iter().filter(|(key, _)| !key.2);
+        one_hop
+            .filter_map(|(key, session)| Some((*key, self.lost_since(key)?, session.remote_control_plane_independent)))
+            .collect()
     }
 
     /// Since when the way is known to be broken.
@@ -112,9 +118,19 @@ fn key_of_watched(watched: &Watched) -> Key {
 
 /// Sessions by whose they are. Where two want the same one, the more demanding interval holds.
 #[derive(Default)]
-struct Wanted(BTreeMap<Key, v1::BfdWanted>);
+pub(super) struct Wanted(BTreeMap<Key, v1::BfdWanted>);
 
 impl Wanted {
+    /// Nobody wants any.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether somebody wants this one.
+    pub fn contains(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+
     fn add(&mut self, key: Key, local: Option<IpAddr>, liveness: &v1::BfdLiveness, client: &str) {
         let authentication = (!liveness.algorithm.is_empty()).then(|| v1::BfdAuthentication {
             meticulous: liveness.algorithm.starts_with("meticulous"),
@@ -146,46 +162,17 @@ impl Wanted {
 }
 
 impl Core {
-    /// Tells ppmd what is wanted, and draws the consequences of what it has said.
+    /// Tells ppmd what is wanted, and draws the consequences of what it has said. Packets turn first, then routes and sessions.
     pub(super) fn bfd_turn(&mut self) {
-        if std::mem::take(&mut self.bfd.stale) {
+        let stale = std::mem::take(&mut self.bfd.stale);
+        if stale {
             self.want_sessions();
         }
-        self.tell_failed_gateways();
-        if std::mem::take(&mut self.bfd.changed) {
-            // The key of a session has a link only with a link-local address.
-            let bfd = &self.bfd;
-            let is_lost =
-                |address, link| [0, link].iter().any(|link| bfd.lost_since(&(address, *link, false)).is_some());
-            self.fib.keep_failed(is_lost);
+        let changed = std::mem::take(&mut self.bfd.changed);
+        self.gateways_turn(stale || changed);
+        if changed {
             self.use_live_next_hops();
             self.end_lost_sessions();
-        }
-    }
-
-    /// Whoever was one hop away is no gateway any more, whatever uses it: pfed hears so before a session ends or a route is chosen anew, because
-    /// in the kernel it is one change for all routes that have another way. Several hops away it is not the gateway.
-    fn tell_failed_gateways(&mut self) {
-        let lost = std::mem::take(&mut self.bfd.lost);
-        if self.role != v1::Role::Primary {
-            return;
-        }
-        // What changes no route must not be told: pfed goes back to a gateway only when a route is told anew.
-        let counts = |key: &Key| {
-            let Some(since) = self.bfd.lost_since(key) else { return false };
-            let session = self.bfd.sessions.get(key);
-            let independent = session.is_some_and(|session| session.remote_control_plane_independent);
-            !key.2 && self.protocols.bgp.bfd_loss_counts(key.0, since, independent)
-        };
-        let lost: Vec<Key> = lost.into_iter().filter(counts).collect();
-        if lost.is_empty() {
-            return;
-        }
-        for (address, interface, _) in lost {
-            self.gateway_failed(address, interface);
-        }
-        if self.may_program() {
-            self.fib_turn();
         }
     }
 
@@ -200,7 +187,7 @@ impl Core {
         self.bfd.wanted.send_replace(request);
     }
 
-    fn sessions_wanted(&self) -> Wanted {
+    pub(super) fn sessions_wanted(&self) -> Wanted {
         let mut wanted = Wanted::default();
         for watched in self.protocols.bgp.watched_by_bfd(&self.rib) {
             wanted.add(key_of_watched(&watched), watched.local, &watched.liveness, "bgp");
@@ -238,10 +225,6 @@ impl Core {
                 Consequence::RestartIsOver => "its routes do not wait for its graceful restart any longer",
             };
             tracing::warn!("BGP neighbor {}: BFD has lost it ({}), {what}", watched.address, session.diagnostic);
-            // Known already, but to an engine that did not lead when the way was lost.
-            if !watched.liveness.multihop {
-                self.gateway_failed(watched.address, watched.interface);
-            }
         }
         self.act();
     }
@@ -303,24 +286,28 @@ mod tests {
     }
 
     #[test]
-    fn a_way_is_lost_once_also_when_a_snapshot_says_so() {
+    fn ways_of_one_hop_are_lost_as_ppmd_says_and_known_when_it_has_said_everything() {
         let (mut bfd, _receiver) = bfd();
-        let lost = |bfd: &mut Bfd| std::mem::take(&mut bfd.lost).len();
-        bfd.heard(session("10.0.0.1", 0));
-        bfd.heard(session("10.0.0.2", 0));
-        assert_eq!(lost(&mut bfd), 0);
-        bfd.heard(session("10.0.0.1", 7));
-        bfd.heard(session("10.0.0.1", 7));
-        assert_eq!(lost(&mut bfd), 1);
+        let lost = |bfd: &Bfd| bfd.lost_ways().iter().map(|(key, ..)| key.0.to_string()).collect::<Vec<_>>();
         bfd.restart();
-        bfd.heard(session("10.0.0.1", 7));
-        bfd.heard(session("10.0.0.2", 8));
-        assert_eq!(lost(&mut bfd), 0, "not before it is complete");
-        bfd.heard(v1::BfdEvent { event: Some(Event::SnapshotDone(true)) });
-        assert_eq!(lost(&mut bfd), 1, "that of the second");
         bfd.heard(session("10.0.0.1", 0));
+        bfd.heard(session("10.0.0.2", 7));
+        assert!(!bfd.is_known() && lost(&bfd).is_empty());
+        bfd.heard(v1::BfdEvent { event: Some(Event::SnapshotDone(true)) });
+        assert!(bfd.is_known());
+        assert_eq!(lost(&bfd), ["10.0.0.2"]);
+        let mut far = session("10.0.0.3", 8);
+        if let Some(Event::Session(session)) = &mut far.event {
+            session.key.as_mut().unwrap().multihop = true;
+        }
+        bfd.heard(far);
         bfd.heard(session("10.0.0.1", 9));
-        assert_eq!(lost(&mut bfd), 1, "again");
+        bfd.heard(session("10.0.0.2", 0));
+        assert_eq!(lost(&bfd), ["10.0.0.1"]);
+        bfd.restart();
+        assert_eq!(lost(&bfd), ["10.0.0.1"], "another ppmd has said nothing yet");
+        bfd.heard(v1::BfdEvent { event: Some(Event::SnapshotDone(true)) });
+        assert!(lost(&bfd).is_empty() && bfd.is_known());
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use holdfast_proto::v1::{FibAck, FibBatch, FibGateway, FibNexthop, Role, fib_nexthop};
-use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Gateway, NexthopSpec, Rib};
+use holdfast_rib::{Family, ForwardingNexthop, ForwardingNexthopId, Gateway, Rib};
 use ipnet::IpNet;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::Core;
-use crate::limits::{FAILED_GATEWAYS_MAX, FIB_BATCH, FIB_WINDOW};
+use super::gateways::GatewayWords;
+use crate::limits::{FIB_BATCH, FIB_WINDOW};
 
 /// The stream to pfed.
 #[derive(Default)]
@@ -33,8 +34,8 @@ pub struct FibStream {
     /// The term in which pfed was told, in this stream, that it has heard everything. Another term is another switch, and another stream
     /// begins anew.
     caught_up_in: Option<u64>,
-    /// Gateways that stopped to answer, for the next batch.
-    failed_gateways: Vec<Gateway>,
+    /// Gateways that do not answer.
+    pub(super) gateways: GatewayWords,
     /// Errors that pfed reported.
     pub failed: u64,
     /// The first of them.
@@ -44,7 +45,9 @@ pub struct FibStream {
 impl FibStream {
     /// A stream is open: everything is to be sent.
     pub fn open(&mut self, sender: mpsc::Sender<FibBatch>) {
-        *self = Self { sender: Some(sender), scan: Some((0, 0)), ..Self::default() };
+        let mut gateways = std::mem::take(&mut self.gateways);
+        gateways.begin_stream();
+        *self = Self { sender: Some(sender), scan: Some((0, 0)), gateways, ..Self::default() };
     }
 
     /// The stream is gone; another one will open.
@@ -60,20 +63,6 @@ impl FibStream {
     /// Whether there is one.
     pub fn is_open(&self) -> bool {
         self.sender.is_some()
-    }
-
-    /// A gateway does not answer any more though its link is up: what has another way is to take it at once. What routes become of it
-    /// follows as changes. Without a stream there is nobody to tell; beyond [`FAILED_GATEWAYS_MAX`] the changes alone will do.
-    fn gateway_failed(&mut self, gateway: Gateway) {
-        let known = self.failed_gateways.contains(&gateway);
-        if self.sender.is_some() && !known && self.failed_gateways.len() < FAILED_GATEWAYS_MAX {
-            self.failed_gateways.push(gateway);
-        }
-    }
-
-    /// Who answers again before pfed has heard otherwise has not failed.
-    pub fn keep_failed(&mut self, is_lost: impl Fn(IpAddr, u32) -> bool) {
-        self.failed_gateways.retain(|way| way.address.is_some_and(|address| is_lost(address, way.interface_index)));
     }
 
     /// pfed's answer.
@@ -106,9 +95,9 @@ impl FibStream {
     /// A turn would send something. `leads_in`: the term of an engine that leads.
     pub fn has_work(&self, rib: &Rib, leads_in: Option<u64>) -> bool {
         let word_is_due = self.complete && leads_in.is_some() && self.caught_up_in != leads_in;
-        let is_urgent = !self.failed_gateways.is_empty();
+        let of_gateways = self.gateways.is_urgent() || (self.complete && self.gateways.is_due());
         self.has_room()
-            && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0 || word_is_due || is_urgent)
+            && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0 || word_is_due || of_gateways)
     }
 
     fn route(&mut self, batch: &mut FibBatch, rib: &Rib, prefix: IpNet, next_hop: Option<ForwardingNexthopId>) {
@@ -143,7 +132,8 @@ pub(super) fn definition(id: ForwardingNexthopId, next_hop: &ForwardingNexthop) 
     FibNexthop { id: id.0, kind: kind.into(), gateways, backup: next_hop.backup().map(gateway) }
 }
 
-fn gateway(gateway: &Gateway) -> FibGateway {
+/// How pfed is told of a gateway.
+pub(super) fn gateway(gateway: &Gateway) -> FibGateway {
     let address = match gateway.address {
         Some(IpAddr::V4(address)) => address.octets().to_vec(),
         Some(IpAddr::V6(address)) => address.octets().to_vec(),
@@ -158,26 +148,13 @@ impl Core {
         (self.role == Role::Primary).then_some(self.epoch)
     }
 
-    /// A neighbour on a link of ours does not answer any more, though its link may be up: what has another way is to take it at once,
-    /// before it is decided route by route. `interface_index` as with link-local addresses; else 0.
-    pub(super) fn gateway_failed(&mut self, address: IpAddr, interface_index: u32) {
-        let spec = match interface_index {
-            0 => NexthopSpec::gateway(address),
-            _ => NexthopSpec::ScopedGateway { address, interface_index },
-        };
-        let nexthop = self.rib.intern_nexthop(spec);
-        let ways = self.rib.resolved(nexthop).map(|resolved| resolved.gateways().to_vec()).unwrap_or_default();
-        self.rib.release_nexthop(nexthop);
-        // Behind a static route the way is another's.
-        ways.into_iter().filter(|way| way.address == Some(address)).for_each(|way| self.fib.gateway_failed(way));
-    }
-
     /// Sends what pfed has room for.
     pub(super) fn fib_turn(&mut self) {
         while self.fib.has_room() {
-            let failed_gateways: Vec<_> = self.fib.failed_gateways.drain(..).map(|failed| gateway(&failed)).collect();
-            let is_urgent = !failed_gateways.is_empty();
-            let mut batch = FibBatch { epoch: self.epoch, failed_gateways, ..FibBatch::default() };
+            let tells_answers = self.fib.sequence == 0;
+            let mut batch = FibBatch { epoch: self.epoch, tells_answers, ..FibBatch::default() };
+            self.fib.gateways.tell_failures(&mut batch);
+            let is_urgent = !batch.failed_gateways.is_empty();
             if let Some((index, cursor)) = self.fib.scan {
                 let Some(family) = Family::ALL.get(index).copied() else {
                     self.fib.scan = None;
@@ -211,9 +188,15 @@ impl Core {
                     batch.caught_up = leads_in.is_some();
                     self.fib.caught_up_in = leads_in;
                 }
+                // What leads through a gateway that answers again must be what has been decided, not what is still to be taken back.
+                let decided = self.rib.fib_changes_waiting() == 0 && !self.protocols.bgp.has_background();
+                if self.fib.complete && decided {
+                    self.fib.gateways.tell_answers(&mut batch);
+                }
             }
             let ask = self.fib.complete && !self.fib.asked;
-            let has_a_word = batch.end_of_sync || batch.caught_up || ask || is_urgent;
+            let of_gateways = is_urgent || batch.names_all_failed || !batch.answering_gateways.is_empty();
+            let has_a_word = batch.end_of_sync || batch.caught_up || ask || of_gateways;
             if batch.has_no_routes() && batch.nexthops_released.is_empty() && !has_a_word {
                 if self.fib.scan.is_some() {
                     continue;

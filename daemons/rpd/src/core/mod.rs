@@ -14,6 +14,7 @@ mod configuration;
 mod connections;
 mod fib;
 mod fib_view;
+mod gateways;
 mod handoff;
 mod kernel_drops;
 mod listeners;
@@ -75,6 +76,8 @@ pub struct Core {
     protocols: Protocols,
     /// Sessions of ppmd that watch neighbours and next hops.
     bfd: Bfd,
+    /// Those of them that have lost their way.
+    lost_ways: gateways::LostWays,
     rib: Rib,
     connections: Connections,
     listeners: Listeners,
@@ -132,6 +135,7 @@ impl Core {
             started: now(),
             protocols,
             bfd: Bfd::new(bfd_wanted),
+            lost_ways: gateways::LostWays::default(),
             rib: Rib::new(),
             connections: Connections::new(CONNECTIONS_FROM),
             listeners: Listeners::default(),

@@ -7,6 +7,7 @@ use holdfast_proto::v1::BfdLiveness;
 use holdfast_rib::Rib;
 
 use super::Speaker;
+use super::neighbor::Neighbor;
 use super::table::NeighborId;
 use crate::wire::{Cease, NotificationMessage};
 
@@ -36,6 +37,17 @@ pub enum Consequence {
     RestartIsOver,
 }
 
+/// What the neighbours that are there say to the loss of a way: whether packets are to take another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayLost {
+    /// Nothing speaks against it.
+    Counts,
+    /// One of them restarts gracefully, and a failure of its BFD is what that looks like (RFC 5882 §4.3.2).
+    MayBeRestart,
+    /// A session came up since: packets get through, although BFD does not.
+    IsProvenOtherwise,
+}
+
 impl Speaker {
     /// Every neighbour that is to be watched. One that is shut down is not; one whose link is not there cannot be.
     pub fn watched_by_bfd(&self, rib: &Rib) -> Vec<Watched> {
@@ -54,14 +66,22 @@ impl Speaker {
             .collect()
     }
 
-    /// Whether the loss of the way to an address at `since` is the end of every route of who has it: whoever is watched loses its session or
-    /// the patience with its restart. Else [`Speaker::bfd_lost`] draws no consequences, or nobody asks it, and routes stay.
-    pub fn bfd_loss_counts(&self, address: IpAddr, since: Duration, independent: bool) -> bool {
-        let mut concerned = self.neighbors.iter().flatten().filter(|neighbor| neighbor.address == address);
-        concerned.all(|neighbor| match &neighbor.up {
-            Some(up) => neighbor.config.bfd.is_some() && up.established_at <= since,
-            None => independent || neighbor.stale.is_none(),
-        })
+    /// What neighbours with an address (on a link, if not 0) say to the loss of the way there at `since`. Whether they are watched does not
+    /// matter: it is about packets, not about their sessions. `independent` as in [`Speaker::bfd_lost`].
+    pub fn way_lost(&self, address: IpAddr, interface: u32, since: Duration, independent: bool) -> WayLost {
+        let is_there = |neighbor: &&Neighbor| {
+            let on_link = interface == 0 || neighbor.scope.is_none_or(|scope| scope == interface);
+            neighbor.address == address && on_link
+        };
+        let concerned = || self.neighbors.iter().flatten().filter(is_there);
+        if concerned().any(|neighbor| neighbor.up.as_ref().is_some_and(|up| up.established_at > since)) {
+            return WayLost::IsProvenOtherwise;
+        }
+        let restarts = |neighbor: &Neighbor| neighbor.up.is_none() && neighbor.stale.is_some();
+        match concerned().any(restarts) && !independent {
+            true => WayLost::MayBeRestart,
+            false => WayLost::Counts,
+        }
     }
 
     /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384); one that came up later has proven

@@ -100,7 +100,7 @@ use holdfast_rib::{Family, NexthopSetId, Rib};
 use crate::session::{ConnectionSide, Output};
 
 pub use action::{Action, ConnectSpec, Kept, Rejection};
-pub use bfd::{Consequence, Watched};
+pub use bfd::{Consequence, Watched, WayLost};
 pub use neighbor::Counters;
 pub use settings::SettingsError;
 pub use table::NeighborId;

@@ -1,6 +1,6 @@
 //! Next hops with a backup: what is written, and above all what is not.
 
-use holdfast_kernel::netlink::NexthopContent;
+use holdfast_kernel::netlink::{BatchOutcome, Failure, NexthopContent};
 
 use super::*;
 
@@ -9,7 +9,6 @@ const ROUTES: u8 = 20;
 /// Twenty IPv4 routes with one next hop.
 fn want_all(fib: &mut Fib, id: u32) -> Plan {
     let mut plan = Plan::default();
-    fib.fail_gateways(&[]).unwrap();
     for n in 0..ROUTES {
         fib.want_route(&fib_route(n * 2, id), Some(&mut plan)).unwrap();
     }
@@ -29,6 +28,15 @@ fn protected_table() -> (Fib, Model) {
 
 fn lose_link(fib: &mut Fib, model: &mut Model, index: u32) {
     one_step(&Step::LinkLost(index), fib, model, &mut BTreeMap::new());
+}
+
+/// What the agent does at once with the word that gateways fail.
+fn fails(fib: &mut Fib, model: &mut Model, gateways: &[v1::FibGateway]) {
+    let mut plan = Plan::default();
+    fib.fail_gateways(gateways).unwrap();
+    fib.leave_failed(&mut plan);
+    assert!(execute(fib, model, plan));
+    check_sums(fib);
 }
 
 fn messages(plan: Plan) -> usize {
@@ -117,16 +125,183 @@ fn a_gateway_that_does_not_answer_is_left_with_one_message_and_not_gone_back_to(
     let outcome = model.execute(&planned[0]);
     assert_eq!(fib.finished(&planned[0].memos, &outcome).errors, 0);
     assert_eq!(way(&model), meaning(2));
-    // A comparison does not go back, and neither does what stands in the batch that told it.
-    assert_eq!(messages(compare(&mut fib)), 0);
-    fib.want_route(&fib_route(0, 8), Some(&mut Plan::default())).unwrap();
-    assert_eq!(messages(compare(&mut fib)), 0);
+    // That is as it has to be, whatever is compared.
+    assert_eq!((fib.pending_writes(), messages(compare(&mut fib))), (0, 0));
+    // What was decided before the loss and is told after it does not go back either, and what is decided then costs nothing.
+    assert_eq!(messages(want_all(&mut fib, 8)), 0);
     assert_eq!(messages(want_all(&mut fib, 2)), 0);
     assert_eq!(fib.pending_writes(), 0);
-    // rpd desires it again.
+    // A new route by the same way is written with what is left of it.
+    let mut plan = Plan::default();
+    fib.want_route(&fib_route(2 * ROUTES, 8), Some(&mut plan)).unwrap();
+    assert!(execute(&mut fib, &mut model, plan));
+    assert_eq!(model.content(model.routes[&prefix(2 * ROUTES)]), meaning(2));
+    let mut plan = Plan::default();
+    fib.want_route(&fib_route(2 * ROUTES, 0), Some(&mut plan)).unwrap();
+    assert!(execute(&mut fib, &mut model, plan));
+    // It answers, and then routes are decided anew.
+    answer(&mut fib, &[gateway(1, 1)]);
+    assert_eq!(messages(compare(&mut fib)), 0);
     let plan = want_all(&mut fib, 8);
     assert!(execute(&mut fib, &mut model, plan));
     assert_eq!((way(&model), fib.pending_writes()), (meaning(8), 0));
+}
+
+/// What the agent does after a batch that says who answers. The messages that it costs.
+fn answers(fib: &mut Fib, model: &mut Model, gateways: &[v1::FibGateway]) -> usize {
+    assert!(answer(fib, gateways));
+    let mut plan = Plan::default();
+    fib.leave_failed(&mut plan);
+    fib.put_right(&mut plan);
+    let planned = plan.finish();
+    assert!(planned.iter().flat_map(|planned| &planned.memos).all(|memo| !matches!(memo, Memo::Route { .. })));
+    let mut sent = 0;
+    for planned in &planned {
+        sent += planned.memos.len();
+        let outcome = model.execute(planned);
+        assert_eq!(fib.finished(&planned.memos, &outcome).errors, 0);
+    }
+    check_sums(fib);
+    sent
+}
+
+#[test]
+fn routes_that_nobody_decides_anew_are_given_back_their_gateway_with_one_message() {
+    for restarts in [false, true] {
+        let (mut fib, mut model) = protected_table();
+        fails(&mut fib, &mut model, &[gateway(1, 1)]);
+        assert_eq!((way(&model), fib.pending_writes()), (meaning(2), 0));
+        assert_eq!(fib.present, fib.wanted);
+        if restarts {
+            // Who starts in between, and is told who fails, finds everything in order.
+            fib = new_fib(&model);
+            fib.fail_gateways(&[gateway(1, 1)]).unwrap();
+            read_everything(&mut fib, &model);
+            assert_eq!(messages(want_all(&mut fib, 8)), 0);
+            fib.end_of_sync();
+            assert_eq!((fib.pending_writes(), messages(compare(&mut fib))), (0, 0));
+            let mut plan = Plan::default();
+            fib.put_right(&mut plan);
+            assert_eq!(messages(plan), 0);
+        }
+        // The first member anew, and the group.
+        assert_eq!(answers(&mut fib, &mut model, &[gateway(1, 1)]), 2);
+        assert_eq!((way(&model), fib.pending_writes(), fib.present), (meaning(8), 0, model.digests()));
+        assert!(model.groups_turn_first());
+        // Again, and the link is lost this time.
+        fails(&mut fib, &mut model, &[gateway(1, 1)]);
+        lose_link(&mut fib, &mut model, 1);
+        assert_eq!((way(&model), fib.pending_writes()), (meaning(2), 0));
+        one_step(&Step::LinkBack(1), &mut fib, &mut model, &mut BTreeMap::new());
+        assert_eq!((fib.pending_writes(), messages(compare(&mut fib))), (0, 0), "its link is up, and it fails still");
+        assert_eq!(answers(&mut fib, &mut model, &[gateway(1, 1)]), 2);
+        assert_eq!((way(&model), fib.pending_writes()), (meaning(8), 0));
+    }
+}
+
+#[test]
+fn a_group_of_which_some_routes_were_decided_anew_goes_back_route_by_route() {
+    let (mut fib, mut model) = protected_table();
+    fails(&mut fib, &mut model, &[gateway(1, 1)]);
+    fib.want_route(&fib_route(0, 2), Some(&mut Plan::default())).unwrap();
+    assert_eq!(answers(&mut fib, &mut model, &[gateway(1, 1)]), 0);
+    assert_eq!(way(&model), meaning(2));
+    let plan = compare(&mut fib);
+    assert_eq!(plan.routes, u64::from(ROUTES) - 1);
+    assert!(execute(&mut fib, &mut model, plan));
+    assert_eq!(model.content(model.routes[&prefix(0)]), meaning(2));
+    assert_eq!(model.content(model.routes[&prefix(2)]), meaning(8));
+    assert_eq!(fib.pending_writes(), 0);
+}
+
+#[test]
+fn a_group_that_the_kernel_refuses_to_change_is_left_as_it_is_and_its_routes_are_written() {
+    let (mut fib, mut model) = protected_table();
+    fails(&mut fib, &mut model, &[gateway(1, 1)]);
+    answer(&mut fib, &[gateway(1, 1)]);
+    let mut plan = Plan::default();
+    fib.put_right(&mut plan);
+    for planned in plan.finish() {
+        let refuse = |(index, memo): (usize, &Memo)| {
+            matches!(memo, Memo::NexthopChange(_)).then_some(Failure { index, errno: libc::EINVAL, detail: None })
+        };
+        let failures = planned.memos.iter().enumerate().filter_map(refuse).collect();
+        let outcome = BatchOutcome { failures, unknown: false };
+        assert!(fib.finished(&planned.memos, &outcome).read_again);
+    }
+    read_everything(&mut fib, &model);
+    fails(&mut fib, &mut model, &[gateway(3, 1)]);
+    answer(&mut fib, &[gateway(3, 1)]);
+    let mut plan = Plan::default();
+    fib.put_right(&mut plan);
+    assert_eq!(messages(plan), 0, "not again");
+    settle(&mut fib, &mut model);
+    assert_eq!((way(&model), fib.pending_writes()), (meaning(8), 0));
+}
+
+#[test]
+fn what_leads_nowhere_else_stays_as_it_is() {
+    for id in [1, 7, 5] {
+        let mut model = Model::default();
+        let mut fib = new_fib(&model);
+        let plan = want_all(&mut fib, id);
+        fib.end_of_sync();
+        assert!(execute(&mut fib, &mut model, plan));
+        fails(&mut fib, &mut model, &[gateway(1, 1), gateway(2, 1)]);
+        assert_eq!((way(&model), fib.pending_writes(), messages(compare(&mut fib))), (meaning(id), 0, 0));
+    }
+    // Nor is anything turned to a backup that has no link: what fails is better than nothing.
+    let (mut fib, mut model) = protected_table();
+    lose_link(&mut fib, &mut model, 2);
+    fails(&mut fib, &mut model, &[gateway(1, 1)]);
+    assert_eq!(way(&model), meaning(1));
+    one_step(&Step::LinkBack(2), &mut fib, &mut model, &mut BTreeMap::new());
+    settle(&mut fib, &mut model);
+    assert_eq!(way(&model), meaning(2));
+}
+
+#[test]
+fn the_set_of_those_that_fail_is_the_senders_and_has_a_bound() {
+    let mut fib = new_fib(&Model::default());
+    let numbered = |n: u32| v1::FibGateway { address: n.to_be_bytes().to_vec(), interface_index: 1, weight: 1 };
+    let most = crate::limits::FAILED_GATEWAYS_MAX as u32;
+    let all: Vec<v1::FibGateway> = (0..most).map(numbered).collect();
+    fib.fail_gateways(&all).unwrap();
+    assert!(fib.fail_gateways(&[numbered(most)]).unwrap_err().contains("more than 1024"));
+    fib.fail_gateways(&all[..5]).unwrap();
+    assert_eq!(fib.failed_gateways().len(), all.len());
+    // Another stream of a sender that tells of answers: what is known holds until that one says that it has named all.
+    let first = v1::FibBatch { tells_answers: true, ..Default::default() };
+    fib.begin_stream();
+    fib.begin_batch(&first, true);
+    assert!(!fib.hear_answers(&first));
+    assert_eq!(fib.failed_gateways().len(), all.len());
+    let whole = v1::FibBatch { names_all_failed: true, failed_gateways: all[7..9].to_vec(), ..Default::default() };
+    fib.begin_batch(&whole, false);
+    fib.fail_gateways(&whole.failed_gateways).unwrap();
+    assert!(fib.hear_answers(&whole));
+    assert_eq!(fib.failed_gateways().len(), 2);
+    assert!(!fib.hear_answers(&whole), "nobody else");
+    // An older sender never would say so.
+    fib.begin_stream();
+    fib.begin_batch(&v1::FibBatch::default(), true);
+    assert_eq!(fib.failed_gateways(), []);
+}
+
+#[test]
+fn by_the_word_of_an_older_sender_a_gateway_fails_until_a_later_batch_desires_a_route_through_it() {
+    let (mut fib, mut model) = protected_table();
+    fib.begin_batch(&v1::FibBatch::default(), true);
+    fails(&mut fib, &mut model, &[gateway(1, 1)]);
+    assert_eq!(messages(want_all(&mut fib, 8)), 0, "of the same batch");
+    fib.begin_batch(&v1::FibBatch::default(), false);
+    assert_eq!(messages(want_all(&mut fib, 2)), 0);
+    assert_eq!(fib.failed_gateways().len(), 1);
+    fib.begin_batch(&v1::FibBatch::default(), false);
+    let plan = want_all(&mut fib, 8);
+    assert_eq!(plan.routes, u64::from(ROUTES));
+    assert!(execute(&mut fib, &mut model, plan));
+    assert_eq!((way(&model), fib.pending_writes(), fib.failed_gateways().len()), (meaning(8), 0, 0));
 }
 
 #[test]
@@ -143,12 +318,25 @@ fn of_several_ways_those_that_do_not_answer_are_left_out() {
         assert_eq!(plan.turned, 1);
         assert!(execute(&mut fib, &mut model, plan));
         assert_eq!(way(&model), meaning(left));
-        assert_eq!((messages(compare(&mut fib)), messages(want_all(&mut fib, left))), (0, 0));
-        assert_eq!(fib.pending_writes(), 0);
-        let plan = want_all(&mut fib, id);
-        assert!(execute(&mut fib, &mut model, plan));
+        assert_eq!((fib.pending_writes(), messages(compare(&mut fib))), (0, 0));
+        assert_eq!((messages(want_all(&mut fib, left)), messages(want_all(&mut fib, id))), (0, 0));
+        assert_eq!(answers(&mut fib, &mut model, &[gateway(failed, 1)]), 1);
         assert_eq!((way(&model), fib.pending_writes()), (meaning(id), 0));
     }
+    // One after the other of three, and back.
+    let mut model = Model::default();
+    let mut fib = new_fib(&model);
+    let plan = want_all(&mut fib, 4);
+    fib.end_of_sync();
+    assert!(execute(&mut fib, &mut model, plan));
+    fails(&mut fib, &mut model, &[gateway(3, 1)]);
+    assert_eq!((way(&model), fib.pending_writes()), (two_ways(), 0));
+    fails(&mut fib, &mut model, &[gateway(1, 1)]);
+    assert_eq!((way(&model), fib.pending_writes()), (meaning(2), 0));
+    assert_eq!(answers(&mut fib, &mut model, &[gateway(3, 1)]), 1);
+    assert_eq!(fib.pending_writes(), 0);
+    assert_eq!(answers(&mut fib, &mut model, &[gateway(1, 1)]), 1);
+    assert_eq!((way(&model), fib.pending_writes()), (meaning(4), 0));
     // With all of them gone there is nothing better.
     let mut model = Model::default();
     let mut fib = new_fib(&model);
@@ -159,16 +347,23 @@ fn of_several_ways_those_that_do_not_answer_are_left_out() {
     let mut plan = Plan::default();
     fib.leave_failed(&mut plan);
     assert_eq!((plan.turned, messages(compare(&mut fib)), way(&model)), (0, 0, meaning(3)));
+    // The last of them answers.
+    assert_eq!(answers(&mut fib, &mut model, &[gateway(2, 1)]), 1);
+    assert_eq!((way(&model), fib.pending_writes()), (meaning(2), 0));
+}
+
+fn two_ways() -> ForwardingNexthop {
+    let definition = v1::FibNexthop { gateways: vec![gateway(1, 1), gateway(2, 1)], ..definitions()[2].clone() };
+    content_of(&definition).unwrap()
 }
 
 #[test]
 fn who_does_not_write_only_notes_which_gateways_fail() {
-    let (mut fib, model) = protected_table();
+    let (mut fib, mut model) = protected_table();
     fib.fail_gateways(&[gateway(1, 1)]).unwrap();
-    assert_eq!((way(&model), fib.pending_writes()), (meaning(8), 0));
-    assert_eq!(messages(compare(&mut fib)), 0);
+    assert_eq!((way(&model), fib.pending_writes()), (meaning(8), u64::from(ROUTES)));
     // It writes now.
-    let (mut model, mut plan) = (model, Plan::default());
+    let mut plan = Plan::default();
     fib.leave_failed(&mut plan);
     assert!(execute(&mut fib, &mut model, plan));
     assert_eq!(way(&model), meaning(2));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use holdfast_kernel::netlink::{PROTOCOL_HOLDFAST, ROUTE_METRIC, Route, TABLE_MAIN};
 use holdfast_proto::v1::{self, fib_nexthop::Kind};
-use holdfast_rib::ForwardingNexthop;
+use holdfast_rib::{ForwardingNexthop, Gateway};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
@@ -68,6 +68,7 @@ fn fib_route(n: u8, nexthop_id: u32) -> v1::FibRoute {
 
 fn new_fib(model: &Model) -> Fib {
     let mut fib = Fib::default();
+    fib.begin_batch(&v1::FibBatch { tells_answers: true, ..Default::default() }, true);
     model.up.iter().for_each(|index| assert!(fib.set_link(*index, true)));
     fib.begin_stream();
     definitions().iter().for_each(|definition| fib.define_nexthop(definition).unwrap());
@@ -101,6 +102,11 @@ fn compare(fib: &mut Fib) -> Plan {
     let mut plan = Plan::default();
     assert!(fib.reconcile(&mut Cursor::default(), u32::MAX, usize::MAX, &mut plan));
     plan
+}
+
+/// These answer again. True where one had failed.
+fn answer(fib: &mut Fib, gateways: &[v1::FibGateway]) -> bool {
+    fib.hear_answers(&v1::FibBatch { answering_gateways: gateways.to_vec(), ..Default::default() })
 }
 
 /// Until nothing is left to write.
@@ -143,6 +149,27 @@ fn check_sums(fib: &mut Fib) {
     assert_eq!(kept, (fib.present, fib.wanted, fib.different, objects(fib)));
 }
 
+/// Whether the gateway on a link has failed.
+fn fails_now(fib: &Fib, n: u8) -> bool {
+    fib.failed_gateways().iter().any(|gateway| gateway.interface_index == u32::from(n))
+}
+
+/// Every route leads where it is to lead while some gateways fail.
+fn check_ways(fib: &Fib, model: &Model, wanted: &BTreeMap<IpNet, u32>) {
+    let answers = |gateway: &&Gateway| !fails_now(fib, gateway.interface_index as u8) || gateway.address.is_none();
+    assert_eq!(model.routes.len(), wanted.len());
+    for (prefix, id) in wanted {
+        let desired = content_of(&definitions()[*id as usize - 1]).unwrap();
+        let good: Vec<Gateway> = desired.gateways().iter().filter(answers).copied().collect();
+        let expected = match (desired.backup(), good.len()) {
+            (Some(backup), 0) => desired::normalize(vec![*backup]),
+            (None, 1..) => desired::normalize(good),
+            _ => desired,
+        };
+        assert_eq!(model.content(model.routes[prefix]), expected, "{prefix}");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Want { n: u8, id: u32 },
@@ -151,6 +178,8 @@ enum Step {
     LinkLost(u32),
     LinkBack(u32),
     GatewayFailed(u8),
+    GatewayAnswers(u8),
+    PutRight,
     TryRefused,
     Reseat,
     Restart,
@@ -166,7 +195,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::ObjectDeleted),
         1 => (1..=3u32).prop_map(Step::LinkLost),
         2 => (1..=3u32).prop_map(Step::LinkBack),
-        1 => (1..=3u8).prop_map(Step::GatewayFailed),
+        2 => (1..=3u8).prop_map(Step::GatewayFailed),
+        2 => (1..=3u8).prop_map(Step::GatewayAnswers),
+        1 => Just(Step::PutRight),
         1 => Just(Step::TryRefused),
         1 => Just(Step::Reseat),
         1 => Just(Step::Restart),
@@ -190,7 +221,6 @@ fn one_step(step: &Step, fib: &mut Fib, model: &mut Model, wanted: &mut BTreeMap
                 0 => wanted.remove(&prefix(*n)),
                 id => wanted.insert(prefix(*n), *id),
             };
-            fib.fail_gateways(&[]).unwrap();
             let done = fib.want_route(&fib_route(*n, *id), Some(&mut plan));
             assert!(done.is_ok() || model.up.len() < 3, "{done:?}");
         }
@@ -221,10 +251,16 @@ fn one_step(step: &Step, fib: &mut Fib, model: &mut Model, wanted: &mut BTreeMap
             fib.fail_gateways(&[gateway(*n, 1), gateway6(*n)]).unwrap();
             fib.leave_failed(&mut plan);
         }
+        Step::GatewayAnswers(n) => drop(answer(fib, &[gateway(*n, 1), gateway6(*n)])),
+        Step::PutRight => fib.put_right(&mut plan),
         Step::TryRefused => fib.try_refused(&mut plan),
         Step::Reseat => drop(fib.reseat(&mut plan)),
         Step::Restart => {
+            let failed: Vec<u8> = (1..=3).filter(|n| fails_now(fib, *n)).collect();
             *fib = new_fib(model);
+            for n in failed {
+                fib.fail_gateways(&[gateway(n, 1), gateway6(n)]).unwrap();
+            }
             read_everything(fib, model);
             for n in 0..24 {
                 if let Some(id) = wanted.get(&prefix(n)) {
@@ -251,16 +287,22 @@ fn run(steps: &[Step]) {
         execute(&mut fib, &mut model, plan);
         check_sums(&mut fib);
         assert_eq!(fib.present, model.digests(), "the kernel's digest after {step:?}");
+        assert_eq!(fib.has_differences(), fib.pending_writes() > 0);
     }
-    // Every link is up, and every gateway answers: rpd says once more what it desires.
+    // Every link is up: nothing leads through who fails that has another way, whatever was desired when.
     for index in 1..=3 {
         one_step(&Step::LinkBack(index), &mut fib, &mut model, &mut wanted);
     }
-    for n in 0..24 {
-        let id = wanted.get(&prefix(n)).copied().unwrap_or(0);
-        let plan = one_step(&Step::Want { n, id }, &mut fib, &mut model, &mut wanted);
-        execute(&mut fib, &mut model, plan);
+    settle(&mut fib, &mut model);
+    check_ways(&fib, &model, &wanted);
+    assert_eq!(fib.present, fib.wanted);
+    // Every gateway answers.
+    for n in 1..=3 {
+        one_step(&Step::GatewayAnswers(n), &mut fib, &mut model, &mut wanted);
     }
+    let mut plan = Plan::default();
+    fib.put_right(&mut plan);
+    assert!(execute(&mut fib, &mut model, plan));
     settle(&mut fib, &mut model);
     check(&mut fib, &model, &wanted);
     let mut plan = Plan::default();

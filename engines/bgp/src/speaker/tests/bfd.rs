@@ -7,7 +7,7 @@ use holdfast_rib::Family;
 
 use super::peer::Peer;
 use super::world::World;
-use crate::speaker::bfd::Consequence;
+use crate::speaker::bfd::{Consequence, WayLost};
 use crate::wire::Cease;
 
 const P: &str = "203.0.113.0/24";
@@ -129,4 +129,36 @@ fn a_loss_from_before_the_restart_says_nothing_of_it() {
     let since = world.now;
     assert_eq!(lose_with(&mut world, since, true), Consequence::RestartIsOver);
     assert!(!world.peers[1].has(P));
+}
+
+/// What is said on either engine to the loss of the way to a neighbour.
+fn said(world: &World, index: usize, since: Duration, independent: bool) -> WayLost {
+    let address = world.peers[index].address;
+    let both = [0, 1].map(|engine| world.engines[engine].speaker.way_lost(address, 0, since, independent));
+    assert_eq!(both[0], both[1], "who follows knows what who leads knows");
+    both[0]
+}
+
+#[test]
+fn a_lost_way_counts_for_packets_also_where_the_neighbor_is_not_watched() {
+    let mut world = world();
+    world.advance(Duration::from_secs(1));
+    let since = world.now;
+    assert_eq!((said(&world, 0, since, false), said(&world, 1, since, false)), (WayLost::Counts, WayLost::Counts));
+    assert!(world.peers[1].is_up(), "its session is its own");
+    // Who comes up later has been reached.
+    world.advance(Duration::from_secs(1));
+    world.cut(1);
+    world.establish();
+    assert_eq!(said(&world, 1, since, false), WayLost::IsProvenOtherwise);
+    assert_eq!(said(&world, 0, since, false), WayLost::Counts);
+    let nobody = world.primary().speaker.way_lost("192.0.2.99".parse().unwrap(), 0, since, false);
+    assert_eq!(nobody, WayLost::Counts, "a static route has no neighbour");
+}
+
+#[test]
+fn a_way_that_is_lost_in_a_graceful_restart_counts_where_it_shares_no_control_planes_fate() {
+    let world = restarting();
+    assert_eq!(said(&world, 0, world.now, false), WayLost::MayBeRestart);
+    assert_eq!(said(&world, 0, world.now, true), WayLost::Counts);
 }
