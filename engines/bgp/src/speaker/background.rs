@@ -36,6 +36,7 @@ impl Speaker {
             for id in self.neighbor_ids() {
                 self.sweep_slice(id, family, rib);
                 self.reimport_slice(id, family, rib);
+                self.redecide_slice(id, family, rib);
                 self.unrefreshed_slice(id, family, rib);
             }
         }
@@ -133,6 +134,19 @@ impl Speaker {
         }
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families[family.index()].reimport = Some(walk).filter(|walk| walk.round < REIMPORT_ROUNDS);
+        }
+    }
+
+    fn redecide_slice(&mut self, id: NeighborId, family: Family, rib: &mut Rib) {
+        let Some(from) = self.get(id).and_then(|neighbor| neighbor.families[family.index()].redecide) else { return };
+        let (range, next) = self.slice(family, from);
+        for prefix in range.map(PrefixId) {
+            if self.tables[family.index()].of_neighbor(prefix, id).next().is_some() {
+                self.decide(family, prefix, rib);
+            }
+        }
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.families[family.index()].redecide = next;
         }
     }
 

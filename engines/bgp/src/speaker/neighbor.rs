@@ -68,6 +68,8 @@ pub struct FamilyState {
     pub sweep: Option<Sweep>,
     /// Paths are being judged by a new import policy.
     pub reimport: Option<Reimport>,
+    /// Destinations with a path of this neighbour are being decided anew, from this one on.
+    pub redecide: Option<u32>,
     /// The neighbour tells its routes again (RFC 7313).
     pub unrefreshed: Option<Unrefreshed>,
     /// What prefix limits have done.
@@ -78,7 +80,7 @@ impl FamilyState {
     /// The neighbour's table is being worked through.
     pub fn has_background(&self) -> bool {
         let left_behind = self.unrefreshed.as_ref().is_some_and(|unrefreshed| unrefreshed.until().is_none());
-        self.sweep.is_some() || self.reimport.is_some() || left_behind
+        self.sweep.is_some() || self.reimport.is_some() || self.redecide.is_some() || left_behind
     }
 }
 

@@ -290,10 +290,11 @@ impl Speaker {
             neighbor.export != export || neighbor.export_rules() != rules || before.add_path != config.add_path;
         let rules = |config: &BgpNeighborConfig| ImportRules::of(config, router_as);
         let rules_changed = rules(&before) != rules(config);
-        let mut judged_anew = rules_changed
-            || before.multipath != config.multipath
+        // What becomes of its paths, not whether and how they are taken.
+        let decided_anew = before.multipath != config.multipath
             || before.multipath_rules != config.multipath_rules
             || before.not_installed != config.not_installed;
+        let mut judged_anew = rules_changed;
         neighbor.export = export;
         if neighbor.import != import || rules_changed {
             neighbor.import = import;
@@ -302,6 +303,8 @@ impl Speaker {
         }
         if judged_anew {
             self.import_anew(id);
+        } else if decided_anew {
+            self.decide_anew(id);
         }
         if limits_changed {
             self.wake(id, now);
@@ -340,6 +343,13 @@ impl Speaker {
             for family in &mut neighbor.families {
                 family.reimport = Some(Reimport::default());
             }
+        }
+    }
+
+    /// Destinations that the neighbour has told a path to are decided again; its paths stay as they are.
+    fn decide_anew(&mut self, id: NeighborId) {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.families.iter_mut().for_each(|family| family.redecide = Some(0));
         }
     }
 

@@ -1,5 +1,6 @@
 //! A table of some size. `HOLDFAST_ROUTES=50000 cargo test --release` makes it larger.
 
+use holdfast_proto::v1;
 use holdfast_rib::Family;
 use ipnet::{IpNet, Ipv4Net};
 
@@ -72,4 +73,24 @@ fn a_whole_life() {
     world.run();
     assert_eq!([world.held(0), world.held(1)], [(0, 0); 2]);
     assert!(world.peers.iter().all(|peer| peer.repeated == 0 && peer.idle_withdrawals == 0));
+}
+
+#[test]
+fn a_table_is_let_into_the_kernel_and_taken_out_again() {
+    let routes = routes();
+    let mut world = World::new(vec![Peer::new(1, 65001), Peer::new(2, 65002)]);
+    let ipv4 = i32::from(v1::AddressFamily::Ipv4Unicast);
+    world.configure_neighbor(0, |neighbor| neighbor.not_installed = vec![ipv4]);
+    tell(&mut world, 0, 0..routes, 1);
+    world.join();
+    world.run();
+    let entries = |world: &World| world.primary().rib.fib_digest(Family::Ipv4Unicast).entries;
+    let told = world.updates();
+    for (not_installed, expected) in [(vec![], routes), (vec![ipv4], 0), (vec![], routes)] {
+        world.configure_neighbor(0, |neighbor| neighbor.not_installed = not_installed);
+        world.run();
+        assert_eq!(entries(&world), expected.into());
+        world.assert_equal("decided anew");
+    }
+    assert_eq!(world.updates(), told, "neighbors hear nothing of it");
 }
