@@ -121,6 +121,11 @@ impl KernelWatch {
         u128::from(mono_ns().saturating_sub(self.shared.last_ns.load(Ordering::Relaxed))) >= since.as_nanos()
     }
 
+    /// When the last change came (CLOCK_MONOTONIC), if any has.
+    pub fn last_ns(&self) -> Option<u64> {
+        Some(self.shared.last_ns.load(Ordering::Relaxed)).filter(|at_ns| *at_ns > 0)
+    }
+
     /// What changed in a window; an error if the kernel could not tell us all of it.
     pub fn writes(&self, window: Window) -> Result<Writes> {
         if self.was_overrun(window) {

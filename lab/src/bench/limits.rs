@@ -15,6 +15,10 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub const LOOK_AT_KERNEL_EVERY: Duration = Duration::from_millis(250);
 /// When it is about to be complete.
 pub const LOOK_AT_KERNEL_AT_LEAST_EVERY: Duration = Duration::from_millis(10);
+/// Between two looks at a sample of it; each costs two milliseconds at most.
+pub const LOOK_AT_SAMPLE_EVERY: Duration = Duration::from_millis(50);
+/// The share of the routes that is listened for one by one; it takes some 20 ms to write.
+pub const LISTENED_FOR: f64 = 0.01;
 /// The wait of the sessions' thread for the next event: bounds how late it hears an order.
 pub const POLL_MS: u8 = 10;
 /// What is read of a session at once.
