@@ -29,7 +29,7 @@ pub enum Refusal {
     TooLong,
 }
 
-/// One neighbour's route to one destination: 16 bytes, in a flat arena.
+/// One neighbour's route to one destination: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
     /// Who sent it.
@@ -54,11 +54,24 @@ pub struct PathKey {
     pub identifier: u32,
 }
 
-/// The end of a chain, and "no path".
+/// The end of a chain.
 const END: u32 = u32::MAX;
 
-/// The best path of a destination.
+/// No neighbour has this number ([`super::limits::NEIGHBORS_MAX`]).
+const NOBODY: NeighborId = NeighborId(u16::MAX);
+
+const NO_PATH: Path = Path {
+    neighbor: NOBODY,
+    generation: 0,
+    refusal: Refusal::None,
+    received: AttributeId::NONE,
+    effective: AttributeId::NONE,
+    next: END,
+};
+
+/// The best path of a destination. Packed: there is one for each prefix, and a quarter of it would be padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(Rust, packed(2))]
 pub struct Best {
     /// Who sent it.
     pub neighbor: NeighborId,
@@ -66,62 +79,48 @@ pub struct Best {
     pub attributes: AttributeId,
 }
 
-const NO_BEST: Best = Best { neighbor: NeighborId(u16::MAX), attributes: AttributeId::NONE };
+const NO_BEST: Best = Best { neighbor: NOBODY, attributes: AttributeId::NONE };
 
 /// All paths of one family, indexed by prefix.
+///
+/// Nearly every prefix has one path, so the first one lies under the prefix's number itself, and only the others in an arena, chained. The
+/// newest is the first.
 #[derive(Default)]
 pub struct PathTable {
-    heads: Vec<u32>,
+    first: Paths,
+    others: Paths,
+    /// Head of the chain of unused places among the others; none while there are none.
+    free: Option<u32>,
+    vacant: usize,
     best: Vec<Best>,
-    paths: Vec<Path>,
-    /// The paths' identifiers; none while all are 0, so that who sends one path only pays for one.
-    identifiers: Vec<u32>,
-    free: Vec<u32>,
     destinations: usize,
 }
 
-impl PathTable {
-    fn head(&self, prefix: PrefixId) -> u32 {
-        self.heads.get(prefix.0 as usize).copied().unwrap_or(END)
-    }
+/// Paths with their identifiers: these are left out while all are 0, so that who sends one path only pays for one.
+#[derive(Default)]
+struct Paths {
+    paths: Vec<Path>,
+    identifiers: Vec<u32>,
+}
 
-    /// The paths of one destination.
-    pub fn paths(&self, prefix: PrefixId) -> impl Iterator<Item = &Path> {
-        let mut at = self.head(prefix);
-        std::iter::from_fn(move || {
-            let path = self.paths.get(at as usize)?;
-            at = path.next;
-            Some(path)
-        })
-    }
-
-    /// The same, each with its identifier.
-    pub fn identified(&self, prefix: PrefixId) -> impl Iterator<Item = (u32, &Path)> {
-        let mut at = self.head(prefix);
-        std::iter::from_fn(move || {
-            let path = self.paths.get(at as usize)?;
-            let identifier = self.identifier(at);
-            at = path.next;
-            Some((identifier, path))
-        })
-    }
-
-    /// The path of a destination that has just one.
-    pub fn only(&self, prefix: PrefixId) -> Option<Path> {
-        self.paths.get(self.head(prefix) as usize).filter(|path| path.next == END).copied()
-    }
-
-    /// One neighbour's paths.
-    pub fn of_neighbor(&self, prefix: PrefixId, neighbor: NeighborId) -> impl Iterator<Item = (u32, &Path)> {
-        self.identified(prefix).filter(move |(_, path)| path.neighbor == neighbor)
+impl Paths {
+    #[inline]
+    fn get(&self, at: u32) -> Option<(u32, &Path)> {
+        Some((self.identifier(at), self.paths.get(at as usize)?))
     }
 
     fn identifier(&self, at: u32) -> u32 {
         self.identifiers.get(at as usize).copied().unwrap_or(0)
     }
 
-    fn set_identifier(&mut self, at: u32, identifier: u32) {
+    /// Whether the path in a place is this neighbour's of this name.
+    fn is(&self, at: u32, key: PathKey) -> bool {
+        self.paths[at as usize].neighbor == key.neighbor && self.identifier(at) == key.identifier
+    }
+
+    fn put(&mut self, at: u32, identifier: u32, path: Path) {
         let index = at as usize;
+        self.paths[index] = path;
         if index >= self.identifiers.len() {
             if identifier == 0 {
                 return;
@@ -131,9 +130,41 @@ impl PathTable {
         self.identifiers[index] = identifier;
     }
 
+    /// Puts a path in place of an earlier one of the same name.
+    fn replace(&mut self, at: u32, path: Path) -> Path {
+        let place = &mut self.paths[at as usize];
+        let next = place.next;
+        std::mem::replace(place, Path { next, ..path })
+    }
+}
+
+impl PathTable {
+    /// The paths of one destination.
+    pub fn paths(&self, prefix: PrefixId) -> impl Iterator<Item = &Path> {
+        self.identified(prefix).map(|(_, path)| path)
+    }
+
+    /// The same, each with its identifier.
+    pub fn identified(&self, prefix: PrefixId) -> impl Iterator<Item = (u32, &Path)> {
+        let first = self.first.get(prefix.0).filter(|(_, path)| path.neighbor != NOBODY);
+        std::iter::successors(first, move |(_, path)| self.others.get(path.next))
+    }
+
+    /// The path of a destination that has just one.
+    #[inline]
+    pub fn only(&self, prefix: PrefixId) -> Option<Path> {
+        let first = self.first.paths.get(prefix.0 as usize).copied();
+        first.filter(|path| path.neighbor != NOBODY && path.next == END)
+    }
+
+    /// One neighbour's paths.
+    pub fn of_neighbor(&self, prefix: PrefixId, neighbor: NeighborId) -> impl Iterator<Item = (u32, &Path)> {
+        self.identified(prefix).filter(move |(_, path)| path.neighbor == neighbor)
+    }
+
     /// Whether there is no path to the destination.
     pub fn is_empty(&self, prefix: PrefixId) -> bool {
-        self.head(prefix) == END
+        self.first.paths.get(prefix.0 as usize).is_none_or(|path| path.neighbor == NOBODY)
     }
 
     /// Puts a neighbour's path in place of its earlier one of the same name, which is returned.
@@ -146,54 +177,75 @@ impl PathTable {
         received: AttributeId,
         effective: AttributeId,
     ) -> Option<Path> {
-        let PathKey { neighbor, identifier } = key;
+        let path = Path { neighbor: key.neighbor, generation, refusal, received, effective, next: END };
         let index = prefix.0 as usize;
-        if index >= self.heads.len() {
-            self.heads.resize(index + 1, END);
+        if index >= self.best.len() {
+            self.first.paths.resize(index + 1, NO_PATH);
             self.best.resize(index + 1, NO_BEST);
         }
-        let mut at = self.heads[index];
-        while at != END {
-            let named = self.identifier(at) == identifier;
-            let path = &mut self.paths[at as usize];
-            if path.neighbor == neighbor && named {
-                let before = *path;
-                *path = Path { neighbor, generation, refusal, received, effective, next: before.next };
-                return Some(before);
-            }
-            at = path.next;
+        if self.first.paths[index].neighbor == NOBODY {
+            self.destinations += 1;
+            self.first.put(prefix.0, key.identifier, path);
+            return None;
         }
-        self.destinations += usize::from(self.heads[index] == END);
-        let path = Path { neighbor, generation, refusal, received, effective, next: self.heads[index] };
-        let at = match self.free.pop() {
-            Some(free) => {
-                self.paths[free as usize] = path;
-                free
+        if self.first.is(prefix.0, key) {
+            return Some(self.first.replace(prefix.0, path));
+        }
+        let first = self.first.paths[index];
+        let mut at = first.next;
+        while at != END {
+            if self.others.is(at, key) {
+                return Some(self.others.replace(at, path));
+            }
+            at = self.others.paths[at as usize].next;
+        }
+        let next = self.vacant_place();
+        self.others.put(next, self.first.identifier(prefix.0), first);
+        self.first.put(prefix.0, key.identifier, Path { next, ..path });
+        None
+    }
+
+    /// A place among the others.
+    fn vacant_place(&mut self) -> u32 {
+        match self.free {
+            Some(at) => {
+                let next = self.others.paths[at as usize].next;
+                self.free = (next != END).then_some(next);
+                self.vacant -= 1;
+                at
             }
             None => {
-                self.paths.push(path);
-                (self.paths.len() - 1) as u32
+                self.others.paths.push(NO_PATH);
+                (self.others.paths.len() - 1) as u32
             }
-        };
-        self.set_identifier(at, identifier);
-        self.heads[index] = at;
-        None
+        }
+    }
+
+    fn vacate(&mut self, at: u32) {
+        self.others.paths[at as usize] = Path { next: self.free.unwrap_or(END), ..NO_PATH };
+        self.free = Some(at);
+        self.vacant += 1;
     }
 
     /// Takes a neighbour's path out.
     pub fn remove(&mut self, prefix: PrefixId, key: PathKey) -> Option<Path> {
-        let mut before = END;
-        let mut at = self.head(prefix);
+        if self.is_empty(prefix) {
+            return None;
+        }
+        let first = self.first.paths[prefix.0 as usize];
+        if self.first.is(prefix.0, key) {
+            self.remove_first(prefix, first.next);
+            return Some(first);
+        }
+        let (mut before, mut at) = (END, first.next);
         while at != END {
-            let path = self.paths[at as usize];
-            if path.neighbor == key.neighbor && self.identifier(at) == key.identifier {
-                if before == END {
-                    self.heads[prefix.0 as usize] = path.next;
-                } else {
-                    self.paths[before as usize].next = path.next;
+            let path = self.others.paths[at as usize];
+            if self.others.is(at, key) {
+                match self.others.paths.get_mut(before as usize) {
+                    Some(before) => before.next = path.next,
+                    None => self.first.paths[prefix.0 as usize].next = path.next,
                 }
-                self.free.push(at);
-                self.destinations -= usize::from(self.is_empty(prefix));
+                self.vacate(at);
                 return Some(path);
             }
             (before, at) = (at, path.next);
@@ -201,9 +253,23 @@ impl PathTable {
         None
     }
 
+    /// The second path of a destination, if there is one, becomes the first.
+    fn remove_first(&mut self, prefix: PrefixId, second: u32) {
+        match self.others.get(second) {
+            Some((identifier, path)) => {
+                self.first.put(prefix.0, identifier, *path);
+                self.vacate(second);
+            }
+            None => {
+                self.first.put(prefix.0, 0, NO_PATH);
+                self.destinations -= 1;
+            }
+        }
+    }
+
     /// The best path as last decided.
     pub fn best(&self, prefix: PrefixId) -> Option<Best> {
-        self.best.get(prefix.0 as usize).copied().filter(|best| !best.attributes.is_none())
+        self.best.get(prefix.0 as usize).copied().filter(|best| best.neighbor != NOBODY)
     }
 
     /// Notes a decision; true when it differs from the last one.
@@ -220,7 +286,7 @@ impl PathTable {
 
     /// Paths held.
     pub fn len(&self) -> usize {
-        self.paths.len() - self.free.len()
+        self.destinations + self.others.paths.len() - self.vacant
     }
 
     /// Destinations with a path.
@@ -230,7 +296,7 @@ impl PathTable {
 
     /// Upper bound of the prefixes that may have paths.
     pub fn capacity(&self) -> u32 {
-        self.heads.len() as u32
+        self.first.paths.len() as u32
     }
 }
 
@@ -241,8 +307,27 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn a_path_is_sixteen_bytes() {
-        assert_eq!(std::mem::size_of::<Path>(), 16);
+    fn a_prefix_with_one_path_costs_twenty_two_bytes() {
+        assert_eq!((size_of::<Path>(), size_of::<Best>()), (16, 6));
+    }
+
+    #[test]
+    fn places_of_paths_that_went_are_used_again() {
+        let mut table = PathTable::default();
+        let (prefix, none) = (PrefixId(0), AttributeId::NONE);
+        let key = |number| PathKey { neighbor: NeighborId(number), identifier: 0 };
+        for round in 0..3 {
+            for number in 0..5 {
+                table.insert(prefix, key(number), round, Refusal::None, none, none);
+            }
+            let order: Vec<u16> = table.paths(prefix).map(|path| path.neighbor.0).collect();
+            assert_eq!(order, [4, 3, 2, 1, 0], "the newest is the first");
+            for number in [2, 4, 0, 3, 1] {
+                assert_eq!(table.remove(prefix, key(number)).map(|path| path.generation), Some(round));
+            }
+            assert!(table.is_empty(prefix) && table.only(prefix).is_none());
+            assert_eq!((table.len(), table.others.paths.len()), (0, 4));
+        }
     }
 
     proptest! {
@@ -274,7 +359,8 @@ mod tests {
                 let path = paths.find(|(identifier, _)| *identifier == key.identifier);
                 prop_assert_eq!(path.map(|(_, path)| path.generation), Some(*generation));
             }
-            prop_assert!(identifiers > 1 || table.identifiers.is_empty(), "one path costs nothing more");
+            let identified = [&table.first, &table.others].map(|paths| paths.identifiers.len());
+            prop_assert!(identifiers > 1 || identified == [0, 0], "one path costs nothing more");
         }
     }
 }
