@@ -4,7 +4,7 @@
 //!
 //! Data flows one way: candidates (direct, static, aggregates, BGP's best) -> active route -> forwarding entry. Every prefix has a
 //! small dense id, and everything known about a prefix lies in flat vectors under that id: no boxed object per
-//! route, eight bytes of state per prefix. Next hops are interned: a route holds the id of a [`NexthopSpec`], and the
+//! route, six bytes of state per prefix. Next hops are interned: a route holds the id of a [`NexthopSpec`], and the
 //! *specification* is resolved once for all routes that share it, through direct and static routes.
 //!
 //! # The parts
