@@ -49,8 +49,10 @@ pub struct ExportGroup {
     pub key: GroupKey,
     /// What each member has from us, by [`Family::index`], then by slot.
     told: [Vec<Told>; 2],
-    /// By attribute set: what it becomes. Only where the policy does not look at prefixes or neighbours.
-    memo: Vec<(Memo, Way)>,
+    /// By attribute set: what it becomes, refused where it is withheld. Only where the policy does not look at prefixes or neighbours.
+    memo: Vec<Remembered>,
+    /// By attribute set: how the route came through for which the memo holds. Beside it, not in it, because of the padding.
+    memo_way: Vec<Way>,
     /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another one in each, by
     /// the way it came, and by what the policy asks for.
     changed: HashMap<AttributeId, Vec<(Case, Remembered)>>,
@@ -73,17 +75,11 @@ struct Case {
     asked: Changes,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Memo {
-    Unknown,
-    Withheld,
-    Becomes(Remembered),
-}
-
 impl ExportGroup {
     /// A group that knows nothing yet.
     pub fn new(key: GroupKey) -> Self {
-        Self { key, told: Default::default(), memo: Vec::new(), changed: HashMap::new(), reflections: Vec::new() }
+        let (memo, memo_way, changed, reflections) = Default::default();
+        Self { key, told: Default::default(), memo, memo_way, changed, reflections }
     }
 
     /// What each member has from us in one slot; `None`: nobody has anything.
@@ -124,15 +120,13 @@ impl ExportGroup {
         };
         let memorable =
             protocol == Protocol::Bgp && !self.key.chain.depends_on_prefix() && !self.key.chain.depends_on_neighbor();
-        if memorable {
-            match self.memo.get(source.index()) {
-                Some((Memo::Becomes(note), of)) if *of == way => {
-                    if let Some(known) = table.recall(*note) {
-                        return known;
-                    }
-                }
-                Some((Memo::Withheld, of)) if *of == way => return AttributeId::NONE,
-                _ => {}
+        if memorable && self.memo_way.get(source.index()) == Some(&way) {
+            let note = self.memo[source.index()];
+            if note == Remembered::REFUSED {
+                return AttributeId::NONE;
+            }
+            if let Some(known) = table.recall(note) {
+                return known;
             }
         }
         let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
@@ -159,10 +153,12 @@ impl ExportGroup {
         };
         if memorable {
             if self.memo.len() <= source.index() {
-                self.memo.resize(table.capacity().max(source.index() + 1), (Memo::Unknown, OPEN));
+                let capacity = table.capacity().max(source.index() + 1);
+                self.memo.resize(capacity, Remembered::default());
+                self.memo_way.resize(capacity, OPEN);
             }
-            let memo = if result.is_none() { Memo::Withheld } else { Memo::Becomes(table.remember(result)) };
-            self.memo[source.index()] = (memo, way);
+            let note = if result.is_none() { Remembered::REFUSED } else { table.remember(result) };
+            (self.memo[source.index()], self.memo_way[source.index()]) = (note, way);
         }
         result
     }
@@ -174,6 +170,7 @@ impl ExportGroup {
             if self.reflections.len() >= REFLECTIONS_MAX {
                 self.reflections.clear();
                 self.memo.clear();
+                self.memo_way.clear();
                 self.changed.clear();
             }
             self.reflections.push(reflected);
@@ -269,7 +266,7 @@ impl ExportGroup {
     pub fn forget(&mut self, freed: &[AttributeId]) {
         for id in freed {
             if let Some(memo) = self.memo.get_mut(id.index()) {
-                *memo = (Memo::Unknown, OPEN);
+                *memo = Remembered::default();
             }
             self.changed.remove(id);
         }

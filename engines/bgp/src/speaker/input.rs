@@ -222,7 +222,7 @@ impl Speaker {
         // The same set may be told for routes of both families, which an address as next hop treats differently.
         let of_one_family = Family::of_address(&next_hop.address()) == Family::of(&prefix);
         let memorable = !neighbor.import.depends_on_prefix() && !long_lived && of_one_family;
-        let note = if memorable { neighbor.import_memo.get(received.index()).copied() } else { None };
+        let note = if memorable { neighbor.import_memo.get(&received).copied() } else { None };
         if note == Some(Remembered::REFUSED) {
             return (AttributeId::NONE, Refusal::Policy);
         }
@@ -283,12 +283,9 @@ impl Speaker {
             Refusal::Policy => Remembered::REFUSED,
             _ => return,
         };
-        let capacity = self.attributes.capacity();
-        let Some(neighbor) = self.get_mut(id) else { return };
-        if neighbor.import_memo.len() <= received.index() {
-            neighbor.import_memo.resize(capacity, Remembered::default());
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.import_memo.insert(received, note);
         }
-        neighbor.import_memo[received.index()] = note;
     }
 }
 

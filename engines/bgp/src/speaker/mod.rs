@@ -108,7 +108,7 @@ pub use transport::{AuthenticationKey, Transport};
 
 use aggregate::{Aggregate, Members};
 use allowed::Allowed;
-use attributes::{AttributeId, AttributeTable, Remembered};
+use attributes::{AttributeId, AttributeTable};
 use decision::MedRules;
 use group::ExportGroup;
 use neighbor::Neighbor;
@@ -325,11 +325,9 @@ impl Speaker {
         for group in self.groups.iter_mut().flatten() {
             group.forget(&freed);
         }
-        for neighbor in self.neighbors.iter_mut().flatten() {
+        for neighbor in self.neighbors.iter_mut().flatten().filter(|neighbor| !neighbor.import_memo.is_empty()) {
             for id in &freed {
-                if let Some(memo) = neighbor.import_memo.get_mut(id.index()) {
-                    *memo = Remembered::default();
-                }
+                neighbor.import_memo.remove(id);
             }
         }
     }

@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use holdfast_policy::Chain;
 use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, BgpRole};
 use holdfast_rib::{Digest, DirtySet, Family, Rib};
@@ -10,7 +11,7 @@ use crate::wire::{Cease, Negotiated, NextHop, NotificationMessage, OpenMessage, 
 
 use super::advertised::{Leaving, Place};
 use super::as_path_rules::AsPathRules;
-use super::attributes::Remembered;
+use super::attributes::{AttributeId, Remembered};
 use super::export_rules::{ExportRules, Teller};
 use super::limits;
 use super::out_delay::Delayed;
@@ -183,8 +184,9 @@ pub struct Neighbor {
     /// By family: the next hop that stands behind what is noted as ourselves; none: there was none yet in its session. A follower has
     /// it from the primary.
     pub told_under: [Option<NextHop>; 2],
-    /// Import results by received attribute set, as long as they do not depend on the prefix.
-    pub import_memo: Vec<Remembered>,
+    /// Import results by received attribute set, as long as they do not depend on the prefix. A map: of all sets a neighbour has told but
+    /// its part, and neighbours may be many.
+    pub import_memo: HashMap<AttributeId, Remembered>,
     /// Per family, by [`Family::index`].
     pub families: [FamilyState; 2],
     /// What it is not told yet.

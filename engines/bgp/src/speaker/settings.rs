@@ -231,7 +231,7 @@ impl Speaker {
             leaving: None,
             own: Default::default(),
             told_under: Default::default(),
-            import_memo: Vec::new(),
+            import_memo: Default::default(),
             families: Default::default(),
             delayed: Default::default(),
             idle_until: None,
