@@ -7,8 +7,10 @@ use ipnet::IpNet;
 
 use crate::wire::{ATTRIBUTES_MAX_LEN, NextHop, PathAttributes};
 
+use super::contents::{Contents, Piece};
 use super::decision::Rank;
 use super::local::LocalPart;
+use super::ranks::{RankId, Ranks};
 
 /// Names an interned attribute set. Zero is "none".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,82 +46,123 @@ impl Remembered {
     pub const REFUSED: Remembered = Remembered { id: AttributeId::NONE, serial: 1 };
 }
 
-/// One distinct set of path attributes: its canonical bytes, and what every route needs of them. There are as many as
-/// a tenth of the routes, each with what it becomes on its way out, so it is kept small: all else is decoded when asked for.
-pub struct AttributeSet {
-    /// Canonical wire form ([`crate::wire::AttributeBlock`]), behind it the next hop, behind that what stays with us.
-    content: Box<[u8]>,
-    /// What the decision process compares.
-    pub rank: Rank,
-    /// The next hop as the RIB resolves it; registered on first use by a received path.
-    pub nexthop_set: Option<NexthopSetId>,
+/// In place of the RIB's number of a next hop. The RIB gives its numbers out from 0.
+const UNREGISTERED: NexthopSetId = NexthopSetId(u32::MAX);
+
+/// What is known of one distinct set of path attributes. There are as many as a tenth of the routes, each with what it becomes on its way
+/// out, so it is kept small: its content lies elsewhere, and all that is not asked for often is decoded from that.
+struct Entry {
     /// Hash over block and next hop, the same on every engine and version.
-    pub content_hash: u64,
+    content_hash: u64,
+    /// Users; 0: the number is not in use.
     references: u32,
     /// Tells it from others that had the same number before.
     serial: u32,
-    /// Octets of the next hop.
+    /// What the decision process compares.
+    rank: RankId,
+    /// The next hop as the RIB resolves it, or [`UNREGISTERED`].
+    nexthop: NexthopSetId,
+    /// Canonical wire form ([`crate::wire::AttributeBlock`]), behind it the next hop, behind that what stays with us.
+    content: Piece,
+    /// Octets of the canonical wire form.
+    block_len: u16,
+    /// Octets of the next hop, with [`OURSELVES`].
     next_hop_len: u8,
     /// Octets of what stays with us.
     local_len: u8,
-    ourselves: bool,
 }
 
-impl AttributeSet {
+/// Under number zero, which is [`AttributeId::NONE`].
+const NOTHING: Entry = Entry {
+    content_hash: 0,
+    references: 0,
+    serial: 0,
+    rank: RankId::FIRST,
+    nexthop: UNREGISTERED,
+    content: Piece::FIRST,
+    block_len: 0,
+    next_hop_len: 0,
+    local_len: 0,
+};
+
+/// Beside the length of a next hop that stands for ourselves.
+const OURSELVES: u8 = 0x80;
+
+/// One distinct set of path attributes: its canonical bytes, and what every route needs of them.
+#[derive(Clone, Copy)]
+pub struct AttributeSet<'a> {
+    entry: &'a Entry,
+    contents: &'a Contents,
+}
+
+impl<'a> AttributeSet<'a> {
     /// Block, next hop, local part.
-    fn split(&self) -> (&[u8], &[u8], &[u8]) {
-        let (told, local) = self.content.split_at(self.content.len() - usize::from(self.local_len));
-        let (block, next_hop) = told.split_at(told.len() - usize::from(self.next_hop_len));
+    fn split(self) -> (&'a [u8], &'a [u8], &'a [u8]) {
+        let block_len = usize::from(self.entry.block_len);
+        let next_hop_len = usize::from(self.entry.next_hop_len & !OURSELVES);
+        let told_len = block_len + next_hop_len;
+        let content = self.contents.get(self.entry.content, told_len + usize::from(self.entry.local_len));
+        let (told, local) = content.split_at(told_len);
+        let (block, next_hop) = told.split_at(block_len);
         (block, next_hop, local)
+    }
+
+    /// The next hop as the RIB resolves it; registered on first use by a received path.
+    #[inline]
+    pub fn nexthop(self) -> Option<NexthopSetId> {
+        Some(self.entry.nexthop).filter(|nexthop| *nexthop != UNREGISTERED)
     }
 
     /// Whether its next hop stands for ourselves, by an address of the family's own: known without a look at the content, as it is
     /// asked for each route.
-    pub fn leads_to_ourselves_by(&self, family: Family) -> bool {
+    pub fn leads_to_ourselves_by(self, family: Family) -> bool {
         let own_len = match family {
             Family::Ipv4Unicast => size_of::<Ipv4Addr>(),
             Family::Ipv6Unicast => size_of::<Ipv6Addr>(),
         };
-        self.ourselves && usize::from(self.next_hop_len) == own_len
+        self.entry.next_hop_len == OURSELVES | own_len as u8
     }
 
     /// What policy says of its routes that is told to nobody.
-    pub fn local(&self) -> LocalPart {
-        LocalPart::decode(self.split().2)
+    #[inline]
+    pub fn local(self) -> LocalPart {
+        if self.entry.local_len == 0 { LocalPart::default() } else { LocalPart::decode(self.split().2) }
     }
 
     /// The canonical wire form.
-    pub fn block(&self) -> &[u8] {
+    pub fn block(self) -> &'a [u8] {
         self.split().0
     }
 
     /// Whether the next hop is ourselves, whatever our address is where the route leaves ([`super::group::ourselves`]).
-    pub fn leads_to_ourselves(&self) -> bool {
-        self.ourselves
+    pub fn leads_to_ourselves(self) -> bool {
+        self.entry.next_hop_len & OURSELVES != 0
     }
 
     /// The next hop, which travels outside the block.
-    pub fn next_hop(&self) -> NextHop {
+    pub fn next_hop(self) -> NextHop {
         next_hop_of(self.split().1)
     }
 
     /// All of it as values.
-    pub fn decode(&self) -> PathAttributes {
+    pub fn decode(self) -> PathAttributes {
         // What the table took in was decodable.
         PathAttributes::decode(self.block()).unwrap_or_default()
     }
 
     /// Hash of one route for a table's digest; identifier 0: of the only one to its prefix.
-    pub fn path_hash(&self, prefix: &IpNet, identifier: u32) -> u64 {
-        path_hash(prefix, self.content_hash, identifier)
+    pub fn path_hash(self, prefix: &IpNet, identifier: u32) -> u64 {
+        path_hash(prefix, self.entry.content_hash, identifier)
     }
 }
 
 /// All distinct attribute sets, counted by their users.
 #[derive(Default)]
 pub struct AttributeTable {
-    sets: Vec<Option<AttributeSet>>,
+    sets: Vec<Entry>,
+    contents: Contents,
     by_content: HashTable<u32>,
+    ranks: Ranks,
     /// Unused now; numbers are given out anew only after [`Self::take_freed`], so that no side table keeps a stale meaning.
     freed: Vec<AttributeId>,
     free: Vec<u32>,
@@ -188,67 +231,78 @@ impl AttributeTable {
         local: LocalPart,
         rank: impl FnOnce() -> Option<Rank>,
     ) -> Option<AttributeId> {
+        let block_len = u16::try_from(block.len()).ok()?;
         let (bytes, length) = next_hop_bytes(&next_hop);
         let next_hop = &bytes[..length];
         let local = local.encode();
         let local = local.as_ref();
         let hash =
             if local.is_empty() { entry_hash(&[block, next_hop]) } else { entry_hash(&[block, next_hop, local]) };
-        let sets = &mut self.sets;
+        let (sets, contents) = (&self.sets, &self.contents);
         let found = self.by_content.find(hash, |&index| {
-            let same = |set: &AttributeSet| set.content_hash == hash && set.split() == (block, next_hop, local);
-            sets[index as usize].as_ref().is_some_and(same)
+            let entry = &sets[index as usize];
+            entry.content_hash == hash && AttributeSet { entry, contents }.split() == (block, next_hop, local)
         });
         if let Some(&index) = found {
-            if let Some(set) = &mut sets[index as usize] {
-                set.references += 1;
-            }
+            self.sets[index as usize].references += 1;
             return Some(AttributeId(index));
         }
-        let rank = rank()?;
+        let rank = self.ranks.intern(rank()?);
         self.serial = self.serial.wrapping_add(1);
-        let set = AttributeSet {
-            content: [block, next_hop, local].concat().into(),
-            rank,
-            nexthop_set: None,
+        let ourselves = if next_hop.iter().all(|octet| *octet == 0) { OURSELVES } else { 0 };
+        let content = self.contents.put([block, next_hop, local]);
+        let index = self.place(Entry {
             content_hash: hash,
             references: 1,
             serial: self.serial,
-            next_hop_len: length as u8,
+            rank,
+            nexthop: UNREGISTERED,
+            content,
+            block_len,
+            next_hop_len: ourselves | length as u8,
             local_len: local.len() as u8,
-            ourselves: next_hop.iter().all(|octet| *octet == 0),
-        };
-        let index = self.place(set);
-        self.by_content
-            .insert_unique(hash, index, |&index| self.sets[index as usize].as_ref().map_or(0, |set| set.content_hash));
+        });
+        self.by_content.insert_unique(hash, index, |&index| self.sets[index as usize].content_hash);
         Some(AttributeId(index))
     }
 
-    fn place(&mut self, set: AttributeSet) -> u32 {
+    fn place(&mut self, entry: Entry) -> u32 {
         if self.sets.is_empty() {
-            self.sets.push(None); // number zero is AttributeId::NONE
+            self.sets.push(NOTHING);
         }
         match self.free.pop() {
             Some(index) => {
-                self.sets[index as usize] = Some(set);
+                self.sets[index as usize] = entry;
                 index
             }
             None => {
-                self.sets.push(Some(set));
+                self.sets.push(entry);
                 (self.sets.len() - 1) as u32
             }
         }
     }
 
+    fn entry_mut(&mut self, id: AttributeId) -> Option<&mut Entry> {
+        self.sets.get_mut(id.index()).filter(|entry| entry.references > 0)
+    }
+
     /// The set behind a number in use.
-    pub fn get(&self, id: AttributeId) -> Option<&AttributeSet> {
-        self.sets.get(id.index())?.as_ref()
+    #[inline]
+    pub fn get(&self, id: AttributeId) -> Option<AttributeSet<'_>> {
+        let entry = self.sets.get(id.index()).filter(|entry| entry.references > 0)?;
+        Some(AttributeSet { entry, contents: &self.contents })
+    }
+
+    /// What the decision process compares of a set.
+    #[inline]
+    pub fn rank(&self, set: AttributeSet<'_>) -> &Rank {
+        self.ranks.get(set.entry.rank)
     }
 
     /// All of a set as values.
     pub fn decoded(&mut self, id: AttributeId) -> Option<Arc<PathAttributes>> {
         let set = self.get(id)?;
-        let note = Remembered { id, serial: set.serial };
+        let note = Remembered { id, serial: set.entry.serial };
         if let Some((of, attributes)) = &self.decoded
             && *of == note
         {
@@ -261,44 +315,43 @@ impl AttributeTable {
 
     /// One more user. `NONE` has none.
     pub fn retain(&mut self, id: AttributeId) {
-        if let Some(Some(set)) = self.sets.get_mut(id.index()) {
-            set.references += 1;
+        if let Some(entry) = self.entry_mut(id) {
+            entry.references += 1;
         }
     }
 
     /// A note of a set in use.
     pub fn remember(&self, id: AttributeId) -> Remembered {
-        Remembered { id, serial: self.get(id).map_or(0, |set| set.serial) }
+        Remembered { id, serial: self.get(id).map_or(0, |set| set.entry.serial) }
     }
 
     /// The set of a note, with one use counted for the caller, if it is still there.
     pub fn recall(&mut self, note: Remembered) -> Option<AttributeId> {
-        let set = self.sets.get_mut(note.id.index())?.as_mut().filter(|set| set.serial == note.serial)?;
-        set.references += 1;
+        let entry = self.entry_mut(note.id).filter(|entry| entry.serial == note.serial)?;
+        entry.references += 1;
         Some(note.id)
     }
 
     /// One user less; the last one frees the set.
     #[inline]
     pub fn release(&mut self, id: AttributeId, rib: &mut Rib) {
-        let Some(Some(set)) = self.sets.get_mut(id.index()) else { return };
-        set.references -= 1;
-        if set.references == 0 {
+        let Some(entry) = self.entry_mut(id) else { return };
+        entry.references -= 1;
+        if entry.references == 0 {
             self.free_set(id, rib);
         }
     }
 
     #[cold]
     fn free_set(&mut self, id: AttributeId, rib: &mut Rib) {
-        let Some(slot) = self.sets.get_mut(id.index()) else { return };
-        let Some(set) = slot else { return };
-        let (hash, nexthop_set) = (set.content_hash, set.nexthop_set);
-        *slot = None;
-        if let Ok(entry) = self.by_content.find_entry(hash, |&index| index == id.0) {
-            entry.remove();
+        let entry = &self.sets[id.index()];
+        self.ranks.release(entry.rank);
+        self.contents.remove(entry.content);
+        if let Ok(found) = self.by_content.find_entry(entry.content_hash, |&index| index == id.0) {
+            found.remove();
         }
-        if let Some(nexthop_set) = nexthop_set {
-            rib.release_nexthop(nexthop_set);
+        if entry.nexthop != UNREGISTERED {
+            rib.release_nexthop(entry.nexthop);
         }
         self.freed.push(id);
     }
@@ -318,12 +371,14 @@ impl AttributeTable {
     /// The RIB's number of this set's next hop, registered on first use. `scope` is the interface of the
     /// neighbour for next hops that are link-local.
     pub fn nexthop_set(&mut self, id: AttributeId, scope: Option<u32>, rib: &mut Rib) -> Option<NexthopSetId> {
-        let set = self.sets.get_mut(id.index())?.as_mut()?;
-        if set.nexthop_set.is_none() {
-            let spec = set.local().forwarding.spec().unwrap_or_else(|| nexthop_spec(&set.next_hop(), scope));
-            set.nexthop_set = Some(rib.intern_nexthop(spec));
+        let set = self.get(id)?;
+        if let Some(known) = set.nexthop() {
+            return Some(known);
         }
-        set.nexthop_set
+        let spec = set.local().forwarding.spec().unwrap_or_else(|| nexthop_spec(&set.next_hop(), scope));
+        let registered = rib.intern_nexthop(spec);
+        self.sets[id.index()].nexthop = registered;
+        Some(registered)
     }
 
     /// Sets in use.
@@ -356,7 +411,7 @@ mod tests {
 
     #[test]
     fn sets_are_small_and_come_back_as_they_were() {
-        assert!(size_of::<Option<AttributeSet>>() <= 72);
+        assert!(size_of::<Entry>() <= 32);
         let mut table = AttributeTable::default();
         let attributes = PathAttributes { med: Some(7), ..PathAttributes::default() };
         let (global, local): (Ipv6Addr, Ipv6Addr) = ("2001:db8::1".parse().unwrap(), "fe80::1".parse().unwrap());

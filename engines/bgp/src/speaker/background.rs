@@ -2,6 +2,7 @@ use holdfast_rib::{Family, PrefixId, Rib};
 use smallvec::SmallVec;
 
 use super::Speaker;
+use super::attributes::AttributeSet;
 use super::limits::{BACKGROUND_BATCH, REIMPORT_ROUNDS};
 use super::neighbor::{FamilyState, Reimport, Sweep};
 use super::output::is_led_by_bgp;
@@ -63,7 +64,7 @@ impl Speaker {
         for prefix in range.map(PrefixId) {
             let concerned = self.tables[family.index()].paths(prefix).any(|path| {
                 let set = self.attributes.get(path.effective);
-                set.and_then(|set| set.nexthop_set).is_some_and(|nexthop| self.moved_nexthops.contains(&nexthop))
+                set.and_then(AttributeSet::nexthop).is_some_and(|nexthop| self.moved_nexthops.contains(&nexthop))
             });
             if concerned {
                 self.decide(family, prefix, rib);

@@ -51,9 +51,9 @@ impl Speaker {
         Some(Candidate {
             handle,
             preference: preference_of(set),
-            rank: set.rank,
+            rank: *self.attributes.rank(set),
             external: !neighbor.config.internal,
-            metric: rib.nexthop_reachable(set.nexthop_set?)?,
+            metric: rib.nexthop_reachable(set.nexthop()?)?,
             router_id: neighbor.router_id,
             address: neighbor.address,
             identifier,
@@ -101,7 +101,7 @@ impl Speaker {
             let (neighbor, attributes) = sources[handle as usize];
             let set = self.attributes.get(attributes)?;
             let forwards = set.local().forwarding == Forwarding::NextHop && self.get(neighbor)?.installs(family);
-            set.nexthop_set.filter(|_| forwards)
+            set.nexthop().filter(|_| forwards)
         };
         candidates.retain(|path| leads_to(path.handle).is_some_and(|other| other != nexthop));
         let (backup, _) = decision::best(&mut candidates, self.med_rules)?;
@@ -156,15 +156,15 @@ impl Speaker {
         let single = self.attributes.nexthop_set(best.attributes, scope, rib)?;
         let set = self.attributes.get(best.attributes)?;
         // Where the best one drops, so does the route; who else drops has no part in it.
-        let goes = |set: &AttributeSet| set.local().forwarding == Forwarding::NextHop;
+        let goes = |set: AttributeSet<'_>| set.local().forwarding == Forwarding::NextHop;
         if !multipath || maximum < 2 || !goes(set) {
             return Some(single);
         }
-        let rank = set.rank;
+        let rank = self.attributes.rank(set);
         let joins = |(neighbor, id): &(NeighborId, AttributeId)| {
             let takes_part = self.get(*neighbor).is_some_and(|neighbor| neighbor.config.multipath);
-            let set = self.attributes.get(*id).filter(|set| takes_part && goes(set));
-            set.is_some_and(|set| rules.multiple_as || set.rank.is_through_same_as(&rank))
+            let set = self.attributes.get(*id).filter(|set| takes_part && goes(*set));
+            set.is_some_and(|set| rules.multiple_as || self.attributes.rank(set).is_through_same_as(rank))
         };
         let mut gateways: SmallVec<[IpAddr; 1]> = SmallVec::new();
         for (_, id) in equal.filter(joins).take(maximum as usize) {
@@ -190,6 +190,6 @@ impl Speaker {
 }
 
 /// Preference against routes of other protocols that policy gave to a route, or BGP's.
-fn preference_of(set: &AttributeSet) -> u8 {
+fn preference_of(set: AttributeSet<'_>) -> u8 {
     set.local().preference.unwrap_or_else(|| RibProtocol::Bgp.default_preference())
 }

@@ -12,7 +12,7 @@ use super::long_lived;
 pub const LOCAL_PREFERENCE_DEFAULT: u32 = 100;
 
 /// What of an attribute set the decision process compares, decoded once per distinct set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rank {
     /// Kept though its origin is away for long: worse than everything else (RFC 9494 §4.3).
     long_lived_stale: bool,

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! - `connections`: what the daemon tells of them. `establishment`: a session comes up, and ends.
-//! - `attributes`: distinct attribute sets, interned as received, kept as bytes, counted.
+//! - `attributes`: distinct attribute sets, interned as received, kept as bytes (`contents`), counted. `ranks`: what of them is compared.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
 //! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best; `choice`: where it leads, and what stands by.
 //! - `import_rules`, `export_rules`, `as_path_rules`, `communities`: what holds before any policy: loops, first AS; to whom a route may go and
@@ -51,6 +51,7 @@ mod choice;
 mod client_view;
 mod communities;
 mod connections;
+mod contents;
 mod contributions;
 mod decision;
 mod establishment;
@@ -73,6 +74,7 @@ mod path_order;
 mod policy_test;
 mod policy_view;
 mod prefix_limit;
+mod ranks;
 mod recovery;
 mod refresh;
 mod restart;

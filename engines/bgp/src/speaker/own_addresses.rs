@@ -50,7 +50,7 @@ impl OwnAddresses {
     }
 
     /// The next hop that this neighbour is told for attributes that are noted for it; none: we have no address there.
-    pub fn told(&self, family: Family, set: &AttributeSet) -> Option<NextHop> {
+    pub fn told(&self, family: Family, set: AttributeSet<'_>) -> Option<NextHop> {
         if set.leads_to_ourselves() { self.next_hop(family) } else { Some(set.next_hop()) }
     }
 }

@@ -206,8 +206,8 @@ impl Speaker {
         let neighbor = self.get(path.neighbor)?;
         let shown = if path.effective.is_none() { path.received } else { path.effective };
         let set = self.attributes.get(shown)?;
-        let nexthop = if chosen { rib.bgp_route(family, prefix).map(|route| route.nexthop) } else { set.nexthop_set };
-        let reachable = set.nexthop_set.is_some_and(|nexthop| rib.nexthop_reachable(nexthop).is_some());
+        let nexthop = if chosen { rib.bgp_route(family, prefix).map(|route| route.nexthop) } else { set.nexthop() };
+        let reachable = set.nexthop().is_some_and(|nexthop| rib.nexthop_reachable(nexthop).is_some());
         let inactive_reason = match path.refusal {
             Refusal::Policy => return self.rejected_route(rib, family, prefix, path),
             Refusal::AsLoop => "our own AS is in its path",
@@ -343,7 +343,7 @@ fn next_hops(rib: &Rib, nexthop: NexthopSetId) -> Vec<RouteNextHop> {
 }
 
 /// What is shown of an attribute set.
-pub(super) fn attributes_view(set: &AttributeSet) -> Route {
+pub(super) fn attributes_view(set: AttributeSet<'_>) -> Route {
     let local = set.local();
     let preference = local.preference.unwrap_or_else(|| Protocol::Bgp.default_preference());
     Route {
