@@ -138,8 +138,8 @@ impl Session {
         self.note_state(now);
     }
 
-    /// The established session has an error that the caller found: a malformed UPDATE, too many prefixes. The neighbour is
-    /// told and the session ends.
+    /// The established session has an error that the caller found: a malformed UPDATE, too many prefixes, a way that BFD has lost. The
+    /// neighbour is told, the session ends and rests.
     pub fn fail(&mut self, notification: NotificationMessage, now: Duration) {
         if let Some(side) = self.active_side().filter(|_| self.state() == State::Established) {
             self.fail_on(side, notification, now);

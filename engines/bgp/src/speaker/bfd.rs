@@ -84,8 +84,9 @@ impl Speaker {
         }
     }
 
-    /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384); one that came up later has proven
-    /// that packets get through, although BFD does not. Where BFD shares the fate of no control plane (`independent`: the neighbour's C bit;
+    /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384), and rests before the next one, the longer the
+    /// less its ways last: each end moves all of its routes, and a way that comes and goes is worse than one that is gone (RFC 5882 §3.1). One
+    /// that came up later has proven that packets get through, although BFD does not. Where BFD shares the fate of no control plane (`independent`: the neighbour's C bit;
     /// ours is always set), a graceful restart that was under way then is over (RFC 5882 §4.3.1); where it does, its failure is what a restart
     /// looks like, and changes nothing (§4.3.2). An engine that follows hears of it from the other one.
     pub fn bfd_lost(
@@ -107,7 +108,7 @@ impl Speaker {
         if up.established_at > since {
             return Consequence::Nothing;
         }
-        neighbor.session.reset(NotificationMessage::cease(Cease::BfdDown), now);
+        neighbor.session.fail(NotificationMessage::cease(Cease::BfdDown), now);
         self.collect(id, rib, now);
         Consequence::SessionEnds
     }

@@ -7,6 +7,7 @@ use holdfast_rib::Family;
 
 use super::peer::Peer;
 use super::world::World;
+use crate::session::Verdict;
 use crate::speaker::bfd::{Consequence, WayLost};
 use crate::wire::Cease;
 
@@ -74,6 +75,52 @@ fn a_session_that_came_up_after_the_loss_stays() {
     world.establish();
     assert!(!lose(&mut world, before));
     assert!(world.peers[0].is_up());
+}
+
+/// From a loss until the session is up again.
+fn out_for(world: &mut World) -> Duration {
+    let since = world.now;
+    assert!(lose(world, since));
+    assert!(!world.peers[0].is_up());
+    world.establish();
+    world.now - since
+}
+
+#[test]
+fn a_way_that_is_lost_again_and_again_is_used_the_later_each_time() {
+    let mut world = world();
+    let mut last = Duration::ZERO;
+    for round in 1..=5 {
+        world.advance(Duration::from_secs(3));
+        let out = out_for(&mut world);
+        assert!(out > last, "round {round}: {out:?} after {last:?}");
+        last = out;
+    }
+    assert!(last >= Duration::from_secs(10) && last <= Duration::from_secs(20), "{last:?}");
+    world.assert_equal("back");
+    // Only a session that has lasted is believed again.
+    world.advance(Duration::from_secs(50));
+    assert!(out_for(&mut world) > last, "50 s are not enough");
+    world.advance(Duration::from_secs(61));
+    assert!(out_for(&mut world) <= Duration::from_millis(1_200));
+}
+
+#[test]
+fn while_a_lost_session_rests_the_neighbor_is_not_let_in() {
+    let mut world = world();
+    world.advance(Duration::from_secs(1));
+    let (id, since) = (world.id(0), world.now);
+    assert!(lose(&mut world, since));
+    let primary = world.primary;
+    let engine = &mut world.engines[primary];
+    let neighbor = engine.speaker.get_mut(id).expect("it is configured");
+    assert_eq!(neighbor.session.tcp_accepted(since), Verdict::Refuse("the session rests after an error"));
+    let why = neighbor.session.why_not_established().unwrap_or_default();
+    assert!(why.contains("resting after an error") && why.contains("BFD Down"), "{why}");
+    // Our operator has it at once.
+    engine.speaker.reset(id, "", &mut engine.rib, since);
+    world.establish();
+    assert_eq!(world.now, since);
 }
 
 #[test]
