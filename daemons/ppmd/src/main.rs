@@ -19,6 +19,7 @@
 //!
 //! - [`worker`]: the thread with the sessions of `holdfast_bfd`. In the steady state it makes system calls for packets and its timer, and
 //!   nothing else: no allocation, no lock, no log.
+//! - [`deputy`]: a second thread, for the time in which the kernel holds the first one's processor.
 //! - [`sockets`]: where packets come in and go out. [`lateness`]: how late they were.
 //! - [`handover`]: both ends of a replacement. [`service`], [`request`], [`views`]: gRPC in front of the worker.
 //!
@@ -26,6 +27,7 @@
 //!
 //! Let a session depend on who asked for it being alive. Wait for anybody in the worker. Send while another one does.
 
+mod deputy;
 mod error;
 mod handover;
 mod lateness;

@@ -95,6 +95,8 @@ pub struct Totals {
     pub sent: u64,
     /// Believed.
     pub received: u64,
+    /// Turns that the deputy took.
+    pub stood_in: u64,
     /// Not sent, because the kernel refused.
     pub send_errors: u64,
     /// Its last error number.

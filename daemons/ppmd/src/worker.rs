@@ -1,11 +1,11 @@
 //! The thread that owns the sessions.
 //!
 //! A turn: wait for the nearest deadline, a datagram or a request; feed what has arrived; serve a request or two; do what is due. Datagrams
-//! come first, so that a neighbour is not lost because this thread was kept from running.
+//! come first, so that a neighbour is not lost because this thread was kept from running. A turn that is overdue the [`deputy`] takes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_bfd::session::{Inheritance, Output, Session};
@@ -19,11 +19,13 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc;
 
+use crate::deputy;
 use crate::error::PpmdError;
 use crate::handover::{Baton, Place};
 use crate::lateness::Lateness;
 use crate::limits::{
-    CHANGE_QUEUE, DATAGRAMS_PER_TURN, OUTPUTS_PER_TURN, PRIORITY, REQUEST_QUEUE, REQUESTS_PER_TURN, STACK_LEN,
+    CHANGE_QUEUE, DATAGRAMS_PER_TURN, DEPUTY_AFTER, OUTPUTS_PER_TURN, PRIORITY, REQUEST_QUEUE, REQUESTS_PER_TURN,
+    STACK_LEN,
 };
 use crate::request::{Change, ChangeOf, Origin, Request, Seen, Snapshot, Totals, Wanted, Worker};
 use crate::sockets::{LISTENERS, Sockets, is_multihop};
@@ -43,6 +45,14 @@ pub struct Changes {
     pub dropped: Arc<AtomicBool>,
 }
 
+/// What the two threads share; nothing once it is over.
+pub(crate) type Shared = Arc<Mutex<Option<Thread>>>;
+
+/// Whose turn it is.
+pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, Option<Thread>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Starts the thread. With a baton it takes over; else it goes on with what a dead predecessor has left, if anything.
 pub fn start(place: &Place, baton: Option<Baton>) -> Result<(Worker, Changes), PpmdError> {
     let failed = |what| move |source: std::io::Error| PpmdError::Start { what, source };
@@ -53,7 +63,9 @@ pub fn start(place: &Place, baton: Option<Baton>) -> Result<(Worker, Changes), P
     let (changes, queue) = mpsc::channel(CHANGE_QUEUE);
     let dropped = Arc::new(AtomicBool::new(false));
     let thread = Thread::new(place.records()?, asked, wake.clone(), changes, dropped.clone())?;
-    let run = move || thread.run(baton);
+    let epoll = thread.epoll.clone();
+    let shared = Arc::new(Mutex::new(Some(thread)));
+    let run = move || run(&shared, &epoll, baton);
     std::thread::Builder::new()
         .name("ppmd-worker".into())
         .stack_size(STACK_LEN)
@@ -62,12 +74,15 @@ pub fn start(place: &Place, baton: Option<Baton>) -> Result<(Worker, Changes), P
     Ok((Worker::new(requests, wake), Changes { queue, dropped }))
 }
 
-struct Thread {
+/// All that the worker is.
+pub(crate) struct Thread {
     sessions: Sessions,
     sockets: Sockets,
     records: RecordFile,
     timer: Timer,
-    epoll: Epoll,
+    /// That of the deputy, if there is one.
+    deputys_timer: Option<Arc<Timer>>,
+    epoll: Arc<Epoll>,
     wake: Arc<EventFd>,
     requests: Receiver<Request>,
     changes: mpsc::Sender<Change>,
@@ -75,6 +90,40 @@ struct Thread {
     number: u64,
     totals: Totals,
     buffer: [u8; DATAGRAM_LEN],
+}
+
+/// The first thread. Waits without the lock, and takes turns with it.
+fn run(shared: &Shared, epoll: &Epoll, baton: Option<Baton>) {
+    let realtime = run_first();
+    let deputy = if realtime { deputy::appoint(shared) } else { Ok(None) };
+    if let Err(error) = &deputy {
+        tracing::warn!("no deputy thread ({error}): packets are late when the kernel holds a processor for long");
+    }
+    if let Some(thread) = &mut *lock(shared) {
+        thread.totals.realtime = realtime;
+        thread.deputys_timer = deputy.unwrap_or_default();
+        thread.begin(baton);
+    }
+    let mut events = [EpollEvent::empty(); LISTENERS + 2];
+    loop {
+        let seen = epoll.wait(&mut events, EpollTimeout::NONE).unwrap_or(0);
+        let is_asked = events[..seen].iter().any(|event| event.data() == WAKE);
+        let mut worker = lock(shared);
+        if !worker.as_mut().is_some_and(|thread| thread.turn(is_asked)) {
+            *worker = None;
+            return;
+        }
+    }
+}
+
+fn run_first() -> bool {
+    let result = realtime::run_first(PRIORITY);
+    if let Err(error) = &result {
+        tracing::warn!(
+            "no real-time priority ({error}): packets are late when the machine is busy; grant CAP_SYS_NICE"
+        );
+    }
+    result.is_ok()
 }
 
 /// CLOCK_MONOTONIC.
@@ -102,7 +151,8 @@ impl Thread {
             sockets: Sockets::default(),
             records,
             timer,
-            epoll,
+            deputys_timer: None,
+            epoll: Arc::new(epoll),
             wake,
             requests,
             changes,
@@ -116,6 +166,7 @@ impl Thread {
                 up: 0,
                 sent: 0,
                 received: 0,
+                stood_in: 0,
                 send_errors: 0,
                 last_send_error: 0,
                 discards: [0; Discard::ALL.len()],
@@ -125,29 +176,42 @@ impl Thread {
         })
     }
 
-    fn run(mut self, baton: Option<Baton>) {
-        match realtime::run_first(PRIORITY) {
-            Ok(()) => self.totals.realtime = true,
-            Err(error) => {
-                tracing::warn!(
-                    "no real-time priority ({error}): packets are late when the machine is busy; grant CAP_SYS_NICE"
-                );
-            }
-        }
+    /// Takes over, or goes on with what there is.
+    fn begin(&mut self, baton: Option<Baton>) {
         match baton {
             Some(baton) => self.take_over(baton),
             None => self.adopt(Inheritance::Found),
         }
-        let mut events = [EpollEvent::empty(); LISTENERS + 2];
-        loop {
-            let _ = self.timer.set(self.sessions.next_deadline());
-            let seen = self.epoll.wait(&mut events, EpollTimeout::NONE).unwrap_or(0);
-            // All listeners, also those that were not readable just now: what has come meanwhile is heard before anybody is called silent.
+        self.set_timers();
+    }
+
+    /// One turn. False: nobody can ask any more.
+    fn turn(&mut self, is_asked: bool) -> bool {
+        // All listeners, also those that were not readable just now: what has come meanwhile is heard before anybody is called silent.
+        self.receive();
+        if is_asked && !self.serve() {
+            return false;
+        }
+        self.act();
+        self.set_timers();
+        true
+    }
+
+    /// The deputy takes a turn, if the first thread should have taken it by now.
+    pub(crate) fn stand_in(&mut self) {
+        if self.sessions.next_deadline().is_some_and(|deadline| deadline + DEPUTY_AFTER <= now()) {
+            self.totals.stood_in += 1;
             self.receive();
-            if events[..seen].iter().any(|event| event.data() == WAKE) && !self.serve() {
-                return;
-            }
             self.act();
+        }
+        self.set_timers();
+    }
+
+    fn set_timers(&self) {
+        let next = self.sessions.next_deadline();
+        let _ = self.timer.set(next);
+        if let Some(timer) = &self.deputys_timer {
+            let _ = timer.set(next.map(|next| next + DEPUTY_AFTER));
         }
     }
 

@@ -5,10 +5,15 @@ mod common;
 use std::time::Duration;
 
 use common::{Router, all_up, pair, wanted};
+use holdfast_kernel::realtime;
 use holdfast_proto::v1;
 use holdfast_proto::v1::bfd_event::Event;
+use tokio::sync::RwLock;
 
 const BOTH: [[&str; 2]; 2] = [["10.0.0.2", "2001:db8::2"], ["10.0.0.1", "2001:db8::1"]];
+
+/// Written to by who holds processors: the others' processes are ordinary ones, and would be late.
+static MACHINE: RwLock<()> = RwLock::const_new(());
 
 async fn up(ms: u32) -> [Router; 2] {
     let routers = pair();
@@ -30,8 +35,48 @@ async fn assert_nothing_was_lost(routers: &[Router], what: &str) {
     }
 }
 
+/// Nobody else runs on these processors for so long, as if the kernel held them.
+fn hold(processors: &[usize], time: Duration) {
+    std::thread::scope(|scope| {
+        for processor in processors {
+            scope.spawn(move || {
+                realtime::run_on(&[*processor]).unwrap();
+                realtime::run_first(90).unwrap();
+                let began = std::time::Instant::now();
+                while began.elapsed() < time {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_held_processor_keeps_nothing_from_being_sent() {
+    let _machine = MACHINE.write().await;
+    let processors = realtime::processors().unwrap();
+    let Some((_, others)) = processors.split_last().filter(|(_, others)| !others.is_empty()) else { return };
+    let routers = up(50).await;
+    // Longer than the detection time; after it, whoever served before serves again.
+    for _ in 0..2 {
+        hold(others, Duration::from_millis(400));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_nothing_was_lost(&routers, "held").await;
+    for router in &routers {
+        let status = router.status().await;
+        assert!(status.realtime && status.lateness_max_us < 100_000 && status.stood_in > 10, "{status:?}");
+    }
+    // And with the other one held.
+    let before = routers[0].status().await.stood_in;
+    hold(&processors[processors.len() - 1..], Duration::from_millis(400));
+    assert_nothing_was_lost(&routers, "the deputy's was held").await;
+    assert!(routers[0].status().await.stood_in <= before + 2);
+}
+
 #[tokio::test]
 async fn a_successor_takes_over_from_one_packet_to_the_next() {
+    let _machine = MACHINE.read().await;
     let mut routers = up(10).await;
     for turn in 0..4 {
         let before: Vec<u32> = routers[turn % 2].sessions().await.iter().map(|s| s.local_discriminator).collect();
@@ -48,6 +93,7 @@ async fn a_successor_takes_over_from_one_packet_to_the_next() {
 
 #[tokio::test]
 async fn a_killed_one_is_succeeded_within_a_detection_time() {
+    let _machine = MACHINE.read().await;
     let mut routers = up(50).await;
     for turn in 0..4 {
         routers[turn % 2].crash();
@@ -59,6 +105,7 @@ async fn a_killed_one_is_succeeded_within_a_detection_time() {
 
 #[tokio::test]
 async fn a_successor_that_dies_in_between_leaves_the_predecessor_in_charge() {
+    let _machine = MACHINE.read().await;
     let routers = up(50).await;
     let serving = routers[0].status().await.pid;
     // One that asks for the sockets and goes away before its last word.
@@ -74,6 +121,7 @@ async fn a_successor_that_dies_in_between_leaves_the_predecessor_in_charge() {
 
 #[tokio::test]
 async fn sessions_belong_to_the_router_and_not_to_whoever_asked_for_them() {
+    let _machine = MACHINE.read().await;
     let routers = up(50).await;
     // The one who asked in term 1 is gone; another asks for the same in term 2.
     let again = || BOTH[0].map(|peer| wanted(peer, 50)).to_vec();
@@ -98,6 +146,7 @@ async fn sessions_belong_to_the_router_and_not_to_whoever_asked_for_them() {
 
 #[tokio::test]
 async fn a_neighbor_that_falls_silent_is_told_to_whoever_watches() {
+    let _machine = MACHINE.read().await;
     let routers = up(50).await;
     let mut events = routers[0].watch().await;
     let mut seen = 0;

@@ -1,8 +1,26 @@
-//! What a thread needs that must be on time: a priority above ordinary work, memory that is there, a clock that wakes it to the microsecond.
+//! What a thread needs that must be on time: a priority above ordinary work, a processor, memory that is there, a clock that wakes it to the microsecond.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// The processors that this thread may run on, in rising order.
+pub fn processors() -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count()).filter(|processor| set.is_set(*processor).unwrap_or(false)).collect())
+}
+
+/// This thread runs on these processors, and on no other.
+pub fn run_on(processors: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for processor in processors {
+        set.set(*processor)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
 
 /// This thread runs before every ordinary one (SCHED_FIFO, sched(7)), at 1 (after other such threads) to 99. Needs CAP_SYS_NICE or RLIMIT_RTPRIO.
 pub fn run_first(priority: u8) -> io::Result<()> {

@@ -90,6 +90,17 @@ fn a_timer_wakes_at_its_time_and_can_be_taken_back() {
 }
 
 #[test]
+fn a_thread_can_have_processors_of_its_own() {
+    let all = realtime::processors().unwrap();
+    assert!(!all.is_empty() && all.is_sorted());
+    let chosen = all[all.len() - 1];
+    let had = std::thread::spawn(move || realtime::run_on(&[chosen]).and_then(|()| realtime::processors())).join();
+    assert_eq!(had.unwrap().unwrap(), [chosen]);
+    assert_eq!(realtime::processors().unwrap(), all, "that of one thread alone");
+    assert!(realtime::run_on(&[]).is_err() && realtime::run_on(&[usize::MAX]).is_err());
+}
+
+#[test]
 fn a_thread_can_run_first_and_memory_can_be_locked() {
     let first = std::thread::spawn(|| realtime::run_first(50)).join().unwrap();
     let locked = realtime::lock_memory();

@@ -129,6 +129,12 @@ fn process(periodic: &PeriodicStatus) -> String {
         "Sent late by: {} us in half of all cases, {} us in 99 of 100, {} us in 999 of 1000, {} us at most",
         periodic.lateness_p50_us, periodic.lateness_p99_us, periodic.lateness_p999_us, periodic.lateness_max_us
     ));
+    if periodic.stood_in > 0 {
+        line(format!(
+            "Kept on time by the second thread: {} times (the kernel held the first one's processor)",
+            periodic.stood_in
+        ));
+    }
     if periodic.send_errors > 0 {
         line(format!("Not sent: {} (last: {})", periodic.send_errors, periodic.last_send_error));
     }
@@ -156,15 +162,27 @@ mod tests {
             last_discard: "TTL is not 255".into(),
             ..Default::default()
         };
-        let periodic =
-            PeriodicStatus { pid: 7, sessions: 1, sessions_up: 1, lateness_p99_us: 34, ..Default::default() };
+        let periodic = PeriodicStatus {
+            pid: 7,
+            sessions: 1,
+            sessions_up: 1,
+            lateness_p99_us: 34,
+            stood_in: 5,
+            ..Default::default()
+        };
         let view = BfdView { sessions: vec![session], periodic };
         let text = bfd_sessions(&view);
         for word in ["10.0.0.2", "Up", "1:05", "0.150", "0.050", "bgp static", "1 sessions, 1 up"] {
             assert!(text.contains(word), "{word}: {text}");
         }
         let text = bfd_detail(&view);
-        for word in ["single hop", "detection time 0.150", "Last discard: TTL is not 255", "34 us in 99 of 100"] {
+        for word in [
+            "single hop",
+            "detection time 0.150",
+            "Last discard: TTL is not 255",
+            "34 us in 99 of 100",
+            "second thread: 5 times",
+        ] {
             assert!(text.contains(word), "{word}: {text}");
         }
         assert!(bfd_detail(&BfdView::default()).starts_with("0 sessions, 0 up"));
