@@ -1,56 +1,55 @@
-//! A gateway: the lab's own speaker with the whole table, and BIRD for BFD and nothing else.
+//! A gateway: the lab's own speaker with the whole table, and its own BFD.
 
-use std::{collections::HashSet, fs, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     place::{Place, Role},
-    scenario::{GatewayLoss, MULTIPLIER, Paths},
+    scenario::{GatewayLoss, Paths},
+    watch::Watch,
 };
 use crate::{
     bgp::{
         feeder::{Feeder, FeederPlan},
         table::Table,
     },
-    error::{Doing, Result},
-    host::process::Guarded,
-    neighbor::bird,
-    topology::{HOLD_TIME_S, TO_ROUTER},
+    error::Result,
+    topology::HOLD_TIME_S,
 };
 
 /// A running gateway. It ends with the value.
 pub struct Gateway {
     role: Role,
     feeder: Feeder,
-    bfd: Guarded,
-    socket: PathBuf,
+    bfd: Watch,
 }
 
 impl Gateway {
     /// Starts it.
     pub fn start(place: &Place, role: Role, scenario: &GatewayLoss, table: &Table) -> Result<Self> {
-        let folder = place.setting.folder().join(role.name());
-        fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
-        let socket = folder.join("bird.ctl");
-        let bfd = bird::spawn(place.gateway(role), &folder, &bfd_configuration(role, scenario.bfd_ms), &socket)?;
-        let feeder = Feeder::start(place.gateway(role), speaker(role, scenario.paths, table))?;
-        Ok(Self { role, feeder, bfd, socket })
+        let namespace = place.gateway(role);
+        let (own, router) = (role.peer().address, role.router().address);
+        let bfd = Watch::start(namespace, role.number(), own, router, scenario.bfd_ms)?;
+        let feeder = Feeder::start(namespace, speaker(role, scenario.paths, table))?;
+        Ok(Self { role, feeder, bfd })
     }
 
     /// Why its session with the router is not up, or the router may not have heard everything.
-    pub fn not_ready(&mut self) -> Result<Option<String>> {
-        self.bfd.check_running()?;
+    pub fn not_ready(&self) -> Option<String> {
         if self.feeder.has_sent_all() {
-            return Ok(None);
+            return None;
         }
         let why = self.feeder.last_error().unwrap_or_default();
-        Ok(Some(format!("the {} gateway has not told everything yet {why}", self.role.name())))
+        Some(format!("the {} gateway has not told everything yet {why}", self.role.name()))
     }
 
-    /// Whether its BFD hears the router and the router hears it, as BIRD says.
-    pub fn bfd_is_up(&self) -> Result<bool> {
-        let text = bird::control(&self.socket, "show bfd sessions")?;
-        // "10.111.1.1   router   Up   12:00:00.123   0.050   0.150"
-        Ok(text.lines().any(|line| line.split_whitespace().nth(2) == Some("Up")))
+    /// Whether its BFD hears the router and the router hears it.
+    pub fn bfd_is_up(&self) -> bool {
+        self.bfd.is_up()
+    }
+
+    /// How often its BFD was up and is not any more.
+    pub fn times_bfd_down(&self) -> u64 {
+        self.bfd.times_down()
     }
 
     /// How many routes the router has told it.
@@ -82,17 +81,4 @@ fn speaker(role: Role, paths: Paths, table: &Table) -> FeederPlan {
         number: role.number(),
         churn: None,
     }
-}
-
-fn bfd_configuration(role: Role, ms: u32) -> String {
-    let (own, router) = (role.peer().address, role.router().address);
-    format!(
-        "router id {own};
-protocol device {{}}
-protocol bfd {{
-  interface \"{TO_ROUTER}\" {{ interval {ms} ms; multiplier {MULTIPLIER}; }};
-  neighbor {router} dev \"{TO_ROUTER}\" local {own};
-}}
-"
-    )
 }

@@ -7,7 +7,7 @@
 //!                      └──────────── backup ───┘
 //! ```
 //!
-//! Both gateways are the lab's own speakers, so that a million routes from each cost the machine next to nothing; their BFD is BIRD's. Behind
+//! Both gateways are the lab's own speakers, so that a million routes from each cost the machine next to nothing, and so is their BFD. Behind
 //! both are the receivers of the probes. The switch is what makes the difference between a link that is lost and a gateway that
 //! does not answer any more.
 //!
@@ -15,6 +15,7 @@
 //! does one after the other, each with the gateway's return, and [`judge`] says what became of the packets: from the sequence
 //! numbers that arrived, the times at which the probes were sent, and the moment at which the lab itself took the link away.
 
+mod bfd;
 mod gateways;
 pub mod judge;
 mod place;
@@ -22,5 +23,6 @@ mod router;
 pub mod run;
 pub mod scenario;
 pub(crate) mod table;
+mod watch;
 
 pub use self::{run::run, scenario::GatewayLoss};

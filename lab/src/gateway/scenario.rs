@@ -78,7 +78,7 @@ pub struct GatewayLoss {
 }
 
 /// What they need, beside root.
-pub const NEEDS: &str = "Debian packages bird2, iproute2, util-linux";
+pub const NEEDS: &str = "Debian packages iproute2, util-linux";
 
 impl GatewayLoss {
     /// The built-in ones.

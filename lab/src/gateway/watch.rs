@@ -1,0 +1,163 @@
+//! The threads that a gateway's BFD runs on.
+//!
+//! A gateway is another machine, and our kernel's business does not keep it from sending. Here it is the same machine: where its kernel does not preempt
+//! itself, a thread that is woken on a processor waits until the system call is over that goes on there, whatever its priority. With a million
+//! routes there are such that last longer than BFD's detection time. So there is one thread on each processor; whichever runs first does what is due.
+
+use std::{
+    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    os::fd::AsFd,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::{Pid, gettid},
+};
+
+use super::bfd::{Packet, Session};
+use crate::{
+    error::{Doing, Result},
+    host::{interrupt, netns::Namespace, process},
+    time::mono_ns,
+};
+
+/// RFC 5881 §4.
+const PORT: u16 = 3784;
+/// RFC 5881 §5.
+const TTL: u32 = 255;
+/// How long a thread waits where nothing is due: it may have to end.
+const WAIT_MS_MAX: u16 = 100;
+
+/// BFD with the router; it ends with the value.
+pub struct Watch {
+    session: Arc<Mutex<Session>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Result<()>>>,
+}
+
+/// What each thread has.
+#[derive(Clone)]
+struct Worker {
+    session: Arc<Mutex<Session>>,
+    stop: Arc<AtomicBool>,
+    receives: Arc<UdpSocket>,
+    sends: Arc<UdpSocket>,
+    router: SocketAddrV4,
+}
+
+impl Watch {
+    /// Starts it in the gateway's namespace. `number`: another for each gateway.
+    pub fn start(namespace: &Namespace, number: u8, own: Ipv4Addr, router: Ipv4Addr, interval_ms: u32) -> Result<Self> {
+        let (receives, sends) = namespace.inside(move || sockets(number, own))?;
+        let session = Session::new(u32::from(number), interval_ms, now());
+        let worker = Worker {
+            session: Arc::new(Mutex::new(session)),
+            stop: Arc::new(AtomicBool::new(false)),
+            receives: Arc::new(receives),
+            sends: Arc::new(sends),
+            router: SocketAddrV4::new(router, PORT),
+        };
+        let (session, stop) = (worker.session.clone(), worker.stop.clone());
+        let mut watch = Self { session, stop, threads: Vec::new() };
+        for processor in processors()? {
+            let worker = worker.clone();
+            let work = move || {
+                run_on(processor)?;
+                worker.run()
+            };
+            watch.threads.push(namespace.spawn_thread("bfd", work)?);
+        }
+        Ok(watch)
+    }
+
+    /// Whether it hears the router and the router hears it.
+    pub fn is_up(&self) -> bool {
+        lock(&self.session).is_up()
+    }
+
+    /// How often it was up and is not any more.
+    pub fn times_down(&self) -> u64 {
+        lock(&self.session).downs()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> Duration {
+    Duration::from_nanos(mono_ns())
+}
+
+fn sockets(number: u8, own: Ipv4Addr) -> Result<(UdpSocket, UdpSocket)> {
+    // RFC 5881 §4: from 49152 on.
+    let source_port = 49_152 + u16::from(number);
+    let open = |port| UdpSocket::bind((own, port)).doing(|| format!("open UDP port {port} for BFD"));
+    let (receives, sends) = (open(PORT)?, open(source_port)?);
+    receives.set_nonblocking(true).doing(|| "prepare a BFD socket".into())?;
+    sends.set_ttl(TTL).doing(|| "prepare a BFD socket".into())?;
+    Ok((receives, sends))
+}
+
+fn processors() -> Result<Vec<usize>> {
+    let set = sched_getaffinity(Pid::from_raw(0)).doing(|| "ask for the processors".into())?;
+    Ok((0..CpuSet::count()).filter(|processor| set.is_set(*processor).unwrap_or(false)).collect())
+}
+
+fn run_on(processor: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    let chosen = set.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    chosen.doing(|| format!("run a thread on processor {processor}"))?;
+    process::real_time(gettid())
+}
+
+impl Worker {
+    fn run(&self) -> Result<()> {
+        while !self.stop.load(Ordering::Relaxed) && !interrupt::requested() {
+            let wait = lock(&self.session).deadline().saturating_sub(now());
+            // Rounded up: not a turn for each millisecond that is not over yet.
+            let wait_ms = u16::try_from(wait.as_millis() + 1).unwrap_or(WAIT_MS_MAX).min(WAIT_MS_MAX);
+            let mut watched = [PollFd::new(self.receives.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut watched, PollTimeout::from(wait_ms));
+            self.turn(&mut lock(&self.session));
+        }
+        Ok(())
+    }
+
+    /// Packets first: what has come while nobody could run was in time.
+    fn turn(&self, session: &mut Session) {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = self.receives.recv_from(&mut buffer) {
+            let packet = Packet::decode(buffer.get(..length).unwrap_or_default());
+            if let Some(packet) = packet.filter(|_| from.ip() == *self.router.ip())
+                && let Some(answer) = session.receive(packet, now())
+            {
+                self.send(answer);
+            }
+        }
+        while let Some(packet) = session.poll(rand::random(), now()) {
+            self.send(packet);
+        }
+    }
+
+    /// One that cannot be sent is one that is lost: its link is down.
+    fn send(&self, packet: Packet) {
+        let _ = self.sends.send_to(&packet.encode(), self.router);
+    }
+}
