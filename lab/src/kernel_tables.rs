@@ -68,8 +68,8 @@ pub fn count_here() -> Result<u64> {
 /// The same, but for routes without a gateway that discard nothing, from the kernel's text of the main table. In a dump the kernel goes through all routes
 /// once more for those of the local table, which lie in the same trie: with a million routes one call that holds a processor for a fifth of a
 /// second, if it does not preempt itself, and with the processor whoever has to send BFD packets there. The text takes several
-/// times as long, in pieces of 4 KiB, of which only the last is shorter than the others. The end of the text is not read: to say that there is no more, the kernel
-/// goes through all of them, too.
+/// times as long, in pieces of 4 KiB, of which only the last can be less than half as long as the others (prefixes of one address stay together). Where it is, the end of the text is not read:
+/// to say that there is no more, the kernel goes through all of them, too.
 pub fn count_gently_here() -> Result<u64> {
     const PATH: &str = "/proc/thread-self/net/route";
     let doing = || format!("read {PATH}");
@@ -82,10 +82,10 @@ pub fn count_gently_here() -> Result<u64> {
         count += routes;
         buffer.copy_within(used..held + length, 0);
         held = held + length - used;
-        if length == 0 || length < longest {
+        if length == 0 || length * 2 < longest {
             return Ok(count);
         }
-        longest = length;
+        longest = longest.max(length);
     }
 }
 
