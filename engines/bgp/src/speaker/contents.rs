@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const GRAIN: usize = 4;
 /// Octets of a slab of many pieces.
 const SLAB_LEN: usize = 4096;
-/// A longer piece has a slab for itself: eight in one would leave too much over.
+/// A longer piece has a slab for itself: fewer than eight in one would leave too much over.
 const SHARED_LEN_MAX: usize = SLAB_LEN / 8;
 const PIECE_BITS: u32 = 8;
 const PIECES_MAX: usize = 1 << PIECE_BITS;

@@ -110,11 +110,13 @@ impl Speaker {
         self.allowed = allowed;
         self.router_id_configured = router_id_configured;
         let med_rules = MedRules::of(bgp.path_selection.as_ref());
-        let decides_by = (router_id, routing.autonomous_system, routing.maximum_paths.max(1), med_rules);
         let clusters = clusters(&bgp);
-        let decided_by = (self.router_id, self.local_as, self.maximum_paths, self.med_rules);
-        let decides_anew = decides_by != decided_by || clusters != self.clusters;
-        (self.router_id, self.local_as, self.maximum_paths, self.med_rules) = decides_by;
+        let judges_by = (router_id, routing.autonomous_system);
+        let judges_anew = judges_by != (self.router_id, self.local_as) || clusters != self.clusters;
+        let decides_by = (routing.maximum_paths.max(1), med_rules);
+        let decides_anew = decides_by != (self.maximum_paths, self.med_rules);
+        (self.router_id, self.local_as) = judges_by;
+        (self.maximum_paths, self.med_rules) = decides_by;
         self.clusters = clusters;
         let allowed = bgp.allowed.iter().filter_map(|allowed| allowed.template.as_ref());
         self.serves_clients = bgp.neighbors.iter().chain(allowed).any(|neighbor| neighbor.route_server_client);
@@ -136,8 +138,10 @@ impl Speaker {
             match self.find_neighbor(wanted.address) {
                 Some(id) => {
                     self.change_neighbor(id, wanted, rib, now);
-                    if decides_anew {
+                    if judges_anew {
                         self.import_anew(id);
+                    } else if decides_anew {
+                        self.decide_anew(id);
                     }
                 }
                 None => self.add_neighbor(wanted, rib, now),
@@ -294,14 +298,11 @@ impl Speaker {
         let decided_anew = before.multipath != config.multipath
             || before.multipath_rules != config.multipath_rules
             || before.not_installed != config.not_installed;
-        let mut judged_anew = rules_changed;
         neighbor.export = export;
-        if neighbor.import != import || rules_changed {
+        // Policies may ask who told it.
+        if neighbor.import != import || rules_changed || !same {
             neighbor.import = import;
             neighbor.import_memo.clear();
-            judged_anew = true;
-        }
-        if judged_anew {
             self.import_anew(id);
         } else if decided_anew {
             self.decide_anew(id);
