@@ -80,9 +80,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// All that it said.
+    fn words(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.said).unwrap_or_default()).into_owned()
+    }
+
     /// The last of what it said.
     pub fn print_again(&self) {
-        let said = std::fs::read_to_string(&self.said).unwrap_or_default();
+        let said = self.words();
         let lines: Vec<&str> = said.lines().collect();
         shell::say(&format!("{} failed; the end of what it said", self.step));
         lines.iter().skip(lines.len().saturating_sub(LINES_AGAIN)).for_each(|line| println!("{line}"));
@@ -106,7 +111,7 @@ fn beside_each_other(binaries: &Path, steps: &[Step], at_once: usize, start: Ins
             shell::say(&format!("{} ({:.0} s so far)", step.0, start.elapsed().as_secs_f64()));
             let outcome = one(binaries, *step)?;
             let _whole = printing.lock();
-            print!("{}", std::fs::read_to_string(&outcome.said).unwrap_or_default());
+            print!("{}", outcome.words());
             outcomes.push(outcome);
         }
         Ok(outcomes)

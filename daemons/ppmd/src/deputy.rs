@@ -37,7 +37,10 @@ pub fn appoint(shared: &Shared) -> std::io::Result<Option<Arc<Timer>>> {
     std::thread::Builder::new().name("ppmd-deputy".into()).stack_size(STACK_LEN).spawn(move || {
         let ready = realtime::run_on(&[last]).and_then(|()| realtime::run_first(PRIORITY));
         if let Err(error) = ready {
-            tracing::warn!("the deputy thread has no processor or priority of its own ({error})");
+            tracing::warn!(
+                "the deputy thread has no processor or priority of its own ({error}) and ends: packets are late when the kernel holds a processor for long; grant CAP_SYS_NICE"
+            );
+            return;
         }
         stand_by(&shared, &its_timer);
     })?;

@@ -14,7 +14,7 @@ pub const DATAGRAMS_PER_TURN: usize = 128;
 pub const OUTPUTS_PER_TURN: usize = 512;
 /// Changes that may wait for their watchers; when there are more, watchers are told to begin anew.
 pub const CHANGE_QUEUE: usize = 8192;
-/// The deputy waits for the first thread so long: more than that is late by on a busy machine, and little of a detection time of 3 x 10 ms.
+/// The deputy waits for the first thread so long: longer than that thread is usually late on a busy machine, and little of a detection time of 3 x 10 ms.
 pub const DEPUTY_AFTER: Duration = Duration::from_millis(1);
 /// Above every ordinary thread, below what the kernel itself runs first.
 pub const PRIORITY: u8 = 50;

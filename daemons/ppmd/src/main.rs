@@ -17,9 +17,9 @@
 //!
 //! # The parts
 //!
-//! - [`worker`]: the thread with the sessions of `holdfast_bfd`. In the steady state it makes system calls for packets and its timer, and
-//!   nothing else: no allocation, no lock, no log.
-//! - [`deputy`]: a second thread, for the time in which the kernel holds the first one's processor.
+//! - [`worker`]: the thread with the sessions of `holdfast_bfd`. In the steady state it makes system calls for packets and timers, and
+//!   nothing else: no allocation, no log, and no lock but the one that it shares with its deputy.
+//! - [`deputy`]: a second thread, for the time in which the kernel holds the first one's processor. Only then does either wait for the other.
 //! - [`sockets`]: where packets come in and go out. [`lateness`]: how late they were.
 //! - [`handover`]: both ends of a replacement. [`service`], [`request`], [`views`]: gRPC in front of the worker.
 //!

@@ -95,7 +95,8 @@ impl Fib {
     pub fn define_nexthop(&mut self, definition: &v1::FibNexthop) -> Result<(), String> {
         let content = self.contents.intern(content_of(definition)?);
         self.contents.retain(content);
-        self.put_in_force(content);
+        // Where that is new no route desires it yet: the sums stay true.
+        let _ = self.put_in_force(content);
         if let Some(before) = self.sender.insert(definition.id, content) {
             self.contents.release(before);
         }

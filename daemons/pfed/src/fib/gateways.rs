@@ -147,15 +147,15 @@ impl Fib {
     pub(super) fn gateways_changed(&mut self) {
         self.groups_in_doubt = true;
         for content in self.contents.ids() {
-            self.put_in_force(content);
+            self.sums_stale |= self.put_in_force(content);
         }
     }
 
-    /// Notes what routes that desire a next hop are to have as things stand.
-    pub(super) fn put_in_force(&mut self, content: ContentId) {
+    /// Notes what routes that desire a next hop are to have as things stand. True where that is new.
+    pub(super) fn put_in_force(&mut self, content: ContentId) -> bool {
         let left = self.contents.get(content).and_then(|nexthop| self.without_failed(nexthop));
         let instead = left.map_or(contents::NOTHING, |left| self.contents.intern(normalize(left)));
-        self.sums_stale |= self.contents.use_instead(content, instead);
+        self.contents.use_instead(content, instead)
     }
 
     /// What is left of several ways without those that do not answer; `None` where that is all of them, or nothing that has a link.

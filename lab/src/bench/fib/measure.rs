@@ -163,10 +163,11 @@ impl<'a> Bench<'a> {
         let (before, began) = (self.usage()?, mono_ns());
         self.router.install()?;
         let watch = self.wait_for_most(&mut sample)?;
+        let listened = mono_ns();
         let seen = self.wait_for_kernel()?;
         let used = self.used_since(before)?;
         // Who had everything before we listened has it since then at the latest.
-        let ended = watch.last_ns().map_or(seen, |last| last.min(seen));
+        let ended = watch.last_ns().map_or(listened, |last| last.min(seen));
         Ok(Measured { used, wall_s: seconds(began, ended), ..Measured::default() })
     }
 
