@@ -4,7 +4,7 @@
 //! nothing else. A router has the whole table, from BGP and told on, and keeps it out of the kernel until the clock starts with
 //! the word that lets it in ([`super::router::Router::install`]); the clock ends with the last route in the kernel, by the kernel's
 //! own word of it ([`crate::kernel_watch`], which listens to the last hundredth only) and its own count. What looks on meanwhile must not take what
-//! the router needs ([`sample`]).
+//! the router needs (`sample`).
 //!
 //! In the `warm-` cases the process that writes is killed when everything is in place (for `warm-1000-changed` the kernel's table is altered
 //! while it stands still). The clock ends when its successor has read the table and has nothing more to write; every
