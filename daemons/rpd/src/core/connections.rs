@@ -73,7 +73,7 @@ impl Connection {
 pub struct Connections {
     by_token: HashMap<Token, Connection>,
     next: usize,
-    /// Ended by us, each until when it is kept: what the neighbour still sends to one that is closed is answered with a reset, and who is
+    /// Ended, each until when it is kept: what the neighbour still sends to one that is closed is answered with a reset, and who is
     /// writing when that comes does not read our NOTIFICATION before it.
     lingering: VecDeque<(Duration, TcpStream)>,
 }

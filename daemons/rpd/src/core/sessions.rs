@@ -169,6 +169,7 @@ impl Core {
         if let Some(connection) = self.connections.remove(token, self.inputs.poll.registry()) {
             self.protocols.bgp.tcp_closed(connection.neighbor, connection.side, reason, &mut self.rib, now);
             self.act();
+            self.connections.linger(connection.fd.into(), now);
         }
         ReadStep::Idle
     }
