@@ -70,12 +70,6 @@ pub const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
 pub const QUIET: Duration = Duration::from_secs(1);
 /// ... and for so long where less has come than was expected: then that is all.
 pub const QUIET_WITH_LESS: Duration = Duration::from_secs(5);
-/// Before a case's clock starts a router is given so long to come to rest ...
-pub const AT_REST_WITHIN: Duration = Duration::from_secs(5);
-/// ... which it has when it uses for so long ...
-pub const AT_REST_FOR: Duration = Duration::from_millis(300);
-/// ... less processor time than this: one tick of the kernel's account.
-pub const AT_REST_CPU_S: f64 = 0.015;
 /// Polling of anything.
 pub const POLL_EVERY: Duration = Duration::from_millis(50);
 /// After the last probe was sent: how long stragglers are waited for.

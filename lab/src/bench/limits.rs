@@ -31,3 +31,9 @@ pub const HOLD_TIME_S: u16 = 240;
 pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(60);
 /// Prefixes in one UPDATE of a feed: with the sets' sizes that makes some five, as in feeds of the Internet.
 pub const PREFIXES_PER_UPDATE: usize = 8;
+/// Before a case's clock starts a router is given so long to come to rest ...
+pub const AT_REST_WITHIN: Duration = Duration::from_secs(5);
+/// ... which it has when it uses for so long ...
+pub const AT_REST_FOR: Duration = Duration::from_millis(300);
+/// ... less processor time than this: one tick of the kernel's account.
+pub const AT_REST_CPU_S: f64 = 0.015;
