@@ -94,7 +94,7 @@ impl Outcome {
     }
 }
 
-/// Runs them, in their order, and shows what each said when it has ended.
+/// Runs them, first those that run alone, and shows what each said when it has ended.
 pub fn run(binaries: &Path, steps: &[Step], start: Instant) -> Result<Vec<Outcome>> {
     let (together, alone): (Vec<Step>, Vec<Step>) = steps.iter().partition(|(name, _)| name.starts_with(AT_ONCE.0));
     let mut outcomes = beside_each_other(binaries, &alone, 1, start)?;
