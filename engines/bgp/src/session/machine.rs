@@ -318,5 +318,5 @@ fn unexpected(state: State, event: Event) -> Cause {
         _ => (3, MessageType::Open),
     };
     let text = format!("the neighbor sent a message of type {kind:?} in state {state}");
-    Cause::sent_because(NotificationMessage::fsm_error(subcode), &text)
+    Cause::sent_because(NotificationMessage::fsm_error(subcode, kind), &text)
 }

@@ -75,7 +75,10 @@ impl Session {
     fn second_open(&mut self, side: ConnectionSide, now: Duration) -> Received {
         let waiting = self.connection(side).is_some_and(|connection| connection.state == State::OpenSent);
         let cause = match waiting {
-            true => Cause::sent_because(NotificationMessage::fsm_error(1), "the neighbor sent a second OPEN"),
+            true => Cause::sent_because(
+                NotificationMessage::fsm_error(1, MessageType::Open),
+                "the neighbor sent a second OPEN",
+            ),
             false => Cause::none(), // the table knows
         };
         self.run(side, if waiting { Event::ErrorFound } else { Event::OpenReceived }, cause, now);
@@ -111,11 +114,18 @@ impl Session {
         match decode_route_refresh(body) {
             Ok(message) if self.is_due(side, message) => Received::RouteRefresh(message),
             Ok(_) => Received::Handled,
-            Err(notification) => {
+            // RFC 7313 §5: an error only where marks are known, and only in a mark; to others the octet means nothing (RFC 2918 §3).
+            Err(notification) if self.knows_marks(side) => {
                 self.run(side, Event::ErrorFound, Cause::sent(notification), now);
                 Received::Handled
             }
+            Err(_) => Received::Handled,
         }
+    }
+
+    fn knows_marks(&self, side: ConnectionSide) -> bool {
+        let negotiated = self.connection(side).and_then(|connection| connection.negotiated());
+        negotiated.is_some_and(|negotiated| negotiated.enhanced_route_refresh)
     }
 
     /// Marks come only where both know them (RFC 7313 §4); other families are passed over (RFC 2918 §4).

@@ -119,7 +119,7 @@ pub struct Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Cease;
+    use crate::wire::{Cease, MessageType};
 
     #[test]
     fn complaints_about_our_messages_may_be_our_fault_and_nothing_else() {
@@ -137,7 +137,7 @@ mod tests {
             NotificationMessage::hold_timer_expired(),
             NotificationMessage::malformed_attribute_list(),
             NotificationMessage::connection_not_synchronized(),
-            NotificationMessage::fsm_error(3),
+            NotificationMessage::fsm_error(3, MessageType::Open),
         ] {
             assert!(!reason(None, Some(ours.clone())).is_nobodys_fault(), "{ours}");
             assert!(!reason(Some(ours.clone()), None).is_nobodys_fault(), "{ours}");

@@ -1,7 +1,7 @@
 //! NOTIFICATION (RFC 4271 §4.5, §6): what ends a session, by the names of the RFCs.
 
 use super::header::{MessageType, begin_message, end_message};
-use super::limits::{MAX_MESSAGE_LEN, SHUTDOWN_TEXT_MAX};
+use super::limits::{HEADER_LEN, MAX_MESSAGE_LEN, SHUTDOWN_TEXT_MAX};
 use holdfast_rib::Family;
 use std::fmt;
 
@@ -175,14 +175,19 @@ impl NotificationMessage {
         Self::new(SEND_HOLD_TIMER_EXPIRED, 0, &[])
     }
 
-    /// A message that must not come in this state (RFC 6608): 1 OpenSent, 2 OpenConfirm, 3 Established.
-    pub fn fsm_error(subcode: u8) -> Self {
-        Self::new(FSM_ERROR, subcode, &[])
+    /// A message that must not come in this state: 1 OpenSent, 2 OpenConfirm, 3 Established. Its type goes along (RFC 6608 §4).
+    pub fn fsm_error(subcode: u8, unexpected: MessageType) -> Self {
+        Self::new(FSM_ERROR, subcode, &[unexpected as u8])
     }
 
-    /// A ROUTE-REFRESH of a wrong length (RFC 7313 §5); the message goes along.
-    pub fn route_refresh_length(message: &[u8]) -> Self {
-        Self::new(ROUTE_REFRESH_ERROR, 1, &message[..message.len().min(MAX_MESSAGE_LEN - 21)])
+    /// A ROUTE-REFRESH of a wrong length; the whole message goes along, with its header (RFC 7313 §5).
+    pub fn route_refresh_length(body: &[u8]) -> Self {
+        let mut message = Vec::with_capacity(HEADER_LEN + body.len());
+        let start = begin_message(&mut message, MessageType::RouteRefresh);
+        message.extend_from_slice(body);
+        end_message(&mut message, start);
+        message.truncate(MAX_MESSAGE_LEN - 21);
+        Self::new(ROUTE_REFRESH_ERROR, 1, &message)
     }
 
     /// The session is ended though nothing is wrong with it.

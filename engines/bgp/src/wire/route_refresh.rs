@@ -92,7 +92,11 @@ mod tests {
         assert_eq!(decode_route_refresh(&[0, 2, 2, 1]), Ok(RouteRefresh::End(Family::Ipv6Unicast)));
         assert_eq!(decode_route_refresh(&[0, 25, 0, 70]), Ok(RouteRefresh::Ignored));
         assert_eq!(decode_route_refresh(&[0, 1, 9, 1]), Ok(RouteRefresh::Ignored));
-        assert!(decode_route_refresh(&[0, 1, 1, 1, 0]).is_err());
+        let too_long = [0, 1, 1, 1, 0];
+        let refused = decode_route_refresh(&too_long).unwrap_err();
+        let header = [[0xff; 16].as_slice(), &[0, 24, 5]].concat();
+        assert_eq!((refused.code, refused.subcode), (7, 1));
+        assert_eq!(refused.data, [header.as_slice(), &too_long].concat(), "the whole message");
         assert!(decode_route_refresh(&[0, 1]).is_err());
     }
 }
