@@ -104,6 +104,7 @@ impl ExportRules {
         if passage != Passage::Transparent {
             // §5.1.4: a MED received from one AS is not told to another.
             attributes.med = None;
+            attributes.extended_communities.retain(communities::is_transitive);
             self.as_path.apply(&mut attributes.as_path);
         }
         if self.role.is_some_and(leak::marks) {

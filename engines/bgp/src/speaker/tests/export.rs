@@ -51,6 +51,23 @@ fn external_to_external() {
     }
 }
 
+/// RFC 4360 §6.
+#[test]
+fn extended_communities_of_our_as_stay_in_it() {
+    let mut world = world();
+    let (target, bandwidth) = ([0, 2, 0, 1, 0, 0, 0, 9], [0x40, 4, 0xfd, 0xe8, 0x49, 0x74, 0x24, 0]);
+    let extended_communities = vec![bandwidth, target];
+    let attributes = PathAttributes { extended_communities, ..world.peers[0].attributes(&[65001]) };
+    world.peers[0].announce(&[P, P6], &attributes);
+    world.join();
+    world.run();
+    for prefix in [P, P6] {
+        assert_eq!(world.peers[1].route(prefix).unwrap().0.extended_communities, [target], "to another AS");
+        assert_eq!(world.peers[2].route(prefix).unwrap().0.extended_communities, [bandwidth, target], "within ours");
+    }
+    world.assert_equal("communities of an AS");
+}
+
 #[test]
 fn external_to_internal() {
     let mut world = world();
