@@ -38,6 +38,10 @@ fn gateways(texts: &[&str]) -> NexthopSpec {
     NexthopSpec::Gateways(texts.iter().map(|text| text.parse().unwrap()).collect())
 }
 
+fn scoped(address: &str, interface_index: u32) -> NexthopSpec {
+    NexthopSpec::ScopedGateway { address: address.parse().unwrap(), interface_index }
+}
+
 fn specs() -> Vec<NexthopSpec> {
     vec![
         gateways(&["10.1.1.2"]),
@@ -48,7 +52,9 @@ fn specs() -> Vec<NexthopSpec> {
         gateways(&["10.1.1.1"]),
         gateways(&["2001:db8:1::2"]),
         gateways(&["fe80::2"]),
-        NexthopSpec::ScopedGateway { address: "fe80::2".parse().unwrap(), interface_index: 1 },
+        scoped("fe80::2", 1),
+        NexthopSpec::several([scoped("fe80::2", 1), scoped("fe80::2", 2), scoped("fe80::3", 1)]),
+        NexthopSpec::several([scoped("fe80::3", 2), gateways(&["2001:db8:1::2"]), gateways(&["20.0.0.1"])]),
         NexthopSpec::Interface(2),
         NexthopSpec::Discard,
         NexthopSpec::Reject,
@@ -102,6 +108,13 @@ impl Model {
             NexthopSpec::ScopedGateway { address, interface_index } if self.up(*interface_index) => {
                 (ways.0, ways.3) = out(Some(*address), *interface_index)
             }
+            NexthopSpec::Several(all) => all.iter().for_each(|way| {
+                let (found, discard, reject, metric) = self.ways(way, on_link, path);
+                ways.0.extend(found);
+                ways.1 |= discard;
+                ways.2 |= reject;
+                ways.3 = ways.3.into_iter().chain(metric).min();
+            }),
             NexthopSpec::Protected(both) => return self.ways(&both[0], on_link, path),
             NexthopSpec::Discard => (ways.1, ways.3) = (true, Some(0)),
             NexthopSpec::Reject => (ways.2, ways.3) = (true, Some(0)),

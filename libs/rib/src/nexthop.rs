@@ -21,6 +21,9 @@ pub enum NexthopSpec {
         /// The kernel's index of the link.
         interface_index: u32,
     },
+    /// Through all of these at once, each one gateway: ECMP where a link-local address is among them. Interning sorts them and drops
+    /// duplicates. See [`NexthopSpec::several`].
+    Several(Vec<NexthopSpec>),
     /// Through the first; the second stands by for when the first is lost. Neither is protected itself.
     Protected(Box<[NexthopSpec; 2]>),
     /// Drop silently.
@@ -35,11 +38,41 @@ impl NexthopSpec {
         NexthopSpec::Gateways(SmallVec::from_buf([address]))
     }
 
+    /// Through all of these at once, each being one gateway. Equal meaning has equal form.
+    pub fn several(ways: impl IntoIterator<Item = NexthopSpec>) -> NexthopSpec {
+        let mut ways: Vec<NexthopSpec> = ways.into_iter().filter(NexthopSpec::is_one_gateway).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        let plain: Option<SmallVec<[IpAddr; 1]>> = ways.iter().map(NexthopSpec::plain_gateway).collect();
+        match (plain, ways.len()) {
+            (Some(gateways), _) => NexthopSpec::Gateways(gateways),
+            (None, 1) => ways.remove(0),
+            (None, _) => NexthopSpec::Several(ways),
+        }
+    }
+
+    /// The address of one gateway on whatever link.
+    fn plain_gateway(&self) -> Option<IpAddr> {
+        match self {
+            NexthopSpec::Gateways(gateways) => gateways.first().copied(),
+            _ => None,
+        }
+    }
+
     /// Packets go to one neighbour.
     pub fn is_one_gateway(&self) -> bool {
         match self {
             NexthopSpec::Gateways(gateways) => gateways.len() == 1,
             NexthopSpec::ScopedGateway { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Packets go to several neighbours.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            NexthopSpec::Gateways(gateways) => gateways.len() > 1,
+            NexthopSpec::Several(ways) => ways.len() > 1,
             _ => false,
         }
     }
@@ -60,6 +93,11 @@ impl NexthopSpec {
                 gateways.dedup();
                 gateways.truncate(GATEWAYS_MAX);
             }
+            NexthopSpec::Several(ways) => {
+                ways.sort_unstable();
+                ways.dedup();
+                ways.truncate(GATEWAYS_MAX);
+            }
             NexthopSpec::Protected(ways) => {
                 for way in ways.iter_mut() {
                     *way = std::mem::replace(way, NexthopSpec::Discard).normalized();
@@ -70,9 +108,9 @@ impl NexthopSpec {
         self
     }
 
-    /// Canonical octets, fixed for ever: a tag (1 gateways, 2 interface, 3 scoped gateway, 4 discard, 5 reject, 6 protected), then
-    /// the number of gateways (two octets) and the addresses; the interface index (four); address and index; or the two ways in the
-    /// same form. Integers little endian.
+    /// Canonical octets, fixed for ever: a tag (1 gateways, 2 interface, 3 scoped gateway, 4 discard, 5 reject, 6 protected, 7 several),
+    /// then the number of gateways (two octets) and the addresses; the interface index (four); address and index; the two ways in the
+    /// same form; or their number (two octets) and they. Integers little endian.
     pub(crate) fn canonical(&self) -> Bytes {
         let mut octets = Bytes::new();
         match self {
@@ -89,6 +127,11 @@ impl NexthopSpec {
                 octets.push(3);
                 push_address(&mut octets, Some(address));
                 octets.extend_from_slice(&interface_index.to_le_bytes());
+            }
+            NexthopSpec::Several(ways) => {
+                octets.push(7);
+                octets.extend_from_slice(&(ways.len() as u16).to_le_bytes());
+                ways.iter().for_each(|way| octets.extend_from_slice(&way.canonical()));
             }
             NexthopSpec::Protected(ways) => {
                 octets.push(6);

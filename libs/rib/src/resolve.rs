@@ -43,12 +43,17 @@ impl Ways {
         self.found(METRIC_CONNECTED);
     }
 
-    /// Takes over what a static route led to.
-    fn merge_static(&mut self, other: Ways) {
+    /// Takes over what one of several led to.
+    fn merge(&mut self, other: Ways) {
         self.gateways.extend(other.gateways);
         self.discard |= other.discard;
         self.reject |= other.reject;
-        self.found(METRIC_STATIC);
+        other.metric.into_iter().for_each(|metric| self.found(metric));
+    }
+
+    /// Takes over what a static route led to.
+    fn merge_static(&mut self, other: Ways) {
+        self.merge(Ways { metric: Some(METRIC_STATIC), ..other });
     }
 
     /// Ways that forward win over discard, discard over reject.
@@ -110,6 +115,12 @@ impl<'a> Resolver<'a> {
             NexthopSpec::ScopedGateway { address, interface_index } => {
                 if self.interfaces.is_up(*interface_index) && !self.interfaces.is_local(*address) {
                     ways.add(Some(*address), *interface_index);
+                }
+            }
+            NexthopSpec::Several(all) => {
+                for way in all {
+                    let found = self.ways(way, on_link);
+                    ways.merge(found);
                 }
             }
             // Not what a static route may say.

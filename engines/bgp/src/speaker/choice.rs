@@ -1,7 +1,5 @@
 //! What becomes of a destination's paths: the best, where it leads, and what stands by.
 
-use std::net::IpAddr;
-
 use holdfast_rib::{BgpRoute, Family, NexthopSetId, NexthopSpec, PrefixId, Protocol as RibProtocol, Rib};
 use smallvec::SmallVec;
 
@@ -166,25 +164,18 @@ impl Speaker {
             let set = self.attributes.get(*id).filter(|set| takes_part && goes(*set));
             set.is_some_and(|set| rules.multiple_as || self.attributes.rank(set).is_through_same_as(rank))
         };
-        let mut gateways: SmallVec<[IpAddr; 1]> = SmallVec::new();
-        for (_, id) in equal.filter(joins).take(maximum as usize) {
-            gateways.extend(self.attributes.get(id).map(|set| set.next_hop().address()));
-        }
-        gateways.sort_unstable();
-        gateways.dedup();
-        if gateways.len() < 2 {
-            return Some(single);
-        }
-        Some(self.multipath_nexthop(gateways, rib))
+        let way = |(_, id): (NeighborId, AttributeId)| rib.nexthop(self.attributes.get(id)?.nexthop()?).cloned();
+        let ways = NexthopSpec::several(equal.filter(joins).take(maximum as usize).filter_map(way));
+        if ways.is_shared() { Some(self.multipath_nexthop(ways, rib)) } else { Some(single) }
     }
 
     /// Registers an ECMP set. Sets are few (combinations of neighbours) and stay registered.
-    fn multipath_nexthop(&mut self, gateways: SmallVec<[IpAddr; 1]>, rib: &mut Rib) -> NexthopSetId {
-        if let Some(known) = self.multipaths.get(&gateways) {
+    fn multipath_nexthop(&mut self, ways: NexthopSpec, rib: &mut Rib) -> NexthopSetId {
+        if let Some(known) = self.multipaths.get(&ways) {
             return *known;
         }
-        let id = rib.intern_nexthop(NexthopSpec::Gateways(gateways.clone()));
-        self.multipaths.insert(gateways, id);
+        let id = rib.intern_nexthop(ways.clone());
+        self.multipaths.insert(ways, id);
         id
     }
 }

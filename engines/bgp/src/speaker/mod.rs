@@ -97,7 +97,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use holdfast_policy::PolicySet;
-use holdfast_rib::{Family, NexthopSetId, Rib};
+use holdfast_rib::{Family, NexthopSetId, NexthopSpec, Rib};
 
 use crate::session::{ConnectionSide, Output};
 
@@ -145,7 +145,7 @@ pub struct Speaker {
     /// Attributes under which static and direct routes leave us.
     local_origin: AttributeId,
     actions: VecDeque<Action>,
-    multipaths: HashMap<smallvec::SmallVec<[IpAddr; 1]>, NexthopSetId>,
+    multipaths: HashMap<NexthopSpec, NexthopSetId>,
     /// Next hops that moved and the scan that decides anew for the paths that use them.
     moved_nexthops: HashSet<NexthopSetId>,
     rescan: [Option<u32>; 2],

@@ -69,6 +69,44 @@ fn it_is_told_our_addresses_on_the_link() {
     world.assert_equal("handed over");
 }
 
+/// Two routers on a link without global addresses: neither address leads anywhere without the link.
+#[test]
+fn paths_of_several_are_used_together() {
+    let neighbor = |index: u8| {
+        let mut peer = Peer::new(index, 65002);
+        peer.address = IpAddr::V6(v6(&format!("fe80::{index}")));
+        peer
+    };
+    let mut world = World::cold(vec![neighbor(2), neighbor(3)]);
+    world.interface(|rib| rib.address_added(1, format!("{LOCAL_LINK}/64").parse().unwrap()));
+    world.configure(|config| {
+        config.routing.as_mut().unwrap().maximum_paths = 4;
+        config.bgp.as_mut().unwrap().neighbors.iter_mut().for_each(|neighbor| neighbor.multipath = true);
+    });
+    world.establish();
+    for (peer, address) in [(0, v6("fe80::2")), (1, v6("fe80::3"))] {
+        let attributes = world.peers[peer].attributes(&[65002]);
+        let next_hop = NextHop::V6 { global: address, link_local: Some(address) };
+        world.peers[peer].announce_via(&[P.parse().unwrap()], &attributes, next_hop);
+    }
+    world.join();
+    world.run();
+    let gateways = |world: &World| {
+        let engine = world.primary();
+        let prefix = engine.rib.prefixes(Family::Ipv6Unicast).get(P.parse().unwrap()).expect("the route is there");
+        let next_hops = engine.speaker.routes(&engine.rib, Family::Ipv6Unicast, prefix).remove(0).next_hops;
+        next_hops.into_iter().map(|hop| format!("{} {}", hop.gateway, hop.interface)).collect::<Vec<_>>()
+    };
+    assert_eq!(gateways(&world), ["fe80::2 eth0", "fe80::3 eth0"]);
+    world.hand_over("two link-local neighbours");
+    world.run();
+    assert_eq!(gateways(&world), ["fe80::2 eth0", "fe80::3 eth0"]);
+    world.assert_equal("handed over");
+    world.peers[0].withdraw(&[P]);
+    world.run();
+    assert_eq!(gateways(&world), ["fe80::3 eth0"]);
+}
+
 #[test]
 fn a_connection_from_another_link_is_another_router() {
     let world = world();
