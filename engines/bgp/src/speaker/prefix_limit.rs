@@ -94,8 +94,14 @@ impl Neighbor {
     /// The session rests because there were too many prefixes. In words.
     pub(super) fn why_idle(&self) -> Option<String> {
         let until = self.idle_until?;
-        let end = if until == Duration::MAX { "until it is cleared (clear bgp neighbor)" } else { "for a time" };
-        Some(format!("it told more prefixes than its limit and rests {end}"))
+        let end = if until == Duration::MAX { "until it is cleared" } else { "for the idle-timeout" };
+        let remedy = "raise the limit, or have the neighbor tell less; clear bgp neighbor lets it come back at once";
+        Some(format!("it told more prefixes than its limit and rests {end}: {remedy}"))
+    }
+
+    /// When the session comes up again by itself, or is tried to: after too many prefixes, or an error.
+    pub(super) fn next_attempt(&self) -> Option<Duration> {
+        self.session.next_attempt().or(self.idle_until).filter(|until| *until != Duration::MAX)
     }
 
     /// Limits, and what becomes of what exceeds them, in words.

@@ -141,7 +141,6 @@ impl Speaker {
             last_notification_sent: notification_view(&neighbor.notifications.sent, now),
             failures: neighbor.session.failures(),
             next_attempt_ms: neighbor
-                .session
                 .next_attempt()
                 .map(|at| at.saturating_sub(now).as_millis() as u64)
                 .filter(|_| up.is_none() && !self.following),

@@ -110,8 +110,10 @@ fn a_session_that_ends_rests_and_comes_back_by_itself() {
     world.run();
     world.assert_equal("at rest");
     world.advance(Duration::from_secs(50));
-    let why = world.primary().speaker.detail(world.id(0), world.now).unwrap().why_not_established;
-    assert!(why.contains("more prefixes than its limit"), "{why}");
+    let detail = world.primary().speaker.detail(world.id(0), world.now).unwrap();
+    let why = detail.why_not_established;
+    assert!(why.contains("more prefixes than its limit") && why.contains("clear bgp neighbor"), "{why}");
+    assert!(detail.next_attempt_ms.is_some_and(|ms| (1..=10_000).contains(&ms)), "{:?}", detail.next_attempt_ms);
     assert_eq!(world.peers[0].sessions, 1);
     world.advance(Duration::from_secs(20));
     world.establish();
