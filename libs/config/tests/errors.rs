@@ -63,7 +63,10 @@ fn values() {
         "[protocols bgp group G neighbor 10.0.0.2 hold-time] \"2\" is refused: a hold time is 0 (no keepalives) or 3 to 65535",
     );
     one(&bgp("group G { peer-as 2; neighbor 10.0.0.2 { hold-time nine; } }"), "3:52", "\"nine\" is not a number");
-    one("routing-options { autonomous-system 0; }", "1:19", "an AS number is 1 to 4294967295");
+    for reserved in [0, 23456, 65535, u32::MAX] {
+        let text = format!("routing-options {{ autonomous-system {reserved}; }}");
+        one(&text, "1:19", "an AS number is 1 to 4294967294, and neither 23456 (AS_TRANS");
+    }
     one("routing-options { autonomous-system 4294967296; }", "1:19", "\"4294967296\" is refused");
     one("routing-options { static { route 10.1.2.3/8 discard; } }", "1:34", "the prefix is 10.0.0.0/8");
     one("routing-options { router-id 10.0.0; }", "1:29", "not an IPv4 address");
@@ -208,6 +211,11 @@ fn bgp_rules() {
     one(&watched(2049), "3:22", "2049 BFD sessions are configured");
     one(&bgp("group G { peer-as 2; authentication-key \"\"; neighbor 10.0.0.2; }"), "3:41", "empty name");
     one(&bgp("group G { peer-as 2; neighbor 224.0.0.1; }"), "3:22", "no address of one router");
+    one(
+        &bgp("group G { peer-as 2; neighbor ::ffff:10.0.0.2; }"),
+        "3:22",
+        "is the IPv4 address 10.0.0.2; allowed: neighbor 10.0.0.2",
+    );
 }
 
 #[test]

@@ -131,6 +131,11 @@ fn check(local_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>)
     if address.is_unspecified() || address.is_multicast() || address.to_string() == "255.255.255.255" {
         problems.push(at(neighbor, format!("{address} is no address of one router")).allowed("a unicast address"));
     }
+    if let IpAddr::V6(v6) = address
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        problems.push(at(neighbor, format!("{address} is the IPv4 address {v4}")).allowed(format!("neighbor {v4}")));
+    }
     link(levels, address, problems);
     if let Some(local) = levels.nearest("local-address")
         && let Ok(own) = local.value().parse::<IpAddr>()
