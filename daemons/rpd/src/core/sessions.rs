@@ -109,7 +109,7 @@ impl Core {
             Some(error) if error.kind() == std::io::ErrorKind::NotConnected => connection.writable = false,
             Some(error) => {
                 self.connections.remove(token, self.inputs.poll.registry());
-                self.protocols.bgp.tcp_failed(neighbor, &format!("cannot connect: {error}"), &mut self.rib, now);
+                self.protocols.bgp.tcp_failed(neighbor, &error.to_string(), &mut self.rib, now);
             }
         }
         self.act();
@@ -126,7 +126,7 @@ impl Core {
                 connection.readable = false;
                 return ReadStep::Idle;
             }
-            Err(error) => return self.closed(token, &format!("connection lost: {error}"), now),
+            Err(error) => return self.closed(token, &error.to_string(), now),
         };
         let whole = whole_messages(&buffer[..length], connection.established);
         if let Err(error) = whole.malformed {
@@ -145,7 +145,7 @@ impl Core {
         }
         let Some(connection) = self.connections.get_mut(token) else { return ReadStep::Idle };
         if let Err(error) = tcp::discard(connection.socket(), bytes.len()) {
-            return self.closed(token, &format!("connection lost: {error}"), now);
+            return self.closed(token, &error.to_string(), now);
         }
         connection.ledger.consume(bytes.len());
         connection.output = true;
@@ -224,7 +224,7 @@ impl Core {
                     return;
                 }
                 Err(error) => {
-                    self.closed(token, &format!("connection lost: {error}"), now);
+                    self.closed(token, &error.to_string(), now);
                     return;
                 }
             }
