@@ -157,6 +157,12 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
     if detail.treat_as_withdraw > 0 {
         line(format!("Malformed updates treated as withdrawals (RFC 7606): {}", detail.treat_as_withdraw));
     }
+    if detail.attributes_discarded > 0 {
+        line(format!("Attributes left out of others: {}", detail.attributes_discarded));
+    }
+    if !detail.last_malformed.is_empty() {
+        line(format!("Last malformed update, {}: {}", ago(detail.last_malformed_ms), detail.last_malformed));
+    }
     for family in &summary.families {
         let end = |seen: bool| if seen { "yes" } else { "no" };
         line(format!("Family {}:", family.family));

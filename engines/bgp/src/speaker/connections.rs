@@ -144,7 +144,7 @@ impl Speaker {
             Received::Update => {
                 neighbor.counters.updates_in += 1;
                 neighbor.note_growth(now);
-                self.update(id, body, rib)?;
+                self.update(id, body, rib, now)?;
                 self.enforce_limits(id, now);
             }
             Received::RouteRefresh(message) => self.refresh_heard(id, message, now),

@@ -161,7 +161,7 @@ impl Speaker {
             }
             match kind {
                 // A message that the primary answers with a reset is followed by its SessionDown.
-                MessageType::Update => drop(self.update(id, body, rib)),
+                MessageType::Update => drop(self.update(id, body, rib, now)),
                 MessageType::RouteRefresh => {
                     let up = self.get(id).and_then(|neighbor| neighbor.up.as_ref());
                     let due = wire::decode_route_refresh(body)

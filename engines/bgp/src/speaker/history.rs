@@ -9,6 +9,7 @@ use crate::session::{Noted, Notifications};
 use crate::wire::NotificationMessage;
 
 use super::action::Action;
+use super::malformed::Malformed;
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
 use super::{Speaker, facts};
@@ -33,13 +34,17 @@ impl Neighbor {
             last_error: self.last_words().to_owned(),
             sent: noted(&self.notifications.sent),
             received: noted(&self.notifications.received),
+            malformed: self.malformed.fact(),
         };
         facts::event(self.address, &BgpEvent { event: Some(bgp_event::Event::History(history)) })
     }
 
     /// Whether there is anything to tell.
     pub(super) fn has_history(&self) -> bool {
-        self.counters.flaps > 0 || !self.last_words().is_empty() || self.notifications != Notifications::default()
+        self.counters.flaps > 0
+            || !self.last_words().is_empty()
+            || self.notifications != Notifications::default()
+            || self.malformed != Malformed::default()
     }
 
     pub(super) fn adopt_history(&mut self, history: &BgpHistory) {
@@ -51,6 +56,9 @@ impl Neighbor {
         self.counters.flaps = history.flaps;
         history.last_error.clone_into(&mut self.last_error);
         self.notifications = Notifications { sent: noted(&history.sent), received: noted(&history.received) };
+        if let Some(told) = &history.malformed {
+            self.malformed.adopt(told);
+        }
     }
 }
 

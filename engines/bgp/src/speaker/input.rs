@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use holdfast_policy::{Changes, Disposition, NextHopAction, Protocol};
 use holdfast_rib::{Family, PrefixId, Rib};
@@ -44,9 +45,16 @@ struct Judged {
 
 impl Speaker {
     /// One UPDATE of an established session (RFC 4271 §9, errors by RFC 7606).
-    pub(super) fn update(&mut self, id: NeighborId, body: &[u8], rib: &mut Rib) -> Result<(), NotificationMessage> {
+    pub(super) fn update(
+        &mut self,
+        id: NeighborId,
+        body: &[u8],
+        rib: &mut Rib,
+        now: Duration,
+    ) -> Result<(), NotificationMessage> {
         let Some(up) = self.get(id).and_then(|neighbor| neighbor.up.as_ref()) else { return Ok(()) };
-        let update = Update::parse(body, &up.negotiated)?;
+        let update = Update::parse(body, &up.negotiated).inspect_err(|error| self.note_fatal(id, error, body, now))?;
+        self.note_faults(id, &update, body, now);
         if let Some(family) = update.end_of_rib() {
             self.end_of_rib(id, family);
             return Ok(());
@@ -63,9 +71,6 @@ impl Speaker {
             }
         }
         let treat_as_withdraw = update.treat_as_withdraw.is_some();
-        if treat_as_withdraw && let Some(neighbor) = self.get_mut(id) {
-            neighbor.counters.treat_as_withdraw += 1;
-        }
         for family in Family::ALL {
             if treat_as_withdraw {
                 for (identifier, prefix) in update.announced(family).identified() {

@@ -13,6 +13,13 @@ pub const RESTARTING_QUIET_MIN: Duration = Duration::from_secs(10);
 /// Routes by which a table may grow, beside a thousandth of it, without counting as still growing.
 pub const GROWTH_NOISE: u64 = 16;
 
+/// How often the log has a malformed UPDATE of a neighbour's, whole (RFC 7606 §8): each may have 65,535 octets, and a neighbour may send
+/// nothing else.
+pub const MALFORMED_LOG_SPACING: Duration = Duration::from_secs(60);
+
+/// Routes of a malformed UPDATE that are named; all of them are in the message itself.
+pub const MALFORMED_PREFIXES_SHOWN: usize = 4;
+
 /// IANA's port for BGP.
 pub const BGP_PORT: u16 = 179;
 

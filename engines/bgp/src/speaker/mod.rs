@@ -15,6 +15,7 @@
 //! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best; `choice`: where it leads, and what stands by.
 //! - `import_rules`, `export_rules`, `as_path_rules`, `communities`: what holds before any policy: loops, first AS; to whom a route may go and
 //!   what changes on the way, reflection, AS numbers shown and hidden.
+//! - `malformed`: what is remembered, and logged, of UPDATEs that cannot be taken as they are.
 //! - `prefix_limit`: how many prefixes a neighbour may tell.
 //! - `group`: what a route becomes on its way out, worked out once per distinct set and group of like neighbours, but for
 //!   our own address as next hop, which is filled in for each.
@@ -66,6 +67,7 @@ mod leak;
 pub mod limits;
 mod local;
 mod long_lived;
+mod malformed;
 mod neighbor;
 mod out_delay;
 mod output;

@@ -14,6 +14,7 @@ use super::as_path_rules::AsPathRules;
 use super::attributes::{AttributeId, Remembered};
 use super::export_rules::{ExportRules, Teller};
 use super::limits;
+use super::malformed::Malformed;
 use super::out_delay::Delayed;
 use super::own_addresses::OwnAddresses;
 use super::prefix_limit::LimitState;
@@ -134,8 +135,6 @@ pub struct Counters {
     pub updates_in: u64,
     /// UPDATEs written.
     pub updates_out: u64,
-    /// UPDATEs that RFC 7606 turned into withdrawals.
-    pub treat_as_withdraw: u64,
     /// Established sessions that ended.
     pub flaps: u32,
 }
@@ -205,6 +204,8 @@ pub struct Neighbor {
     pub reported: String,
     /// The last session of this engine's own ended for a reason that no engine answers for.
     pub ended_blameless: bool,
+    /// UPDATEs that could not be taken as they were.
+    pub malformed: Malformed,
     /// Routes received when the table was last seen growing.
     pub grown_to: u64,
     /// When that was.

@@ -244,6 +244,7 @@ impl Speaker {
             notifications: Default::default(),
             reported: String::new(),
             ended_blameless: false,
+            malformed: Default::default(),
             grown_to: 0,
             growing_until: Duration::ZERO,
             last_read: Duration::ZERO,

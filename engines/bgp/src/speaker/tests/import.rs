@@ -5,6 +5,7 @@ use holdfast_rib::Family;
 
 use super::peer::Peer;
 use super::world::{LOCAL_AS, World, accept, policy, reject, term};
+use crate::speaker::limits::MALFORMED_LOG_SPACING;
 use crate::wire::{PathAttributes, RawAttribute};
 
 const P: &str = "203.0.113.0/24";
@@ -68,6 +69,45 @@ fn malformed_attributes_withdraw_the_route_and_leave_the_session() {
     let detail = world.primary().speaker.detail(world.id(0), world.now).unwrap();
     assert_eq!(detail.treat_as_withdraw, 1);
     world.assert_equal("treat-as-withdraw");
+}
+
+/// RFC 7606 §8: the log names the routes and has the whole message, and an operator finds the last one, whichever engine leads.
+#[test]
+fn what_is_malformed_can_be_found_out() {
+    let mut world = world();
+    let with = |world: &World, code: u8, data: Vec<u8>| PathAttributes {
+        unknown: vec![RawAttribute { flags: 0xc0, code, data }],
+        ..world.peers[0].attributes(&[65001])
+    };
+    let (communities, aggregator) = (with(&world, 8, vec![1, 2, 3]), with(&world, 7, vec![4, 5]));
+    world.advance(MALFORMED_LOG_SPACING * 2);
+    world.peers[0].announce(&[P], &communities);
+    let sent = world.peers[0].out.clone();
+    world.run();
+    let text: String = sent.iter().map(|octet| format!("{octet:02x}")).collect();
+    let [warning] = world.warnings.as_slice() else { panic!("{:?}", world.warnings) };
+    for part in ["COMMUNITIES", P, text.as_str()] {
+        assert!(warning.contains(part), "{part} in {warning}");
+    }
+    world.peers[0].announce(&[P], &aggregator);
+    world.run();
+    assert_eq!(world.warnings.len(), 1, "one in a while");
+    world.advance(MALFORMED_LOG_SPACING);
+    world.peers[0].announce(&[Q], &aggregator);
+    world.run();
+    assert_eq!(world.warnings.len(), 2);
+    assert!(world.warnings[1].contains("1 more since"), "{:?}", world.warnings);
+    let found = |world: &World| {
+        let detail = world.primary().speaker.detail(world.id(0), world.now).unwrap();
+        (detail.treat_as_withdraw, detail.attributes_discarded, detail.last_malformed)
+    };
+    let before = found(&world);
+    assert_eq!((before.0, before.1), (1, 2));
+    assert!(before.2.contains("AGGREGATOR") && before.2.contains(Q), "{}", before.2);
+    world.join();
+    world.run();
+    world.hand_over("malformed");
+    assert_eq!(found(&world), before);
 }
 
 #[test]
