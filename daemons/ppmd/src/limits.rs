@@ -8,8 +8,13 @@ pub const REQUEST_QUEUE: usize = 64;
 pub const REQUESTS_PER_TURN: usize = 2;
 /// Sessions that are made or changed by one request: each may open a socket, and others' packets wait meanwhile (some 15 us each).
 pub const SESSIONS_PER_REQUEST: usize = 8;
-/// Datagrams taken from one socket before what is due is sent.
-pub const DATAGRAMS_PER_TURN: usize = 128;
+/// Datagrams taken from one socket before what is due is sent. One of each session at least, so that after a standstill nobody is called silent whose
+/// packets have not been looked at.
+pub const DATAGRAMS_PER_TURN: usize = 2 * holdfast_bfd::SESSIONS_MAX;
+/// A turn that is so late is taken for a standstill of the machine...
+pub const STOOD_STILL: Duration = Duration::from_millis(10);
+/// ... after which a neighbour that was not heard for its detection time has this long yet: what it has sent comes through the kernel within a few milliseconds.
+pub const RESPITE: Duration = Duration::from_millis(20);
 /// Packets sent and changes told before sockets are looked at again.
 pub const OUTPUTS_PER_TURN: usize = 512;
 /// Changes that may wait for their watchers; when there are more, watchers are told to begin anew.

@@ -25,7 +25,7 @@ use crate::handover::{Baton, Place};
 use crate::lateness::Lateness;
 use crate::limits::{
     CHANGE_QUEUE, DATAGRAMS_PER_TURN, DEPUTY_AFTER, OUTPUTS_PER_TURN, PRIORITY, REQUEST_QUEUE, REQUESTS_PER_TURN,
-    STACK_LEN,
+    RESPITE, STACK_LEN, STOOD_STILL,
 };
 use crate::request::{Change, ChangeOf, Origin, Request, Seen, Snapshot, Totals, Wanted, Worker};
 use crate::sockets::{LISTENERS, Sockets, is_multihop};
@@ -187,12 +187,11 @@ impl Thread {
 
     /// One turn. False: nobody can ask any more.
     fn turn(&mut self, is_asked: bool) -> bool {
-        // All listeners, also those that were not readable just now: what has come meanwhile is heard before anybody is called silent.
-        self.receive();
+        let heard = self.hear();
         if is_asked && !self.serve() {
             return false;
         }
-        self.act();
+        self.act(heard);
         self.set_timers();
         true
     }
@@ -201,10 +200,23 @@ impl Thread {
     pub(crate) fn stand_in(&mut self) {
         if self.sessions.next_deadline().is_some_and(|deadline| deadline + DEPUTY_AFTER <= now()) {
             self.totals.stood_in += 1;
-            self.receive();
-            self.act();
+            let heard = self.hear();
+            self.act(heard);
         }
         self.set_timers();
+    }
+
+    /// All listeners, also those that were not readable just now: what has come meanwhile is heard before anybody is called silent. Up to when that
+    /// is so: what comes while others are served or sent to is heard in the next turn.
+    fn hear(&mut self) -> Duration {
+        let began = now();
+        let stood_still =
+            self.sessions.next_deadline().is_some_and(|due| due > Duration::ZERO && due + STOOD_STILL <= began);
+        self.receive();
+        if stood_still {
+            self.sessions.stood_still(began, RESPITE);
+        }
+        began
     }
 
     fn set_timers(&self) {
@@ -235,7 +247,8 @@ impl Thread {
             }
         };
         self.totals.origin = inheritance;
-        self.act();
+        let heard = self.hear();
+        self.act(heard);
         baton.confirm();
     }
 
@@ -293,33 +306,44 @@ impl Thread {
                 match self.sessions.packet_received(&self.buffer[..received.length], &arrival, now()) {
                     Ok(place) => {
                         self.totals.received += 1;
-                        self.note(place);
+                        self.follow(place);
                     }
                     Err(reason) => self.totals.discards[reason.index()] += 1,
                 }
-                // What follows from one packet is done before the next: no change is passed over.
-                self.act();
             }
         }
     }
 
-    /// Does what is due.
-    fn act(&mut self) {
+    /// Does what follows from a packet before the next is looked at: no change is passed over. In its own session alone: what others have sent
+    /// may still be waiting.
+    fn follow(&mut self, place: usize) {
+        while let Some(output) = self.sessions.poll_one(place, now()) {
+            self.put_out(place, output);
+        }
+        self.note(place);
+    }
+
+    /// Does what is due. Who is silent was so until `heard`.
+    fn act(&mut self, heard: Duration) {
         for _ in 0..OUTPUTS_PER_TURN {
-            let Some((place, output)) = self.sessions.poll(now()) else { return };
-            match output {
-                Output::Send { datagram, due } => self.send(place, &datagram, due),
-                Output::Changed(_) => {
-                    if let Some(seen) = self.seen(place) {
-                        self.tell(ChangeOf::State(Box::new(seen)));
-                    }
-                }
-                Output::Left => {
-                    self.sockets.close(place);
-                    self.leave(place);
+            let Some((place, output)) = self.sessions.poll(heard) else { return };
+            self.put_out(place, output);
+            self.note(place);
+        }
+    }
+
+    fn put_out(&mut self, place: usize, output: Output) {
+        match output {
+            Output::Send { datagram, due } => self.send(place, &datagram, due),
+            Output::Changed(_) => {
+                if let Some(seen) = self.seen(place) {
+                    self.tell(ChangeOf::State(Box::new(seen)));
                 }
             }
-            self.note(place);
+            Output::Left => {
+                self.sockets.close(place);
+                self.leave(place);
+            }
         }
     }
 

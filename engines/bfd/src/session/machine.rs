@@ -51,6 +51,7 @@ impl Session {
                 next_transmit: None,
                 detection: None,
                 last_received: None,
+                had_respite: false,
             },
             poll_sequence: PollSequence::Idle,
             sequences: Sequences { transmit, received: None },
@@ -147,6 +148,7 @@ impl Session {
             }
         }
         self.timing.last_received = Some(now);
+        self.timing.had_respite = false;
         self.timing.detection = Some(now + self.timing.detection_time(&self.remote));
         if self.state == State::AdminDown {
             self.schedule(now);
@@ -248,6 +250,16 @@ impl Session {
         }
         let wanted = self.remote.required_min_rx_us != 0;
         (std::mem::take(&mut self.prompt) && wanted).then(|| self.send(false, None))
+    }
+
+    /// We ourselves have not run for a while. A neighbour whose detection time went by meanwhile is not lost yet: what it has sent may be on its way
+    /// through the kernel, and where the whole machine stood still, so did a neighbour on it. It has as long as this, once in a silence.
+    pub(crate) fn give_respite(&mut self, now: Duration, respite: Duration) {
+        let is_over = self.timing.detection.is_some_and(|deadline| deadline <= now);
+        if is_over && !self.timing.had_respite {
+            self.timing.had_respite = true;
+            self.timing.detection = Some(now + respite);
+        }
     }
 
     /// The detection time is over: what was heard of the neighbour holds no longer (RFC 5880 §6.8.1, §6.8.4).

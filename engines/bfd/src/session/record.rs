@@ -141,6 +141,7 @@ impl Session {
             next_transmit: reader.time(),
             detection: reader.time(),
             last_received: reader.time(),
+            had_respite: false,
         };
         session.poll_sequence = match reader.u8() {
             0 => PollSequence::Idle,

@@ -17,6 +17,8 @@ pub(super) struct Timing {
     pub detection: Option<Duration>,
     /// When the neighbour was last heard.
     pub last_received: Option<Duration>,
+    /// Since then the detection time was made longer once, because we ourselves stood still.
+    pub had_respite: bool,
 }
 
 /// What is announced of a configured interval while the session is not Up.

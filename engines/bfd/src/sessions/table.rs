@@ -166,7 +166,7 @@ impl Sessions {
         if key.is_some_and(fits) { Ok(place as usize) } else { Err(Discard::WrongSource) }
     }
 
-    /// What is to be done next, and where. Call until `None`.
+    /// What is to be done next, and where. Call until `None`. Silence is measured up to `now`: all that had arrived by then must have been fed.
     pub fn poll(&mut self, now: Duration) -> Option<(Place, Output)> {
         loop {
             let (place, deadline) = self.deadlines.first()?;
@@ -183,6 +183,23 @@ impl Sessions {
             self.reschedule(place);
             if let Some(output) = output {
                 return Some((place, output));
+            }
+        }
+    }
+
+    /// The same of one session: what follows from a packet for it, before the next one is fed.
+    pub fn poll_one(&mut self, place: Place, now: Duration) -> Option<Output> {
+        let output = self.entries.get_mut(place)?.as_mut()?.session.poll(now);
+        self.reschedule(place);
+        output
+    }
+
+    /// Nobody has looked for a while. Who is silent for too long now has this long yet, if it had not before: to be said when all that has arrived was fed.
+    pub fn stood_still(&mut self, now: Duration, respite: Duration) {
+        for place in 0..self.entries.len() {
+            if let Some(entry) = &mut self.entries[place] {
+                entry.session.give_respite(now, respite);
+                self.reschedule(place);
             }
         }
     }

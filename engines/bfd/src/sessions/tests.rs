@@ -141,6 +141,64 @@ fn a_session_that_nobody_wants_says_farewell_and_makes_room() {
     assert_eq!(sessions.get(place).unwrap().1.state(), State::Down);
 }
 
+/// Two sessions that are up, and when they were heard last.
+fn two_up() -> (Sessions, [Place; 2]) {
+    let mut sessions = Sessions::new(1);
+    let places = [1, 2].map(|last| {
+        let place = sessions.ensure(key(last, false), None, config(), NOW).unwrap();
+        receive(&mut sessions, packet(State::Down, 0), from(last)).unwrap();
+        let ours = sessions.get(place).unwrap().1.discriminator();
+        receive(&mut sessions, packet(State::Init, ours), from(last)).unwrap();
+        place
+    });
+    while sessions.poll(NOW).is_some() {}
+    (sessions, places)
+}
+
+fn states(sessions: &Sessions, places: [Place; 2]) -> [State; 2] {
+    places.map(|place| sessions.get(place).unwrap().1.state())
+}
+
+#[test]
+fn what_follows_from_one_neighbors_packet_is_nothing_to_the_others() {
+    let (mut sessions, places) = two_up();
+    // Nobody has looked for a while; both have sent meanwhile, and the first one's packet is fed.
+    let late = NOW + Duration::from_millis(180);
+    let fed = |sessions: &mut Sessions, last: u16, place| {
+        let ours = sessions.get(place).unwrap().1.discriminator();
+        let octets = packet(State::Up, ours).encode(None);
+        assert_eq!(sessions.packet_received(octets.octets(), &from(last), late), Ok(place));
+        while sessions.poll_one(place, late).is_some() {}
+    };
+    fed(&mut sessions, 1, places[0]);
+    assert_eq!(states(&sessions, places), [State::Up; 2]);
+    fed(&mut sessions, 2, places[1]);
+    while sessions.poll(late).is_some() {}
+    assert_eq!(states(&sessions, places), [State::Up; 2]);
+}
+
+#[test]
+fn who_stood_still_itself_waits_a_little_longer_and_only_once() {
+    let (mut sessions, places) = two_up();
+    let respite = Duration::from_millis(20);
+    let late = NOW + Duration::from_millis(180);
+    sessions.stood_still(late, respite);
+    while sessions.poll(late).is_some() {}
+    assert_eq!(states(&sessions, places), [State::Up; 2]);
+    // One is heard; the other is not, whoever stands still again.
+    let ours = sessions.get(places[0]).unwrap().1.discriminator();
+    let soon = late + Duration::from_millis(5);
+    sessions.packet_received(packet(State::Up, ours).encode(None).octets(), &from(1), soon).unwrap();
+    let end = late + respite;
+    sessions.stood_still(end, respite);
+    while sessions.poll(end).is_some() {}
+    assert_eq!(states(&sessions, places), [State::Up, State::Down]);
+    // Nobody stood still: no respite.
+    let silent = soon + Duration::from_millis(150);
+    while sessions.poll(silent).is_some() {}
+    assert_eq!(states(&sessions, places), [State::Down; 2]);
+}
+
 #[test]
 fn there_is_an_end_to_the_number_of_sessions() {
     let mut sessions = Sessions::new(1);
