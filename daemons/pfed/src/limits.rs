@@ -6,14 +6,19 @@ use std::time::Duration;
 pub const FIB_BATCH_BYTES_MAX: usize = 16 << 20;
 /// Octets that a sender may be ahead of us on a connection: a window of batches at once, so that it is not woken for each piece of one.
 pub const PROGRAM_WINDOW_BYTES: u32 = 1 << 20;
-/// Batches of a `Program` stream waiting for the agent; beyond that its sender waits.
-pub const PROGRAM_QUEUE: usize = 4;
+/// Batches of a `Program` stream waiting for the agent; beyond that its sender waits. More than rpd sends without an answer: the word of a gateway
+/// that fails is seen in whichever of them it stands.
+pub const PROGRAM_QUEUE: usize = 32;
+/// Words of gateways that fail, ahead of their batches; one more is heard with its batch.
+pub const FAILURE_WORDS: usize = 8;
 /// Acknowledgements waiting for their reader; beyond that its batches wait.
 pub const ACK_QUEUE: usize = 256;
 /// Requests of operators and of chassisd waiting for the agent.
 pub const REQUEST_QUEUE: usize = 64;
 /// Batches (of up to 512 messages) on their way to the writer thread, and results on their way back.
 pub const WRITER_QUEUE: usize = 4;
+/// Batches for the writer that do not wait for those before them; those beyond wait like any other.
+pub const URGENT_QUEUE: usize = 4;
 /// Batches planned and not yet handed to the writer; beyond that nothing more is planned.
 pub const PLANNED_BATCHES_MAX: usize = 16;
 /// Interface events waiting for one reader; one that is further behind is cut off and begins anew with a snapshot.

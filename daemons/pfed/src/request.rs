@@ -51,8 +51,29 @@ pub enum Compared {
 pub struct ProgramEnds {
     /// Its batches.
     pub batches: mpsc::Receiver<v1::FibBatch>,
+    /// What of them is not to wait.
+    pub words: mpsc::Receiver<FailureWord>,
     /// Its acknowledgements; an error ends it.
     pub acks: mpsc::Sender<Result<v1::FibAck, Status>>,
+}
+
+/// Gateways that fail, as a batch says that has only just arrived.
+#[derive(Debug)]
+pub struct FailureWord {
+    /// The batch's place in its stream, from 1.
+    pub place: u64,
+    /// The batch's.
+    pub epoch: u64,
+    /// Who fails.
+    pub gateways: Vec<v1::FibGateway>,
+}
+
+impl FailureWord {
+    /// That of a batch, if it says so of any.
+    pub fn of(batch: &v1::FibBatch, place: u64) -> Option<Self> {
+        let gateways = batch.failed_gateways.clone();
+        (!gateways.is_empty()).then_some(Self { place, epoch: batch.epoch, gateways })
+    }
 }
 
 /// A table entry as the other processes know it; interface names are filled in by who knows them.

@@ -12,9 +12,9 @@ use tonic::{Response, Status, Streaming};
 
 use crate::comparer;
 use crate::fib::Cursor;
-use crate::limits::{ACK_QUEUE, COMPARISON_QUEUE, PROGRAM_QUEUE};
+use crate::limits::{ACK_QUEUE, COMPARISON_QUEUE, FAILURE_WORDS, PROGRAM_QUEUE};
 use crate::neighbors;
-use crate::request::{Compared, ProgramEnds, Reply, Request};
+use crate::request::{Compared, FailureWord, ProgramEnds, Reply, Request};
 
 /// Both services; cheap to clone.
 #[derive(Debug, Clone)]
@@ -110,11 +110,18 @@ impl Forwarding for Service {
     ) -> Result<Response<Self::ProgramStream>, Status> {
         let mut incoming = request.into_inner();
         let (send_batch, batches) = mpsc::channel(PROGRAM_QUEUE);
+        let (send_word, words) = mpsc::channel(FAILURE_WORDS);
         let (acks, acks_out) = mpsc::channel(ACK_QUEUE);
         let ended = |_| Status::unavailable("pfed is ending");
-        self.agent.send(Request::Program(ProgramEnds { batches, acks })).await.map_err(ended)?;
+        self.agent.send(Request::Program(ProgramEnds { batches, words, acks })).await.map_err(ended)?;
         tokio::spawn(async move {
+            let mut place = 0;
             while let Ok(Some(batch)) = incoming.message().await {
+                place += 1;
+                if let Some(word) = FailureWord::of(&batch, place) {
+                    // Where there is no room it is heard with its batch.
+                    let _ = send_word.try_send(word);
+                }
                 if send_batch.send(batch).await.is_err() {
                     return;
                 }

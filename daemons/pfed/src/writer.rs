@@ -2,19 +2,22 @@
 //!
 //! The kernel works within the system call, for a millisecond or two per batch; that must not hold up the loop that
 //! answers chassisd. Both channels are bounded, so a slow kernel slows rpd and nothing grows.
+//!
+//! A second channel is for what cannot wait until the first one's batches are written: nexthop objects that are to do without a gateway that fails. The
+//! thread looks there before each batch.
 
 use holdfast_kernel::netlink::{BatchOutcome, Requester};
 use tokio::sync::mpsc;
 
 use crate::error::PfedError;
 use crate::fib::{Memo, Planned};
-use crate::limits::WRITER_QUEUE;
+use crate::limits::{URGENT_QUEUE, WRITER_QUEUE};
 
 /// A batch with its place in the order.
 #[derive(Debug)]
 pub struct Job {
-    /// From 1, without gaps.
-    pub serial: u64,
+    /// From 1, without gaps; none where it overtakes others.
+    pub serial: Option<u64>,
     /// What to write.
     pub planned: Planned,
 }
@@ -23,7 +26,7 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Done {
     /// The job's.
-    pub serial: u64,
+    pub serial: Option<u64>,
     /// The job's.
     pub memos: Vec<Memo>,
     /// The kernel's answers.
@@ -35,6 +38,8 @@ pub struct Done {
 pub struct Writer {
     /// Batches to write.
     pub jobs: mpsc::Sender<Job>,
+    /// Batches to write before those.
+    pub urgent: mpsc::Sender<Job>,
     /// Batches written.
     pub done: mpsc::Receiver<Done>,
     /// The port that notifications of its writes carry.
@@ -46,9 +51,15 @@ pub fn spawn() -> Result<Writer, PfedError> {
     let mut requester = Requester::open()?;
     let port = requester.port();
     let (jobs, mut jobs_out) = mpsc::channel::<Job>(WRITER_QUEUE);
-    let (done_in, done) = mpsc::channel(WRITER_QUEUE);
+    let (urgent, mut urgent_out) = mpsc::channel::<Job>(URGENT_QUEUE);
+    let (done_in, done) = mpsc::channel(WRITER_QUEUE + URGENT_QUEUE);
+    let waits = tokio::runtime::Builder::new_current_thread().build();
+    let waits =
+        waits.map_err(|source| PfedError::Start { what: "let the thread that writes wait for work", source })?;
     let work = move || {
-        while let Some(Job { serial, planned: Planned { mut batch, memos } }) = jobs_out.blocking_recv() {
+        while let Some(Job { serial, planned: Planned { mut batch, memos } }) =
+            waits.block_on(next(&mut urgent_out, &mut jobs_out))
+        {
             let outcome = requester.execute(&mut batch);
             if done_in.blocking_send(Done { serial, memos, outcome }).is_err() {
                 return;
@@ -59,5 +70,36 @@ pub fn spawn() -> Result<Writer, PfedError> {
         .name("pfed-writer".into())
         .spawn(work)
         .map_err(|source| PfedError::Start { what: "start the thread that writes to the kernel", source })?;
-    Ok(Writer { jobs, done, port })
+    Ok(Writer { jobs, urgent, done, port })
+}
+
+/// What is urgent first; nothing once the agent has ended.
+async fn next(urgent: &mut mpsc::Receiver<Job>, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    tokio::select! { biased;
+        Some(job) = urgent.recv() => Some(job),
+        job = jobs.recv() => job,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_urgent_is_written_before_what_has_waited_longer() {
+        let job = |serial| Job { serial, planned: Planned::default() };
+        let (jobs, mut jobs_out) = mpsc::channel(4);
+        let (urgent, mut urgent_out) = mpsc::channel(4);
+        for serial in [Some(1), Some(2)] {
+            jobs.send(job(serial)).await.unwrap();
+        }
+        urgent.send(job(None)).await.unwrap();
+        let mut order = Vec::new();
+        for _ in 0..3 {
+            order.push(next(&mut urgent_out, &mut jobs_out).await.unwrap().serial);
+        }
+        assert_eq!(order, [None, Some(1), Some(2)]);
+        drop((jobs, urgent));
+        assert!(next(&mut urgent_out, &mut jobs_out).await.is_none());
+    }
 }

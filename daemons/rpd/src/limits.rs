@@ -22,6 +22,8 @@ pub const FAILED_GATEWAYS_MAX: usize = 1024;
 pub const GATEWAYS_INTERVAL: Duration = Duration::from_millis(500);
 /// Messages to pfed that may be unanswered; then changes wait in the RIB as marks.
 pub const FIB_WINDOW: u64 = 16;
+/// Messages beyond these that say nothing but which gateways fail: pfed hears them ahead of those that it has not come to.
+pub const FIB_WINDOW_URGENT: u64 = 8;
 /// Prefixes in one slice of a snapshot for a follower.
 pub const SNAPSHOT_BATCH: usize = 2048;
 /// Frames that a follower takes over in one turn.

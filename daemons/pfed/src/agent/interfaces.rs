@@ -68,7 +68,7 @@ impl Agent {
         tracing::info!("interfaces: {} changes", planned.memos.len());
         self.planned_serial += 1;
         self.configuration.under_way = Some(self.planned_serial);
-        self.outgoing.push_back(Job { serial: self.planned_serial, planned });
+        self.outgoing.push_back(Job { serial: Some(self.planned_serial), planned });
     }
 
     /// The kernel has answered a pass: look what is there now.

@@ -6,7 +6,7 @@
 //! routes) is done in slices between these.
 //!
 //! - [`state`]: what it holds.  [`kernel`]: what the kernel tells.  [`load`]: reading the kernel's table as a whole.
-//! - [`program`]: the stream from rpd.  [`mod@write`]: batches to the kernel, their outcome, repairs, retries.
+//! - [`program`]: the stream from rpd.  [`urgent`]: what of it overtakes everything.  [`mod@write`]: batches to the kernel, their outcome, repairs, retries.
 //! - [`mod@neighbors`]: who does not answer.
 //! - [`roles`]: freeze, activate, commit, terminate.  [`hold`]: what a new primary waits for.  [`interfaces`]: configuration.  [`views`]: answers to operators.  [`mod@compare`]: the tables side by side, and mended.
 
@@ -19,6 +19,7 @@ mod neighbors;
 mod program;
 mod roles;
 mod state;
+mod urgent;
 mod views;
 mod write;
 
@@ -32,7 +33,7 @@ use tokio::sync::{mpsc, watch};
 use crate::error::PfedError;
 use crate::limits::{MONITOR_READS_PER_TURN, PLANNED_BATCHES_MAX, RECONCILE_PREFIXES_PER_TURN};
 use crate::loader::Loaded;
-use crate::request::Request;
+use crate::request::{FailureWord, Request};
 use crate::writer::{Done, Job};
 use load::Load;
 use program::Stream;
@@ -63,6 +64,7 @@ impl Agent {
     /// Waits for one thing and handles it.
     async fn turn(&mut self, inputs: &mut Inputs) -> Result<(), PfedError> {
         match self.next_input(inputs).await {
+            Input::Word(word) => self.hear_word(&word),
             Input::Done(done) => self.batch_done(done.ok_or(PfedError::Ended("the writer thread"))?),
             Input::Request(Some(request)) => self.handle_request(request),
             Input::Request(None) | Input::Shutdown => self.retire("asked to end"),
@@ -86,6 +88,7 @@ impl Agent {
         let (can_program, busy, ending) = (self.can_program(), self.has_slice_to_do(), self.ending.is_some());
         let deadline = self.next_deadline().map(tokio::time::Instant::from_std);
         tokio::select! { biased;
+            word = next_word(&mut self.words) => Input::Word(word),
             done = self.writer.done.recv() => Input::Done(done),
             () = hand_over(&self.writer.jobs, &mut self.outgoing) => Input::Nothing,
             request = inputs.requests.recv() => Input::Request(request),
@@ -125,6 +128,7 @@ impl Agent {
 
 /// What a turn of the loop is about.
 enum Input {
+    Word(FailureWord),
     Done(Option<Done>),
     Request(Option<Request>),
     Shutdown,
@@ -166,6 +170,16 @@ async fn next_piece(load: &mut Load) -> Loaded {
 
 fn ended_early() -> holdfast_kernel::KernelError {
     holdfast_kernel::KernelError::Malformed("the thread that reads the table ended without a result")
+}
+
+async fn next_word(words: &mut Option<mpsc::Receiver<FailureWord>>) -> FailureWord {
+    if let Some(words) = words
+        && let Some(word) = words.recv().await
+    {
+        return word;
+    }
+    // The end of a stream is heard of with its batches.
+    std::future::pending().await
 }
 
 async fn next_batch(stream: &mut Option<Stream>) -> Option<v1::FibBatch> {

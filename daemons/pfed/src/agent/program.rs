@@ -38,7 +38,9 @@ pub struct Stream {
     pub(super) batches: mpsc::Receiver<v1::FibBatch>,
     acks: mpsc::Sender<Result<v1::FibAck, Status>>,
     /// Batches of an older epoch are refused; `None` before the first batch.
-    epoch: Option<u64>,
+    pub(super) epoch: Option<u64>,
+    /// Batches taken.
+    pub(super) taken: u64,
     /// Its table has been received as a whole.
     complete: bool,
     pending: VecDeque<Pending>,
@@ -50,8 +52,11 @@ impl Agent {
         if let Some(old) = self.stream.take() {
             let _ = old.acks.try_send(Err(Status::aborted("another Program stream has taken the place of this one")));
         }
-        let ProgramEnds { batches, acks } = ends;
-        self.stream = Some(Stream { batches, acks, epoch: None, complete: false, pending: VecDeque::new() });
+        let ProgramEnds { batches, words, acks } = ends;
+        self.fib.forget_what_was_ahead();
+        let pending = VecDeque::new();
+        self.words = Some(words);
+        self.stream = Some(Stream { batches, acks, epoch: None, taken: 0, complete: false, pending });
     }
 
     /// Ends the stream: rpd opens another one, which begins with its whole table. What was desired stays until then.
@@ -115,6 +120,7 @@ impl Agent {
     fn check_epoch(&mut self, batch: &v1::FibBatch) -> Result<(), Status> {
         let own = self.epoch;
         let Some(stream) = &mut self.stream else { return Ok(()) };
+        stream.taken += 1;
         let least = stream.epoch.unwrap_or(own);
         if batch.epoch < least {
             return Err(Status::failed_precondition(format!(

@@ -25,7 +25,7 @@ use crate::limits::{
 };
 use crate::links::Links;
 use crate::neighbors::Silent;
-use crate::request::Reply;
+use crate::request::{FailureWord, Reply};
 use crate::writer::{Job, Writer};
 
 /// What is counted since the process started.
@@ -92,6 +92,8 @@ pub struct Agent {
     /// The last serial number given to a batch, and the last that was answered.
     pub(super) planned_serial: u64,
     pub(super) done_serial: u64,
+    /// Batches that have overtaken others, and are not answered.
+    pub(super) urgent_under_way: u32,
     pub(super) load: Load,
     /// Whether the kernel's table has been read at least once.
     pub(super) loaded: bool,
@@ -99,6 +101,8 @@ pub struct Agent {
     /// Read the nexthop objects again once nothing is under way.
     pub(super) recheck_objects: bool,
     pub(super) stream: Option<Stream>,
+    /// What of its batches is not to wait for their turn.
+    pub(super) words: Option<mpsc::Receiver<FailureWord>>,
     pub(super) reconcile: Option<Reconcile>,
     /// Nothing is written to the tables before rpd has said that it has told everything.
     pub(super) hold: Option<Hold>,
@@ -156,11 +160,13 @@ impl Agent {
             outgoing: VecDeque::new(),
             planned_serial: 0,
             done_serial: 0,
+            urgent_under_way: 0,
             load: Load::Wanted { first: true },
             loaded: false,
             last_load: None,
             recheck_objects: false,
             stream: None,
+            words: None,
             reconcile: None,
             hold: None,
             repair: Backoff::new(REPAIR_DELAY, REPAIR_DELAY_MAX),
@@ -196,7 +202,7 @@ impl Agent {
 
     /// Batches planned and not answered.
     pub(super) fn has_writes_under_way(&self) -> bool {
-        self.done_serial != self.planned_serial
+        self.done_serial != self.planned_serial || self.urgent_under_way > 0
     }
 
     /// The earliest time at which something is due.

@@ -80,7 +80,7 @@ impl Agent {
     pub(super) fn push_plan(&mut self, plan: Plan) {
         for planned in plan.finish() {
             self.planned_serial += 1;
-            self.outgoing.push_back(Job { serial: self.planned_serial, planned });
+            self.outgoing.push_back(Job { serial: Some(self.planned_serial), planned });
         }
         while let Some(job) = self.outgoing.pop_front() {
             // When the thread has ended, its results end too, and that is reported.
@@ -221,7 +221,10 @@ impl Agent {
 
     /// The kernel has answered a batch.
     pub(super) fn batch_done(&mut self, done: Done) {
-        self.done_serial = done.serial;
+        match done.serial {
+            Some(serial) => self.done_serial = serial,
+            None => self.urgent_under_way = self.urgent_under_way.saturating_sub(1),
+        }
         if let Some(Memo::Interface(_)) = done.memos.first() {
             self.interfaces_done(&done);
             return;
@@ -231,7 +234,8 @@ impl Agent {
         self.counters.writes_needless += finished.needless;
         if finished.errors > 0 {
             self.counters.errors += finished.errors;
-            self.blame(done.serial, finished.errors, finished.first_error.as_deref());
+            // What has overtaken others is told with the next that is told.
+            self.blame(done.serial.unwrap_or_default(), finished.errors, finished.first_error.as_deref());
             if let Some(error) = finished.first_error {
                 tracing::warn!("the kernel refused {} of {} changes; first {error}", finished.errors, finished.writes);
                 self.counters.last_error = error;

@@ -67,6 +67,27 @@ impl Fib {
         }
     }
 
+    /// The same for objects that the kernel has as we know them, whatever else is on its way there: these changes may overtake it.
+    pub fn leave_failed_at_once(&mut self, plan: &mut Plan) {
+        if self.failed.is_empty() {
+            return;
+        }
+        let settled: Vec<ObjectIndex> =
+            self.objects.kernel_ids().map(|(_, index)| index).filter(|index| self.is_settled(*index)).collect();
+        for index in settled {
+            self.leave_failed_in(index, plan);
+        }
+    }
+
+    /// The kernel has an object and its members, and no change of it is under way.
+    fn is_settled(&self, index: ObjectIndex) -> bool {
+        let is_there = |index| self.objects.living(index).filter(|object| object.confirmed);
+        is_there(index).is_some_and(|object| {
+            !self.under_way.contains_key(&object.kernel_id)
+                && object.members.iter().all(|member| is_there(*member).is_some())
+        })
+    }
+
     fn leave_failed_in(&mut self, index: ObjectIndex, plan: &mut Plan) -> Option<()> {
         let object = self.objects.living(index)?;
         let (id, ipv6) = (object.kernel_id, object.family == 1);

@@ -36,7 +36,7 @@ fn way(gateway: &Gateway) -> Way {
 /// Those that do not answer.
 #[derive(Debug, Default)]
 pub struct FailedGateways {
-    /// Each with the batch that said so.
+    /// Each with the last batch that says so, which may still wait for its turn.
     named: HashMap<Way, u64>,
     /// The present batch, counted from the start of the process.
     batch: u64,
@@ -45,12 +45,19 @@ pub struct FailedGateways {
 }
 
 impl FailedGateways {
-    fn add(&mut self, gateway: &Gateway) -> Result<(), String> {
+    fn add(&mut self, gateway: &Gateway, batch: u64) -> Result<(), String> {
         if self.named.len() >= FAILED_GATEWAYS_MAX && !self.named.contains_key(&way(gateway)) {
             return Err(format!("more than {FAILED_GATEWAYS_MAX}; the changes of its routes will have to do"));
         }
-        self.named.insert(way(gateway), self.batch);
+        let named_in = self.named.entry(way(gateway)).or_default();
+        *named_in = batch.max(*named_in);
         Ok(())
+    }
+
+    /// Those that the present batch says nothing of any more, but for what a later one is known to say.
+    fn forget(&mut self, answers: impl Fn(&Way) -> bool) {
+        let batch = self.batch;
+        self.named.retain(|way, named_in| *named_in > batch || !answers(way));
     }
 
     pub(super) fn contains(&self, gateway: &Gateway) -> bool {
@@ -72,23 +79,35 @@ impl Fib {
         self.failed.told_of_answers = batch.tells_answers;
         if !batch.tells_answers && !self.failed.is_empty() {
             // It would never take that back.
-            self.failed.named.clear();
+            self.failed.forget(|_| true);
             self.gateways_changed();
         }
     }
 
     /// Each of these does not answer, though its link is up. For before anything else of a batch. `Err` says which was not understood.
     pub fn fail_gateways(&mut self, failed: &[v1::FibGateway]) -> Result<(), String> {
+        self.fail_gateways_ahead(failed, 0)
+    }
+
+    /// The same where the batch that says so comes this far after the present one. What those before it say of the gateway's answering is older.
+    pub fn fail_gateways_ahead(&mut self, failed: &[v1::FibGateway], ahead: u64) -> Result<(), String> {
         let before = self.failed.named.len();
+        let batch = self.failed.batch + ahead;
         let mut result = Ok(());
         for gateway in failed {
-            let noted = gateway_of(gateway).and_then(|gateway| self.failed.add(&gateway));
+            let noted = gateway_of(gateway).and_then(|gateway| self.failed.add(&gateway, batch));
             result = result.and(noted.map_err(|why| format!("failed gateway: {why}")));
         }
         if self.failed.named.len() > before {
             self.gateways_changed();
         }
         result
+    }
+
+    /// Batches whose words were heard ahead of them will not come: their stream has ended.
+    pub fn forget_what_was_ahead(&mut self) {
+        let batch = self.failed.batch;
+        self.failed.named.values_mut().for_each(|named_in| *named_in = batch.min(*named_in));
     }
 
     /// What a batch says of gateways that answer again: for after everything else of it. True where it says so of one that had failed.
@@ -102,12 +121,11 @@ impl Fib {
         let ways = |gateways: &[v1::FibGateway]| -> Vec<Way> {
             gateways.iter().filter_map(|gateway| Some(way(&gateway_of(gateway).ok()?))).collect()
         };
-        for answering in ways(&batch.answering_gateways) {
-            self.failed.named.remove(&answering);
-        }
+        let answering = ways(&batch.answering_gateways);
+        self.failed.forget(|way| answering.contains(way));
         if batch.names_all_failed {
             let failing = ways(&batch.failed_gateways);
-            self.failed.named.retain(|way, _| failing.contains(way));
+            self.failed.forget(|way| !failing.contains(way));
         }
         let some_answer = self.failed.named.len() < before;
         if some_answer {
@@ -126,7 +144,7 @@ impl Fib {
         let before = self.failed.named.len();
         self.failed
             .named
-            .retain(|failed, named_in| *named_in == batch || !used.iter().any(|gateway| way(gateway) == *failed));
+            .retain(|failed, named_in| *named_in >= batch || !used.iter().any(|gateway| way(gateway) == *failed));
         if self.failed.named.len() < before {
             self.gateways_changed();
         }

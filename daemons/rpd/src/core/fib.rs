@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::Core;
 use super::gateways::GatewayWords;
-use crate::limits::{FIB_BATCH, FIB_WINDOW};
+use crate::limits::{FIB_BATCH, FIB_WINDOW, FIB_WINDOW_URGENT};
 
 /// The stream to pfed.
 #[derive(Default)]
@@ -92,12 +92,20 @@ impl FibStream {
         self.sender.is_some() && self.sequence - self.acknowledged < FIB_WINDOW
     }
 
+    /// pfed is behind, and a gateway fails: that is to be told all the same.
+    fn must_overtake(&self) -> bool {
+        let under_way = self.sequence - self.acknowledged;
+        let has_room = (FIB_WINDOW..FIB_WINDOW + FIB_WINDOW_URGENT).contains(&under_way);
+        self.sender.is_some() && has_room && self.gateways.is_urgent()
+    }
+
     /// A turn would send something. `leads_in`: the term of an engine that leads.
     pub fn has_work(&self, rib: &Rib, leads_in: Option<u64>) -> bool {
         let word_is_due = self.complete && leads_in.is_some() && self.caught_up_in != leads_in;
         let of_gateways = self.gateways.is_urgent() || (self.complete && self.gateways.is_due());
-        self.has_room()
-            && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0 || word_is_due || of_gateways)
+        self.must_overtake()
+            || self.has_room()
+                && (self.scan.is_some() || !self.asked || rib.fib_changes_waiting() > 0 || word_is_due || of_gateways)
     }
 
     fn route(&mut self, batch: &mut FibBatch, rib: &Rib, prefix: IpNet, next_hop: Option<ForwardingNexthopId>) {
@@ -150,6 +158,11 @@ impl Core {
 
     /// Sends what pfed has room for.
     pub(super) fn fib_turn(&mut self) {
+        if self.fib.must_overtake() {
+            let mut batch = FibBatch { epoch: self.epoch, ..FibBatch::default() };
+            self.fib.gateways.tell_failures(&mut batch);
+            self.fib.send(batch);
+        }
         while self.fib.has_room() {
             let tells_answers = self.fib.sequence == 0;
             let mut batch = FibBatch { epoch: self.epoch, tells_answers, ..FibBatch::default() };
@@ -206,5 +219,42 @@ impl Core {
             self.fib.asked |= self.fib.complete;
             self.fib.send(batch);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn failing(numbers: std::ops::Range<u8>) -> BTreeSet<Gateway> {
+        let way = |n| Gateway { address: Some(IpAddr::from([10, 0, 0, n])), interface_index: 7, weight: 1 };
+        numbers.map(way).collect()
+    }
+
+    #[test]
+    fn a_gateway_that_fails_is_told_to_a_pfed_that_is_behind_so_many_times_and_no_more() {
+        let (sender, _receiver) = mpsc::channel((FIB_WINDOW + FIB_WINDOW_URGENT) as usize);
+        let mut stream = FibStream::default();
+        stream.open(sender);
+        for _ in 0..FIB_WINDOW {
+            assert!(stream.has_room() && !stream.must_overtake());
+            stream.send(FibBatch::default());
+        }
+        assert!(!stream.has_room() && !stream.must_overtake(), "nothing is urgent");
+        for n in 1..=FIB_WINDOW_URGENT {
+            stream.gateways.know(failing(0..n as u8));
+            assert!(stream.must_overtake());
+            let mut batch = FibBatch::default();
+            stream.gateways.tell_failures(&mut batch);
+            assert_eq!(batch.failed_gateways.len(), 1);
+            stream.send(batch);
+            assert!(!stream.must_overtake(), "it has been told");
+        }
+        stream.gateways.know(failing(0..100));
+        assert!(!stream.must_overtake() && stream.is_open());
+        stream.acknowledge(&FibAck { sequence: FIB_WINDOW_URGENT + 1, ..Default::default() });
+        assert!(stream.has_room(), "there it is told with what comes next");
     }
 }

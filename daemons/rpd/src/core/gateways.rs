@@ -56,7 +56,8 @@ impl GatewayWords {
         self.told_all = false;
     }
 
-    fn know(&mut self, failed: BTreeSet<Gateway>) {
+    /// Notes who does not answer.
+    pub(super) fn know(&mut self, failed: BTreeSet<Gateway>) {
         self.failed = Some(failed);
     }
 

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
 use crate::input::{CoreHandle, Input};
-use crate::limits::FIB_WINDOW;
+use crate::limits::{FIB_WINDOW, FIB_WINDOW_URGENT};
 
 /// Pause between attempts to reach pfed.
 const RETRY: Duration = Duration::from_millis(50);
@@ -38,7 +38,7 @@ pub async fn follow_interfaces(arguments: DaemonArgs, core: CoreHandle) {
 pub async fn program(arguments: DaemonArgs, core: CoreHandle) {
     let mut client = client(&arguments);
     loop {
-        let (sender, batches) = mpsc::channel(FIB_WINDOW as usize);
+        let (sender, batches) = mpsc::channel((FIB_WINDOW + FIB_WINDOW_URGENT) as usize);
         // The core may fill the stream before pfed has answered the call: some servers answer on the first message only.
         core.send(Input::FibOpened(sender)).await;
         match client.program(ReceiverStream::new(batches)).await {

@@ -289,6 +289,57 @@ fn the_set_of_those_that_fail_is_the_senders_and_has_a_bound() {
 }
 
 #[test]
+fn a_word_that_is_heard_ahead_of_its_batch_outlives_older_answers() {
+    let mut fib = new_fib(&Model::default());
+    let failed_gateways = vec![gateway(1, 1)];
+    fib.begin_batch(&v1::FibBatch::default(), false);
+    fib.fail_gateways_ahead(&failed_gateways, 2).unwrap();
+    assert!(fails_now(&fib, 1));
+    // Between the two there is what was said before: that it answers, and that there are no others.
+    let answers =
+        v1::FibBatch { answering_gateways: failed_gateways.clone(), names_all_failed: true, ..Default::default() };
+    fib.begin_batch(&answers, false);
+    assert!(!fib.hear_answers(&answers) && fails_now(&fib, 1));
+    let own = v1::FibBatch { failed_gateways: failed_gateways.clone(), ..Default::default() };
+    fib.begin_batch(&own, false);
+    fib.fail_gateways(&own.failed_gateways).unwrap();
+    assert!(!fib.hear_answers(&own) && fails_now(&fib, 1));
+    fib.begin_batch(&answers, false);
+    assert!(fib.hear_answers(&answers) && !fails_now(&fib, 1));
+    // What another stream says does not count as older.
+    fib.fail_gateways_ahead(&failed_gateways, 20).unwrap();
+    fib.forget_what_was_ahead();
+    fib.begin_stream();
+    let first = v1::FibBatch { tells_answers: true, names_all_failed: true, ..Default::default() };
+    fib.begin_batch(&first, true);
+    assert!(fib.hear_answers(&first) && !fails_now(&fib, 1));
+}
+
+#[test]
+fn what_the_kernel_does_not_have_yet_is_not_overtaken() {
+    let mut model = Model::default();
+    let mut fib = new_fib(&model);
+    let making = want_all(&mut fib, 8);
+    fib.end_of_sync();
+    fib.fail_gateways(&[gateway(1, 1)]).unwrap();
+    let mut at_once = Plan::default();
+    fib.leave_failed_at_once(&mut at_once);
+    assert_eq!(messages(at_once), 0, "its group is on its way");
+    assert!(execute(&mut fib, &mut model, making));
+    let mut plan = Plan::default();
+    fib.leave_failed_at_once(&mut plan);
+    assert_eq!(plan.turned, 1);
+    // Before the answer to that nothing more of it overtakes.
+    answer(&mut fib, &[gateway(1, 1)]);
+    fib.fail_gateways(&[gateway(2, 1)]).unwrap();
+    let mut second = Plan::default();
+    fib.leave_failed_at_once(&mut second);
+    assert_eq!(messages(second), 0);
+    assert!(execute(&mut fib, &mut model, plan));
+    settle(&mut fib, &mut model);
+}
+
+#[test]
 fn by_the_word_of_an_older_sender_a_gateway_fails_until_a_later_batch_desires_a_route_through_it() {
     let (mut fib, mut model) = protected_table();
     fib.begin_batch(&v1::FibBatch::default(), true);
