@@ -17,6 +17,7 @@ use nix::sys::{
 
 use crate::{
     error::{Doing, LabError, Result},
+    family::Family,
     host::netns::Namespace,
     limits,
 };
@@ -37,7 +38,7 @@ const HEADER_BYTES: usize = 16;
 /// Kernel tables of a namespace, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct KernelTables {
-    /// IPv4 routes of the main table that are not the kernel's own.
+    /// Routes of the main table that are not the kernel's own.
     pub routes: u64,
     /// Next-hop objects.
     pub nexthops: u64,
@@ -49,9 +50,9 @@ impl KernelTables {
         Self::with_routes(namespace.inside(count_here)?, namespace)
     }
 
-    /// The same as [`count_gently_here`] counts them.
-    pub fn count_gently(namespace: &Namespace) -> Result<Self> {
-        Self::with_routes(namespace.inside(count_gently_here)?, namespace)
+    /// The same as [`count_gently_here`] and [`count6_gently_here`] count them.
+    pub fn count_gently(namespace: &Namespace, family: Family) -> Result<Self> {
+        Self::with_routes(namespace.inside(gentle_counter(family))?, namespace)
     }
 
     fn with_routes(routes: u64, namespace: &Namespace) -> Result<Self> {
@@ -87,6 +88,27 @@ pub fn count_gently_here() -> Result<u64> {
         }
         longest = longest.max(length);
     }
+}
+
+/// How routes of a family are counted in the calling thread's namespace without keeping anybody waiting.
+pub fn gentle_counter(family: Family) -> fn() -> Result<u64> {
+    match family {
+        Family::Inet => count_gently_here,
+        Family::Inet6 => count6_gently_here,
+    }
+}
+
+/// IPv6 routes in the calling thread's namespace, of all tables, the kernel's own few among them: by its statistics, which cost nothing. (Each piece of its text
+/// would be searched from the first route on, and so would each piece of a dump while the table changes, with a lock that holds up packets.)
+pub fn count6_gently_here() -> Result<u64> {
+    const PATH: &str = "/proc/thread-self/net/rt6_stats";
+    let text = std::fs::read_to_string(PATH).doing(|| format!("read {PATH}"))?;
+    entries6(&text).ok_or_else(|| LabError::Protocol(format!("{PATH} is not understood: {text}")))
+}
+
+/// The fourth number: nodes, nodes with routes, routes made, routes in tables, ...
+fn entries6(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.split_whitespace().nth(3)?, 16).ok()
 }
 
 /// Routes by a gateway or to nowhere among whole lines, and how long those are.
@@ -196,6 +218,12 @@ mod tests {
             to-backup\t00000301\t02026F0A\t0003";
         assert_eq!(count_lines(text), (2, text.len() - b"to-backup\t00000301\t02026F0A\t0003".len()));
         assert_eq!(count_lines(b"to-backup"), (0, 0));
+    }
+
+    #[test]
+    fn statistics_of_ipv6_routes_are_read() {
+        assert_eq!(entries6("0052 0009 30d55 30d54 0000 0004 0000\n"), Some(0x30d54));
+        assert_eq!(entries6("0052 0009"), None);
     }
 
     #[test]

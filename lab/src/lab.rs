@@ -1,7 +1,7 @@
 //! One lab: everything that a scenario needs, owned by one value. When the value goes, by whatever way, the lab goes:
 //! the children first, then the namespaces, then the files; then it is looked whether anything is left.
 
-use std::{collections::HashSet, fs, io::Write as _, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::HashSet, fs, io::Write as _, net::IpAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use crate::{
     bgp::{
@@ -238,6 +238,7 @@ impl Lab {
             address: feeder.address,
             autonomous_system: feeder.autonomous_system,
             peer,
+            over: None,
             hold_time_s,
             table: Arc::new(self.table.share_bytes(index, feeder.autonomous_system, feeder.address)),
             number: node.index,
@@ -341,7 +342,10 @@ impl Lab {
                 from: sender.namespace.clone(),
                 to: receiver.namespace.clone(),
                 name: format!("{}>{}", from.name, to.name),
-                destinations: all.chunks(per_flow).map(<[_]>::to_vec).collect(),
+                destinations: all
+                    .chunks(per_flow)
+                    .map(|some| some.iter().copied().map(IpAddr::from).collect())
+                    .collect(),
                 rate_pps: self.plan.rate_pps,
                 pace: Pace::Bundled,
             });

@@ -21,6 +21,7 @@ pub mod bgp;
 pub mod capture;
 pub mod command;
 pub mod error;
+pub mod family;
 pub mod fault_table;
 pub mod gateway;
 pub mod host;

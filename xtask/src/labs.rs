@@ -35,6 +35,7 @@ pub const SCENARIOS: &[Step] = &[
     ("issr-scale", &["issr-scale", "--routes", "100000"]),
     ("gateway-loss", &["gateway-loss", "--routes", "10000"]),
     ("gateway-loss-multipath", &["gateway-loss-multipath", "--routes", "10000"]),
+    ("gateway-loss-ipv6", &["gateway-loss-ipv6", "--routes", "10000"]),
     ("interop-routes", &["interop-routes"]),
     ("interop-internal", &["interop-internal"]),
     ("interop-internal-2", &["interop-internal-2"]),

@@ -6,7 +6,7 @@
 use std::{
     collections::HashSet,
     io::{ErrorKind, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{Doing, LabError, Result},
+    family::Family,
     host::{interrupt, netns::Namespace},
     limits,
 };
@@ -35,12 +36,14 @@ use crate::{
 pub struct FeederPlan {
     /// Its title in messages.
     pub name: String,
-    /// Its address.
+    /// Its address, which is also its identifier.
     pub address: Ipv4Addr,
     /// Its AS number.
     pub autonomous_system: u32,
     /// Whom it feeds.
     pub peer: Ipv4Addr,
+    /// The session is between these two instead, and about IPv6.
+    pub over: Option<(IpAddr, IpAddr)>,
     /// A peer that says nothing for so long is given up.
     pub hold_time_s: u16,
     /// UPDATEs to send once the session is up.
@@ -173,7 +176,7 @@ fn session(plan: &FeederPlan, state: &FeederState) -> Result<()> {
         next_beacon: None,
         churner: Churner::new(plan.number, plan.autonomous_system, plan.address),
     };
-    message::open(&mut session.output, plan.autonomous_system, plan.hold_time_s, plan.address);
+    message::open_for(&mut session.output, family(plan), plan.autonomous_system, plan.hold_time_s, plan.address);
     while !state.stopping() {
         if state.reset.swap(false, Ordering::Relaxed) {
             return Err(LabError::Protocol(format!("{}: the session was reset", plan.name)));
@@ -181,6 +184,10 @@ fn session(plan: &FeederPlan, state: &FeederState) -> Result<()> {
         session.turn()?;
     }
     Ok(())
+}
+
+fn family(plan: &FeederPlan) -> Family {
+    if plan.over.is_some() { Family::Inet6 } else { Family::Inet }
 }
 
 fn hold_time(plan: &FeederPlan) -> Duration {
@@ -193,10 +200,11 @@ fn keepalive_every(plan: &FeederPlan) -> Duration {
 
 fn connect(plan: &FeederPlan) -> Result<TcpStream> {
     use socket2::{Domain, Socket, Type};
-    let doing = || format!("{}: connect to {}", plan.name, plan.peer);
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).doing(doing)?;
-    socket.bind(&SocketAddr::from((plan.address, 0)).into()).doing(doing)?;
-    socket.connect_timeout(&SocketAddr::from((plan.peer, 179)).into(), Duration::from_secs(2)).doing(doing)?;
+    let (own, peer) = plan.over.unwrap_or((plan.address.into(), plan.peer.into()));
+    let doing = || format!("{}: connect to {peer}", plan.name);
+    let socket = Socket::new(Domain::for_address((own, 0).into()), Type::STREAM, None).doing(doing)?;
+    socket.bind(&SocketAddr::from((own, 0)).into()).doing(doing)?;
+    socket.connect_timeout(&SocketAddr::from((peer, 179)).into(), Duration::from_secs(2)).doing(doing)?;
     socket.set_tcp_nodelay(true).doing(doing)?;
     socket.set_nonblocking(true).doing(doing)?;
     Ok(socket.into())
@@ -325,8 +333,7 @@ impl Session<'_> {
         self.output.extend_from_slice(stretch);
         self.table_left.start = end;
         if self.table_left.is_empty() {
-            // End-of-RIB (RFC 4724 §2).
-            message::frame(&mut self.output, message::UPDATE, &[0, 0, 0, 0]);
+            message::end_of_rib(&mut self.output, family(self.plan));
         }
     }
 

@@ -1,9 +1,12 @@
 //! BGP messages as the lab needs them (RFC 4271; four-octet AS numbers, RFC 6793; large communities, RFC 8092).
-//! IPv4 unicast only.
+//! IPv4 unicast, and IPv6 unicast (RFC 4760) of tables that are drawn up in IPv4 ([`crate::family`]).
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::error::{LabError, Result};
+use crate::{
+    error::{LabError, Result},
+    family::{self, Family},
+};
 
 /// Header: marker, length, type.
 pub const HEADER_BYTES: usize = 19;
@@ -25,6 +28,12 @@ pub const REFRESH_SUBTYPE_AT: usize = 2;
 pub const REFRESH_BEGINS: u8 = 1;
 /// EoRR: ... and that was all.
 pub const REFRESH_ENDS: u8 = 2;
+
+/// RFC 4760's numbers.
+const AFI_IPV6: u8 = 2;
+const SAFI_UNICAST: u8 = 1;
+const MP_REACH: u8 = 14;
+const MP_UNREACH: u8 = 15;
 
 /// AS_TRANS (RFC 6793), for numbers that do not fit the OPEN's two octets.
 const AS_TRANS: u16 = 23456;
@@ -97,7 +106,13 @@ fn size16(size: usize) -> [u8; 2] {
 
 /// Appends an OPEN with the capabilities MP IPv4 unicast, route refresh and four-octet AS.
 pub fn open(out: &mut Vec<u8>, local_as: u32, hold_time_s: u16, router_id: Ipv4Addr) {
-    let mut capabilities = vec![1, 4, 0, 1, 0, 1, 2, 0, 65, 4];
+    open_for(out, Family::Inet, local_as, hold_time_s, router_id);
+}
+
+/// The same for another family.
+pub fn open_for(out: &mut Vec<u8>, family: Family, local_as: u32, hold_time_s: u16, router_id: Ipv4Addr) {
+    let afi = family.pick(1, AFI_IPV6);
+    let mut capabilities = vec![1, 4, 0, afi, 0, SAFI_UNICAST, 2, 0, 65, 4];
     capabilities.extend_from_slice(&local_as.to_be_bytes());
     let mut body = vec![4];
     body.extend_from_slice(&u16::try_from(local_as).unwrap_or(AS_TRANS).to_be_bytes());
@@ -111,6 +126,10 @@ pub fn open(out: &mut Vec<u8>, local_as: u32, hold_time_s: u16, router_id: Ipv4A
 
 /// The path attributes as bytes, in ascending order of type.
 pub fn attribute_block(attributes: &Attributes, next_hop: Ipv4Addr) -> Vec<u8> {
+    block(attributes, Some(next_hop))
+}
+
+fn block(attributes: &Attributes, next_hop: Option<Ipv4Addr>) -> Vec<u8> {
     const TRANSITIVE: u8 = 0x40;
     const OPTIONAL: u8 = 0x80;
     let mut out = Vec::with_capacity(64);
@@ -121,7 +140,9 @@ pub fn attribute_block(attributes: &Attributes, next_hop: Ipv4Addr) -> Vec<u8> {
         attributes.path.iter().for_each(|asn| path.extend_from_slice(&asn.to_be_bytes()));
     }
     attribute(&mut out, TRANSITIVE, 2, &path);
-    attribute(&mut out, TRANSITIVE, 3, &next_hop.octets());
+    if let Some(next_hop) = next_hop {
+        attribute(&mut out, TRANSITIVE, 3, &next_hop.octets());
+    }
     if let Some(med) = attributes.med {
         attribute(&mut out, OPTIONAL, 4, &med.to_be_bytes());
     }
@@ -167,6 +188,42 @@ pub fn announce(out: &mut Vec<u8>, block: &[u8], prefixes: &[Prefix]) {
     }
 }
 
+/// The same in IPv6: each prefix as the one that stands for it.
+pub fn announce6(out: &mut Vec<u8>, attributes: &Attributes, next_hop: Ipv6Addr, prefixes: &[Prefix]) {
+    const OPTIONAL: u8 = 0x80;
+    let block = block(attributes, None);
+    // MP_REACH_NLRI: its header with a long length, family, next hop, a reserved octet.
+    let room = MESSAGE_BYTES_MAX - HEADER_BYTES - 4 - block.len() - 4 - 4 - 16 - 1;
+    // The longest prefix takes seven octets.
+    for chunk in prefixes.chunks(room / 7) {
+        let mut reach = vec![0, AFI_IPV6, SAFI_UNICAST, 16];
+        reach.extend_from_slice(&next_hop.octets());
+        reach.push(0);
+        chunk.iter().for_each(|&prefix| put_prefix6(&mut reach, prefix));
+        // It comes first (RFC 7606 §5.1).
+        let mut all = Vec::with_capacity(reach.len() + 4 + block.len());
+        attribute(&mut all, OPTIONAL, MP_REACH, &reach);
+        all.extend_from_slice(&block);
+        let mut body = vec![0, 0];
+        body.extend_from_slice(&size16(all.len()));
+        body.extend_from_slice(&all);
+        frame(out, UPDATE, &body);
+    }
+}
+
+fn put_prefix6(out: &mut Vec<u8>, prefix: Prefix) {
+    let (address, length) = family::prefix6(prefix);
+    let octets = usize::from(length.div_ceil(8));
+    out.push(length);
+    out.extend_from_slice(address.to_be_bytes().get(..octets).unwrap_or_default());
+}
+
+/// Appends End-of-RIB (RFC 4724 §2).
+pub fn end_of_rib(out: &mut Vec<u8>, family: Family) {
+    let mp_unreach = [0, 0, 0, 6, 0x80, MP_UNREACH, 3, 0, AFI_IPV6, SAFI_UNICAST];
+    frame(out, UPDATE, family.pick(&[0; 4], &mp_unreach));
+}
+
 /// Appends an UPDATE that withdraws prefixes (few: one message).
 pub fn withdraw(out: &mut Vec<u8>, prefixes: &[Prefix]) {
     let mut withdrawn = Vec::new();
@@ -210,12 +267,34 @@ pub fn sections(body: &[u8]) -> Result<[&[u8]; 3]> {
 /// Reads an UPDATE's body.
 pub fn parse_update(body: &[u8]) -> Result<Received> {
     let [withdrawn, attributes, announced] = sections(body)?;
-    Ok(Received {
+    let mut received = Received {
         withdrawn: prefixes(withdrawn)?,
         announced: prefixes(announced)?,
-        large_communities: large_communities(attributes)?,
         end_of_rib: withdrawn.is_empty() && attributes.is_empty() && announced.is_empty(),
-    })
+        ..Received::default()
+    };
+    each_attribute(attributes, |kind, value| received.attribute(kind, value))?;
+    Ok(received)
+}
+
+impl Received {
+    fn attribute(&mut self, kind: u8, value: &[u8]) -> Result<()> {
+        match (kind, value) {
+            (32, _) => {
+                let words: Vec<u32> =
+                    value.chunks_exact(4).map(|w| u32::from_be_bytes(w.try_into().unwrap_or_default())).collect();
+                self.large_communities.extend(words.chunks_exact(3).filter_map(|w| LargeCommunity::try_from(w).ok()));
+            }
+            (MP_REACH, [0, AFI_IPV6, SAFI_UNICAST, length, rest @ ..]) => {
+                // A reserved octet follows the next hop.
+                let nlri = rest.get(usize::from(*length) + 1..).ok_or_else(short)?;
+                self.announced.extend(prefixes6(nlri)?);
+            }
+            (MP_UNREACH, [0, AFI_IPV6, SAFI_UNICAST, nlri @ ..]) => self.withdrawn.extend(prefixes6(nlri)?),
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 fn short() -> LabError {
@@ -240,8 +319,20 @@ pub fn prefixes(mut bytes: &[u8]) -> Result<Vec<Prefix>> {
     Ok(out)
 }
 
-fn large_communities(mut bytes: &[u8]) -> Result<Vec<LargeCommunity>> {
+/// Those that stand for prefixes of a table.
+fn prefixes6(mut bytes: &[u8]) -> Result<Vec<Prefix>> {
     let mut out = Vec::new();
+    while let Some((&length, rest)) = bytes.split_first() {
+        let (octets, rest) = rest.split_at_checked(usize::from(length.div_ceil(8))).ok_or_else(short)?;
+        let mut address = [0; 16];
+        address.get_mut(..octets.len()).ok_or_else(short)?.copy_from_slice(octets);
+        out.extend(family::from_prefix6(u128::from_be_bytes(address), length));
+        bytes = rest;
+    }
+    Ok(out)
+}
+
+fn each_attribute(mut bytes: &[u8], mut take: impl FnMut(u8, &[u8]) -> Result<()>) -> Result<()> {
     while let [flags, kind, rest @ ..] = bytes {
         let (value, rest) = if flags & 0x10 != 0 {
             counted(rest)?
@@ -249,14 +340,10 @@ fn large_communities(mut bytes: &[u8]) -> Result<Vec<LargeCommunity>> {
             let (&length, rest) = rest.split_first().ok_or_else(short)?;
             rest.split_at_checked(usize::from(length)).ok_or_else(short)?
         };
-        if *kind == 32 {
-            let words: Vec<u32> =
-                value.chunks_exact(4).map(|w| u32::from_be_bytes(w.try_into().unwrap_or_default())).collect();
-            out.extend(words.chunks_exact(3).filter_map(|w| LargeCommunity::try_from(w).ok()));
-        }
+        take(*kind, value)?;
         bytes = rest;
     }
-    Ok(out)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -286,6 +373,31 @@ mod tests {
         assert_eq!(received.announced, prefixes);
         assert_eq!(received.large_communities, attributes.large_communities);
         assert!(received.withdrawn.is_empty() && !received.end_of_rib);
+    }
+
+    #[test]
+    fn an_announcement_in_ipv6_comes_back_in_messages_of_legal_size() {
+        let prefixes: Vec<_> = (0..3000u32).map(|i| Prefix::new(0x0b00_0000 + (i << 8), 24)).collect();
+        let attributes = Attributes { path: vec![65001], large_communities: vec![[1, 2, 3]], ..Attributes::default() };
+        let mut out = Vec::new();
+        announce6(&mut out, &attributes, Ipv6Addr::LOCALHOST, &prefixes);
+        let (mut rest, mut seen) = (&out[..], Vec::new());
+        while let Some(length) = message_length(rest).unwrap() {
+            assert!(length <= MESSAGE_BYTES_MAX);
+            let received = parse_update(&rest[HEADER_BYTES..length]).unwrap();
+            assert_eq!(received.large_communities, attributes.large_communities);
+            seen.extend(received.announced);
+            rest = &rest[length..];
+        }
+        assert_eq!(seen, prefixes);
+        let mut end = Vec::new();
+        end_of_rib(&mut end, Family::Inet6);
+        let received = parse_update(body(&end)).unwrap();
+        assert!(received.announced.is_empty() && received.withdrawn.is_empty());
+        // What the router withdraws.
+        let unreach = [0, 0, 0, 12, 0x80, MP_UNREACH, 9, 0, AFI_IPV6, SAFI_UNICAST, 40, 0x2a, 0, 11, 0, 3];
+        assert_eq!(parse_update(&unreach).unwrap().withdrawn, [Prefix::new(0x0b00_0300, 24)]);
+        assert!(parse_update(&unreach[..15]).is_err());
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //!
 //! The table is divided among the neighbours by attribute set, as in reality: what an origin announces comes by one way.
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use super::message::{Attributes, Prefix, announce, attribute_block};
+use super::message::{Attributes, Prefix, announce, announce6, attribute_block};
 
 /// Share of each prefix length in the Internet's IPv4 table, per mille (2024).
 const LENGTHS_PER_MILLE: [(u8, u32); 17] = [
@@ -114,11 +117,11 @@ impl Table {
 
     /// All UPDATEs of one share, ready to send, the feeder's AS in front of every path.
     pub fn share_bytes(&self, share: usize, feeder_as: u32, next_hop: Ipv4Addr) -> Vec<u8> {
-        self.bytes(share, &[feeder_as], next_hop)
+        self.bytes(share, &[feeder_as], next_hop.into())
     }
 
-    /// The same with several numbers in front of every path.
-    pub fn bytes(&self, share: usize, in_front: &[u32], next_hop: Ipv4Addr) -> Vec<u8> {
+    /// The same with several numbers in front of every path, in the family of the next hop.
+    pub fn bytes(&self, share: usize, in_front: &[u32], next_hop: IpAddr) -> Vec<u8> {
         let mut by_set: Vec<Vec<Prefix>> = vec![Vec::new(); self.sets.len()];
         for (prefix, set) in self.share(share) {
             if let Some(prefixes) = by_set.get_mut(*set as usize) {
@@ -129,7 +132,10 @@ impl Table {
         for (attributes, prefixes) in self.sets.iter().zip(&by_set).filter(|(_, p)| !p.is_empty()) {
             let mut attributes = attributes.clone();
             attributes.path.splice(0..0, in_front.iter().copied());
-            announce(&mut out, &attribute_block(&attributes, next_hop), prefixes);
+            match next_hop {
+                IpAddr::V4(next_hop) => announce(&mut out, &attribute_block(&attributes, next_hop), prefixes),
+                IpAddr::V6(next_hop) => announce6(&mut out, &attributes, next_hop, prefixes),
+            }
         }
         out
     }

@@ -95,6 +95,7 @@ pub struct Session {
     polling: bool,
     transmit_at: Duration,
     detect_at: Option<Duration>,
+    had_respite: bool,
     downs: u64,
 }
 
@@ -110,6 +111,7 @@ impl Session {
             polling: false,
             transmit_at: now,
             detect_at: None,
+            had_respite: false,
             downs: 0,
         }
     }
@@ -135,6 +137,7 @@ impl Session {
             return None;
         }
         self.remote = Some(packet);
+        self.had_respite = false;
         self.polling &= !packet.is_final;
         let detection_us = u64::from(packet.multiplier) * u64::from(packet.transmit_us.max(self.interval_us));
         self.detect_at = Some(now + Duration::from_micros(detection_us));
@@ -165,6 +168,14 @@ impl Session {
         // RFC 5880 §6.8.7: shorter by up to a quarter.
         self.transmit_at = now + self.interval() * (768 + jitter % 257) / 1024;
         Some(self.packet())
+    }
+
+    /// This machine has stood still, and the router with it: a silence that is too long now may last as long as this yet.
+    pub fn give_respite(&mut self, now: Duration, respite: Duration) {
+        if let Some(at) = self.detect_at.filter(|at| *at <= now && !self.had_respite) {
+            self.had_respite = true;
+            self.detect_at = Some(at.max(now + respite));
+        }
     }
 
     fn go(&mut self, state: State, diagnostic: Diagnostic) {
@@ -234,6 +245,21 @@ mod tests {
         assert!(ends.iter().all(|end| !end.is_up() && end.downs() == 1), "{ends:?}");
         run(&mut ends, &mut now, ms(12_000), true);
         assert!(ends.iter().all(|end| end.is_up() && end.downs() == 1), "{ends:?}");
+    }
+
+    #[test]
+    fn a_silence_is_longer_where_the_machine_stood_still_and_only_once() {
+        let mut now = ms(0);
+        let mut ends = [Session::new(7, 50, now), Session::new(9, 50, now)];
+        run(&mut ends, &mut now, ms(4_000), true);
+        let [end, _] = &mut ends;
+        let late = now + ms(180);
+        end.give_respite(late, ms(20));
+        while end.poll(0, late).is_some() {}
+        assert!(end.is_up());
+        end.give_respite(late + ms(20), ms(20));
+        while end.poll(0, late + ms(20)).is_some() {}
+        assert!(!end.is_up());
     }
 
     #[test]

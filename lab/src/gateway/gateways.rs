@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    place::{Place, Role},
+    place::{Addresses, Place, Role},
     scenario::{GatewayLoss, Paths},
     watch::Watch,
 };
@@ -27,9 +27,9 @@ impl Gateway {
     /// Starts it.
     pub fn start(place: &Place, role: Role, scenario: &GatewayLoss, table: &Table) -> Result<Self> {
         let namespace = place.gateway(role);
-        let (own, router) = (role.peer().address, role.router().address);
-        let bfd = Watch::start(namespace, role.number(), own, router, scenario.bfd_ms)?;
-        let feeder = Feeder::start(namespace, speaker(role, scenario.paths, table))?;
+        let Addresses { router, gateway } = role.addresses(scenario.family);
+        let bfd = Watch::start(namespace, role.number(), gateway, router, scenario.bfd_ms)?;
+        let feeder = Feeder::start(namespace, speaker(role, scenario, table))?;
         Ok(Self { role, feeder, bfd })
     }
 
@@ -52,6 +52,11 @@ impl Gateway {
         self.bfd.times_down()
     }
 
+    /// For how long, at most, the machine stood still since this was asked last, as seen by its BFD.
+    pub fn stood_still(&self) -> std::time::Duration {
+        self.bfd.stood_still()
+    }
+
     /// How many routes the router has told it.
     pub fn heard(&self) -> usize {
         self.feeder.prefixes_heard()
@@ -63,17 +68,18 @@ impl Gateway {
     }
 }
 
-fn speaker(role: Role, paths: Paths, table: &Table) -> FeederPlan {
-    let peer = role.peer();
+fn speaker(role: Role, scenario: &GatewayLoss, table: &Table) -> FeederPlan {
+    let (peer, addresses) = (role.peer(), role.addresses(scenario.family));
     // What stands in front twice is the longer path.
-    let times = if paths == Paths::Best && role == Role::Backup { 2 } else { 1 };
+    let times = if scenario.paths == Paths::Best && role == Role::Backup { 2 } else { 1 };
     FeederPlan {
         name: format!("the {} gateway", role.name()),
         address: peer.address,
         autonomous_system: peer.autonomous_system,
         peer: role.router().address,
+        over: addresses.gateway.is_ipv6().then_some((addresses.gateway, addresses.router)),
         hold_time_s: HOLD_TIME_S,
-        table: Arc::new(table.bytes(0, &vec![peer.autonomous_system; times], peer.address)),
+        table: Arc::new(table.bytes(0, &vec![peer.autonomous_system; times], addresses.gateway)),
         // What the router has chosen is heard by the other: nothing of it is an echo.
         own: Arc::new(HashSet::new()),
         sends: None,

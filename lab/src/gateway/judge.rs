@@ -35,6 +35,8 @@ pub struct Interruption {
     pub least_routes: u64,
     /// Changes of routes and of next-hop objects, as the kernel told them; nothing where it could not tell all.
     pub kernel_writes: Option<u64>,
+    /// For how long, at most, none of the gateways' BFD threads could run, of which there is one with a real-time priority on each processor.
+    pub stood_still_ms: f64,
 }
 
 impl Interruption {
@@ -85,6 +87,7 @@ impl Interruption {
             routes: a.routes.max(b.routes),
             least_routes: a.least_routes.min(b.least_routes),
             kernel_writes: a.kernel_writes.zip(b.kernel_writes).map(|(a, b)| a.max(b)),
+            stood_still_ms: a.stood_still_ms.max(b.stood_still_ms),
         })
     }
 }

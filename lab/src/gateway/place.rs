@@ -1,11 +1,12 @@
 //! Where it happens: the router between a source of packets and two gateways, behind which is the same world.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::scenario::Loss;
 use crate::{
     bench::setting::Setting,
     error::Result,
+    family::Family,
     host::{
         link_state,
         netns::{self, Namespace},
@@ -29,6 +30,20 @@ pub enum Role {
     Primary,
     /// The one that stays.
     Backup,
+}
+
+/// Both ends of the link between the router and a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The router's.
+    pub router: IpAddr,
+    /// The gateway's.
+    pub gateway: IpAddr,
+}
+
+/// An address of link `n` of the lab (RFC 3849).
+fn inet6(link: u16, host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, link, 0, 0, 0, 0, host)
 }
 
 impl Role {
@@ -67,14 +82,46 @@ impl Role {
         Peer { address: Ipv4Addr::new(10, 111, self.number(), 2), autonomous_system }
     }
 
-    fn world(self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 112, self.number(), 2)
+    /// What the router and it use in a family.
+    pub fn addresses(self, family: Family) -> Addresses {
+        let link = u16::from(self.number());
+        let router = family.pick(self.router().address.into(), inet6(link, 1).into());
+        let gateway = family.pick(self.peer().address.into(), inet6(link, 2).into());
+        Addresses { router, gateway }
+    }
+
+    /// Its own address towards the world, and the world's.
+    fn to_world(self, family: Family) -> [IpAddr; 2] {
+        let (number, link) = (self.number(), 0x100 + u16::from(self.number()));
+        [1, 2].map(|host| family.pick(Ipv4Addr::new(10, 112, number, host).into(), inet6(link, host.into()).into()))
     }
 
     /// Of the world's interface towards it: known beforehand, so that nobody has to ask for it when packets come by this way for the first time.
     fn world_ethernet(self) -> String {
         format!("02:00:00:00:00:{:02x}", self.number())
     }
+}
+
+/// The router's address towards the source, and the source's.
+fn source_link(family: Family) -> [IpAddr; 2] {
+    [1, 2].map(|host| family.pick(Ipv4Addr::new(10, 111, 0, host).into(), inet6(0, host.into()).into()))
+}
+
+/// Packets are forwarded, wherever they come from, and an IPv6 address is usable at once, and stays when its link is set down, as in IPv4.
+fn prepare(namespace: &Namespace) -> Result<()> {
+    namespace.sysctl("net/ipv4/ip_forward", "1")?;
+    namespace.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+    for key in ["all", "default"] {
+        namespace.sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "0")?;
+        namespace.sysctl(&format!("net/ipv6/conf/{key}/accept_dad"), "0")?;
+        namespace.sysctl(&format!("net/ipv6/conf/{key}/keep_addr_on_down"), "1")?;
+    }
+    Ok(())
+}
+
+fn give(namespace: &Namespace, interface: &str, address: IpAddr) -> Result<()> {
+    let length = if address.is_ipv6() { 64 } else { 24 };
+    namespace.ip(&format!("address add {address}/{length} dev {interface}")).map(drop)
 }
 
 /// Namespaces and links.
@@ -90,23 +137,23 @@ pub struct Place {
 
 impl Place {
     /// Makes it.
-    pub fn build(name: &str) -> Result<Self> {
+    pub fn build(name: &str, family: Family) -> Result<Self> {
         let setting = Setting::build(name, &[])?;
         let (source, switch) = (setting.namespace("source")?, setting.namespace("switch")?);
         let gateways = [setting.namespace(Role::Primary.name())?, setting.namespace(Role::Backup.name())?];
         let place = Self { setting, source, gateways, switch };
         let router = &place.setting.router;
-        for namespace in [router, &place.setting.world, &place.gateways[0], &place.gateways[1]] {
-            namespace.sysctl("net/ipv4/ip_forward", "1")?;
-            for key in ["all", "default"] {
-                namespace.sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "0")?;
-            }
+        for namespace in [router, &place.setting.world, &place.gateways[0], &place.gateways[1], &place.source] {
+            prepare(namespace)?;
         }
-        netns::link((router, TO_SOURCE, "10.111.0.1/24"), (&place.source, TO_ROUTER, "10.111.0.2/24"))?;
-        place.source.ip("route add default via 10.111.0.1")?;
+        netns::join((router, TO_SOURCE), (&place.source, TO_ROUTER))?;
+        for (namespace, interface, end) in [(router, TO_SOURCE, 0), (&place.source, TO_ROUTER, 1)] {
+            give(namespace, interface, source_link(family)[end])?;
+        }
+        place.source.ip(&format!("route add default via {}", source_link(family)[0]))?;
         place.add_primary_link()?;
         netns::join((router, &Role::Backup.router_interface()), (place.gateway(Role::Backup), TO_ROUTER))?;
-        Role::ALL.into_iter().try_for_each(|role| place.add_gateway(role))?;
+        Role::ALL.into_iter().try_for_each(|role| place.add_gateway(role, family))?;
         Ok(place)
     }
 
@@ -130,17 +177,19 @@ impl Place {
         self.switch.ip("link set bridge up").map(drop)
     }
 
-    fn add_gateway(&self, role: Role) -> Result<()> {
+    fn add_gateway(&self, role: Role, family: Family) -> Result<()> {
         let (router, gateway, world) = (&self.setting.router, self.gateway(role), &self.setting.world);
-        router.ip(&format!("address add {}/24 dev {}", role.router().address, role.router_interface()))?;
-        gateway.ip(&format!("address add {}/24 dev {TO_ROUTER}", role.peer().address))?;
+        let (link, [own, beyond]) = (role.addresses(family), role.to_world(family));
+        give(router, &role.router_interface(), link.router)?;
+        give(gateway, TO_ROUTER, link.gateway)?;
         let from_here = format!("from-{}", role.name());
-        let own = Ipv4Addr::new(10, 112, role.number(), 1);
-        netns::link((gateway, TO_WORLD, &format!("{own}/24")), (world, &from_here, &format!("{}/24", role.world())))?;
+        netns::join((gateway, TO_WORLD), (world, &from_here))?;
+        give(gateway, TO_WORLD, own)?;
+        give(world, &from_here, beyond)?;
         let ethernet = role.world_ethernet();
         world.ip(&format!("link set {from_here} address {ethernet}"))?;
-        gateway.ip(&format!("neighbor replace {} lladdr {ethernet} dev {TO_WORLD} nud permanent", role.world()))?;
-        gateway.ip(&format!("route add default via {}", role.world())).map(drop)
+        gateway.ip(&format!("neighbor replace {beyond} lladdr {ethernet} dev {TO_WORLD} nud permanent"))?;
+        gateway.ip(&format!("route add default via {beyond}")).map(drop)
     }
 
     /// The primary gateway is lost, or comes back; between which moments.

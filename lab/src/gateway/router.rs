@@ -15,7 +15,6 @@ use crate::{
 pub fn configuration(scenario: &GatewayLoss) -> String {
     let mut groups = String::new();
     for role in Role::ALL {
-        let peer = role.peer();
         let _ = write!(
             groups,
             "        group {} {{
@@ -23,13 +22,15 @@ pub fn configuration(scenario: &GatewayLoss) -> String {
             peer-as {};
             hold-time {HOLD_TIME_S};
             bfd-liveness-detection {{ minimum-interval {}; multiplier {MULTIPLIER}; }}
+            family {{ {} {{ unicast {{ }} }} }}
             neighbor {};
         }}
 ",
             role.name(),
-            peer.autonomous_system,
+            role.peer().autonomous_system,
             scenario.bfd_ms,
-            peer.address,
+            scenario.family.pick("inet", "inet6"),
+            role.addresses(scenario.family).gateway,
         );
     }
     let together = match scenario.paths {
@@ -59,7 +60,9 @@ mod tests {
     fn both_gateways_are_watched_and_used_as_the_scenario_says() {
         for scenario in GatewayLoss::built_in() {
             let text = configuration(&scenario);
-            for part in ["neighbor 10.111.1.2;", "neighbor 10.111.2.2;", "peer-as 65001;", "peer-as 65002;"] {
+            let ipv4 = ["neighbor 10.111.1.2;", "neighbor 10.111.2.2;", "family { inet { unicast { } } }"];
+            let ipv6 = ["neighbor 2001:db8:1::2;", "neighbor 2001:db8:2::2;", "family { inet6 { unicast { } } }"];
+            for part in ["peer-as 65001;", "peer-as 65002;"].iter().chain(scenario.family.pick(&ipv4, &ipv6)) {
                 assert!(text.contains(part), "{part} in\n{text}");
             }
             assert_eq!(text.matches("minimum-interval 50; multiplier 3;").count(), 2);

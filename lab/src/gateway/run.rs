@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -23,6 +23,7 @@ use crate::{
     bench::setting::Setting,
     bgp::table::Table,
     error::{LabError, Result},
+    family::Family,
     host::{
         interrupt::{self, NotYet},
         netns::Namespace,
@@ -88,7 +89,7 @@ struct Run<'a> {
     scenario: &'a GatewayLoss,
     progress: &'a Progress,
     /// For each of these addresses the longest match is one of the routes.
-    destinations: Vec<Ipv4Addr>,
+    destinations: Vec<IpAddr>,
 }
 
 impl<'a> Run<'a> {
@@ -96,7 +97,8 @@ impl<'a> Run<'a> {
         let table = Table::generate(scenario.routes, 1, choices.seed);
         let count = limits::DESTINATIONS_PER_FLOW * limits::FLOWS_PER_DIRECTION;
         let destinations = table.destinations(0, count, choices.seed);
-        let place = Place::build(scenario.name)?;
+        let destinations = destinations.into_iter().map(|address| scenario.family.address(address)).collect();
+        let place = Place::build(scenario.name, scenario.family)?;
         progress.step(&format!("{}: {} routes, each by two gateways", scenario.name, scenario.routes));
         let watch = KernelWatch::start(&place.setting.router, Vec::new())?;
         let plan = SubjectPlan {
@@ -139,7 +141,8 @@ impl<'a> Run<'a> {
         self.progress.step(&name);
         let (marks, writes) = (self.traffic.mark(), self.watch.count());
         let downs = self.gateways.each_ref().map(|gateway| (gateway.times_down(), gateway.times_bfd_down()));
-        let (from, routes) = (Moment::now(), RouteCount::start(&self.place.setting.router)?);
+        let _ = self.stood_still_ms();
+        let (from, routes) = (Moment::now(), RouteCount::start(&self.place.setting.router, self.scenario.family)?);
         let mut outcome = RunOutcome::default();
         let event = match step {
             Step::Rest => None,
@@ -162,6 +165,7 @@ impl<'a> Run<'a> {
         let interruption = Interruption {
             routes: self.scenario.routes as u64,
             least_routes,
+            stood_still_ms: self.stood_still_ms(),
             kernel_writes: (!self.watch.was_overrun(window)).then(|| self.watch.count() - writes),
             ..Interruption::of(outage, event, end, self.scenario.limit(step))
         };
@@ -189,12 +193,17 @@ impl<'a> Run<'a> {
             log: outcome.log,
             gap: GapResult { control_plane_ms: outcome.control_plane_ms, ..GapResult::default() },
             traffic: self.traffic.report(Some((&marks, &marks_after)), Some(window)),
-            kernel: KernelTables::count_gently(&self.place.setting.router)?,
+            kernel: KernelTables::count_gently(&self.place.setting.router, self.scenario.family)?,
             interruption: Some(interruption),
             ..Measured::default()
         };
         measured.judge(&Bars::default());
         Ok((measured, has_settled))
+    }
+
+    /// For how long, at most, the machine stood still since this was asked last.
+    fn stood_still_ms(&self) -> f64 {
+        self.gateways.iter().map(Gateway::stood_still).max().unwrap_or_default().as_secs_f64() * 1000.0
     }
 
     /// Waits until routes, next hops and what the gateways were told are as they must be, and nothing of it changes any more.
@@ -227,7 +236,7 @@ impl<'a> Run<'a> {
         } else if second.heard() > 0 {
             return Err(format!("the other gateway still has {} routes by the lost one", second.heard()).into());
         }
-        let there = self.place.setting.router.inside(kernel_tables::count_gently_here)?;
+        let there = self.place.setting.router.inside(kernel_tables::gentle_counter(self.scenario.family))?;
         if there < routes as u64 {
             return Err(format!("{there} of {routes} routes are in the kernel").into());
         }
@@ -237,7 +246,7 @@ impl<'a> Run<'a> {
     fn uses_the_right_gateways(&self, primary: bool) -> std::result::Result<(), NotYet> {
         let lines: String = self.destinations.iter().map(|address| format!("route get {address}\n")).collect();
         let text = self.place.setting.router.ip_batch(&lines)?;
-        let [first, second] = Role::ALL.map(|role| count_by(&text, role));
+        let [first, second] = Role::ALL.map(|role| count_by(&text, role, self.scenario.family));
         let all = self.destinations.len();
         let right = match (primary, self.scenario.paths) {
             (false, _) => second == all,
@@ -296,16 +305,16 @@ fn reboot_complaints(outcome: &RunOutcome, kernel_writes: Option<u64>) -> Vec<St
 }
 
 /// Lines of `ip route get` that lead to a gateway.
-fn count_by(text: &str, role: Role) -> usize {
-    let via = format!(" via {} ", role.peer().address);
+fn count_by(text: &str, role: Role, family: Family) -> usize {
+    let via = format!(" via {} ", role.addresses(family).gateway);
     text.lines().filter(|line| line.contains(&via)).count()
 }
 
 fn summary(interruption: &Interruption, seconds: f64) -> String {
-    let Interruption { lost, ms, least_routes, kernel_writes, .. } = interruption;
+    let Interruption { lost, ms, least_routes, kernel_writes, stood_still_ms, .. } = interruption;
     let writes = kernel_writes.map_or_else(|| "more than the kernel could tell".into(), |writes| writes.to_string());
     format!(
-        "  {lost} lost, within {ms:.1} ms; settled after {seconds:.1} s; never fewer than {least_routes} routes; {writes} changes of the kernel's tables"
+        "  {lost} lost, within {ms:.1} ms; settled after {seconds:.1} s; never fewer than {least_routes} routes; {writes} changes of the kernel's tables; the machine stood still for {stood_still_ms:.0} ms at most"
     )
 }
 
@@ -327,7 +336,8 @@ struct RouteCount {
 }
 
 impl RouteCount {
-    fn start(namespace: &Namespace) -> Result<Self> {
+    fn start(namespace: &Namespace, family: Family) -> Result<Self> {
+        let count = kernel_tables::gentle_counter(family);
         let (stop, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(u64::MAX)));
         let (stopped, fewest) = (Arc::clone(&stop), Arc::clone(&least));
         let thread = namespace.spawn_thread("kernel routes", move || {
@@ -335,7 +345,7 @@ impl RouteCount {
             while !stopped.load(Ordering::Relaxed) && !interrupt::requested() {
                 std::thread::sleep(pause);
                 let began = Instant::now();
-                fewest.fetch_min(kernel_tables::count_gently_here()?, Ordering::Relaxed);
+                fewest.fetch_min(count()?, Ordering::Relaxed);
                 pause = limits::ROUTES_COUNTED_EVERY.max(began.elapsed() * limits::ROUTES_COUNTED_SHARE);
             }
             Ok(())
@@ -374,6 +384,9 @@ mod tests {
     #[test]
     fn ways_are_counted_by_gateway() {
         let text = "1.2.3.4 via 10.111.1.2 dev to-primary src 10.111.1.1 uid 0 \n    cache \n5.6.7.8 via 10.111.2.2 dev to-backup src 10.111.2.1 uid 0\n9.9.9.9 via 10.111.1.20 dev x\n";
-        assert_eq!(Role::ALL.map(|role| count_by(text, role)), [1, 1]);
+        assert_eq!(Role::ALL.map(|role| count_by(text, role, Family::Inet)), [1, 1]);
+        let text =
+            "2a00:102::1 from :: via 2001:db8:2::2 dev to-backup proto 72 src 2001:db8:2::1 metric 20 pref medium\n";
+        assert_eq!(Role::ALL.map(|role| count_by(text, role, Family::Inet6)), [0, 1]);
     }
 }

@@ -3,10 +3,13 @@
 use serde::Serialize;
 
 use super::judge::Limit;
-use crate::limits;
+use crate::{family::Family, limits};
 
 /// BFD: packets that may be missing in a row.
 pub const MULTIPLIER: u32 = 3;
+
+/// As many as the Internet has (2026).
+const ROUTES_IPV6: usize = 250_000;
 
 /// How the router uses the two paths of every route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,6 +64,8 @@ pub struct GatewayLoss {
     pub name: &'static str,
     /// What it shows, in a sentence.
     pub shows: &'static str,
+    /// Of the routes, the gateways and the probes.
+    pub family: Family,
     /// Routes that both gateways tell.
     pub routes: usize,
     /// Probes per second.
@@ -86,6 +91,7 @@ impl GatewayLoss {
         let of = |name, paths, shows| Self {
             name,
             shows,
+            family: Family::Inet,
             routes: 1_000_000,
             rate: 10_000,
             runs: 1,
@@ -105,6 +111,15 @@ impl GatewayLoss {
                 Paths::Together,
                 "the same where the paths of both gateways are used together",
             ),
+            Self {
+                family: Family::Inet6,
+                routes: ROUTES_IPV6,
+                ..of(
+                    "gateway-loss-ipv6",
+                    Paths::Best,
+                    "the same for IPv6: 250,000 routes, as many as the Internet has, by gateways with IPv6 addresses",
+                )
+            },
         ]
     }
 

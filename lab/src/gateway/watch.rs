@@ -3,13 +3,15 @@
 //! A gateway is another machine, and our kernel's business does not keep it from sending. Here it is the same machine: where its kernel does not preempt
 //! itself, a thread that is woken on a processor waits until the system call is over that goes on there, whatever its priority. With a million
 //! routes there are such that last longer than BFD's detection time. So there is one thread on each processor; whichever runs first does what is due.
+//! Where neither could run for a while the whole machine stood still. Another machine would not have, and would have sent: so nobody is called silent
+//! until both ends have had a moment to send what is overdue, and the lab says how long it was.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::AsFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -32,6 +34,10 @@ use crate::{
 const PORT: u16 = 3784;
 /// RFC 5881 §5.
 const TTL: u32 = 255;
+/// What is done so late is taken for a standstill of the machine...
+const STOOD_STILL: Duration = Duration::from_millis(10);
+/// ... and this long a silence may last afterwards.
+const RESPITE: Duration = Duration::from_millis(20);
 /// How long a thread waits where nothing is due: it may have to end.
 const WAIT_MS_MAX: u16 = 100;
 
@@ -39,6 +45,7 @@ const WAIT_MS_MAX: u16 = 100;
 pub struct Watch {
     session: Arc<Mutex<Session>>,
     stop: Arc<AtomicBool>,
+    stood_still_ns: Arc<AtomicU64>,
     threads: Vec<JoinHandle<Result<()>>>,
 }
 
@@ -47,25 +54,28 @@ pub struct Watch {
 struct Worker {
     session: Arc<Mutex<Session>>,
     stop: Arc<AtomicBool>,
+    stood_still_ns: Arc<AtomicU64>,
     receives: Arc<UdpSocket>,
     sends: Arc<UdpSocket>,
-    router: SocketAddrV4,
+    router: SocketAddr,
 }
 
 impl Watch {
     /// Starts it in the gateway's namespace. `number`: another for each gateway.
-    pub fn start(namespace: &Namespace, number: u8, own: Ipv4Addr, router: Ipv4Addr, interval_ms: u32) -> Result<Self> {
+    pub fn start(namespace: &Namespace, number: u8, own: IpAddr, router: IpAddr, interval_ms: u32) -> Result<Self> {
         let (receives, sends) = namespace.inside(move || sockets(number, own))?;
         let session = Session::new(u32::from(number), interval_ms, now());
         let worker = Worker {
             session: Arc::new(Mutex::new(session)),
             stop: Arc::new(AtomicBool::new(false)),
+            stood_still_ns: Arc::default(),
             receives: Arc::new(receives),
             sends: Arc::new(sends),
-            router: SocketAddrV4::new(router, PORT),
+            router: SocketAddr::new(router, PORT),
         };
         let (session, stop) = (worker.session.clone(), worker.stop.clone());
-        let mut watch = Self { session, stop, threads: Vec::new() };
+        let stood_still_ns = worker.stood_still_ns.clone();
+        let mut watch = Self { session, stop, stood_still_ns, threads: Vec::new() };
         for processor in processors()? {
             let worker = worker.clone();
             let work = move || {
@@ -86,6 +96,11 @@ impl Watch {
     pub fn times_down(&self) -> u64 {
         lock(&self.session).downs()
     }
+
+    /// For how long, at most, nobody here could run since this was asked last.
+    pub fn stood_still(&self) -> Duration {
+        Duration::from_nanos(self.stood_still_ns.swap(0, Ordering::Relaxed))
+    }
 }
 
 impl Drop for Watch {
@@ -105,13 +120,15 @@ fn now() -> Duration {
     Duration::from_nanos(mono_ns())
 }
 
-fn sockets(number: u8, own: Ipv4Addr) -> Result<(UdpSocket, UdpSocket)> {
+fn sockets(number: u8, own: IpAddr) -> Result<(UdpSocket, UdpSocket)> {
     // RFC 5881 §4: from 49152 on.
     let source_port = 49_152 + u16::from(number);
     let open = |port| UdpSocket::bind((own, port)).doing(|| format!("open UDP port {port} for BFD"));
     let (receives, sends) = (open(PORT)?, open(source_port)?);
     receives.set_nonblocking(true).doing(|| "prepare a BFD socket".into())?;
-    sends.set_ttl(TTL).doing(|| "prepare a BFD socket".into())?;
+    let hops = socket2::SockRef::from(&sends);
+    let set = if own.is_ipv6() { hops.set_unicast_hops_v6(TTL) } else { sends.set_ttl(TTL) };
+    set.doing(|| "prepare a BFD socket".into())?;
     Ok((receives, sends))
 }
 
@@ -143,13 +160,18 @@ impl Worker {
     /// Packets first: what has come while nobody could run was in time.
     fn turn(&self, session: &mut Session) {
         let mut buffer = [0; 64];
+        let late = now().saturating_sub(session.deadline());
         while let Ok((length, from)) = self.receives.recv_from(&mut buffer) {
             let packet = Packet::decode(buffer.get(..length).unwrap_or_default());
-            if let Some(packet) = packet.filter(|_| from.ip() == *self.router.ip())
+            if let Some(packet) = packet.filter(|_| from.ip() == self.router.ip())
                 && let Some(answer) = session.receive(packet, now())
             {
                 self.send(answer);
             }
+        }
+        if late >= STOOD_STILL {
+            self.stood_still_ns.fetch_max(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            session.give_respite(now(), RESPITE);
         }
         while let Some(packet) = session.poll(rand::random(), now()) {
             self.send(packet);

@@ -4,28 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
-/// Families of routes (RFC 4760).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// IPv4 unicast.
-    Inet,
-    /// IPv6 unicast.
-    Inet6,
-}
-
-impl Family {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Inet, Self::Inet6];
-
-    /// Which of two values is this family's.
-    pub fn pick<T>(self, inet: T, inet6: T) -> T {
-        match self {
-            Self::Inet => inet,
-            Self::Inet6 => inet6,
-        }
-    }
-}
+pub use crate::family::Family;
 
 /// ORIGIN (RFC 4271 §5.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -1,7 +1,7 @@
 //! One flow's bookkeeping: what was sent, and what came of it.
 
 use std::{
-    net::Ipv4Addr,
+    net::IpAddr,
     ops::Range,
     sync::{
         Mutex, PoisonError,
@@ -44,7 +44,7 @@ pub struct Flow {
     /// Its name.
     pub name: String,
     /// Where its probes go, in turn.
-    pub destinations: Vec<Ipv4Addr>,
+    pub destinations: Vec<IpAddr>,
     next: AtomicU64,
     counted_from: AtomicU64,
     send_errors: AtomicU64,
@@ -133,7 +133,7 @@ impl BitSet {
 
 impl Flow {
     /// Makes one.
-    pub fn new(id: u32, name: String, destinations: Vec<Ipv4Addr>) -> Self {
+    pub fn new(id: u32, name: String, destinations: Vec<IpAddr>) -> Self {
         Self {
             id,
             name,
@@ -155,7 +155,7 @@ impl Flow {
     }
 
     /// Where a number goes.
-    pub fn destination(&self, number: u64) -> Option<Ipv4Addr> {
+    pub fn destination(&self, number: u64) -> Option<IpAddr> {
         let count = u64::try_from(self.destinations.len()).ok().filter(|&c| c > 0)?;
         self.destinations.get(usize::try_from(number % count).ok()?).copied()
     }
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     fn flow_with(numbers: &[u64], sent: u64) -> Flow {
-        let flow = Flow::new(0, "a>b/1".into(), vec![Ipv4Addr::LOCALHOST]);
+        let flow = Flow::new(0, "a>b/1".into(), vec![IpAddr::from([127, 0, 0, 1])]);
         flow.count_from_now();
         (0..sent).for_each(|_| flow.sent());
         for (at, number) in numbers.iter().enumerate() {
@@ -319,7 +319,7 @@ mod tests {
 
     /// Numbers with the time at which each was sent, in milliseconds.
     fn flow_sent_at(arrived: &[(u64, u64)], sent: u64) -> Flow {
-        let flow = Flow::new(0, "a>b/1".into(), vec![Ipv4Addr::LOCALHOST]);
+        let flow = Flow::new(0, "a>b/1".into(), vec![IpAddr::from([127, 0, 0, 1])]);
         flow.count_from_now();
         (0..sent).for_each(|_| flow.sent());
         arrived.iter().for_each(|(number, at_ms)| flow.arrived(*number, at_ms * 1_000_000, 0));
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_longest_pause_is_kept() {
-        let flow = Flow::new(0, "x".into(), vec![Ipv4Addr::LOCALHOST]);
+        let flow = Flow::new(0, "x".into(), vec![IpAddr::from([127, 0, 0, 1])]);
         flow.count_from_now();
         (0..3).for_each(|_| flow.sent());
         flow.arrived(0, 0, 1_000_000_000);

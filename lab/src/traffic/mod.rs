@@ -9,7 +9,7 @@ pub mod packet;
 pub mod receiver;
 pub mod sender;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use flow::{Flow, FlowReport, Outage};
 use receiver::Receiver;
@@ -32,7 +32,7 @@ pub struct Direction {
     /// For the flows' names.
     pub name: String,
     /// Destinations of each flow.
-    pub destinations: Vec<Vec<Ipv4Addr>>,
+    pub destinations: Vec<Vec<IpAddr>>,
     /// Probes per second, all flows together.
     pub rate_pps: u32,
     /// How they are sent.
@@ -136,7 +136,8 @@ impl Traffic {
 fn accept_destinations(direction: &Direction) -> Result<()> {
     let mut lines = String::new();
     for destination in direction.destinations.iter().flatten() {
-        lines.push_str(&format!("route replace local {destination}/32 dev lo\n"));
+        let length = if destination.is_ipv6() { 128 } else { 32 };
+        lines.push_str(&format!("route replace local {destination}/{length} dev lo\n"));
     }
     direction.to.ip_batch(&lines).map(drop)
 }

@@ -1,7 +1,7 @@
 //! Receives probes and notes them.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +16,7 @@ use socket2::{Domain, Socket, Type};
 use super::{
     flow::Flow,
     packet::{PROBE_BYTES, PROBE_PORT, Probe},
+    sender::unspecified,
 };
 use crate::{
     error::{Doing, Result},
@@ -36,7 +37,10 @@ impl Receiver {
     pub fn start(namespace: &Namespace, nonce: u64, flows: Vec<Arc<Flow>>) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let socket = namespace.inside(open)?;
+        let socket = {
+            let any = unspecified(&flows);
+            namespace.inside(move || open(any))?
+        };
         let thread = namespace.spawn_thread("probe receiver", move || {
             receive(&socket, nonce, &flows, &stopped);
             Ok(())
@@ -54,11 +58,11 @@ impl Drop for Receiver {
     }
 }
 
-fn open() -> Result<UdpSocket> {
+fn open(any: IpAddr) -> Result<UdpSocket> {
     let doing = || format!("open a probe socket on port {PROBE_PORT}");
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).doing(doing)?;
+    let socket = Socket::new(Domain::for_address((any, PROBE_PORT).into()), Type::DGRAM, None).doing(doing)?;
     setsockopt(&socket, sockopt::RcvBufForce, &limits::PROBE_RECEIVE_BUFFER_BYTES).doing(doing)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PROBE_PORT)).into()).doing(doing)?;
+    socket.bind(&SocketAddr::from((any, PROBE_PORT)).into()).doing(doing)?;
     socket.set_read_timeout(Some(Duration::from_millis(50))).doing(doing)?;
     Ok(socket.into())
 }

@@ -3,7 +3,7 @@
 //! How fine a loss can be timed is how evenly they are sent.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -55,7 +55,7 @@ impl Sender {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = namespace.spawn_thread("probe sender", move || {
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).doing(|| "open a probe socket".into())?;
+            let socket = UdpSocket::bind((unspecified(&flows), 0)).doing(|| "open a probe socket".into())?;
             if pace == Pace::Single {
                 // Without it an interruption is taken for longer than it was, never for shorter.
                 let _ = process::real_time(nix::unistd::gettid());
@@ -75,6 +75,12 @@ impl Drop for Sender {
             let _ = thread.join();
         }
     }
+}
+
+/// Any address of the flows' family: all have one.
+pub(super) fn unspecified(flows: &[Arc<Flow>]) -> IpAddr {
+    let is_ipv6 = flows.iter().flat_map(|flow| &flow.destinations).any(IpAddr::is_ipv6);
+    if is_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
 }
 
 /// Sleeps, and sends what is due, over and over.
@@ -110,7 +116,7 @@ fn send_one(socket: &UdpSocket, nonce: u64, flow: &Flow) {
     let number = flow.next_number();
     let Some(destination) = flow.destination(number) else { return };
     let probe = Probe { nonce, flow: flow.id, number, sent_ns: mono_ns() };
-    match socket.send_to(&probe.encode(), SocketAddrV4::new(destination, PROBE_PORT)) {
+    match socket.send_to(&probe.encode(), SocketAddr::new(destination, PROBE_PORT)) {
         Ok(_) => flow.sent(),
         Err(_) => flow.refused(),
     }
