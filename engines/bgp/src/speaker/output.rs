@@ -5,7 +5,9 @@ use holdfast_proto::v1::{BgpEvent, bgp_event};
 use holdfast_rib::{Family, PrefixId, Protocol as RibProtocol, Rib};
 use ipnet::IpNet;
 
-use crate::wire::{RefreshMark, encode_announce, encode_end_of_rib, encode_refresh_mark, encode_withdraw};
+use crate::wire::{
+    AttributesTooLarge, RefreshMark, encode_announce, encode_end_of_rib, encode_refresh_mark, encode_withdraw,
+};
 
 use super::action::Action;
 use super::advertised::advertised;
@@ -386,11 +388,23 @@ impl Speaker {
         let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return noted };
         let Some(next_hop) = neighbor.own.told(family, set) else { return noted };
         let route = (neighbor.sends_paths(family).then_some(0), prefix);
-        if encode_announce(&mut Vec::new(), family, set.block(), next_hop, &[route], format).is_ok() {
+        let Err(reason) = encode_announce(&mut Vec::new(), family, set.block(), next_hop, &[route], format) else {
             return noted;
-        }
+        };
         self.attributes.release(noted, rib);
+        self.note_length(id, family, prefix, &reason);
         AttributeId::NONE
+    }
+
+    /// Nobody sees a route that is not told, so the operator is, once in a session: whoever has one has many.
+    fn note_length(&mut self, id: NeighborId, family: Family, prefix: IpNet, reason: &AttributesTooLarge) {
+        let following = self.following;
+        let Some(neighbor) = self.get_mut(id).filter(|_| !following) else { return };
+        if !std::mem::replace(&mut neighbor.families[family.index()].limit.warned_of_length, true) {
+            let text =
+                format!("neighbor {}: {prefix} is not told: {reason}; others like it are not named", neighbor.address);
+            self.actions.push_back(Action::Warn { text });
+        }
     }
 
     /// What a group exports as it is noted for one member: its own next hop is another one, or there is none.

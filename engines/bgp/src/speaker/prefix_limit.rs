@@ -30,6 +30,8 @@ pub struct LimitState {
     warned: [bool; 2],
     /// The operator was told of paths that were dropped.
     warned_of_paths: bool,
+    /// The operator was told of routes that are too long to be told.
+    pub(super) warned_of_length: bool,
 }
 
 /// What a route is too much for.

@@ -50,6 +50,8 @@ fn a_long_route_goes_to_those_who_can_take_it_and_through_a_handover() {
     world.run();
     assert_eq!(world.peers[1].route(P).unwrap().0.communities.len(), 15_000);
     assert!(!world.peers[2].has(P), "what it was told before is withdrawn (RFC 4271 §9.2)");
+    let [warning] = world.warnings.as_slice() else { panic!("{:?}", world.warnings) };
+    assert!(warning.contains("10.0.0.3") && warning.contains(P) && warning.contains("4096"), "{warning}");
     world.join();
     world.run();
     world.assert_equal("joined");
@@ -80,6 +82,7 @@ fn many_long_routes_are_told_in_pieces() {
     world.run();
     assert_eq!((world.peers[1].table.len(), world.peers[1].repeated), (150, 0));
     assert_eq!(world.peers[2].table.len(), 0);
+    assert_eq!(world.warnings.len(), 1, "of many one is named");
     world.join();
     while world.snapshot() {
         let longest = world.stream.iter().map(Message::encoded_len).max().unwrap_or(0);
