@@ -125,7 +125,12 @@ impl Core {
             tracing::warn!("connection from {from} refused: {reason}");
             return; // dropped, which closes it
         }
-        let (neighbor, replaced) = match self.protocols.bgp.tcp_accepted(address, &mut self.rib, now) {
+        let own = tcp::local_address(socket.as_fd()).ok();
+        let accepted = match own.and_then(|own| self.protocols.bgp.refuses_own_end(address, own.ip())) {
+            Some(rejection) => Err(rejection),
+            None => self.protocols.bgp.tcp_accepted(address, &mut self.rib, now),
+        };
+        let (neighbor, replaced) = match accepted {
             Ok(neighbor) => neighbor,
             Err(Rejection { reason, notification }) => {
                 tracing::info!("connection from {from} refused: {reason}");

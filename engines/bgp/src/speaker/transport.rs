@@ -6,7 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use holdfast_proto::v1::BgpNeighborConfig;
 use holdfast_rib::Rib;
 
+use crate::wire::{Cease, NotificationMessage};
+
 use super::Speaker;
+use super::action::Rejection;
 use super::limits::{TTL_DIRECT, TTL_MAX};
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
@@ -99,6 +102,18 @@ impl Speaker {
         let interface = &self.settings_of((*from.ip()).into())?.interface;
         let foreign = !interface.is_empty() && rib.interface_index(interface) != Some(from.scope_id());
         foreign.then(|| format!("it is another one with this address, not on interface {interface}"))
+    }
+
+    /// Whether a connection came to another address of ours than the neighbour's `local-address`. There it is not our end of its
+    /// session: two configurations that name different addresses would take sessions from each other.
+    pub fn refuses_own_end(&self, from: IpAddr, own: IpAddr) -> Option<Rejection> {
+        let wanted = self.settings_of(from)?.local_address.parse::<IpAddr>().ok()?.to_canonical();
+        (wanted != own.to_canonical()).then(|| Rejection {
+            reason: format!(
+                "it calls {own}, but local-address is {wanted}; have it call that, or change local-address"
+            ),
+            notification: Some(NotificationMessage::cease(Cease::ConnectionRejected)),
+        })
     }
 
     /// Whether a connection from this address came from near enough: `ttl` is what its SYN arrived with. The kernel checks

@@ -3,13 +3,26 @@
 use holdfast_rib::Family;
 
 use super::peer::Peer;
-use super::world::{LOCAL_AS, World, neighbor_config};
+use super::world::{LOCAL, LOCAL_AS, World, neighbor_config, v4};
 
 const P: &str = "203.0.113.0/24";
 const P6: &str = "2001:db8:1::/48";
 
 fn world() -> World {
     World::new(vec![Peer::new(1, 65001), Peer::new(2, 65002), Peer::new(3, LOCAL_AS)])
+}
+
+#[test]
+fn a_neighbour_has_to_call_the_address_that_is_our_end() {
+    let mut world = world();
+    world.configure_neighbor(0, |neighbor| neighbor.local_address = LOCAL.into());
+    let speaker = &world.primary().speaker;
+    let refused = |peer: usize, own: &str| speaker.refuses_own_end(world.peers[peer].address, v4(own));
+    assert_eq!(refused(0, LOCAL), None);
+    let rejection = refused(0, "10.0.0.99").expect("another address of ours");
+    assert!(rejection.reason.contains("it calls 10.0.0.99, but local-address is"), "{}", rejection.reason);
+    assert_eq!(rejection.notification.map(|notification| (notification.code, notification.subcode)), Some((6, 5)));
+    assert_eq!(refused(1, "10.0.0.99"), None, "none is stated");
 }
 
 #[test]
