@@ -262,3 +262,29 @@ fn a_new_policy_does_not_make_all_attribute_sets_twice() {
     world.run();
     world.assert_equal("a follower judges alike");
 }
+
+/// The policy and the attributes are the same; what has told them is not.
+#[test]
+fn what_was_judged_is_forgotten_when_a_neighbour_becomes_another_kind() {
+    let external = PolicyMatch { route_type: "external".into(), ..Default::default() };
+    let options = PolicyOptions { statements: vec![policy("i", vec![term(external, reject())])], ..Default::default() };
+    let mut world = world(options, &[], &[]);
+    world.configure(|config| {
+        config.bgp.as_mut().unwrap().neighbors.iter_mut().for_each(|neighbor| neighbor.no_enforce_first_as = true);
+    });
+    world.configure_neighbor(0, |neighbor| neighbor.import_policies = vec!["i".into()]);
+    // The second neighbour keeps the very attributes in use.
+    let attributes = world.peers[0].attributes(&[65001]);
+    for (peer, prefix) in [(0, P), (1, Q)] {
+        world.peers[peer].announce_via(
+            &[prefix.parse().unwrap()],
+            &attributes,
+            NextHop::V4("10.0.0.77".parse().unwrap()),
+        );
+    }
+    world.run();
+    let remembered = |world: &World| world.primary().speaker.get(world.id(0)).unwrap().import_memo.len();
+    assert_eq!((remembered(&world), world.peers[2].has(P)), (1, false));
+    world.configure_neighbor(0, |neighbor| (neighbor.peer_as, neighbor.internal) = (LOCAL_AS, true));
+    assert_eq!((remembered(&world), world.peers[2].has(Q)), (0, true));
+}
