@@ -96,8 +96,8 @@ impl Chain {
         Explanation { disposition, decided_by, steps, changes }
     }
 
-    /// Whether the outcome may differ between two prefixes of the same attributes and origin. If not, it may be
-    /// remembered per set of attributes and protocol.
+    /// Whether the outcome may differ between two prefixes of the same family, attributes and origin. If not, it may be
+    /// remembered per family, set of attributes and protocol.
     pub fn depends_on_prefix(&self) -> bool {
         self.reach.prefix
     }

@@ -3,6 +3,7 @@
 use crate::community::{Community, CommunityValues};
 use crate::limits::{EXPAND_MAX, PREPENDED_MAX};
 use crate::route::{Origin, RouteView};
+use ipnet::IpNet;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -21,6 +22,18 @@ pub enum NextHopAction {
     Discard,
     /// Packets are dropped, the sender is told.
     Reject,
+}
+
+impl NextHopAction {
+    /// An address, also a neighbour's, is one for routes of its own family: for others nothing is asked.
+    pub(crate) fn is_for<R: RouteView + ?Sized>(self, route: &R) -> bool {
+        let address = match self {
+            NextHopAction::Address(address) => Some(address),
+            NextHopAction::PeerAddress => route.neighbor(),
+            NextHopAction::SelfAddress | NextHopAction::Discard | NextHopAction::Reject => None,
+        };
+        address.is_none_or(|address| address.is_ipv6() == matches!(route.prefix(), IpNet::V6(_)))
+    }
 }
 
 /// One change of communities. The values are those of a community list, shared and not copied.

@@ -192,6 +192,9 @@ impl Parser<'_> {
             }
         }
         self.next();
+        if self.alphabet == Alphabet::Characters && class.complemented {
+            class.ranges.push((':'.into(), ':'.into())); // like `.`, it stays within its field
+        }
         Ok(class)
     }
 

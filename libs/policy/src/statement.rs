@@ -61,7 +61,7 @@ impl Actions {
             changes.metric = Some(adjustment.of(before));
         }
         changes.origin = self.origin.or(changes.origin);
-        changes.next_hop = self.next_hop.or(changes.next_hop);
+        changes.next_hop = self.next_hop.filter(|asked| asked.is_for(route)).or(changes.next_hop);
         changes.preference = self.preference.or(changes.preference);
         changes.tag = self.tag.or(changes.tag);
         self.communities.iter().for_each(|change| changes.change_communities(change));

@@ -51,7 +51,8 @@ pub struct ExportGroup {
     told: [Vec<Told>; 2],
     /// By attribute set: what it becomes, refused where it is withheld. Only where the policy does not look at prefixes or neighbours.
     memo: Vec<Remembered>,
-    /// By attribute set: how the route came through for which the memo holds. Beside it, not in it, because of the padding.
+    /// By attribute set: how the route for which the memo holds came through, and of which family it is: a set may be told for routes of
+    /// both, and an address as next hop is of one. Beside it, not in it, because of the padding.
     memo_way: Vec<Way>,
     /// Where the policy does look at them. By attribute set; then by family, because "next hop self" is another one in each, by
     /// the way it came, and by what the policy asks for.
@@ -66,6 +67,9 @@ type Way = u16;
 const OPEN: Way = 0;
 /// [`Passage::Transparent`].
 const TRANSPARENT: Way = Way::MAX;
+/// Set apart from the ways of IPv4 by this bit: those of IPv6. Reflections are fewer.
+const OF_IPV6: Way = 1 << 14;
+const _: () = assert!(REFLECTIONS_MAX < OF_IPV6 as usize);
 
 /// What a result depends on beside the attribute set.
 #[derive(PartialEq, Eq)]
@@ -118,9 +122,11 @@ impl ExportGroup {
             Passage::Transparent => TRANSPARENT,
             Passage::Reflected(reflected) => self.way(reflected),
         };
+        let family = Family::of(&prefix);
+        let noted_way = if family == Family::Ipv6Unicast { way ^ OF_IPV6 } else { way };
         let memorable =
             protocol == Protocol::Bgp && !self.key.chain.depends_on_prefix() && !self.key.chain.depends_on_neighbor();
-        if memorable && self.memo_way.get(source.index()) == Some(&way) {
+        if memorable && self.memo_way.get(source.index()) == Some(&noted_way) {
             let note = self.memo[source.index()];
             if note == Remembered::REFUSED {
                 return AttributeId::NONE;
@@ -143,7 +149,7 @@ impl ExportGroup {
         };
         let mut asked = Changes::default();
         let accepted = self.accepts(&route, &mut asked);
-        let case = Case { family: Family::of(&prefix), way, asked };
+        let case = Case { family, way, asked };
         let result = if !accepted {
             AttributeId::NONE
         } else if memorable {
@@ -158,7 +164,7 @@ impl ExportGroup {
                 self.memo_way.resize(capacity, OPEN);
             }
             let note = if result.is_none() { Remembered::REFUSED } else { table.remember(result) };
-            (self.memo[source.index()], self.memo_way[source.index()]) = (note, way);
+            (self.memo[source.index()], self.memo_way[source.index()]) = (note, noted_way);
         }
         result
     }

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use holdfast_proto::v1::{PolicyActions, PolicyMatch, PolicyOptions};
 use holdfast_rib::{Family, ForwardingNexthop};
 
 use super::peer::Peer;
-use super::world::{LOCAL, LOCAL_AS, LOCAL_V6, World};
+use super::world::{LOCAL, LOCAL_AS, LOCAL_V6, World, accept, policy, term};
 use crate::wire::{Capability, ExtendedNextHopEntry};
 
 const P: &str = "203.0.113.0/24";
@@ -91,4 +92,27 @@ fn without_the_statement_it_is_an_error() {
     world.run();
     let last = world.peers[0].notifications.last().unwrap();
     assert_eq!((last.code, last.subcode), (3, 9), "{last}");
+}
+
+/// One set of attributes, next hop and all, may be told for routes of both families. What a policy makes of it differs.
+#[test]
+fn an_address_as_next_hop_is_for_its_family_alone() {
+    const P6: &str = "2001:db8:1::/48";
+    let named = |address: &str| PolicyActions { next_hop: address.into(), ..accept() };
+    for (address, order) in [("10.0.0.9", [P6, P]), ("10.0.0.9", [P, P6]), ("2001:db8::9", [P, P6])] {
+        let mut world = world();
+        world.configure(|config| {
+            let statements = vec![policy("e", vec![term(PolicyMatch::default(), named(address))])];
+            config.policy = Some(PolicyOptions { statements, ..Default::default() });
+        });
+        world.configure_neighbor(4, |neighbor| neighbor.export_policies = vec!["e".into()]);
+        let attributes = world.peers[0].attributes(&[65001]);
+        order.into_iter().for_each(|prefix| world.peers[0].announce(&[prefix], &attributes));
+        world.run();
+        let received = world.peers[0].address.to_string();
+        let of = |prefix: &str| if prefix.contains(':') == address.contains(':') { address } else { &received };
+        for prefix in order {
+            assert_eq!(next_hop(&world, 4, prefix), of(prefix), "{prefix} with next-hop {address}");
+        }
+    }
 }

@@ -35,6 +35,26 @@ fn actions_gather_over_terms_and_the_later_wins() {
     assert_eq!(changes.prepend.as_slice(), [65002, 65001, 65001]);
 }
 
+/// An address is a next hop for routes of its family. For others nothing is asked, whatever was asked before.
+#[test]
+fn an_address_of_the_other_family_asks_for_nothing() {
+    use v1::policy_actions::NextHopKind;
+    let named = |address: &str| v1::PolicyActions { next_hop: address.to_owned(), ..then(Then::NextTerm) };
+    let peer = v1::PolicyActions { next_hop_kind: NextHopKind::PeerAddress.into(), ..then(Then::NextTerm) };
+    let asked = |terms: &[v1::PolicyActions], prefix: &str| {
+        let terms = terms.iter().map(|then| term("t", Default::default(), then.clone())).collect();
+        chain(vec![terms]).explain(&route(prefix), Disposition::Accept).changes.next_hop
+    };
+    let address = |text: &str| Some(NextHopAction::Address(text.parse().unwrap()));
+    let both = [named("192.0.2.1"), named("2001:db8::1")];
+    assert_eq!(asked(&both, "10.0.0.0/8"), address("192.0.2.1"));
+    assert_eq!(asked(&both, "2001:db8:1::/48"), address("2001:db8::1"));
+    // The neighbour is 10.0.0.2.
+    let peer = [named("2001:db8::1"), peer];
+    assert_eq!(asked(&peer, "10.0.0.0/8"), Some(NextHopAction::PeerAddress));
+    assert_eq!(asked(&peer, "2001:db8:1::/48"), address("2001:db8::1"));
+}
+
 #[test]
 fn a_rejected_route_is_not_changed() {
     let reject = v1::PolicyActions { metric: Some(7), ..then(Then::Reject) };
