@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use super::Speaker;
 use super::attributes::AttributeSet;
 use super::limits::{BACKGROUND_BATCH, REIMPORT_ROUNDS};
-use super::neighbor::{FamilyState, Reimport, Sweep};
+use super::neighbor::{FamilyState, Reimport};
 use super::output::is_led_by_bgp;
 use super::table::{NeighborId, Path, PathKey, Refusal};
 
@@ -79,7 +79,7 @@ impl Speaker {
     pub(super) fn begin_sweep(&mut self, id: NeighborId, family: Family) {
         if let Some(neighbor) = self.get_mut(id) {
             let state = &mut neighbor.families[family.index()];
-            (state.sweep, state.long_lived) = (Some(Sweep { from: 0, keeps_last: false }), None);
+            (state.sweep, state.sessions_kept, state.long_lived) = (Some(0), 0, None);
             if let Some(stale) = &mut neighbor.stale {
                 stale.long_lived_s[family.index()] = 0;
             }
@@ -88,10 +88,11 @@ impl Speaker {
 
     fn sweep_slice(&mut self, id: NeighborId, family: Family, rib: &mut Rib) {
         let Some(neighbor) = self.get(id) else { return };
-        let Some(sweep) = neighbor.families[family.index()].sweep else { return };
-        let (present, last) = (neighbor.generation, neighbor.generation.wrapping_sub(1));
-        let goes = |generation| generation != present && !(sweep.keeps_last && generation == last);
-        let (range, next) = self.slice(family, sweep.from);
+        let state = &neighbor.families[family.index()];
+        let Some(from) = state.sweep else { return };
+        let (present, kept) = (neighbor.generation, state.sessions_kept);
+        let goes = |generation: u8| present.wrapping_sub(generation) > kept;
+        let (range, next) = self.slice(family, from);
         let kept_of = neighbor.restart.as_ref().map(|restart| restart.generation);
         let mut swept = 0;
         for prefix in range.map(PrefixId) {
@@ -104,7 +105,7 @@ impl Speaker {
             }
         }
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.families[family.index()].sweep = next.map(|from| Sweep { from, ..sweep });
+            neighbor.families[family.index()].sweep = next;
             if let Some(restart) = &mut neighbor.restart {
                 restart.swept += swept;
             }

@@ -7,8 +7,10 @@ use holdfast_rib::{Family, Rib};
 use crate::session::ConnectionSide;
 
 use super::action::Kept;
-use super::neighbor::{Neighbor, Sweep, Up};
+use super::limits::SESSIONS_KEPT_MAX;
+use super::neighbor::{Neighbor, Reimport, Up};
 use super::prefix_limit::LimitState;
+use super::restart::StaleCause;
 use super::table::NeighborId;
 use super::{ConnectionEnds, Speaker};
 
@@ -83,7 +85,7 @@ impl Speaker {
         let Some(up) = neighbor.up.take() else { return Kept::Nothing };
         neighbor.counters.flaps += 1;
         let helps = graceful && neighbor.config.graceful_restart_helper;
-        let kept = if helps { up.retained() } else { [false; 2] };
+        let kept = if helps { neighbor.retains(&up) } else { [false; 2] };
         let any_kept = kept.contains(&true);
         neighbor.went_away(any_kept, &up, now);
         self.take_down(id, kept, rib);
@@ -91,18 +93,27 @@ impl Speaker {
         if any_kept { Kept::WhileItRestarts } else { Kept::Nothing }
     }
 
-    /// `kept`: families whose routes stay as stale. What was stale before goes in any case (RFC 4724 §4.2, consecutive restarts).
+    /// `kept`: families whose routes stay as stale. What was stale before goes (RFC 4724 §4.2, consecutive restarts), unless its long life has
+    /// begun (RFC 9494 §4.2): that is over with its time or End-of-RIB, and what the last session told lives on with it.
     pub(super) fn take_down(&mut self, id: NeighborId, kept: [bool; 2], rib: &mut Rib) {
         let Some(neighbor) = self.get_mut(id) else { return };
         neighbor.generation = neighbor.generation.wrapping_add(1);
+        let may_go_on = neighbor.stale.is_some_and(|stale| stale.cause == StaleCause::NeighborRestarts);
         for (state, kept) in neighbor.families.iter_mut().zip(kept) {
             state.initial = None;
             state.refresh = None;
             state.unrefreshed = None;
             state.end_of_rib_received = false;
             state.end_of_rib_sent = false;
-            state.long_lived = None;
-            state.sweep = Some(Sweep { from: 0, keeps_last: kept });
+            state.long_lived = state.long_lived.filter(|_| kept && may_go_on);
+            state.sessions_kept = match state.long_lived {
+                Some(_) => state.sessions_kept.saturating_add(1).min(SESSIONS_KEPT_MAX),
+                None => kept.into(),
+            };
+            if state.long_lived.is_some() {
+                state.reimport = Some(Reimport::default()); // what the last session told is marked as well
+            }
+            state.sweep = Some(0);
         }
         self.forget_advertised(id, rib);
         self.note_several();

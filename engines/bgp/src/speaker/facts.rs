@@ -479,7 +479,7 @@ impl Switchover<Rib> for Speaker {
                         up.negotiated.local_graceful_restart
                     } else {
                         neighbor.went_away(down.routes_kept_stale, &up, at);
-                        if down.routes_kept_stale { up.retained() } else { [false; 2] }
+                        if down.routes_kept_stale { neighbor.retains(&up) } else { [false; 2] }
                     };
                     self.take_down(id, kept, rib);
                     if !down.we_restart {

@@ -277,6 +277,9 @@ impl Speaker {
             return (received, Refusal::None);
         }
         let (attributes, next_hop, local) = imported(&route, before, &changes);
+        if before.long_lived && attributes.communities.contains(&NO_LLGR) {
+            return refused(Refusal::NoLongLife); // RFC 9494 §4.2: "or as the result of a configured policy"
+        }
         let effective = self.attributes.intern_local(&attributes, next_hop, local);
         if effective.is_none() { refused(Refusal::TooLong) } else { (effective, Refusal::None) }
     }

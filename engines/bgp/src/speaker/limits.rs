@@ -10,6 +10,10 @@ pub const QUIET_MIN: Duration = Duration::from_secs(2);
 /// FRR says so of itself whenever it has not run for 120 s.
 pub const RESTARTING_QUIET_MIN: Duration = Duration::from_secs(10);
 
+/// Sessions whose routes wait together, where one after the other ended in the long life (RFC 9494) that began with the first. A session's number
+/// has eight bits, so it must be far from coming round.
+pub const SESSIONS_KEPT_MAX: u8 = 100;
+
 /// Routes by which a table may grow, beside a thousandth of it, without counting as still growing.
 pub const GROWTH_NOISE: u64 = 16;
 

@@ -67,6 +67,12 @@ impl Up {
 }
 
 impl Neighbor {
+    /// Families whose routes are kept when it goes away: as it has said in this session, and those whose long life has begun before it.
+    pub fn retains(&self, up: &Up) -> [bool; 2] {
+        let retained = up.retained();
+        Family::ALL.map(|family| retained[family.index()] || self.families[family.index()].long_lived.is_some())
+    }
+
     /// Paths of earlier sessions are marked as long-lived stale.
     pub fn is_long_lived(&self, family: Family, generation: u8) -> bool {
         self.families[family.index()].long_lived.is_some() && generation != self.generation
@@ -76,6 +82,14 @@ impl Neighbor {
     fn begin_long_life(&mut self, family: Family, until: Duration) {
         let state = &mut self.families[family.index()];
         (state.long_lived, state.reimport) = (Some(until), Some(Reimport::default()));
+    }
+
+    /// No other routes wait than those with a long life.
+    fn wait_for_long_lives(&mut self) {
+        let last = self.families.iter().filter_map(|state| state.long_lived).max();
+        if let (Some(stale), Some(last)) = (&mut self.stale, last) {
+            stale.until = last;
+        }
     }
 
     /// When something has to be done about routes that wait.
@@ -90,31 +104,30 @@ impl Speaker {
     fn enter_long_lived(&mut self, id: NeighborId, family: Family, until: Duration) {
         let Some(neighbor) = self.get_mut(id) else { return };
         neighbor.begin_long_life(family, until);
-        let last = neighbor.families.iter().filter_map(|state| state.long_lived).max();
-        if let Some(stale) = &mut neighbor.stale {
-            stale.until = last.unwrap_or(until);
-        }
+        neighbor.wait_for_long_lives();
     }
 
     /// The neighbour is gone: what graceful restart does not keep, and what is promised beyond it, begins its long life at once.
     pub(super) fn keep_beyond_restart(&mut self, id: NeighborId, up: &Up, kept: [bool; 2], since: Duration) {
         let (restartable, times) = (up.restartable(), up.long_lived_s());
+        let Some(neighbor) = self.get_mut(id) else { return };
         for family in Family::ALL.into_iter().filter(|family| kept[family.index()] && !restartable[family.index()]) {
-            let until = since + Duration::from_secs(u64::from(times[family.index()]));
-            if restartable == [false; 2] {
-                self.enter_long_lived(id, family, until);
-            } else if let Some(neighbor) = self.get_mut(id) {
-                neighbor.begin_long_life(family, until);
+            if neighbor.families[family.index()].long_lived.is_none() {
+                neighbor.begin_long_life(family, since + Duration::from_secs(u64::from(times[family.index()])));
             }
+        }
+        let lives = |family: &Family| neighbor.families[family.index()].long_lived.is_some();
+        if Family::ALL.iter().filter(|family| kept[family.index()]).all(lives) {
+            neighbor.wait_for_long_lives();
         }
     }
 
-    /// Graceful restart is over and the neighbour is not back. Families that live on; they are facts.
+    /// Graceful restart is over: where the neighbour is not back, long lives begin. Families that live on; they are facts.
     pub(super) fn begin_long_lives(&mut self, id: NeighborId, now: Duration) -> [bool; 2] {
-        let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_none()) else { return [false; 2] };
+        let Some(neighbor) = self.get(id) else { return [false; 2] };
         let Some(stale) = neighbor.stale else { return [false; 2] };
-        let (address, times) = (neighbor.address, stale.long_lived_s);
-        for family in Family::ALL.into_iter().filter(|family| times[family.index()] > 0) {
+        let (address, times, away) = (neighbor.address, stale.long_lived_s, neighbor.up.is_none());
+        for family in Family::ALL.into_iter().filter(|family| away && times[family.index()] > 0) {
             let known = self.get(id).and_then(|neighbor| neighbor.families[family.index()].long_lived);
             if known.is_some() {
                 continue;
@@ -125,11 +138,7 @@ impl Speaker {
             self.actions.push_back(Action::Replicate(Box::new(facts::event(address, &event))));
         }
         let Some(neighbor) = self.get_mut(id) else { return [false; 2] };
-        if let (Some(stale), Some(last)) =
-            (&mut neighbor.stale, neighbor.families.iter().filter_map(|f| f.long_lived).max())
-        {
-            stale.until = last; // also where a family's long life began before
-        }
+        neighbor.wait_for_long_lives(); // also where a family's long life began before
         neighbor.families.each_ref().map(|state| state.long_lived.is_some())
     }
 

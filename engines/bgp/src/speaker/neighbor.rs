@@ -22,15 +22,6 @@ use super::refresh::Unrefreshed;
 use super::restart::{Restart, Stale};
 use super::table::NeighborId;
 
-/// A walk over the table that takes out what a neighbour said in earlier sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sweep {
-    /// Goes on here.
-    pub from: u32,
-    /// What it said in the last session stays: it is stale, and may come back.
-    pub keeps_last: bool,
-}
-
 /// Where the walk stands that judges a neighbour's paths anew.
 ///
 /// It goes through the table once for every so-manyth of the attribute sets received. What a policy makes of a set has no more use when
@@ -66,8 +57,11 @@ pub struct FamilyState {
     pub end_of_rib_sent: bool,
     /// Paths of earlier sessions are kept beyond graceful restart, until then (RFC 9494).
     pub long_lived: Option<Duration>,
-    /// Paths of earlier sessions are being taken out.
-    pub sweep: Option<Sweep>,
+    /// Of so many sessions before the present one paths stay: they are stale, and may come back. More than of one only where a long life
+    /// goes on over several.
+    pub sessions_kept: u8,
+    /// Paths of sessions before these are being taken out, from this destination on.
+    pub sweep: Option<u32>,
     /// Paths are being judged by a new import policy.
     pub reimport: Option<Reimport>,
     /// Destinations with a path of this neighbour are being decided anew, from this one on.
@@ -242,7 +236,7 @@ impl Neighbor {
             no_client_reflect: self.config.no_client_reflect,
             role: self.role(),
             local_as: self.config.local_as,
-            long_lived: self.up.as_ref().is_some_and(|up| up.negotiated.long_lived()),
+            long_lived: self.up.as_ref().is_some_and(|up| up.negotiated.peer_knows_long_lived),
             long_lived_partial: self.config.internal && self.config.long_lived_partial,
             route_server: self.config.route_server_client,
             advertise_inactive: self.config.advertise_inactive,
@@ -285,8 +279,8 @@ impl Neighbor {
 
     /// Whether a path of this session's number is stale: its session is over, and it may come back.
     pub fn is_stale(&self, family: Family, generation: u8) -> bool {
-        let swept = self.families[family.index()].sweep.is_some_and(|sweep| !sweep.keeps_last);
-        self.stale.is_some() && !swept && generation == self.generation.wrapping_sub(1)
+        let before = self.generation.wrapping_sub(generation);
+        self.stale.is_some() && (1..=self.families[family.index()].sessions_kept).contains(&before)
     }
 
     /// The session's parameters as the snapshot's messages are written: always with 4-octet AS numbers, and with path identifiers

@@ -292,14 +292,13 @@ impl Speaker {
     pub(super) fn came_back(&mut self, id: NeighborId, stale: Stale, up: &Up, now: Duration) {
         let Some(neighbor) = self.get_mut(id) else { return };
         let patience = Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s));
+        // A long life that has begun ends when it would have ended (RFC 9494 §4.2).
         neighbor.stale = Some(Stale { until: now + patience, ..stale });
         let lives = neighbor.families.each_ref().map(|state| state.long_lived.is_some());
         let staying = Family::ALL.map(|family| match lives[family.index()] {
             true => up.long_lived_stays(family),
             false => stays(family, stale.cause, up),
         });
-        // From here on the time for stale routes counts, for all alike.
-        neighbor.families.iter_mut().filter_map(|f| f.long_lived.as_mut()).for_each(|until| *until = now + patience);
         for family in Family::ALL.into_iter().filter(|family| !staying[family.index()]) {
             self.begin_sweep(id, family);
         }
@@ -341,7 +340,7 @@ impl Speaker {
         }
         let over = self.get(id).and_then(|neighbor| neighbor.stale).is_some_and(|stale| stale.until <= now);
         let lives = if over { self.begin_long_lives(id, now) } else { self.long_lives(id) };
-        let Some(neighbor) = self.get_mut(id) else { return };
+        let Some(neighbor) = self.get(id) else { return };
         let ended = neighbor.families.each_ref().map(|state| state.long_lived.is_some_and(|until| until <= now));
         if !over || lives.iter().zip(ended).any(|(lives, ended)| *lives && !ended) {
             let gone = |family: &Family| match lives[family.index()] {
@@ -447,7 +446,12 @@ impl Speaker {
 impl Neighbor {
     /// It is gone, perhaps to restart. A restart of ours that was under way with it ends with that.
     pub(super) fn went_away(&mut self, keeps: bool, up: &Up, since: Duration) {
-        let (until, long_lived_s) = (since + up.restart_time(), up.long_lived_s());
+        let (until, mut long_lived_s) = (since + up.restart_time(), up.long_lived_s());
+        // A long life that goes on is the one that was promised before.
+        if let Some(before) = self.stale {
+            let goes_on = |at: &usize| self.families[*at].long_lived.is_some();
+            (0..long_lived_s.len()).filter(goes_on).for_each(|at| long_lived_s[at] = before.long_lived_s[at]);
+        }
         self.stale = keeps.then_some(Stale { since, until, cause: StaleCause::NeighborRestarts, long_lived_s });
         self.deposited = false;
         if let Some(restart) = self.restart.as_mut().filter(|restart| restart.end.is_none()) {

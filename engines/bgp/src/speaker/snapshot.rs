@@ -107,6 +107,15 @@ impl Speaker {
         Some(fact_of(neighbor.address, fact::Kind::Slice(slice)))
     }
 
+    /// Routes of a snapshot that wait for the neighbour to return are all of its last session, whatever they were there.
+    fn adopt_stale(&mut self, id: NeighborId, update: &Update<'_>) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        for family in Family::ALL.into_iter().filter(|family| update.announced(*family).next().is_some()) {
+            let state = &mut neighbor.families[family.index()];
+            state.sessions_kept = state.sessions_kept.max(1);
+        }
+    }
+
     pub(super) fn adopt_slice(&mut self, id: NeighborId, slice: &SnapshotSlice, rib: &mut Rib) -> Result<(), String> {
         let Some(neighbor) = self.get_mut(id) else { return Ok(()) };
         if slice.stale && neighbor.stale.is_none() {
@@ -119,6 +128,9 @@ impl Speaker {
             (MessageType::Update, snapshot_slice::Table::Received) => {
                 let update = Update::parse(body, &parameters).map_err(|error| error.to_string())?;
                 self.apply_update(id, &update, generation, rib);
+                if slice.stale {
+                    self.adopt_stale(id, &update);
+                }
                 if slice.unrefreshed {
                     self.adopt_unrefreshed(id, &update, rib);
                 }

@@ -53,6 +53,8 @@ pub struct Negotiated {
     pub local_sends_end_of_rib: bool,
     /// The neighbour's long-lived graceful restart (RFC 9494), by [`Family::index`], where both announced it.
     pub peer_long_lived: [Option<LongLived>; 2],
+    /// The neighbour knows what long-lived stale routes are (RFC 9494 §4.4: it has announced the capability, with families or not).
+    pub peer_knows_long_lived: bool,
     /// The neighbour keeps our routes over our restart for these families: we announced that we can.
     pub local_graceful_restart: [bool; 2],
 }
@@ -84,6 +86,7 @@ impl Negotiated {
         let both = |wanted: &Capability| local.capabilities.contains(wanted) && remote.capabilities.contains(wanted);
         let local_restart = graceful_restart(local, families);
         let peer_restart = graceful_restart(remote, families);
+        let peer_long_lived = long_lived(remote, families).filter(|_| peer_restart.is_some()); // RFC 9494 §4.1: else it is ignored
         let mut local_graceful_restart = [false; 2];
         for (family, _) in local_restart.iter().flat_map(|restart| &restart.families) {
             local_graceful_restart[family.index()] = true;
@@ -108,19 +111,14 @@ impl Negotiated {
             notification_restart: survives_notification(local) && survives_notification(remote),
             peer_sends_end_of_rib: peer_restart.is_some(),
             local_sends_end_of_rib: local_restart.is_some(),
-            peer_long_lived: match (&local_restart, &peer_restart, long_lived(local, families)) {
-                (Some(_), Some(_), Some(_)) => long_lived(remote, families).unwrap_or_default(),
-                // RFC 9494 §4.1: without graceful restart it is ignored.
+            peer_knows_long_lived: peer_long_lived.is_some(),
+            peer_long_lived: match (&local_restart, long_lived(local, families)) {
+                (Some(_), Some(_)) => peer_long_lived.unwrap_or_default(),
                 _ => [None; 2],
             },
             peer_graceful_restart: peer_restart,
             local_graceful_restart,
         }
-    }
-
-    /// Both know long-lived graceful restart: what is stale may be told (RFC 9494 §4.4).
-    pub fn long_lived(&self) -> bool {
-        self.peer_long_lived.iter().any(Option::is_some)
     }
 
     /// How we write UPDATEs.
@@ -144,7 +142,7 @@ impl Negotiated {
             (self.extended_next_hop, "extended next hop ipv4-unicast by ipv6"),
             (restart, "graceful-restart"),
             (self.notification_restart, "graceful-restart after NOTIFICATION"),
-            (self.long_lived(), "long-lived graceful-restart"),
+            (self.peer_long_lived.iter().any(Option::is_some), "long-lived graceful-restart"),
         ];
         let features = features.into_iter().filter(|(both, _)| *both).map(|(_, name)| name.to_owned());
         let several = Family::ALL.into_iter().filter_map(|family| {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use holdfast_proto::v1::{CommunityAction, CommunityList, PolicyActions, PolicyMatch, PolicyOptions, PrefixList};
 use holdfast_rib::Family;
 
 use super::peer::Peer;
-use super::world::{LOCAL_AS, World};
+use super::world::{LOCAL_AS, World, accept, policy, term};
 use crate::speaker::long_lived::{LLGR_STALE, NO_LLGR};
 use crate::wire::{Capability, PathAttributes};
 
@@ -237,4 +238,115 @@ fn what_we_ask_for_is_announced() {
         _ => None,
     });
     assert_eq!(entries, Some(vec![3600, 7200]));
+}
+
+/// RFC 9494 §4.2: its time is neither stopped nor begun anew by a session, only ended by End-of-RIB.
+#[test]
+fn coming_back_neither_prolongs_it_nor_cuts_it_short() {
+    let mut world = world();
+    leave(&mut world);
+    world.advance(Duration::from_secs(45));
+    world.peers[0].away = false;
+    world.establish();
+    let stale = Some(vec![LLGR_STALE]);
+    assert_eq!((told(&world, P)[0].clone(), told(&world, P6)[0].clone()), (stale.clone(), stale.clone()));
+    world.advance(Duration::from_secs(60));
+    assert_eq!((told(&world, P)[0].clone(), told(&world, P6)[0].clone()), (stale.clone(), None), "IPv6 had 60 s");
+    world.assert_equal("IPv6 is over");
+    world.hand_over("back, and End-of-RIB is to come");
+    world.advance(Duration::from_secs(400));
+    assert_eq!(told(&world, P)[0], stale, "IPv4 has 600 s, whatever stale-routes-time is");
+    world.assert_equal("IPv4 is not over");
+    world.advance(Duration::from_secs(140));
+    assert_eq!(told(&world, P)[0], None);
+    world.assert_equal("over");
+}
+
+/// RFC 9494 §4.2: "in the case of consecutive restarts, the previously marked stale routes MUST NOT be deleted before the timer for the Long-Lived
+/// Stale Time expires".
+#[test]
+fn it_goes_on_over_several_sessions() {
+    const FRESH: &str = "192.0.2.0/24";
+    let mut world = world();
+    leave(&mut world);
+    world.advance(Duration::from_secs(45));
+    for round in 0..3 {
+        world.peers[0].away = false;
+        world.establish();
+        tell(&mut world, &[FRESH], &[]);
+        assert_eq!(told(&world, FRESH)[0], Some(Vec::new()));
+        leave(&mut world);
+        let stale = Some(vec![LLGR_STALE]);
+        let all = [told(&world, P)[0].clone(), told(&world, P6)[0].clone(), told(&world, FRESH)[0].clone()];
+        assert_eq!(all, [stale.clone(), stale.clone(), stale], "round {round}");
+        world.assert_equal("gone again");
+        match round {
+            0 => world.hand_over("gone again"),
+            1 => world.join_anew(),
+            _ => {}
+        }
+        world.run();
+        world.advance(Duration::from_secs(5));
+    }
+    world.advance(Duration::from_secs(45));
+    assert!(world.peers[1].has(P) && !world.peers[1].has(P6), "the time of IPv6 went on");
+    let (long_lived, seconds) = left(&world, Family::Ipv4Unicast);
+    assert!(long_lived && seconds < 550, "{seconds}");
+    world.peers[0].away = false;
+    world.establish();
+    tell(&mut world, &[P], &[]);
+    Family::ALL.into_iter().for_each(|family| world.peers[0].end_of_rib(family));
+    world.run();
+    assert_eq!((told(&world, P)[0].clone(), told(&world, FRESH)[0].clone()), (Some(Vec::new()), None));
+    world.assert_equal("complete");
+    assert_eq!(world.held(0), world.held(1));
+}
+
+/// RFC 9494 §4.2: NO_LLGR "as sent by the peer or as the result of a configured policy".
+#[test]
+fn our_own_policy_may_say_that_a_route_is_not_kept() {
+    let mut world = world();
+    let address = world.peers[0].address.to_string();
+    world.configure(|config| {
+        let only = PolicyMatch { prefix_lists: vec!["short".into()], ..Default::default() };
+        let mark = CommunityAction { kind: 0, community: "not".into() };
+        config.policy = Some(PolicyOptions {
+            prefix_lists: vec![PrefixList { name: "short".into(), prefixes: vec![P.into()] }],
+            communities: vec![CommunityList {
+                name: "not".into(),
+                members: vec!["no-llgr".into()],
+                ..Default::default()
+            }],
+            statements: vec![policy("i", vec![term(only, PolicyActions { communities: vec![mark], ..accept() })])],
+            ..Default::default()
+        });
+        let neighbors = &mut config.bgp.as_mut().unwrap().neighbors;
+        let neighbor = neighbors.iter_mut().find(|neighbor| neighbor.address == address).unwrap();
+        neighbor.import_policies = vec!["i".into()];
+    });
+    assert_eq!(told(&world, P)[0], Some(vec![NO_LLGR]));
+    leave(&mut world);
+    assert!(world.peers[1].has(P), "graceful restart");
+    world.advance(Duration::from_secs(41));
+    assert_eq!((told(&world, P)[0].clone(), told(&world, P6)[0].clone()), (None, Some(vec![LLGR_STALE])));
+    world.assert_equal("not kept");
+}
+
+/// RFC 9494 §4.4: whoever has announced the capability, for whatever families, whatever we have.
+#[test]
+fn who_knows_the_mark_without_families_of_its_own_is_told() {
+    let mut world = world();
+    world.configure_neighbor(1, |neighbor| neighbor.long_lived = false);
+    for capability in &mut world.peers[1].open.capabilities {
+        if let Capability::LongLivedGracefulRestart(entries) = capability {
+            entries.clear();
+        }
+    }
+    world.establish();
+    world.cut(1);
+    world.establish();
+    leave(&mut world);
+    world.advance(Duration::from_secs(41));
+    assert_eq!(told(&world, P)[..2], [Some(vec![LLGR_STALE]), None]);
+    world.assert_equal("told");
 }
