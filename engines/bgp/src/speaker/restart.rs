@@ -351,11 +351,25 @@ impl Speaker {
             gone.into_iter().for_each(|family| self.sweep_expired(id, family));
             return self.tell_waiting(id);
         }
-        if let Some(restart) = neighbor.restart.as_mut().filter(|restart| restart.end.is_none()) {
+        self.end_waiting(id);
+    }
+
+    /// Nothing of the neighbour waits any longer for its return, which no message tells.
+    fn end_waiting(&mut self, id: NeighborId) {
+        let restart = self.get_mut(id).and_then(|neighbor| neighbor.restart.as_mut());
+        if let Some(restart) = restart.filter(|restart| restart.end.is_none()) {
             restart.end = Some(RestartEnd::Expired);
         }
         self.nothing_waits(id);
         Family::ALL.into_iter().for_each(|family| self.sweep_expired(id, family));
+    }
+
+    /// An operator has ended the neighbour for good while it was away: its routes wait for nobody.
+    pub(super) fn give_up(&mut self, id: NeighborId) {
+        let waits = |neighbor: &Neighbor| neighbor.up.is_none() && neighbor.stale.is_some();
+        if !self.following && self.get(id).is_some_and(waits) {
+            self.end_waiting(id);
+        }
     }
 
     /// The neighbour is known not to forward any more: what waits for its return does so no longer, as if its time had come. Beyond graceful

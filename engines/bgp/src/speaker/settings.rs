@@ -311,6 +311,9 @@ impl Speaker {
         if limits_changed {
             self.wake(id, now);
         }
+        if shut_down || !same {
+            self.give_up(id);
+        }
         if shut_down && !self.following {
             if let Some(neighbor) = self.get_mut(id) {
                 let notification = neighbor.shutdown_notification();
@@ -366,6 +369,7 @@ impl Speaker {
     /// where it rests.
     pub fn reset(&mut self, id: NeighborId, message: &str, rib: &mut Rib, now: Duration) {
         self.wake(id, now);
+        self.give_up(id);
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.session.reset(NotificationMessage::cease_with_text(Cease::AdministrativeReset, message), now);
         }

@@ -126,3 +126,27 @@ fn it_takes_both_sides() {
     world.run();
     assert_eq!(last_notification(&world), NotificationMessage::cease(Cease::AdministrativeReset));
 }
+
+/// It is away, and it is not the session that ends: what it told does not wait for its time.
+#[test]
+fn what_an_operator_ends_for_good_waits_no_longer() {
+    for how in ["shutdown", "another AS", "clear"] {
+        let mut world = world();
+        world.peers[0].away = true;
+        world.cut(0);
+        world.run();
+        assert!(was_kept(&world) && world.peers[1].has(P));
+        match how {
+            "shutdown" => world.configure_neighbor(0, |neighbor| neighbor.disable = true),
+            "another AS" => world.configure_neighbor(0, |neighbor| neighbor.peer_as = 65009),
+            _ => {
+                let (id, now) = (world.id(0), world.now);
+                let engine = &mut world.engines[world.primary];
+                engine.speaker.reset(id, "", &mut engine.rib, now);
+                world.run();
+            }
+        }
+        assert!(world.peers[1].table.is_empty(), "{how}");
+        world.assert_equal(how);
+    }
+}
