@@ -132,9 +132,13 @@ impl Speaker {
         }
     }
 
-    /// RFC 7313 §4: all routes of the family wait, also those that were told after an earlier begin.
+    /// RFC 7313 §4: all routes of the family wait, also those that were told after an earlier begin. Who says End-of-RIB has to have said it.
     fn refresh_begins(&mut self, id: NeighborId, family: Family, now: Duration) {
         let Some(neighbor) = self.get_mut(id) else { return };
+        let says_end = neighbor.up.as_ref().is_some_and(|up| up.negotiated.peer_sends_end_of_rib);
+        if says_end && !neighbor.families[family.index()].end_of_rib_received {
+            return;
+        }
         let patience = Duration::from_secs(neighbor.config.stale_routes_time_s.into());
         neighbor.families[family.index()].unrefreshed = Some(Unrefreshed::new(Some(now + patience)));
     }

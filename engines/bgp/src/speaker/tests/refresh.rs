@@ -187,3 +187,30 @@ fn the_neighbour_is_asked() {
     assert_eq!(world.peers[0].refreshes, both);
     assert!(world.peers.iter().all(|peer| peer.sessions == 1));
 }
+
+/// RFC 7313 §4: who says End-of-RIB has to have told its table once before it tells it again.
+#[test]
+fn a_begin_before_end_of_rib_means_nothing() {
+    let first = Peer::new(1, 65001).with_enhanced_refresh().with_graceful_restart(&[], 0);
+    let mut world = World::new(vec![first, Peer::new(2, 65002)]);
+    world.join();
+    let attributes = world.peers[0].attributes(&[65001]);
+    world.peers[0].announce(&NETS, &attributes);
+    world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::Begin);
+    world.peers[0].announce(&NETS[..1], &attributes);
+    world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::End);
+    world.run();
+    assert_eq!(world.peers[1].table.len(), 4);
+    world.assert_equal("before End-of-RIB");
+    world.peers[0].end_of_rib(Ipv4Unicast);
+    world.run();
+    world.join_anew();
+    world.run();
+    world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::Begin);
+    world.peers[0].announce(&NETS[..1], &attributes);
+    world.hand_over("after End-of-RIB");
+    world.peers[0].mark_refresh(Ipv4Unicast, RefreshMark::End);
+    world.run();
+    assert_eq!(world.peers[1].table.len(), 2, "the one told again, and the other family's");
+    world.assert_equal("after End-of-RIB");
+}
