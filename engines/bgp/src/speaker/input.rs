@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use holdfast_policy::{Changes, Disposition, NextHopAction, Protocol};
@@ -315,7 +315,8 @@ fn imported(route: &PolicyRoute<'_>, before: &BeforePolicy, changes: &Changes) -
     let next_hop = match asked {
         Some(NextHopAction::Address(IpAddr::V4(address))) if family == Family::Ipv4Unicast => NextHop::V4(address),
         Some(NextHopAction::Address(IpAddr::V6(global))) if family == Family::Ipv6Unicast => {
-            NextHop::V6 { global, link_local: None }
+            // A neighbour's own address may be one that means something on its link alone.
+            NextHop::V6 { global, link_local: Some(global).filter(Ipv6Addr::is_unicast_link_local) }
         }
         _ if forwarding == Forwarding::NextHop => route.next_hop,
         _ => {

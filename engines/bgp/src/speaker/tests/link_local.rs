@@ -2,8 +2,11 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use holdfast_proto::v1::policy_actions::NextHopKind;
+use holdfast_proto::v1::{PolicyActions, PolicyMatch, PolicyOptions};
+
 use super::peer::Peer;
-use super::world::{LOCAL_LINK, LOCAL_V6, World};
+use super::world::{LOCAL_LINK, LOCAL_V6, World, accept, policy, term};
 use crate::wire::{Family, NextHop};
 
 const P: &str = "2001:db8:1::/48";
@@ -129,4 +132,25 @@ fn a_link_that_is_not_there_yet_is_waited_for() {
     world.interface(|rib| rib.interface_update(7, "eth7", true));
     world.establish();
     assert!(world.peers[1].is_up());
+}
+
+#[test]
+fn its_own_address_as_next_hop_is_on_its_link() {
+    let mut world = world();
+    world.configure(|config| {
+        let peer = PolicyActions { next_hop_kind: NextHopKind::PeerAddress.into(), ..accept() };
+        let statements = vec![policy("i", vec![term(PolicyMatch::default(), peer)])];
+        config.policy = Some(PolicyOptions { statements, ..Default::default() });
+    });
+    world.configure_neighbor(1, |neighbor| neighbor.import_policies = vec!["i".into()]);
+    let attributes = world.peers[1].attributes(&[65002]);
+    let elsewhere = NextHop::V6 { global: v6("2001:db8::77"), link_local: None };
+    world.peers[1].announce_via(&[P.parse().unwrap()], &attributes, elsewhere);
+    world.run();
+    let engine = world.primary();
+    let prefix = engine.rib.prefixes(Family::Ipv6Unicast).get(P.parse().unwrap()).expect("the route is there");
+    let route = &engine.speaker.routes(&engine.rib, Family::Ipv6Unicast, prefix)[0];
+    assert!(route.active, "{route:?}");
+    assert_eq!((route.next_hops[0].gateway.as_str(), route.next_hops[0].interface.as_str()), ("fe80::2", "eth0"));
+    assert_eq!(heard(&world, 0, P), Some(NextHop::V6 { global: v6(LOCAL_V6), link_local: None }));
 }
