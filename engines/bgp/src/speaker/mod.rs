@@ -252,6 +252,7 @@ impl Speaker {
             self.note_restart(id, now);
             self.note_delay(id, rib, now);
             self.end_idle(id, now);
+            self.enforce_limits(id, now);
             self.expire_refresh(id, now);
             self.collect(id, rib, now);
         }

@@ -121,11 +121,10 @@ impl Neighbor {
 }
 
 impl Speaker {
-    /// After an UPDATE: warns, or ends the session.
+    /// After an UPDATE, and in time after another limit or another import policy: warns, or ends the session.
     pub(super) fn enforce_limits(&mut self, id: NeighborId, now: Duration) {
-        let Some(neighbor) = self.get_mut(id).filter(|neighbor| !neighbor.config.prefix_limits.is_empty()) else {
-            return;
-        };
+        let limited = |neighbor: &&mut Neighbor| neighbor.up.is_some() && !neighbor.config.prefix_limits.is_empty();
+        let Some(neighbor) = self.get_mut(id).filter(limited) else { return };
         for text in neighbor.near() {
             self.actions.push_back(Action::Warn { text });
         }

@@ -137,3 +137,28 @@ fn for_ever_is_until_it_is_cleared() {
     world.establish();
     assert_eq!(world.peers[0].sessions, 2);
 }
+
+/// Not only what a neighbour tells may be too much: a commit may make it so.
+#[test]
+fn a_lower_limit_and_a_wider_policy_end_the_session_too() {
+    let mut world = world(PrefixLimit { teardown: true, accepted: true, maximum: 9, ..limit() });
+    world.configure(|config| {
+        config.policy.as_mut().unwrap().statements =
+            vec![policy("none", vec![term(Default::default(), reject())]), policy("all", vec![])];
+        config.bgp.as_mut().unwrap().neighbors[0].import_policies = vec!["none".into()];
+    });
+    tell(&mut world, 0..6);
+    world.configure_neighbor(0, |neighbor| neighbor.prefix_limits[0].maximum = 5);
+    assert_eq!((world.peers[0].sessions, world.peers[0].notifications.len()), (1, 0), "none of them is accepted");
+    world.join();
+    world.configure_neighbor(0, |neighbor| neighbor.import_policies = vec!["all".into()]);
+    assert_eq!(world.peers[0].notifications.len(), 1, "six are");
+    world.assert_equal("by policy");
+    world.configure_neighbor(0, |neighbor| neighbor.prefix_limits[0].maximum = 9);
+    world.establish();
+    tell(&mut world, 0..6);
+    world.configure_neighbor(0, |neighbor| neighbor.prefix_limits[0].maximum = 5);
+    let cease = world.peers[0].notifications.last().expect("told why");
+    assert_eq!((world.peers[0].notifications.len(), cease.data.as_slice()), (2, [0, 1, 1, 0, 0, 0, 5].as_slice()));
+    assert!(world.peers[1].table.is_empty());
+}
