@@ -72,6 +72,7 @@ impl Routes {
                 ("Cluster list", &route.cluster_list.join(" ")),
                 ("Only to customer", &route.only_to_customer.map(|asn| asn.to_string()).unwrap_or_default()),
                 ("Tag", &if route.tag == 0 { String::new() } else { route.tag.to_string() }),
+                ("Best", &route.best_reason),
                 ("Inactive reason", &route.inactive_reason),
             ] {
                 if !value.is_empty() {

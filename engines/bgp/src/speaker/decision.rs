@@ -167,7 +167,7 @@ pub fn lost_by(candidates: &mut SmallVec<[Candidate; 8]>, rules: MedRules) -> Sm
 }
 
 /// A rule of the decision process, in the order of application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     /// RFC 9494 §4.3.
     LongLivedStale,
@@ -196,22 +196,33 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// What a path has lost by, for operators.
-    pub const fn reason(self) -> &'static str {
+    /// What the better path has, for operators.
+    pub const fn merit(self) -> &'static str {
         match self {
-            Rule::LongLivedStale => "another BGP path is better: this one is long-lived stale",
-            Rule::Preference => "another BGP path is better: lower preference",
-            Rule::LocalPreference => "another BGP path is better: higher local preference",
-            Rule::AsPath => "another BGP path is better: shorter AS path",
-            Rule::Origin => "another BGP path is better: lower origin",
-            Rule::Med => "another BGP path is better: lower MED",
-            Rule::External => "another BGP path is better: learned from another AS",
-            Rule::Metric => "another BGP path is better: next hop is nearer",
-            Rule::RouterId => "another BGP path is better: lower router id",
-            Rule::ClusterList => "another BGP path is better: shorter cluster list",
-            Rule::Address => "another BGP path is better: lower address of the neighbor",
-            Rule::Identifier => "another BGP path is better: lower path id",
+            Rule::LongLivedStale => "not long-lived stale",
+            Rule::Preference => "lower preference",
+            Rule::LocalPreference => "higher local preference",
+            Rule::AsPath => "shorter AS path",
+            Rule::Origin => "lower origin",
+            Rule::Med => "lower MED",
+            Rule::External => "learned from another AS",
+            Rule::Metric => "next hop is nearer",
+            Rule::RouterId => "lower router id",
+            Rule::ClusterList => "shorter cluster list",
+            Rule::Address => "lower address of the neighbor",
+            Rule::Identifier => "lower path id",
         }
+    }
+
+    /// What a path has lost by, for operators.
+    pub fn reason(self) -> String {
+        let merit = if self == Rule::LongLivedStale { "this one is long-lived stale" } else { self.merit() };
+        format!("another BGP path is better: {merit}")
+    }
+
+    /// It only makes the choice unique: paths that lose by it may be used beside the best one (multipath).
+    pub fn is_tie_break(self) -> bool {
+        self >= Rule::RouterId
     }
 }
 

@@ -1,11 +1,40 @@
-//! Why a path is not the best one, for operators.
+//! Why a path is the best one, or not, for operators.
 
-use holdfast_rib::{Family, PrefixId, Rib};
+use holdfast_rib::{Candidate as Local, Family, NexthopSetId, PrefixId, Rib};
 use smallvec::SmallVec;
 
 use super::Speaker;
 use super::decision::{self, Candidate, Rule};
 use super::table::PathKey;
+
+/// Why the best path is the best, by what the others have lost.
+pub(super) fn why_best(lost: &[(PathKey, Rule)]) -> String {
+    match lost.iter().map(|(_, rule)| *rule).max() {
+        None => "the only usable BGP path".to_owned(),
+        Some(last) => format!("best of {} BGP paths: {}", lost.len() + 1, last.merit()),
+    }
+}
+
+/// Why a route of another protocol is the active one, if there are others that could be.
+pub(super) fn why_preferred(active: &Local, all: &[Local]) -> String {
+    let others = all.iter().filter(|other| other.reachable && other.route.protocol != active.route.protocol);
+    let others: SmallVec<[&Local; 4]> = others.collect();
+    if others.is_empty() {
+        return String::new();
+    }
+    let lower = others.iter().all(|other| active.route.preference < other.route.preference);
+    let names: SmallVec<[&str; 4]> = others.iter().map(|other| other.route.protocol.name()).collect();
+    let merit = if lower { "lower preference" } else { "of the same preference, by the order of protocols" };
+    format!("preferred to {}: {merit}", names.join(" and "))
+}
+
+/// Whether packets of a destination go by all gateways of this next hop, beside others.
+pub(super) fn shares(rib: &Rib, family: Family, prefix: PrefixId, nexthop: NexthopSetId) -> bool {
+    let gateways = |nexthop| rib.resolved(nexthop).map(|resolved| resolved.gateways());
+    let used = rib.bgp_route(family, prefix).and_then(|route| gateways(route.nexthop)).unwrap_or_default();
+    let own = gateways(nexthop).unwrap_or_default();
+    used.len() > 1 && own.iter().all(|gateway| used.iter().any(|other| other.address == gateway.address))
+}
 
 impl Speaker {
     /// By which rule each usable path to a destination lost to the best one; nothing of the best one itself.

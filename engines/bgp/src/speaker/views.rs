@@ -9,6 +9,7 @@ use crate::wire::{OpenMessage, PathAttributes};
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet};
 use super::decision::Rule;
+use super::explain::{shares, why_best, why_preferred};
 use super::facts::count_messages;
 use super::history::notification_view;
 use super::neighbor::Neighbor;
@@ -157,12 +158,15 @@ impl Speaker {
     pub fn routes(&self, rib: &Rib, family: Family, prefix_id: PrefixId) -> Vec<Route> {
         let Some(prefix) = rib.prefixes(family).try_prefix(prefix_id) else { return Vec::new() };
         let mut routes = Vec::new();
-        for candidate in rib.candidates(family, prefix_id) {
+        let candidates = rib.candidates(family, prefix_id);
+        for candidate in &candidates {
             if candidate.route.protocol != Protocol::Bgp {
+                let active = candidate.active && candidate.reachable;
                 routes.push(Route {
                     table: family.table().into(),
                     prefix: prefix.to_string(),
-                    active: candidate.active && candidate.reachable,
+                    active,
+                    best_reason: if active { why_preferred(candidate, &candidates) } else { String::new() },
                     protocol: candidate.route.protocol.name().into(),
                     preference: u32::from(candidate.route.preference),
                     tag: candidate.route.tag,
@@ -190,7 +194,9 @@ impl Speaker {
             let key = PathKey { neighbor: path.neighbor, identifier };
             let rule = lost.iter().find(|(loser, _)| *loser == key).map(|(_, rule)| *rule);
             let standing = Standing { chosen, active: chosen && active_is_bgp, lost_by: rule };
-            routes.extend(self.bgp_route(rib, family, prefix_id, (identifier, path), standing));
+            let route = self.bgp_route(rib, family, prefix_id, (identifier, path), standing);
+            let best_reason = if chosen { why_best(&lost) } else { String::new() };
+            routes.extend(route.map(|route| Route { best_reason, ..route }));
         }
         routes.sort_by_key(|route| (!route.active, route.preference, route.learned_from.clone(), route.path_id));
         routes
@@ -210,6 +216,7 @@ impl Speaker {
         let set = self.attributes.get(shown)?;
         let nexthop = if chosen { rib.bgp_route(family, prefix).map(|route| route.nexthop) } else { set.nexthop() };
         let reachable = set.nexthop().is_some_and(|nexthop| rib.nexthop_reachable(nexthop).is_some());
+        let beaten = if chosen { String::new() } else { why_not_best(rib, family, prefix, set, lost_by) };
         let inactive_reason = match path.refusal {
             Refusal::Policy => return self.rejected_route(rib, family, prefix, path),
             Refusal::AsLoop => "our own AS is in its path",
@@ -219,7 +226,7 @@ impl Speaker {
             Refusal::NoLongLife => "it carries NO_LLGR and its neighbor is away for long (RFC 9494)",
             Refusal::TooLong => "import policy has made its attributes longer than a message can be",
             Refusal::None if !reachable => "next hop unreachable",
-            Refusal::None if !chosen => lost_by.map_or("another BGP path is better", Rule::reason),
+            Refusal::None if !chosen => &beaten,
             Refusal::None if !active => "a route of another protocol is preferred",
             Refusal::None => "",
         };
@@ -312,6 +319,16 @@ struct Standing {
     active: bool,
     /// By what it is not.
     lost_by: Option<Rule>,
+}
+
+/// What a usable path has lost by, and that it is used all the same where it shares the packets with the best one.
+fn why_not_best(rib: &Rib, family: Family, prefix: PrefixId, set: AttributeSet<'_>, lost_by: Option<Rule>) -> String {
+    let why = lost_by.map_or_else(|| "another BGP path is better".to_owned(), Rule::reason);
+    let shares = |nexthop| shares(rib, family, prefix, nexthop);
+    match lost_by.is_some_and(Rule::is_tie_break) && set.nexthop().is_some_and(shares) {
+        true => format!("{why} (packets go by both: multipath)"),
+        false => why,
+    }
 }
 
 fn capabilities(open: &[u8]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use holdfast_proto::v1::bgp_neighbor_config::Multipath;
 use holdfast_proto::v1::{self, AggregateRoute, PathSelection, PolicyMatch, RouterConfig};
-use holdfast_rib::Family;
+use holdfast_rib::{Family, NexthopSpec};
 use proptest::prelude::*;
 
 use super::peer::Peer;
@@ -252,4 +252,42 @@ fn multipath_can_be_changed() {
         world.assert_equal("multipath");
     }
     assert!(world.peers.iter().all(|peer| peer.sessions == 1));
+}
+
+/// The best path says by what it is the best, one that is used beside it that it is used.
+#[test]
+fn a_route_says_why_it_is_the_best() {
+    const P: &str = "192.0.2.0/24";
+    let mut world = World::new(peers());
+    let tell = |world: &mut World, peer: usize, length: usize| {
+        let attributes = world.peers[peer].attributes(&vec![world.peers[peer].open.autonomous_system; length]);
+        world.peers[peer].announce(&[P], &attributes);
+        world.run();
+    };
+    let reasons = |world: &World| -> Vec<(String, String)> {
+        let engine = world.primary();
+        let id = engine.rib.prefixes(Family::Ipv4Unicast).get(P.parse().unwrap()).unwrap();
+        let routes = engine.speaker.routes(&engine.rib, Family::Ipv4Unicast, id);
+        routes.into_iter().map(|route| (route.best_reason, route.inactive_reason)).collect()
+    };
+    let both = |best: &str, lost: &str| (best.to_owned(), lost.to_owned());
+    tell(&mut world, 0, 1);
+    assert_eq!(reasons(&world), [both("the only usable BGP path", "")]);
+    tell(&mut world, 2, 2);
+    let longer = both("", "another BGP path is better: shorter AS path");
+    assert_eq!(reasons(&world), [both("best of 2 BGP paths: shorter AS path", ""), longer.clone()]);
+    tell(&mut world, 1, 1);
+    let best = both("best of 3 BGP paths: lower router id", "");
+    let twin = "another BGP path is better: lower router id";
+    assert_eq!(reasons(&world), [best.clone(), both("", twin), longer.clone()]);
+    world.configure(|config| {
+        config.routing.as_mut().unwrap().maximum_paths = 2;
+        config.bgp.as_mut().unwrap().neighbors.iter_mut().for_each(|neighbor| neighbor.multipath = true);
+    });
+    let used = format!("{twin} (packets go by both: multipath)");
+    assert_eq!(reasons(&world), [best, both("", &used), longer.clone()]);
+    world.set_static(&[(P, NexthopSpec::Discard)]);
+    let passed_over = both("best of 3 BGP paths: lower router id", "a route of another protocol is preferred");
+    let active = both("preferred to bgp: lower preference", "");
+    assert_eq!(reasons(&world), [active, passed_over, both("", &used), longer]);
 }
