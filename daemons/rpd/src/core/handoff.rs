@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use holdfast_bgp::session::ConnectionSide;
 use holdfast_bgp::speaker::NeighborId;
-use holdfast_bgp::wire;
 use holdfast_ipc::mono_ns;
 use holdfast_kernel::tcp;
 use holdfast_proto::v1;
@@ -323,8 +322,7 @@ impl Core {
                     .map(|counters| counters.bytes_acked),
                 heard: false,
             };
-            let mut keepalive = Vec::new();
-            wire::encode_keepalive(&mut keepalive);
+            let keepalive = self.protocols.bgp.keepalive(neighbor, now());
             self.enqueue(neighbor, side, &keepalive);
             self.verification.expected.push(watched);
         }

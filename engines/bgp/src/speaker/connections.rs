@@ -128,6 +128,17 @@ impl Speaker {
         }
     }
 
+    /// A KEEPALIVE that no timer asks for: it is sent to be acknowledged, and counts as every other.
+    pub fn keepalive(&mut self, id: NeighborId, now: Duration) -> Vec<u8> {
+        let mut message = Vec::new();
+        wire::encode_keepalive(&mut message);
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.counters.messages_out += 1;
+            neighbor.last_written = now;
+        }
+        message
+    }
+
     fn message(
         &mut self,
         id: NeighborId,

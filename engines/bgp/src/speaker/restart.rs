@@ -282,6 +282,7 @@ impl Speaker {
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.session = Session::new(config, seed);
             neighbor.session.remember_error(&neighbor.last_error);
+            neighbor.session.appear(now);
             if !neighbor.config.disable && neighbor.idle_until.is_none() {
                 neighbor.session.start(now);
             }

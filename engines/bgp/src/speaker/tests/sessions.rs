@@ -1,9 +1,13 @@
 //! The exchange of whole tables: first advertisement, End-of-RIB, refresh; sessions that end; neighbours that are removed.
 
+use std::time::Duration;
+
 use holdfast_rib::Family;
 
 use super::peer::Peer;
 use super::world::{LOCAL, LOCAL_AS, World, neighbor_config, v4};
+use crate::speaker::Speaker;
+use crate::wire::{HEADER_LEN, MessageType, frame};
 
 const P: &str = "203.0.113.0/24";
 const P6: &str = "2001:db8:1::/48";
@@ -216,4 +220,35 @@ fn a_follower_takes_the_router_id_of_its_primary() {
         Some(known),
         "a new session bears it too"
     );
+}
+
+/// What proves after a switchover that a session works is a message as any other.
+#[test]
+fn a_keepalive_beside_the_timers_is_counted() {
+    let mut world = World::new(vec![Peer::new(1, 65001)]);
+    world.join();
+    world.run();
+    world.hand_over("with a session");
+    let (id, now) = (world.id(0), world.now);
+    let speaker = &mut world.engines[world.primary].speaker;
+    let sent = |speaker: &Speaker| speaker.detail(id, now).unwrap().summary.unwrap().messages_out;
+    let before = sent(speaker);
+    assert_eq!(frame(&speaker.keepalive(id, now)), Ok(Some((HEADER_LEN, MessageType::Keepalive))));
+    assert_eq!(sent(speaker), before + 1);
+}
+
+#[test]
+fn a_neighbour_that_never_was_up_is_down_since_its_engine_leads() {
+    let mut world = World::cold(vec![Peer::new(1, 65001), Peer::new(2, 65002)]);
+    world.peers[1].away = true;
+    world.configure_neighbor(1, |neighbor| neighbor.disable = true);
+    world.establish();
+    world.advance(Duration::from_secs(7));
+    let down_s = |world: &World| world.primary().speaker.summary(world.now).neighbors[1].established_ms / 1000;
+    assert_eq!(down_s(&world), 7);
+    world.join();
+    world.run();
+    world.hand_over("with a neighbour that is shut down");
+    world.advance(Duration::from_secs(5));
+    assert_eq!(down_s(&world), 5);
 }
