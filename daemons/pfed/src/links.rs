@@ -1,6 +1,7 @@
 //! Links and addresses as the kernel tells them, and the events that rpd hears of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use holdfast_kernel::netlink::{Address, Counters, Link};
 use holdfast_proto::v1::{self, interface_event::Event};
@@ -10,8 +11,8 @@ use ipnet::IpNet;
 #[derive(Debug, Default)]
 pub struct Links {
     links: BTreeMap<u32, Link>,
-    /// By link and address, with its `IFA_PROTO`.
-    addresses: BTreeMap<(u32, IpNet), u8>,
+    /// By link, address and the other end of a point-to-point link, with its `IFA_PROTO`.
+    addresses: BTreeMap<(u32, IpNet, Option<IpAddr>), u8>,
     /// When the carrier of a link was last seen to come or go.
     flapped_unix_ms: BTreeMap<u32, u64>,
 }
@@ -35,7 +36,7 @@ impl Links {
     /// A link as operators see it, but for what is configured.
     pub fn shown(&self, link: &Link) -> v1::Interface {
         v1::Interface {
-            addresses: self.addresses_of(link.index).map(|address| address.to_string()).collect(),
+            addresses: self.addresses().filter(|address| address.interface_index == link.index).map(told).collect(),
             last_flapped_unix_ms: self.flapped_unix_ms.get(&link.index).copied().unwrap_or(0),
             parent: link.vlan_id.map(|_| self.name(link.parent)).unwrap_or_default(),
             speed_mbps: holdfast_kernel::ethtool::speed_mbps(&link.name).unwrap_or(0),
@@ -60,9 +61,10 @@ impl Links {
 
     /// Every address.
     pub fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
-        self.addresses.iter().map(|((interface_index, address), protocol)| Address {
+        self.addresses.iter().map(|((interface_index, address, peer), protocol)| Address {
             interface_index: *interface_index,
             address: *address,
+            peer: *peer,
             protocol: *protocol,
         })
     }
@@ -100,14 +102,13 @@ impl Links {
 
     /// Takes an address in.
     pub fn address(&mut self, address: &Address) -> Option<Event> {
-        let key = (address.interface_index, address.address);
-        let known = self.addresses.insert(key, address.protocol).is_some();
+        let known = self.addresses.insert(key(address), address.protocol).is_some();
         (!known).then(|| Event::Address(self.message(address)))
     }
 
     /// Forgets an address.
     pub fn address_removed(&mut self, address: &Address) -> Option<Event> {
-        self.addresses.remove(&(address.interface_index, address.address))?;
+        self.addresses.remove(&key(address))?;
         Some(Event::AddressRemoved(self.message(address)))
     }
 
@@ -116,6 +117,7 @@ impl Links {
             index: address.interface_index,
             interface: self.name(address.interface_index),
             address: address.address.to_string(),
+            peer: address.peer_net().map(|peer| peer.to_string()).unwrap_or_default(),
         }
     }
 
@@ -132,12 +134,24 @@ impl Links {
         let gone: Vec<u32> = self.links.keys().filter(|index| !present.contains(index)).copied().collect();
         gone.into_iter().for_each(|index| events.extend(self.link_removed(index)));
         events.extend(links.into_iter().filter_map(|link| self.link(link)));
-        let present: BTreeSet<(u32, IpNet)> = addresses.iter().map(|a| (a.interface_index, a.address)).collect();
-        let gone: Vec<Address> =
-            self.addresses().filter(|a| !present.contains(&(a.interface_index, a.address))).collect();
+        let present: BTreeSet<_> = addresses.iter().map(key).collect();
+        let gone: Vec<Address> = self.addresses().filter(|address| !present.contains(&key(address))).collect();
         events.extend(gone.iter().filter_map(|address| self.address_removed(address)));
         events.extend(addresses.iter().filter_map(|address| self.address(address)));
         events
+    }
+}
+
+/// What makes an address one of its own: a link may have the same one for several other ends.
+fn key(address: &Address) -> (u32, IpNet, Option<IpAddr>) {
+    (address.interface_index, address.address, address.peer)
+}
+
+/// An address for an operator; of a point-to-point link both ends, as Junos shows them.
+fn told(address: Address) -> String {
+    match address.peer_net() {
+        Some(peer) => format!("{} --> {peer}", address.address.addr()),
+        None => address.address.to_string(),
     }
 }
 

@@ -70,6 +70,38 @@ fn a_configuration_is_applied_by_difference() {
 }
 
 #[test]
+fn watchers_are_told_what_is_on_a_point_to_point_link() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let pfed = world.start("re0", "backup", 1).await;
+        sh("ip addr add 10.7.0.1 peer 10.7.0.2/32 dev v0; ip addr add 10.7.0.1 peer 10.7.0.3/32 dev v0");
+        sh("ip addr add 2001:db8:7::1 peer 2001:db8:7::2/127 dev v0");
+        let told = || async {
+            let shown = shown(&pfed, "v0").await.interfaces.remove(0).addresses;
+            ["10.7.0.1 --> 10.7.0.2/32", "10.7.0.1 --> 10.7.0.3/32", "2001:db8:7::1 --> 2001:db8:7::2/127"]
+                .iter()
+                .all(|address| shown.contains(&(*address).to_owned()))
+        };
+        until("they are known", told).await;
+        sh("ip addr del 10.7.0.1 peer 10.7.0.2/32 dev v0");
+        let mut peers = Vec::new();
+        let mut events = pfed.forwarding().watch_interfaces(v1::WatchInterfacesRequest {}).await.unwrap().into_inner();
+        while !peers.contains(&"removed".to_owned()) {
+            match events.message().await.unwrap().unwrap().event.unwrap() {
+                Event::Address(address) if !address.peer.is_empty() => peers.push(address.peer),
+                Event::AddressRemoved(address) if address.peer == "10.7.0.2/32" => peers.push("removed".into()),
+                Event::SnapshotDone(_) if !peers.contains(&"10.7.0.2/32".to_owned()) => peers.push("removed".into()),
+                _ => {}
+            }
+        }
+        assert!(
+            peers.contains(&"10.7.0.3/32".to_owned()) && peers.contains(&"2001:db8:7::2/127".to_owned()),
+            "{peers:?}"
+        );
+    });
+}
+
+#[test]
 fn configured_addresses_that_vanish_come_back() {
     in_namespace(|| async {
         let world = World::new().await;

@@ -4,12 +4,34 @@ use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// An address of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinkAddress {
+    /// Ours, with its length, host bits kept.
+    pub own: IpNet,
+    /// On a point-to-point link: the other end. Its subnet is on the link then, and ours is not.
+    pub peer: Option<IpNet>,
+}
+
+impl From<IpNet> for LinkAddress {
+    fn from(own: IpNet) -> Self {
+        LinkAddress { own, peer: None }
+    }
+}
+
+impl LinkAddress {
+    /// What is on the link.
+    fn subnet(&self) -> IpNet {
+        self.peer.unwrap_or(self.own).trunc()
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Interface {
     name: String,
     up: bool,
-    /// Address with its length, host bits kept; sorted.
-    addresses: Vec<IpNet>,
+    /// Sorted.
+    addresses: Vec<LinkAddress>,
 }
 
 /// Every link, by the kernel's index. Addresses of a link that was not announced yet are kept: it counts as down.
@@ -32,7 +54,7 @@ impl Interfaces {
         self.links.remove(&index).is_some()
     }
 
-    pub fn add_address(&mut self, index: u32, address: IpNet) -> bool {
+    pub fn add_address(&mut self, index: u32, address: LinkAddress) -> bool {
         let addresses = &mut self.links.entry(index).or_default().addresses;
         match addresses.binary_search(&address) {
             Ok(_) => false,
@@ -43,7 +65,7 @@ impl Interfaces {
         }
     }
 
-    pub fn remove_address(&mut self, index: u32, address: IpNet) -> bool {
+    pub fn remove_address(&mut self, index: u32, address: LinkAddress) -> bool {
         let Some(link) = self.links.get_mut(&index) else { return false };
         let Ok(place) = link.addresses.binary_search(&address) else { return false };
         link.addresses.remove(place);
@@ -64,20 +86,20 @@ impl Interfaces {
 
     /// Whether an address is configured on any link, up or down.
     pub fn is_local(&self, address: IpAddr) -> bool {
-        self.links.values().any(|link| link.addresses.iter().any(|own| own.addr() == address))
+        self.links.values().any(|link| link.addresses.iter().any(|address_of| address_of.own.addr() == address))
     }
 
     /// Addresses of a link, each with its length.
-    pub fn addresses(&self, index: u32) -> &[IpNet] {
-        self.links.get(&index).map_or(&[], |link| &link.addresses)
+    pub fn addresses(&self, index: u32) -> impl Iterator<Item = IpNet> + '_ {
+        self.links.get(&index).into_iter().flat_map(|link| &link.addresses).map(|address| address.own)
     }
 
     /// Subnets on links that are up, each with the lowest index that has it: the direct routes.
     pub fn direct_routes(&self) -> BTreeMap<IpNet, u32> {
         let mut routes = BTreeMap::new();
         for (index, link) in self.links.iter().filter(|(_, link)| link.up) {
-            for address in link.addresses.iter().filter(|address| is_routed(address.addr())) {
-                routes.entry(address.trunc()).or_insert(*index);
+            for subnet in link.addresses.iter().map(LinkAddress::subnet).filter(|subnet| is_routed(subnet.addr())) {
+                routes.entry(subnet).or_insert(*index);
             }
         }
         routes
@@ -88,16 +110,22 @@ impl Interfaces {
     pub fn connected(&self, peer: IpAddr) -> Option<(u32, IpAddr)> {
         let up = self.links.iter().filter(|(_, link)| link.up);
         let subnets = up.flat_map(|(index, link)| link.addresses.iter().map(move |address| (*index, address)));
-        let matching = subnets.filter(|(_, own)| is_routed(own.addr()) && own.contains(&peer) && own.addr() != peer);
-        let best = matching.min_by_key(|(index, own)| (std::cmp::Reverse(own.prefix_len()), *index, own.addr()));
-        best.map(|(index, own)| (index, own.addr()))
+        let matching = subnets.filter(|(_, address)| {
+            let subnet = address.subnet();
+            is_routed(subnet.addr()) && subnet.contains(&peer) && address.own.addr() != peer
+        });
+        let nearest = |(index, address): &(u32, &LinkAddress)| {
+            (std::cmp::Reverse(address.own.prefix_len()), *index, address.own.addr())
+        };
+        matching.min_by_key(nearest).map(|(index, address)| (index, address.own.addr()))
     }
 
     /// The highest IPv4 address of a loopback, else of any link (RFC 4271 §4.2: one of the router's own).
     pub fn highest_address(&self) -> Option<Ipv4Addr> {
         let highest = |loopback: bool| {
             let links = self.links.values().filter(|link| link.name.starts_with("lo") == loopback);
-            let addresses = links.flat_map(|link| link.addresses.iter()).filter(|address| is_routed(address.addr()));
+            let own = links.flat_map(|link| &link.addresses).map(|address| address.own);
+            let addresses = own.filter(|own| is_routed(own.addr()));
             addresses.filter_map(|address| if let IpNet::V4(net) = address { Some(net.addr()) } else { None }).max()
         };
         highest(true).or_else(|| highest(false))
@@ -126,16 +154,20 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn at(text: &str) -> LinkAddress {
+        net(text).into()
+    }
+
     #[test]
     fn loopback_and_link_local_are_no_direct_routes() {
         let mut links = Interfaces::default();
         links.update(1, "lo", true);
         links.update(2, "eth0", true);
         for (index, address) in [(1, "127.0.0.1/8"), (1, "::1/128"), (1, "192.0.2.1/32"), (2, "fe80::1/64")] {
-            links.add_address(index, net(address));
+            links.add_address(index, at(address));
         }
-        links.add_address(2, net("10.0.0.1/24"));
-        links.add_address(3, net("10.0.3.1/24"));
+        links.add_address(2, at("10.0.0.1/24"));
+        links.add_address(3, at("10.0.3.1/24"));
         let routes: Vec<(IpNet, u32)> = links.direct_routes().into_iter().collect();
         assert_eq!(routes, [(net("10.0.0.0/24"), 2), (net("192.0.2.1/32"), 1)]);
         assert_eq!(links.highest_address(), Some(Ipv4Addr::new(192, 0, 2, 1)));
@@ -144,12 +176,31 @@ mod tests {
     }
 
     #[test]
+    fn on_a_point_to_point_link_is_the_other_end_and_not_our_own() {
+        let mut links = Interfaces::default();
+        links.update(1, "tun0", true);
+        links.update(2, "eth0", true);
+        links.add_address(2, at("10.0.0.1/8"));
+        let tunnel = |peer: &str| LinkAddress { own: net("10.7.0.1/32"), peer: Some(net(peer)) };
+        links.add_address(1, tunnel("10.7.0.2/32"));
+        links.add_address(1, tunnel("10.7.0.3/32"));
+        let routes: Vec<(IpNet, u32)> = links.direct_routes().into_iter().collect();
+        assert_eq!(routes, [(net("10.0.0.0/8"), 2), (net("10.7.0.2/32"), 1), (net("10.7.0.3/32"), 1)]);
+        let own: IpAddr = "10.7.0.1".parse().unwrap();
+        assert_eq!(links.connected("10.7.0.2".parse().unwrap()), Some((1, own)));
+        assert!(links.is_local(own) && !links.is_local("10.7.0.2".parse().unwrap()));
+        assert!(links.remove_address(1, tunnel("10.7.0.2/32")));
+        assert_eq!(links.connected("10.7.0.2".parse().unwrap()).map(|(index, _)| index), Some(2));
+        assert!(links.is_local(own), "the other end of it is left");
+    }
+
+    #[test]
     fn connected_takes_the_longest_subnet_of_a_link_that_is_up() {
         let mut links = Interfaces::default();
         links.update(1, "eth0", true);
         links.update(2, "eth1", true);
-        links.add_address(1, net("10.0.0.1/8"));
-        links.add_address(2, net("10.0.0.1/24"));
+        links.add_address(1, at("10.0.0.1/8"));
+        links.add_address(2, at("10.0.0.1/24"));
         let peer = "10.0.0.2".parse().unwrap();
         assert_eq!(links.connected(peer).map(|(index, _)| index), Some(2));
         links.update(2, "eth1", false);

@@ -47,6 +47,7 @@ pub use digest::{Digest, entry_hash, path_hash, prefix_bytes, route_hash};
 pub use dirty::DirtySet;
 pub use family::Family;
 pub use forwarding::{ForwardingNexthop, ForwardingNexthopId, Gateway, HashedNexthop, fib_entry_hash};
+pub use interfaces::LinkAddress;
 pub use nexthop::{NexthopSetId, NexthopSpec};
 pub use prefix_table::{PrefixId, PrefixTable};
 pub use protocol::Protocol;

@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::forwarding::{ForwardingNexthop, ForwardingNexthopId, ForwardingNexthops};
-use crate::interfaces::Interfaces;
+use crate::interfaces::{Interfaces, LinkAddress};
 use crate::local::{LocalRoute, LocalRoutes};
 use crate::nexthop::{NexthopSetId, NexthopSets, NexthopSpec, Resolution};
 use crate::prefix_table::{PrefixId, PrefixTable};
@@ -174,13 +174,23 @@ impl Rib {
 
     /// An address with its length (host bits kept) was added to a link.
     pub fn address_added(&mut self, index: u32, address: IpNet) {
+        self.link_address_added(index, address.into());
+    }
+
+    /// An address was removed from a link.
+    pub fn address_removed(&mut self, index: u32, address: IpNet) {
+        self.link_address_removed(index, address.into());
+    }
+
+    /// An address was added to a link, which may be a point-to-point one.
+    pub fn link_address_added(&mut self, index: u32, address: LinkAddress) {
         if self.interfaces.add_address(index, address) {
             self.interfaces_changed();
         }
     }
 
-    /// An address was removed from a link.
-    pub fn address_removed(&mut self, index: u32, address: IpNet) {
+    /// Such an address was removed from a link.
+    pub fn link_address_removed(&mut self, index: u32, address: LinkAddress) {
         if self.interfaces.remove_address(index, address) {
             self.interfaces_changed();
         }

@@ -185,7 +185,7 @@ impl Rib {
     }
 
     /// A link's addresses, each with its length.
-    pub fn interface_addresses(&self, index: u32) -> &[IpNet] {
+    pub fn interface_addresses(&self, index: u32) -> impl Iterator<Item = IpNet> + '_ {
         self.interfaces.addresses(index)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast_proto::v1;
 use holdfast_proto::v1::interface_event::Event;
-use holdfast_rib::{Family, NexthopSpec, StaticRouteSpec};
+use holdfast_rib::{Family, LinkAddress, NexthopSpec, StaticRouteSpec};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -21,8 +21,8 @@ use crate::limits::STALE_FIB_MAX;
 pub struct InterfaceSnapshot {
     /// A snapshot was complete once: connected routes are known.
     pub complete: bool,
-    known: BTreeMap<u32, BTreeSet<IpNet>>,
-    seen: Option<BTreeMap<u32, BTreeSet<IpNet>>>,
+    known: BTreeMap<u32, BTreeSet<LinkAddress>>,
+    seen: Option<BTreeMap<u32, BTreeSet<LinkAddress>>>,
 }
 
 impl InterfaceSnapshot {
@@ -55,17 +55,17 @@ impl Core {
                 }
             }
             Some(Event::Address(address)) => {
-                if let Ok(net) = address.address.parse::<IpNet>() {
-                    self.interfaces.known.entry(address.index).or_default().insert(net);
+                if let Some(of_link) = link_address(&address) {
+                    self.interfaces.known.entry(address.index).or_default().insert(of_link);
                     if let Some(seen) = &mut self.interfaces.seen {
-                        seen.entry(address.index).or_default().insert(net);
+                        seen.entry(address.index).or_default().insert(of_link);
                     }
-                    self.rib.address_added(address.index, net);
+                    self.rib.link_address_added(address.index, of_link);
                 }
             }
             Some(Event::AddressRemoved(address)) => {
-                if let Ok(net) = address.address.parse::<IpNet>() {
-                    self.remove_address(address.index, net);
+                if let Some(of_link) = link_address(&address) {
+                    self.remove_address(address.index, of_link);
                 }
             }
             Some(Event::Silent(neighbor)) => self.silent.heard(&neighbor, true),
@@ -89,11 +89,11 @@ impl Core {
         self.rib.interface_removed(index);
     }
 
-    fn remove_address(&mut self, index: u32, net: IpNet) {
+    fn remove_address(&mut self, index: u32, address: LinkAddress) {
         if let Some(addresses) = self.interfaces.known.get_mut(&index) {
-            addresses.remove(&net);
+            addresses.remove(&address);
         }
-        self.rib.address_removed(index, net);
+        self.rib.link_address_removed(index, address);
     }
 
     /// A snapshot is complete: what it did not name is gone.
@@ -103,13 +103,13 @@ impl Core {
             for (index, addresses) in &self.interfaces.known {
                 match seen.get(index) {
                     None => gone.push((*index, None)),
-                    Some(left) => gone.extend(addresses.difference(left).map(|net| (*index, Some(*net)))),
+                    Some(left) => gone.extend(addresses.difference(left).map(|address| (*index, Some(*address)))),
                 }
             }
             for (index, address) in gone {
                 match address {
                     None => self.remove_link(index),
-                    Some(net) => self.remove_address(index, net),
+                    Some(address) => self.remove_address(index, address),
                 }
             }
         }
@@ -220,6 +220,11 @@ impl Core {
             ""
         }
     }
+}
+
+/// An address as pfed tells it.
+fn link_address(address: &v1::InterfaceAddress) -> Option<LinkAddress> {
+    Some(LinkAddress { own: address.address.parse().ok()?, peer: address.peer.parse().ok() })
 }
 
 /// Every static route that leads anywhere: next hops that BFD has lost are left out, and a route with no other is none.

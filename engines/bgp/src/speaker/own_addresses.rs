@@ -59,8 +59,11 @@ impl Neighbor {
     /// Next hops that name ourselves on this session, per family: our end of it, or what the shared link has.
     pub fn own_addresses(&self, rib: &Rib) -> OwnAddresses {
         let local = self.up.as_ref().map(|up| up.local.ip().to_canonical());
-        let on_link = self.link(rib).map(|index| rib.interface_addresses(index)).unwrap_or_default();
-        let of_link = |wanted: fn(&IpAddr) -> bool| on_link.iter().map(ipnet::IpNet::addr).find(wanted);
+        let link = self.link(rib);
+        let of_link = |wanted: fn(&IpAddr) -> bool| {
+            let on_link = link.into_iter().flat_map(|index| rib.interface_addresses(index));
+            on_link.map(|address| address.addr()).find(wanted)
+        };
         let v4 = local.filter(IpAddr::is_ipv4).or_else(|| of_link(IpAddr::is_ipv4));
         let global = local.filter(is_global_v6).or_else(|| of_link(is_global_v6));
         // RFC 2545 §3 wants it beside the global one on every shared link. A neighbour that was configured by a global address may

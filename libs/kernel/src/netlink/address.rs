@@ -1,6 +1,7 @@
 //! Addresses of links: `RTM_NEWADDR`, `RTM_DELADDR`, `RTM_GETADDR`.
 
 use ipnet::IpNet;
+use std::net::IpAddr;
 
 use super::wire::{Attributes, Encoder, Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, address, u32_at};
 use super::{AF_INET, AF_INET6, PROTOCOL_HOLDFAST};
@@ -26,6 +27,8 @@ pub struct Address {
     pub interface_index: u32,
     /// The address with its prefix length, host bits kept.
     pub address: IpNet,
+    /// On a point-to-point link, whose address the other end is given by: then that one's subnet is on the link, of the same prefix length.
+    pub peer: Option<IpAddr>,
     /// Who put it there (`IFA_PROTO`), 0 for nobody in particular.
     pub protocol: u8,
 }
@@ -34,6 +37,11 @@ impl Address {
     /// Whether it carries our mark.
     pub fn is_ours(&self) -> bool {
         self.protocol == PROTOCOL_HOLDFAST
+    }
+
+    /// The other end of a point-to-point link, with the prefix length.
+    pub fn peer_net(&self) -> Option<IpNet> {
+        IpNet::new(self.peer?, self.address.prefix_len()).ok()
     }
 
     /// Reads a `RTM_NEWADDR` or `RTM_DELADDR`.
@@ -50,7 +58,8 @@ impl Address {
         }
         // IPv6 carries its own address in IFA_ADDRESS alone, unless the link is point-to-point.
         let address = IpNet::new(own.or(peer)?, header[1]).ok()?;
-        Some(Self { interface_index: u32_at(header, 4)?, address, protocol })
+        let peer = peer.filter(|peer| *peer != address.addr());
+        Some(Self { interface_index: u32_at(header, 4)?, address, peer, protocol })
     }
 }
 

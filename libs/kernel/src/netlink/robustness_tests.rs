@@ -100,7 +100,7 @@ proptest! {
         let mut batch = Batch::new();
         batch.add_address(interface_index, &prefix);
         let address = Address::parse(&Messages(&batch.buffer).next().unwrap()).unwrap();
-        prop_assert_eq!(address, Address { interface_index, address: prefix, protocol: PROTOCOL_HOLDFAST });
+        prop_assert_eq!(address, Address { interface_index, address: prefix, peer: None, protocol: PROTOCOL_HOLDFAST });
     }
 }
 
