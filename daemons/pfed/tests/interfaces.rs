@@ -69,6 +69,28 @@ fn a_configuration_is_applied_by_difference() {
     });
 }
 
+/// As udev does with every new interface: it is there, down, under another name first.
+#[test]
+fn an_interface_that_gets_a_configured_name_gets_what_is_configured() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let _pfed = world.start("re0", "primary", 1).await;
+        let mut wan = configured("wan0", &["10.8.0.1/24"]);
+        wan.description = "uplink".into();
+        assert!(apply(&world, 2, vec![wan]).await.ok);
+        sh("ip link add tmp0 type veth peer name pmt0");
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        sh("ip link set tmp0 name wan0");
+        until("it is configured", || async {
+            let shown = sh("ip -d addr show dev wan0");
+            shown.contains(",UP") && shown.contains("10.8.0.1/24") && shown.contains("uplink")
+        })
+        .await;
+        sh("ip link set wan0 down; ip link set wan0 name other0");
+        until("it is not any more", || async { !sh("ip addr show dev other0").contains("10.8.0.1/24") }).await;
+    });
+}
+
 #[test]
 fn watchers_are_told_what_is_on_a_point_to_point_link() {
     in_namespace(|| async {

@@ -72,7 +72,11 @@ impl Agent {
 
     fn handle_link(&mut self, link: Link) {
         let (index, is_up, name) = (link.index, link.is_up(), link.name.clone());
-        let is_new = self.links.iter().all(|known| known.index != index);
+        // A link is known by its name: one that has got another is another one, and may be configured.
+        let is_new = self.links.by_index(index).is_none_or(|known| known.name != name);
+        if is_new {
+            self.configuration.settled.remove(&index);
+        }
         let news = self.links.link(link);
         let changed = news.is_some();
         self.tell_watchers(news);
