@@ -62,8 +62,9 @@ pub const PAGE_ENTRIES: usize = 1000;
 
 /// What somebody else destroyed is mended after this time, so that a burst is mended at once and not piece by piece.
 pub const REPAIR_DELAY: Duration = Duration::from_millis(20);
-/// Who destroys it again and again is met with growing patience, up to this.
-pub const REPAIR_DELAY_MAX: Duration = Duration::from_secs(5);
+/// Who destroys it again and again is met with growing patience, up to this: packets are lost meanwhile, so it is no longer than what a
+/// comparison of a million routes costs needs to stay a small part of the time.
+pub const REPAIR_DELAY_MAX: Duration = Duration::from_secs(1);
 /// Quiet for this long, and the next repair is prompt again.
 pub const REPAIR_QUIET: Duration = Duration::from_secs(10);
 /// What the kernel refused is tried again after this time, which doubles up to the maximum.

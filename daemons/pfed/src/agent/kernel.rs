@@ -46,6 +46,10 @@ impl Agent {
                 },
             }
         }
+        if self.fib.take_moved_members() {
+            self.check_objects();
+            damaged = damaged.max(1);
+        }
         if damaged > 0 {
             self.mend(damaged);
         }

@@ -55,10 +55,15 @@ impl Fib {
         self.set_present(&route.prefix, object)
     }
 
-    /// A route of ours is gone.
+    /// A route of ours is gone, or one that was in the way of ours.
     pub fn kernel_route_removed(&mut self, route: &Route) -> KernelChange {
         if !route.is_ours() {
-            return KernelChange::Known;
+            let had_our_place = route.table == TABLE_MAIN && route.metric == ROUTE_METRIC;
+            let row = self.tables[Self::family_of(&route.prefix)].row_of(&route.prefix);
+            return match had_our_place && row.1 == objects::NOTHING && self.differs(row.0, row.1) {
+                true => KernelChange::Damaged,
+                false => KernelChange::Known,
+            };
         }
         self.set_present(&route.prefix, objects::NOTHING)
     }
@@ -79,7 +84,9 @@ impl Fib {
     /// A nexthop object is there, or has changed.
     pub fn kernel_nexthop(&mut self, object: &NexthopObject) -> KernelChange {
         let known = self.objects.by_kernel_id(object.id);
+        let in_groups = known.and_then(|index| self.objects.get(index)).is_some_and(|object| object.groups > 0);
         if !object.is_ours() {
+            self.members_moved |= in_groups;
             return known.map_or(KernelChange::Known, |index| self.lose(index));
         }
         if self.under_way.contains_key(&object.id) {
@@ -91,7 +98,9 @@ impl Fib {
                 if let Some(object) = self.objects.get_mut(index) {
                     object.confirmed = true;
                 }
-                (index, self.update_object(index, content, members))
+                let change = self.update_object(index, content, members);
+                self.members_moved |= in_groups && change != KernelChange::Known;
+                (index, change)
             }
             None => {
                 self.seats_in_doubt = true;
@@ -101,6 +110,11 @@ impl Fib {
         self.note_kind(index, &object.content);
         self.reserve_first(index);
         change
+    }
+
+    /// Whether somebody else has led a member of a group elsewhere since the last call: what groups stand for is to be read anew.
+    pub fn take_moved_members(&mut self) -> bool {
+        std::mem::take(&mut self.members_moved)
     }
 
     pub(super) fn note_kind(&mut self, index: ObjectIndex, content: &NexthopContent) {

@@ -91,6 +91,8 @@ pub struct Fib {
     refused: Refused,
     /// See [`seats`].
     seats_in_doubt: bool,
+    /// Somebody else leads a member of a group elsewhere, of which the kernel tells the group nothing.
+    members_moved: bool,
 }
 
 impl Default for Fib {
@@ -112,6 +114,7 @@ impl Default for Fib {
             groups_in_doubt: false,
             refused: Refused::new(),
             seats_in_doubt: false,
+            members_moved: false,
         }
     }
 }

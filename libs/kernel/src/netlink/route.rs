@@ -65,11 +65,12 @@ impl Route {
     }
 
     /// Reads a `RTM_NEWROUTE` or `RTM_DELROUTE`; `None` for what is no route of a table (a cache entry, another family,
-    /// nonsense).
+    /// nonsense), or one for some packets only.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
         let header: &[u8; RTMSG_LENGTH] = message.payload.first_chunk()?;
-        let [family, length, _, _, table, protocol, _, kind, ..] = *header;
-        if u32_at(header, 8)? & RTM_F_CLONED != 0 {
+        let [family, length, _, tos, table, protocol, _, kind, ..] = *header;
+        // A route for packets with a certain TOS is another one than that for all to the same destination: it takes nobody's place.
+        if u32_at(header, 8)? & RTM_F_CLONED != 0 || tos != 0 {
             return None;
         }
         let mut destination = None;

@@ -175,6 +175,7 @@ enum Step {
     Want { n: u8, id: u32 },
     RouteDeleted(u8),
     ObjectDeleted(u8),
+    ObjectMoved { n: u8, to: u8, takes_it: bool },
     LinkLost(u32),
     LinkBack(u32),
     GatewayFailed(u8),
@@ -193,6 +194,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..24u8, 0..=NEXTHOPS).prop_map(|(n, id)| Step::Want { n, id }),
         2 => (0..24u8).prop_map(Step::RouteDeleted),
         1 => any::<u8>().prop_map(Step::ObjectDeleted),
+        1 => (any::<u8>(), 1..=3u8, any::<bool>()).prop_map(|(n, to, takes_it)| Step::ObjectMoved { n, to, takes_it }),
         1 => (1..=3u32).prop_map(Step::LinkLost),
         2 => (1..=3u32).prop_map(Step::LinkBack),
         2 => (1..=3u8).prop_map(Step::GatewayFailed),
@@ -235,6 +237,18 @@ fn one_step(step: &Step, fib: &mut Fib, model: &mut Model, wanted: &mut BTreeMap
             if let Some(id) = ids.get(usize::from(*n) % ids.len().max(1)) {
                 model.drop_object(*id);
                 fib.read_nexthops(&model.list(), &model.up);
+            }
+        }
+        Step::ObjectMoved { n, to, takes_it } => {
+            if let Some(object) = model.move_single((*n).into(), *to, *takes_it) {
+                fib.kernel_nexthop(&object);
+                if *takes_it {
+                    // Its number is his now, and what used it: that is read anew.
+                    model.drop_object(object.id);
+                }
+                if fib.take_moved_members() {
+                    fib.read_nexthops(&model.list(), &model.up);
+                }
             }
         }
         Step::LinkLost(index) => {

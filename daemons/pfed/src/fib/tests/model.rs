@@ -1,6 +1,7 @@
 //! A model of the kernel: routes by target, nexthop objects by number, links. It reads what is sent to it, octet by octet.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use hashbrown::HashSet;
 use holdfast_kernel::netlink::wire::{Message, Messages};
@@ -100,6 +101,24 @@ impl Model {
         };
         let known = members.iter().all(|member| self.objects.contains_key(&member.id));
         known.then_some(object).ok_or(libc::EINVAL)
+    }
+
+    /// Somebody leads the `n`th object with a gateway by another link that is up, or makes it his own as well.
+    pub fn move_single(&mut self, n: usize, to: u8, takes_it: bool) -> Option<NexthopObject> {
+        let is_single = |object: &&mut NexthopObject| matches!(object.content, NexthopContent::Single { gateway: Some(gateway), .. } if gateway.is_ipv4() != object.ipv6);
+        let up = self.up.contains(&u32::from(to));
+        let mut singles: Vec<&mut NexthopObject> = self.objects.values_mut().filter(is_single).collect();
+        let count = singles.len().max(1);
+        let object = singles.get_mut(n % count).filter(|_| up)?;
+        let gateway = match object.ipv6 {
+            false => IpAddr::from([10, 0, to, 2]),
+            true => format!("2001:db8:{to}::2").parse().ok()?,
+        };
+        object.content = NexthopContent::Single { gateway: Some(gateway), interface_index: to.into() };
+        if takes_it {
+            object.protocol = 4;
+        }
+        Some(NexthopObject::clone(object))
     }
 
     /// What the kernel does when an object goes: groups shrink, routes vanish.
