@@ -76,18 +76,21 @@ impl Agent {
         self.configuration.under_way = None;
         let names = std::mem::take(&mut self.configuration.names);
         self.configuration.failures.clear();
+        self.configuration.excused.clear();
         for failure in &done.outcome.failures {
-            // EEXIST and EADDRNOTAVAIL: it is so already.
-            if failure.errno == libc::EEXIST || failure.errno == libc::EADDRNOTAVAIL {
-                continue;
-            }
             let what = match done.memos.get(failure.index) {
                 Some(crate::fib::Memo::Interface(what)) => what.as_str(),
                 _ => "a change to an interface",
             };
             let error = format!("{what}: {}", failure.reason());
+            let name = names.get(failure.index).cloned().unwrap_or_default();
+            // EEXIST and EADDRNOTAVAIL: it is so already. The next pass tells.
+            if failure.errno == libc::EEXIST || failure.errno == libc::EADDRNOTAVAIL {
+                self.configuration.excused.push((name, error));
+                continue;
+            }
             tracing::warn!("{error}");
-            self.configuration.failures.push((names.get(failure.index).cloned().unwrap_or_default(), error));
+            self.configuration.failures.push((name, error));
         }
         if let Err(error) = self.refresh_interfaces() {
             self.want_load(&error.to_string());
@@ -114,6 +117,9 @@ impl Agent {
     /// What could not be applied is reported, and tried again later.
     fn configuration_failed(&mut self) {
         let commit_id = self.configuration.commit_id;
+        if self.configuration.failures.is_empty() {
+            self.configuration.failures.append(&mut self.configuration.excused);
+        }
         if !std::mem::replace(&mut self.configuration.answered, true) {
             let why = match self.configuration.failures.is_empty() {
                 true => "somebody else keeps changing the interfaces".to_owned(),

@@ -67,6 +67,8 @@ pub struct Configuration {
     pub names: Vec<String>,
     /// Refusals of the last pass that changed anything: interface and what was refused.
     pub failures: Vec<(String, String)>,
+    /// Refusals of that pass because it is so already, which counts as a failure where it is not.
+    pub excused: Vec<(String, String)>,
 }
 
 /// The agent.
