@@ -125,7 +125,7 @@ fn open_sender(place: usize, key: &SessionKey, local: Option<IpAddr>, port: u16)
         (0..SOURCE_PORT_ATTEMPTS).map(|attempt| SOURCE_PORT_MIN + (start.wrapping_add(attempt)) % SOURCE_PORTS);
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for port in Some(port).filter(|port| *port != 0).into_iter().chain(others) {
-        match udp::sender(local, port, TRAFFIC_CLASS) {
+        match udp::sender(local, key.interface, port, TRAFFIC_CLASS) {
             Ok(socket) => return Ok((socket, port)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
             Err(error) => return Err(error),

@@ -244,6 +244,9 @@ fn routing_options_rules() {
 fn interface_rules() {
     let text = "interfaces { a { unit 0 { family inet { address 10.0.0.1/24; } } }\nb { unit 0 { family inet { address 10.0.0.1/32; } } } }";
     one(text, "2:36", "10.0.0.1 is configured twice, first at 1:49");
+    // Each link may have the same link-local address, and often has.
+    let text = "interfaces { a { unit 0 { family inet6 { address fe80::1/64; } } } b { unit 0 { family inet6 { address fe80::1/64; } } } }";
+    assert_eq!(errors(text), Vec::<String>::new());
 }
 
 #[test]

@@ -62,9 +62,10 @@ pub fn listen(any: IpAddr, port: u16, traffic_class: u8) -> Result<OwnedFd, Kern
     })
 }
 
-/// A socket to send from, bound to this address (unspecified: the kernel chooses by the route) and port.
-pub fn sender(local: IpAddr, port: u16, traffic_class: u8) -> io::Result<OwnedFd> {
-    let address = SocketAddr::new(local, port);
+/// A socket to send from, bound to this address (unspecified: the kernel chooses by the route) and port. An interface's index other than 0 is
+/// the scope of a link-local address.
+pub fn sender(local: IpAddr, interface: u32, port: u16, traffic_class: u8) -> io::Result<OwnedFd> {
+    let address = scoped(SocketAddr::new(local, port), interface);
     let socket = open(Domain::for_address(address), traffic_class)?;
     // It never reads: what somebody sends there shall not fill memory.
     let _ = socket.set_recv_buffer_size(0);
@@ -72,16 +73,20 @@ pub fn sender(local: IpAddr, port: u16, traffic_class: u8) -> io::Result<OwnedFd
     Ok(socket.into())
 }
 
+/// A link-local address means nothing without its link.
+fn scoped(address: SocketAddr, interface: u32) -> SocketAddr {
+    match address {
+        SocketAddr::V6(mut address) if address.ip().is_unicast_link_local() => {
+            address.set_scope_id(interface);
+            SocketAddr::V6(address)
+        }
+        address => address,
+    }
+}
+
 /// Sends one datagram. An interface's index other than 0 is the scope of a link-local address.
 pub fn send_to(socket: BorrowedFd<'_>, octets: &[u8], to: SocketAddr, interface: u32) -> io::Result<()> {
-    let to = match to {
-        SocketAddr::V6(mut to) if to.ip().is_unicast_link_local() => {
-            to.set_scope_id(interface);
-            SocketAddr::V6(to)
-        }
-        to => to,
-    };
-    let address = socket2::SockAddr::from(to);
+    let address = socket2::SockAddr::from(scoped(to, interface));
     // SAFETY: the octets and the address are readable for the lengths given, and outlive the call.
     let sent = unsafe {
         libc::sendto(

@@ -39,7 +39,7 @@ fn a_datagram_comes_with_its_ttl_its_interface_and_its_sender() {
         for (any, local) in families {
             let listener = udp::listen(any, 3784, 0xc0).unwrap();
             assert!(udp::receive(listener.as_fd(), &mut [0; 8]).unwrap().is_none());
-            let sender = udp::sender(local, 49152, 0xc0).unwrap();
+            let sender = udp::sender(local, 0, 49152, 0xc0).unwrap();
             udp::send_to(sender.as_fd(), b"hello", SocketAddr::new(local, 3784), 0).unwrap();
             let (octets, told) = received(&listener);
             assert_eq!(octets, b"hello");
@@ -49,8 +49,26 @@ fn a_datagram_comes_with_its_ttl_its_interface_and_its_sender() {
             assert_eq!(received(&listener).1.ttl, Some(64));
             let second = udp::listen(any, 3784, 0xc0).unwrap_err();
             assert!(matches!(second, KernelError::DatagramPortInUse { .. }), "{second}");
-            assert!(udp::sender(local, 49152, 0xc0).is_err(), "a source port is one session's");
+            assert!(udp::sender(local, 0, 49152, 0xc0).is_err(), "a source port is one session's");
         }
+    });
+}
+
+#[test]
+fn a_link_local_address_is_sent_from_on_its_link() {
+    in_namespace(|| {
+        let run = "ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up; \
+                   ip addr add fe80::7/64 dev v0 nodad; ip addr add fe80::8/64 dev v1 nodad";
+        let output = std::process::Command::new("sh").args(["-c", run]).output().unwrap();
+        let (own, other): (Ipv6Addr, Ipv6Addr) = ("fe80::7".parse().unwrap(), "fe80::8".parse().unwrap());
+        assert!(output.status.success(), "{output:?}");
+        let link = nix::net::if_::if_nametoindex("v0").unwrap();
+        let listener = udp::listen(Ipv6Addr::UNSPECIFIED.into(), 3784, 0xc0).unwrap();
+        assert!(udp::sender(own.into(), 0, 49152, 0xc0).is_err(), "of which link?");
+        let sender = udp::sender(own.into(), link, 49152, 0xc0).unwrap();
+        udp::send_to(sender.as_fd(), b"hello", SocketAddr::new(other.into(), 3784), link).unwrap();
+        let (octets, told) = received(&listener);
+        assert_eq!((octets.as_slice(), told.source.ip(), told.ttl), (&b"hello"[..], own.into(), Some(255)));
     });
 }
 
@@ -58,7 +76,7 @@ fn a_datagram_comes_with_its_ttl_its_interface_and_its_sender() {
 fn a_sender_that_nobody_hears_is_told_nothing() {
     in_namespace(|| {
         let to = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 3784);
-        let sender = udp::sender(Ipv4Addr::UNSPECIFIED.into(), 50000, 0xc0).unwrap();
+        let sender = udp::sender(Ipv4Addr::UNSPECIFIED.into(), 0, 50000, 0xc0).unwrap();
         for _ in 0..3 {
             udp::send_to(sender.as_fd(), b"hello", to, 0).unwrap();
         }

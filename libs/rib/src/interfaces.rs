@@ -89,6 +89,15 @@ impl Interfaces {
         self.links.values().any(|link| link.addresses.iter().any(|address_of| address_of.own.addr() == address))
     }
 
+    /// Whether a neighbour's address on a link is one of ours. The same link-local address may be ours on one link and somebody else's on
+    /// another.
+    pub fn is_local_on(&self, index: u32, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => self.addresses(index).any(|own| own.addr() == address),
+            _ => self.is_local(address),
+        }
+    }
+
     /// Addresses of a link, each with its length.
     pub fn addresses(&self, index: u32) -> impl Iterator<Item = IpNet> + '_ {
         self.links.get(&index).into_iter().flat_map(|link| &link.addresses).map(|address| address.own)
@@ -173,6 +182,16 @@ mod tests {
         assert_eq!(links.highest_address(), Some(Ipv4Addr::new(192, 0, 2, 1)));
         assert!(links.is_local("fe80::1".parse().unwrap()));
         assert_eq!(links.name(3), None);
+    }
+
+    #[test]
+    fn a_link_local_address_is_ours_on_its_link_alone() {
+        let mut links = Interfaces::default();
+        links.add_address(1, at("fe80::1/64"));
+        links.add_address(2, at("2001:db8::1/64"));
+        let [link_local, global]: [IpAddr; 2] = ["fe80::1", "2001:db8::1"].map(|text| text.parse().unwrap());
+        assert!(links.is_local_on(1, link_local) && !links.is_local_on(2, link_local));
+        assert!(links.is_local_on(1, global) && links.is_local_on(2, global));
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl<'a> Resolver<'a> {
                 }
             }
             NexthopSpec::ScopedGateway { address, interface_index } => {
-                if self.interfaces.is_up(*interface_index) && !self.interfaces.is_local(*address) {
+                if self.interfaces.is_up(*interface_index) && !self.interfaces.is_local_on(*interface_index, *address) {
                     ways.add(Some(*address), *interface_index);
                 }
             }

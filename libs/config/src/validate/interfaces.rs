@@ -1,6 +1,7 @@
-//! `interfaces`: one address is on one interface; tagged units have names and tags of their own.
+//! `interfaces`: one address is on one interface, unless it is link-local; tagged units have names and tags of their own.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use super::at;
 use crate::{compile::vlan_name, error::Problem, tree::View};
@@ -18,6 +19,9 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
             let families = ["inet", "inet6"].into_iter().filter_map(|family| unit.at(&["family", family]));
             for address in families.flat_map(|family| family.all("address")) {
                 let host = address.value().split('/').next().unwrap_or_default();
+                if host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_unicast_link_local()) {
+                    continue; // each link has its own fe80::1
+                }
                 if let Some(first) = owners.insert(host, address) {
                     let message = format!("the address {host} is configured twice, first at {}", first.span());
                     problems.push(at(address, message).allowed("each address on one interface"));
