@@ -50,6 +50,10 @@ use error::PpmdError;
 use handover::{Baton, Place};
 use service::Service;
 
+/// What the worker asks of it while it serves packets is counted: nothing, in the steady state.
+#[global_allocator]
+static ALLOCATOR: holdfast_kernel::allocations::Counting = holdfast_kernel::allocations::Counting;
+
 /// Holdfast's periodic packets: BFD sessions that outlive everything else.
 #[derive(Debug, Parser)]
 #[command(name = "ppmd", version)]

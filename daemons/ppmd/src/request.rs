@@ -95,6 +95,8 @@ pub struct Totals {
     pub sent: u64,
     /// Believed.
     pub received: u64,
+    /// How often memory was asked for or given back while packets were served: only where a session begins, changes its state or ends.
+    pub allocations: u64,
     /// Turns that the deputy took.
     pub stood_in: u64,
     /// Not sent, because the kernel refused.

@@ -96,6 +96,7 @@ pub fn totals(totals: &Totals) -> v1::PeriodicStatus {
         sent: totals.sent,
         received: totals.received,
         stood_in: totals.stood_in,
+        allocations: totals.allocations,
         send_errors: totals.send_errors,
         last_send_error: last.map(|error| error.to_string()).unwrap_or_default(),
         discards: discards

@@ -12,6 +12,7 @@ use holdfast_bfd::session::{Inheritance, Output, Session};
 use holdfast_bfd::sessions::{Arrival, RECORD_LEN, Record, SessionKey, Sessions};
 use holdfast_bfd::wire::{Datagram, State};
 use holdfast_bfd::{Discard, SESSIONS_MAX};
+use holdfast_kernel::allocations;
 use holdfast_kernel::realtime::{self, Timer};
 use holdfast_kernel::records::RecordFile;
 use holdfast_kernel::udp;
@@ -166,6 +167,7 @@ impl Thread {
                 up: 0,
                 sent: 0,
                 received: 0,
+                allocations: 0,
                 stood_in: 0,
                 send_errors: 0,
                 last_send_error: 0,
@@ -187,21 +189,31 @@ impl Thread {
 
     /// One turn. False: nobody can ask any more.
     fn turn(&mut self, is_asked: bool) -> bool {
-        let heard = self.hear();
+        let heard = self.counted(Self::hear);
         if is_asked && !self.serve() {
             return false;
         }
-        self.act(heard);
+        self.counted(|thread| thread.act(heard));
         self.set_timers();
         true
+    }
+
+    /// A part of a turn that is to ask for no memory, with a count of how often it does.
+    fn counted<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> T {
+        let before = allocations::asked();
+        let result = part(self);
+        self.totals.allocations += allocations::asked().wrapping_sub(before);
+        result
     }
 
     /// The deputy takes a turn, if the first thread should have taken it by now.
     pub(crate) fn stand_in(&mut self) {
         if self.sessions.next_deadline().is_some_and(|deadline| deadline + DEPUTY_AFTER <= now()) {
             self.totals.stood_in += 1;
-            let heard = self.hear();
-            self.act(heard);
+            self.counted(|thread| {
+                let heard = thread.hear();
+                thread.act(heard);
+            });
         }
         self.set_timers();
     }

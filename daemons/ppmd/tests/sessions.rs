@@ -75,6 +75,28 @@ async fn a_held_processor_keeps_nothing_from_being_sent() {
 }
 
 #[tokio::test]
+async fn packets_are_served_without_asking_for_memory() {
+    let _machine = MACHINE.read().await;
+    let mut routers = up(10).await;
+    for _ in 0..2 {
+        let before = routers[0].status().await;
+        assert!(before.memory_locked && before.allocations < 1_000, "{before:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let after = routers[0].status().await;
+        let served = after.sent + after.received - before.sent - before.received;
+        assert!(served > 100, "{before:?} {after:?}");
+        assert_eq!(after.allocations, before.allocations, "{served} packets");
+        routers[0].replace().await;
+    }
+    assert_nothing_was_lost(&routers, "counted").await;
+    // It does count: a change of state is told to whoever watches.
+    let before = routers[0].status().await.allocations;
+    routers[1].namespace.sh("ip link set v0 down".into());
+    routers[0].until("both are lost", |sessions| sessions.iter().all(|session| session.state == "Down")).await;
+    assert!(routers[0].status().await.allocations > before);
+}
+
+#[tokio::test]
 async fn a_successor_takes_over_from_one_packet_to_the_next() {
     let _machine = MACHINE.read().await;
     let mut routers = up(10).await;

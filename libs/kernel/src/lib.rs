@@ -10,6 +10,7 @@
 //! - [`process`]: pidfds, start times, resource use, network namespaces.
 //! - [`udp`]: datagrams with the TTL and the interface they came in by. [`realtime`]: a thread that is on time. [`records`]: what outlives
 //!   its writer at any instruction.
+//! - [`allocations`]: how often a thread asks for memory.
 //! - [`ethtool`]: the speed of a link.
 //! - [`netlink`]: bulk rtnetlink with its own encoder and decoder: batches whose acknowledgements are accounted by
 //!   sequence number, dumps that notice interruption, a monitor that reports overflow.
@@ -17,6 +18,7 @@
 //! It must never block where its documentation does not say so, never panic on what the kernel (or anything that
 //! claims to be the kernel) sends, and never keep a descriptor that it did not hand out.
 
+pub mod allocations;
 pub mod cgroup;
 pub mod descriptor;
 pub mod ethtool;

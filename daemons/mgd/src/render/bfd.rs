@@ -125,6 +125,7 @@ fn process(periodic: &PeriodicStatus) -> String {
         line(format!("Taken over from its predecessor in {} us", periodic.takeover_us));
     }
     line(format!("Packets: {} sent, {} received", periodic.sent, periodic.received));
+    line(format!("Memory asked for while packets were served: {} times (when sessions change)", periodic.allocations));
     line(format!(
         "Sent late by: {} us in half of all cases, {} us in 99 of 100, {} us in 999 of 1000, {} us at most",
         periodic.lateness_p50_us, periodic.lateness_p99_us, periodic.lateness_p999_us, periodic.lateness_max_us
