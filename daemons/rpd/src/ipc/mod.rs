@@ -38,9 +38,10 @@ async fn serve(
     bfd_wanted: watch::Receiver<Option<SetBfdRequest>>,
 ) -> Result<(), holdfast_ipc::IpcError> {
     let listener = holdfast_ipc::bind(&arguments.run_dir().daemon_socket(&arguments.slot, "rpd"))?;
-    tokio::spawn(configuration::follow(arguments.clone(), core.clone()));
+    let (bfd_heard, has_heard_bfd) = watch::channel(false);
+    tokio::spawn(configuration::follow(arguments.clone(), core.clone(), has_heard_bfd));
     tokio::spawn(forwarding::follow_interfaces(arguments.clone(), core.clone()));
-    tokio::spawn(periodic::follow(arguments.clone(), core.clone(), bfd_wanted.clone()));
+    tokio::spawn(periodic::follow(arguments.clone(), core.clone(), bfd_wanted.clone(), bfd_heard));
     tokio::spawn(periodic::ask(arguments.clone(), bfd_wanted));
     tokio::spawn(forwarding::program(arguments, core.clone()));
     let router = Server::builder()

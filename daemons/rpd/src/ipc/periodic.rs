@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use holdfast_ipc::DaemonArgs;
+use holdfast_proto::v1::bfd_event::Event;
 use holdfast_proto::v1::chassis_client::ChassisClient;
 use holdfast_proto::v1::periodic_client::PeriodicClient;
 use holdfast_proto::v1::{EnsurePeriodicRequest, SetBfdRequest, WatchBfdRequest};
@@ -27,13 +28,20 @@ fn client(arguments: &DaemonArgs) -> PeriodicClient<Channel> {
     PeriodicClient::new(holdfast_ipc::channel(&arguments.run_dir().periodic_socket()))
 }
 
-/// Takes states of sessions to the core; after a break the stream begins with a new snapshot. For ever.
-pub async fn follow(arguments: DaemonArgs, core: CoreHandle, mut wanted: watch::Receiver<Option<SetBfdRequest>>) {
+/// Takes states of sessions to the core; after a break the stream begins with a new snapshot. For ever. `heard`: the core has been told how all
+/// stand, or there are none.
+pub async fn follow(
+    arguments: DaemonArgs,
+    core: CoreHandle,
+    mut wanted: watch::Receiver<Option<SetBfdRequest>>,
+    heard: watch::Sender<bool>,
+) {
     let mut client = client(&arguments);
     let name = format!("{}/rpd", arguments.slot);
     let socket = arguments.run_dir().periodic_socket();
     loop {
         if !socket.exists() {
+            heard.send_replace(true);
             let wants = wanted.borrow_and_update().as_ref().is_some_and(|request| !request.sessions.is_empty());
             let pause = if wants { LOOK_AGAIN } else { LOOK_SELDOM };
             if matches!(tokio::time::timeout(pause, wanted.changed()).await, Ok(Err(_))) {
@@ -45,7 +53,11 @@ pub async fn follow(arguments: DaemonArgs, core: CoreHandle, mut wanted: watch::
             let mut stream = stream.into_inner();
             core.send(Input::BfdRestart).await;
             while let Ok(Some(event)) = stream.message().await {
+                let is_all = matches!(event.event, Some(Event::SnapshotDone(_)));
                 core.send(Input::Bfd(event)).await;
+                if is_all {
+                    heard.send_replace(true);
+                }
             }
         }
         tokio::time::sleep(RETRY).await;
