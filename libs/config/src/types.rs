@@ -191,8 +191,11 @@ fn interface_address(value: &str, ipv4: bool) -> Result<String, Refusal> {
         "an IPv6 address with length such as 2001:db8::1/64"
     };
     match value.parse::<IpNet>() {
-        Ok(net) if net.addr().is_ipv4() == ipv4 => Ok(net.to_string()),
-        Ok(_) => refuse(format!("{value:?} is of the other family"), allowed),
+        Ok(net) if net.addr().is_ipv4() != ipv4 => refuse(format!("{value:?} is of the other family"), allowed),
+        Ok(net) if net.addr().is_multicast() || net.addr().is_unspecified() => {
+            refuse(format!("{value:?} cannot be an interface's own"), allowed)
+        }
+        Ok(net) => Ok(net.to_string()),
         Err(_) if value.parse::<IpAddr>().is_ok() => refuse(format!("{value:?} has no prefix length"), allowed),
         Err(_) => refuse(format!("{value:?} is not an interface address"), allowed),
     }
@@ -326,6 +329,9 @@ mod tests {
         for (kind, written, part) in [
             ("ip-prefix", "10.1.2.3/8", "the prefix is 10.0.0.0/8"),
             ("ip-prefix", "10.0.0.0/33", "not a prefix"),
+            ("ipv4-interface-address", "224.0.0.1/24", "cannot be an interface's own"),
+            ("ipv6-interface-address", "::/64", "cannot be an interface's own"),
+            ("ipv6-interface-address", "10.0.0.1/24", "of the other family"),
             ("ip-address", "10.0.0.0/8", "is a prefix"),
             ("ip-address", "10.0.0.256", "not an IP address"),
             ("ipv4-interface-address", "10.0.0.1", "no prefix length"),
