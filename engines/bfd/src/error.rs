@@ -27,7 +27,7 @@ pub enum Discard {
     #[error("no session has the discriminator; the neighbor may remember an earlier session, which passes")]
     UnknownDiscriminator,
     /// No session is configured for the sender.
-    #[error("no session is configured for the sender")]
+    #[error("no session is configured for the sender, or one of the other session-mode (single-hop, multihop)")]
     UnknownSource,
     /// The session with this discriminator is with somebody else.
     #[error("the discriminator belongs to a session with another address")]
