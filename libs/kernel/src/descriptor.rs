@@ -154,6 +154,11 @@ pub fn set_unix_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<usize
     socket2::SockRef::from(&socket).recv_buffer_size()
 }
 
+/// What a stream socket's peer may leave unread at most, in the measure of [`crate::tcp::send_queue`].
+pub fn send_room(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    socket2::SockRef::from(&socket).send_buffer_size().map(|bytes| bytes as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,5 +218,6 @@ mod tests {
     fn buffer_is_enlarged() {
         let (a, _b) = pair(libc::SOCK_STREAM);
         assert!(set_unix_buffer(a.as_fd(), 128 * 1024).unwrap() >= 128 * 1024);
+        assert!(send_room(a.as_fd()).unwrap() >= 128 * 1024);
     }
 }

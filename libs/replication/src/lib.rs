@@ -4,12 +4,13 @@
 //! protocol's own wire format, inside a small versioned envelope (`proto/holdfast/v1/replication.proto`). The
 //! follower computes everything else for itself, so a release may change every internal structure.
 //!
-//! Four parts, none of which does I/O:
+//! Five parts, none of which does I/O:
 //! - [`Switchover`]: what every protocol registers with. The daemon knows protocols through nothing else when it
 //!   prepares, freezes, hands over or takes over.
 //! - [`Outbound`]: the sender's end of the stream. A fact counts as replicated once the kernel has it in the
 //!   stream socket's buffer, which outlives the sender. `Outbound` holds what the kernel did not take yet; as long as it
 //!   holds anything, the daemon neither consumes input nor writes output.
+//! - [`Pace`]: whether the follower keeps up, and what the primary holds back while it does not.
 //! - [`Inbound`]: the follower's end, from bytes back to frames, whatever sizes the bytes come in.
 //! - [`ledger`]: the books of a session's byte streams, kept by its owner and by its follower.
 //!
@@ -21,10 +22,12 @@ mod inbound;
 pub mod ledger;
 pub mod limits;
 mod outbound;
+mod pace;
 mod switchover;
 
 pub use compare::compare_tables;
 pub use error::ReplicationError;
 pub use inbound::Inbound;
 pub use outbound::Outbound;
+pub use pace::Pace;
 pub use switchover::Switchover;

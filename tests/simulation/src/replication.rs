@@ -64,10 +64,20 @@ impl World {
         Some(EndOf(number, 0))
     }
 
+    /// Bytes that a stream holds for a process that reads them.
+    fn room(&self, reader: Pid) -> usize {
+        if self.processes[reader].role == Role::Frozen { BUFFER_FROZEN_MAX } else { BUFFER_MAX }
+    }
+
+    /// The same for the other end's process.
+    pub(crate) fn send_room(&self, end: EndOf) -> usize {
+        self.streams[end.0].ends[1 - end.1].pid.map_or(BUFFER_MAX, |reader| self.room(reader))
+    }
+
     pub(crate) fn write_stream(&mut self, end: EndOf, bytes: &[u8]) -> Written {
+        let Some(reader) = self.streams[end.0].ends[1 - end.1].pid else { return Written::Broken };
+        let room = self.room(reader);
         let other = &mut self.streams[end.0].ends[1 - end.1];
-        let Some(reader) = other.pid else { return Written::Broken };
-        let room = if self.processes[reader].role == Role::Frozen { BUFFER_FROZEN_MAX } else { BUFFER_MAX };
         let taken = room.saturating_sub(other.inbox.len()).min(bytes.len());
         other.inbox.extend(&bytes[..taken]);
         if taken == 0 {

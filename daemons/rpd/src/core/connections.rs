@@ -63,9 +63,15 @@ impl Connection {
         self.fd.as_fd()
     }
 
-    /// Reading or writing might get on.
-    fn has_work(&self) -> bool {
-        !self.connecting && (self.readable || (self.writable && (self.output || !self.ledger.pending().is_empty())))
+    /// It may be read, if the bytes of sessions may be.
+    pub fn may_read(&self, intake: bool) -> bool {
+        self.readable && (intake || !self.established)
+    }
+
+    /// Reading or writing might get on, if sessions' bytes may be taken in, and routes told.
+    fn has_work(&self, intake: bool, output: bool) -> bool {
+        let writes = self.writable && ((output && self.output) || !self.ledger.pending().is_empty());
+        !self.connecting && (self.may_read(intake) || writes)
     }
 }
 
@@ -73,6 +79,7 @@ impl Connection {
 pub struct Connections {
     by_token: HashMap<Token, Connection>,
     next: usize,
+    turns: usize,
     /// Ended, each until when it is kept: what the neighbour still sends to one that is closed is answered with a reset, and who is
     /// writing when that comes does not read our NOTIFICATION before it.
     lingering: VecDeque<(Duration, TcpStream)>,
@@ -81,7 +88,7 @@ pub struct Connections {
 impl Connections {
     /// None yet; tokens begin with `from`.
     pub fn new(from: usize) -> Self {
-        Self { by_token: HashMap::new(), next: from, lingering: VecDeque::new() }
+        Self { by_token: HashMap::new(), next: from, turns: 0, lingering: VecDeque::new() }
     }
 
     /// Says the end of a connection; it is closed some time later. Duplicates may be elsewhere (the vault's, a frozen engine's): the end
@@ -148,6 +155,19 @@ impl Connections {
         tokens
     }
 
+    /// Another connection is the first now.
+    pub fn next_turn(&mut self) {
+        self.turns = self.turns.wrapping_add(1);
+    }
+
+    /// All tokens, in each turn with another one first: what there is room for goes round.
+    pub fn tokens_in_turn(&self) -> Vec<Token> {
+        let mut tokens = self.tokens();
+        let first = self.turns.checked_rem(tokens.len()).unwrap_or(0);
+        tokens.rotate_left(first);
+        tokens
+    }
+
     /// All connections.
     pub fn iter(&self) -> impl Iterator<Item = &Connection> {
         self.by_token.values()
@@ -168,9 +188,9 @@ impl Connections {
         }
     }
 
-    /// Any connection can get on.
-    pub fn has_work(&self) -> bool {
-        self.by_token.values().any(Connection::has_work)
+    /// Any connection can get on, if sessions' bytes may be taken in, and routes told.
+    pub fn has_work(&self, intake: bool, output: bool) -> bool {
+        self.by_token.values().any(|connection| connection.has_work(intake, output))
     }
 }
 

@@ -5,7 +5,7 @@
 //! step is bounded, so a turn takes some milliseconds at most, however large the tables are.
 //!
 //! Input is peeked at, replicated, and only then discarded; output is replicated and only then written. While a follower's stream
-//! is full, neither happens ([`replication::Sender`]).
+//! is full, neither happens, and while it is behind, less does ([`holdfast_replication::Pace`]).
 
 mod adopted;
 mod bfd;
@@ -188,7 +188,9 @@ impl Core {
     fn has_work(&self) -> bool {
         let stalled = self.sender.as_ref().is_some_and(|sender| !sender.is_drained());
         let follower_works = self.follower.as_ref().is_some_and(Follower::has_work);
-        let sessions = self.role == v1::Role::Primary && !stalled && self.connections.has_work();
+        let sessions = self.role == v1::Role::Primary
+            && !stalled
+            && self.connections.has_work(self.admits_intake(), self.admits_output());
         sessions
             || self.inputs_waiting
             || follower_works
@@ -249,6 +251,7 @@ impl Core {
 
     fn primary_turn(&mut self) {
         let now = now();
+        self.connections.next_turn();
         self.flush_replication(now);
         self.accept_connections(now);
         self.read_sessions(now);

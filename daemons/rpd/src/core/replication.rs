@@ -1,8 +1,8 @@
 //! Both ends of the replication stream, and what flows on it when.
 //!
 //! A primary accepts one follower. It describes its sessions, sends its tables in slices between live facts, and then
-//! marks its digests now and then. A fact counts as replicated when the kernel has it in the stream's buffer. A buffer that stays
-//! full for [`FULL_STREAM_MAX`] means that the follower is lost: routing goes on without it.
+//! marks its digests now and then. A fact counts as replicated when the kernel has it in the stream's buffer. A follower that works and is
+//! behind sets the pace ([`Pace`]); one that lets the buffer be full and does not read is lost: routing goes on without it.
 //!
 //! At a handoff the roles of the two ends change and the stream stays: the frozen engine goes on as follower of the
 //! new one, from exactly the place where it stopped. That is the way back.
@@ -13,13 +13,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use holdfast_kernel::descriptor::set_unix_buffer;
+use holdfast_kernel::descriptor::{send_room, set_unix_buffer};
 use holdfast_proto::v1::replication_frame::Body;
 use holdfast_proto::v1::{
     DigestMark, Fact, HandoffMark, ReplicationHello, Role, SnapshotDone, TableComparison, TableDigest, fact::Kind,
 };
-use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSHOT_WATERMARK_LEN};
-use holdfast_replication::{Inbound, Outbound, compare_tables};
+use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSHOT_WATERMARK_LEN, STREAM_BUFFER_LEN};
+use holdfast_replication::{Inbound, Outbound, Pace, compare_tables};
 
 use super::{Core, REPLICATION_STREAM, now, register};
 use crate::fault_injection;
@@ -55,12 +55,13 @@ pub struct Sender {
     snapshot_done: bool,
     next_mark: Duration,
     marks: u64,
-    full_since: Option<Duration>,
+    pace: Pace,
     watermark_reached: bool,
 }
 
 impl Sender {
     fn new(stream: UnixStream, inbound: Inbound, greeted: bool) -> Self {
+        let room = send_room(stream.as_fd()).unwrap_or(STREAM_BUFFER_LEN as u64);
         Self {
             stream,
             outbound: Outbound::default(),
@@ -70,7 +71,7 @@ impl Sender {
             snapshot_done: greeted,
             next_mark: Duration::ZERO,
             marks: 0,
-            full_since: None,
+            pace: Pace::new(room),
             watermark_reached: false,
         }
     }
@@ -94,6 +95,11 @@ impl Sender {
         self.outbound.is_drained()
     }
 
+    /// What a follower that is behind leaves to be done now.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
     /// The next slice of the snapshot may be made.
     pub fn snapshot_may_go_on(&self) -> bool {
         self.cursor.is_some() && !self.watermark_reached
@@ -111,7 +117,12 @@ impl Sender {
 
     /// Bytes that the follower has not read.
     pub fn unread(&self) -> u64 {
-        holdfast_kernel::tcp::send_queue(self.stream.as_fd()).unwrap_or(0) + self.outbound.pending().len() as u64
+        self.in_kernel() + self.outbound.pending().len() as u64
+    }
+
+    /// The part of it that the kernel has.
+    fn in_kernel(&self) -> u64 {
+        holdfast_kernel::tcp::send_queue(self.stream.as_fd()).unwrap_or(0)
     }
 }
 
@@ -204,10 +215,8 @@ impl Core {
     /// When the primary has to look after its follower at the latest.
     pub(super) fn replication_deadline(&self) -> Option<Duration> {
         let sender = self.sender.as_ref()?;
-        match sender.full_since {
-            Some(since) => Some(since + FULL_STREAM_MAX),
-            None => sender.snapshot_done.then_some(sender.next_mark),
-        }
+        let mark = sender.snapshot_done.then_some(sender.next_mark);
+        [sender.pace.next_look(), mark].into_iter().flatten().min()
     }
 
     pub(super) fn accept_follower(&mut self) {
@@ -297,24 +306,31 @@ impl Core {
     /// Gives the kernel what waits for the follower. True: everything pushed so far is replicated (or nobody follows).
     pub(super) fn flush_replication(&mut self, now: Duration) -> bool {
         let Some(sender) = &mut self.sender else { return true };
-        match write_out(&mut sender.stream, &mut sender.outbound) {
-            Ok(()) => {
-                sender.full_since = None;
-                true
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let since = *sender.full_since.get_or_insert(now);
-                if now < since + FULL_STREAM_MAX {
-                    return false;
-                }
-                self.follower_lost(&format!("its stream was full for {} ms", FULL_STREAM_MAX.as_millis()));
-                true
-            }
+        sender.pace.look(sender.in_kernel(), now);
+        let is_full = match write_out(&mut sender.stream, &mut sender.outbound) {
+            Ok(()) => false,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => true,
             Err(error) => {
                 self.follower_lost(&error.to_string());
-                true
+                return true;
             }
+        };
+        sender.pace.wrote(sender.in_kernel(), is_full, now);
+        if sender.pace.is_lost(now) {
+            self.follower_lost(&format!("its stream was full for {} ms", FULL_STREAM_MAX.as_millis()));
+            return true;
         }
+        !is_full
+    }
+
+    /// Input of sessions may be taken: a follower is not too far behind for that.
+    pub(super) fn admits_intake(&self) -> bool {
+        self.sender.as_ref().is_none_or(|sender| sender.pace().admits_intake())
+    }
+
+    /// Routes may be told: the same.
+    pub(super) fn admits_output(&self) -> bool {
+        self.sender.as_ref().is_none_or(|sender| sender.pace().admits_output())
     }
 
     /// The next slice of a snapshot, or the digests when it is time.

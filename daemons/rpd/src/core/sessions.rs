@@ -71,7 +71,7 @@ impl Core {
 
     /// Reads every session that may have something, a bounded amount each.
     pub(super) fn read_sessions(&mut self, now: Duration) {
-        for token in self.connections.tokens() {
+        for token in self.connections.tokens_in_turn() {
             let Some(connection) = self.connections.get_mut(token) else { continue };
             if connection.connecting {
                 if connection.writable {
@@ -79,7 +79,8 @@ impl Core {
                 }
                 continue;
             }
-            while self.connections.get_mut(token).is_some_and(|connection| connection.readable) {
+            let intake = self.admits_intake();
+            while self.connections.get_mut(token).is_some_and(|connection| connection.may_read(intake)) {
                 match self.read(token, now) {
                     // Until a session is established messages go one by one; after that a read is enough for one turn.
                     ReadStep::Again if !self.connections.get_mut(token).is_some_and(|c| c.established) => self.act(),
@@ -185,7 +186,7 @@ impl Core {
 
     /// Gives every session's output to the kernel as far as it takes it.
     pub(super) fn write_sessions(&mut self, now: Duration) {
-        for token in self.connections.tokens() {
+        for token in self.connections.tokens_in_turn() {
             let Some(connection) = self.connections.get_mut(token) else { continue };
             if !connection.connecting
                 && connection.writable
@@ -198,9 +199,10 @@ impl Core {
 
     fn write(&mut self, token: Token, now: Duration) {
         for _ in 0..WRITES_PER_TURN {
+            let output = self.admits_output();
             let Some(connection) = self.connections.get_mut(token) else { return };
             let (neighbor, side) = (connection.neighbor, connection.side);
-            if connection.ledger.pending().is_empty() && connection.established {
+            if connection.ledger.pending().is_empty() && connection.established && output {
                 let (bgp, rib) = (&mut self.protocols.bgp, &mut self.rib);
                 connection.ledger.fill(|output| bgp.fill_output(neighbor, rib, output, now));
                 connection.output = self.protocols.bgp.has_output(neighbor);

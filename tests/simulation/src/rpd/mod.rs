@@ -157,8 +157,10 @@ impl Rpd {
             && !stalled
             && self.connections.iter().any(|(neighbor, connection)| {
                 let made = self.engine.as_ref().is_some_and(|e| connection.established && e.has_output(*neighbor));
-                let output = !connection.ledger.pending().is_empty() || self.speaker.owes(*neighbor) || made;
-                self.may_read(&world, connection) || (output && world.is_writable(connection.socket))
+                let routes = self.admits_output() && (self.speaker.owes(*neighbor) || made);
+                let output = !connection.ledger.pending().is_empty() || routes;
+                let intake = self.admits_intake() || !connection.established;
+                (intake && self.may_read(&world, connection)) || (output && world.is_writable(connection.socket))
             });
         let follows = matches!(self.standing.role, Role::Backup | Role::Frozen)
             && self.follower.as_ref().is_some_and(|follower| follower.has_work(&world));

@@ -6,8 +6,8 @@ use holdfast_proto::v1::replication_frame::Body;
 use holdfast_proto::v1::{
     DigestMark, Fact, HandoffMark, ReplicationHello, SnapshotDone, SnapshotSlice, TableComparison, fact::Kind,
 };
-use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX};
-use holdfast_replication::{Inbound, Outbound, Switchover, compare_tables};
+use holdfast_replication::limits::DIGEST_MARK_INTERVAL;
+use holdfast_replication::{Inbound, Outbound, Pace, Switchover, compare_tables};
 
 use super::sessions::fact;
 use super::{FOLLOW_INTERVAL, Rpd};
@@ -35,11 +35,11 @@ pub(super) struct Sender {
     cursor: Option<Key>,
     snapshot_done: bool,
     next_mark: Time,
-    full_since: Option<Time>,
+    pub pace: Pace,
 }
 
 impl Sender {
-    fn new(end: EndOf, inbound: Inbound, greeted: bool, now: Time) -> Self {
+    fn new(end: EndOf, inbound: Inbound, greeted: bool, world: &World, now: Time) -> Self {
         let outbound = Outbound::default();
         Sender {
             end,
@@ -49,7 +49,7 @@ impl Sender {
             cursor: None,
             snapshot_done: greeted,
             next_mark: now,
-            full_since: None,
+            pace: Pace::new(world.send_room(end) as u64),
         }
     }
 
@@ -107,10 +107,8 @@ impl Follower {
 impl Rpd {
     pub(super) fn replication_deadline(&self) -> Option<Time> {
         let sender = self.sender.as_ref()?;
-        match sender.full_since {
-            Some(since) => Some(since + FULL_STREAM_MAX),
-            None => sender.snapshot_done.then_some(sender.next_mark),
-        }
+        let mark = sender.snapshot_done.then_some(sender.next_mark);
+        [sender.pace.next_look(), mark].into_iter().flatten().min()
     }
 
     pub(super) async fn accept_followers(&mut self) {
@@ -119,7 +117,9 @@ impl Rpd {
             let number = self.os.call(|world, _| world.knocking[side].pop_front()).await;
             let Some(number) = number else { return };
             self.follower_lost("another one comes").await;
-            self.sender = Some(Sender::new(EndOf(number, 1), Inbound::default(), false, self.os.now()));
+            let now = self.os.now();
+            let sender = Sender::new(EndOf(number, 1), Inbound::default(), false, &self.os.world.borrow(), now);
+            self.sender = Some(sender);
         }
     }
 
@@ -170,26 +170,38 @@ impl Rpd {
 
     /// Gives the kernel what waits for the follower. True: everything pushed so far is told (or nobody follows).
     pub(super) async fn flush_replication(&mut self) -> bool {
-        loop {
-            let now = self.os.now();
-            let Some(sender) = &mut self.sender else { return true };
-            if sender.outbound.is_drained() {
-                sender.full_since = None;
-                return true;
-            }
-            let (end, bytes) = (sender.end, sender.outbound.pending().to_vec());
+        let now = self.os.now();
+        let Some(sender) = &mut self.sender else { return true };
+        let end = sender.end;
+        sender.pace.look(self.os.world.borrow().unread(end) as u64, now);
+        let mut is_full = false;
+        while !is_full && !sender.outbound.is_drained() {
+            let bytes = sender.outbound.pending().to_vec();
             match self.os.call(|world, _| world.write_stream(end, &bytes)).await {
                 Written::Taken(taken) => sender.outbound.advance(taken),
-                Written::Full => {
-                    let since = *sender.full_since.get_or_insert(now);
-                    if now < since + FULL_STREAM_MAX {
-                        return false;
-                    }
-                    self.follower_lost("its stream was full for too long").await;
+                Written::Full => is_full = true,
+                Written::Broken => {
+                    self.follower_lost("its stream is closed").await;
+                    return true;
                 }
-                Written::Broken => self.follower_lost("its stream is closed").await,
             }
         }
+        sender.pace.wrote(self.os.world.borrow().unread(end) as u64, is_full, now);
+        if sender.pace.is_lost(now) {
+            self.follower_lost("its stream was full for too long").await;
+            return true;
+        }
+        !is_full
+    }
+
+    /// A follower is not too far behind for input of sessions.
+    pub(super) fn admits_intake(&self) -> bool {
+        self.sender.as_ref().is_none_or(|sender| sender.pace.admits_intake())
+    }
+
+    /// Nor for routes that are told.
+    pub(super) fn admits_output(&self) -> bool {
+        self.sender.as_ref().is_none_or(|sender| sender.pace.admits_output())
     }
 
     /// The next slice of a snapshot, or the digests when it is time.
@@ -352,7 +364,9 @@ impl Rpd {
     /// The new primary's end of the stream becomes a sender's: the frozen engine follows from exactly here.
     pub(super) fn turn_stream(&mut self) {
         if let Some(follower) = self.follower.take().filter(|follower| !follower.ended) {
-            self.sender = Some(Sender::new(follower.end, follower.inbound, true, self.os.now()));
+            let now = self.os.now();
+            let sender = Sender::new(follower.end, follower.inbound, true, &self.os.world.borrow(), now);
+            self.sender = Some(sender);
         }
     }
 }

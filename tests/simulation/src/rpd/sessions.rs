@@ -93,7 +93,10 @@ impl Rpd {
 
     pub(super) async fn read_sessions(&mut self) {
         for neighbor in self.connections.keys().copied().collect::<Vec<_>>() {
-            self.read(neighbor).await;
+            let held_back = !self.admits_intake() && self.connections.get(&neighbor).is_some_and(|c| c.established);
+            if !held_back {
+                self.read(neighbor).await;
+            }
         }
     }
 
@@ -184,19 +187,19 @@ impl Rpd {
 
     async fn write(&mut self, neighbor: usize) {
         for _ in 0..WRITES_PER_TURN {
-            let now = self.os.now();
+            let (now, output) = (self.os.now(), self.admits_output());
             let Some(connection) = self.connections.get_mut(&neighbor) else { return };
             let socket = connection.socket;
             if !self.os.world.borrow().is_writable(socket) {
                 return; // poll(2) has said so
             }
             if let Some(engine) = self.engine.as_mut().filter(|_| connection.ledger.pending().is_empty()) {
-                if connection.established {
+                if connection.established && output {
                     let id = engine.id(neighbor);
                     let Engine { speaker, rib } = engine;
                     connection.ledger.fill(|output| speaker.fill_output(id, rib, output, now));
                 }
-            } else if connection.ledger.pending().is_empty() {
+            } else if connection.ledger.pending().is_empty() && output {
                 let world = &self.os.world;
                 let random = || world.borrow_mut().random.random();
                 connection.ledger.fill(|output| self.speaker.fill(neighbor, output, random));
