@@ -74,6 +74,28 @@ impl DirtySet {
         Some((word * WORD_BITS + bit) as u32)
     }
 
+    /// At least `max` ids, if there are as many, and less than a word more, in the order in which [`Self::pop`] would take them. They stay in
+    /// the set: who is told of one takes it out with [`Self::remove`]. What is gathered or popped next comes behind them.
+    pub fn gather(&mut self, max: usize) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(self.len.min(max + WORD_BITS));
+        let begin = self.cursor;
+        for (first, end) in [(begin, self.words.len()), (0, begin)] {
+            let mut from = first;
+            while ids.len() < max
+                && let Some(word) = self.next_word(from).filter(|word| *word < end)
+            {
+                let mut bits = self.words[word];
+                while bits != 0 {
+                    ids.push(word as u32 * u64::BITS + bits.trailing_zeros());
+                    bits &= bits - 1;
+                }
+                from = word + 1;
+                self.cursor = from;
+            }
+        }
+        ids
+    }
+
     /// The first word with a bit set, from `from` on.
     fn next_word(&self, from: usize) -> Option<usize> {
         let first = from / WORD_BITS;
@@ -95,7 +117,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_set(operations in prop::collection::vec((0u8..4, 0u32..20_000), 0..400)) {
+        fn behaves_like_a_set(operations in prop::collection::vec((0u8..5, 0u32..20_000), 0..400)) {
             let (mut dirty, mut model) = (DirtySet::default(), BTreeSet::new());
             for (operation, id) in operations {
                 if operation < 2 {
@@ -103,6 +125,12 @@ mod tests {
                 } else if operation == 2 {
                     let id = model.first().copied().filter(|_| id % 2 == 0).unwrap_or(id);
                     prop_assert_eq!(dirty.remove(id), model.remove(&id));
+                } else if operation == 3 {
+                    let max = id as usize % 40;
+                    let gathered = dirty.gather(max);
+                    let distinct: BTreeSet<u32> = gathered.iter().copied().collect();
+                    prop_assert!(distinct.is_subset(&model) && distinct.len() == gathered.len());
+                    prop_assert!(gathered.len() >= max.min(model.len()) && gathered.len() < max + WORD_BITS);
                 } else if let Some(taken) = dirty.pop() {
                     prop_assert!(model.remove(&taken));
                 } else {
@@ -116,5 +144,19 @@ mod tests {
             }
             prop_assert!(model.is_empty() && dirty.is_empty());
         }
+    }
+
+    #[test]
+    fn gathers_and_pops_go_round_together() {
+        let mut dirty = DirtySet::default();
+        for id in [1, 70, 500, 5_000, 9_000] {
+            dirty.insert(id);
+        }
+        assert_eq!(dirty.gather(2), [1, 70]);
+        assert_eq!(dirty.pop(), Some(500));
+        assert_eq!(dirty.gather(3), [5_000, 9_000, 1]);
+        assert_eq!(dirty.len(), 4);
+        assert!(dirty.remove(1));
+        assert_eq!(dirty.gather(9), [70, 5_000, 9_000]);
     }
 }

@@ -23,6 +23,7 @@
 //! facts have the same tables. BGP routes do not resolve BGP next hops (only direct and static routes do), so
 //! that resolution cannot oscillate with BGP's decisions.
 
+mod ahead;
 mod digest;
 mod dirty;
 mod family;

@@ -10,5 +10,9 @@ pub const RESOLUTION_STEPS_MAX: usize = 1024;
 /// Members of one ECMP set, before and after resolution. The kernel's groups allow more; hardware rarely does.
 pub const GATEWAYS_MAX: usize = 64;
 
+/// Changes of forwarding entries that are put in order at once: 256 KiB of numbers while they are told, and some milliseconds to sort. Fewer
+/// cost the kernel more for each route, more as well (ADR 29).
+pub const FIB_STRETCH: usize = 65_536;
+
 /// Users of one prefix that are counted (24 bits). A prefix with more is kept for ever, which is safe.
 pub const PREFIX_USES_MAX: u32 = (1 << 24) - 1;

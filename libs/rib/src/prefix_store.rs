@@ -8,6 +8,7 @@
 use crate::index::Index;
 use crate::limits::PREFIX_USES_MAX;
 use hashbrown::DefaultHashBuilder;
+use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 /// The length that marks a free slot; no prefix has it.
@@ -17,7 +18,7 @@ const LENGTH_FREE: u8 = u8::MAX;
 const CHAIN_END: u32 = u32::MAX;
 
 /// An address as a number that can be masked, and can hold a slot number.
-pub(crate) trait Address: Copy + Eq {
+pub(crate) trait Address: Copy + Ord {
     /// Width in bits.
     const BITS: u8;
     fn mask(self, length: u8) -> Self;
@@ -46,8 +47,8 @@ impl Address for u32 {
     }
 }
 
-/// An IPv6 address in four words, so that a slot needs no more than 4-byte alignment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An IPv6 address in four words, the highest first, so that a slot needs no more than 4-byte alignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Address6(pub [u32; 4]);
 
 impl Address6 {
@@ -189,6 +190,12 @@ impl<A: Address> Store<A> {
     pub fn slot(&self, number: u32) -> Option<(A, u8, u32)> {
         let slot = self.slots.get(number as usize)?;
         (slot.length() != LENGTH_FREE).then(|| (slot.address, slot.length(), slot.uses()))
+    }
+
+    /// Sorts numbers by address, the highest first; the longest of one address first.
+    pub fn sort_descending(&self, numbers: &mut [u32]) {
+        let key = |number: &u32| self.slots.get(*number as usize).map(|slot| (slot.address, slot.length()));
+        numbers.sort_unstable_by_key(|number| Reverse(key(number)));
     }
 
     /// Interned prefixes that contain an address, longest first.

@@ -111,6 +111,11 @@ impl PrefixTable {
         }
     }
 
+    /// Sorts ids by address, the highest first; the longest of one address first.
+    pub(crate) fn sort_descending(&self, ids: &mut [u32]) {
+        each!(&self.kind, store => store.sort_descending(ids));
+    }
+
     /// One more user of an id in use.
     pub fn retain(&mut self, id: PrefixId) {
         each!(&mut self.kind, store => store.retain(id.0));

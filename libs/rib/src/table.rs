@@ -3,6 +3,7 @@
 //! A prefix costs one slot of six bytes here. Its forwarding entry is not stored: it is the active route's next hop as
 //! resolved, which every route that shares the next hop shares.
 
+use crate::ahead::Ahead;
 use crate::digest::{Digest, prefix_entry_hash};
 use crate::dirty::DirtySet;
 use crate::forwarding::{ForwardingNexthopId, ForwardingNexthops};
@@ -86,6 +87,8 @@ pub(crate) struct Table {
     pub prefixes: PrefixTable,
     slots: Vec<Slot>,
     pub fib_dirty: DirtySet,
+    /// In which order they are told.
+    ahead: Ahead,
     changed: DirtySet,
     /// Handed out by the last `take_changed`; held until the next, so that the ids mean something to the reader.
     taken: Vec<PrefixId>,
@@ -103,6 +106,7 @@ impl Table {
             prefixes: PrefixTable::new(family),
             slots: Vec::new(),
             fib_dirty: DirtySet::default(),
+            ahead: Ahead::default(),
             changed: DirtySet::default(),
             taken: Vec::new(),
             fib_digest: Digest::default(),
@@ -264,9 +268,9 @@ impl Table {
         }
     }
 
-    /// The next prefix whose forwarding entry changed, with its entry now.
+    /// The next prefix whose forwarding entry changed (see [`crate::ahead`]), with its entry now.
     pub fn take_fib_change(&mut self, context: &Context) -> Option<(IpNet, Option<ForwardingNexthopId>)> {
-        let id = PrefixId(self.fib_dirty.pop()?);
+        let id = self.ahead.take(&mut self.fib_dirty, &self.prefixes)?;
         let change = (self.prefixes.prefix(id), self.settled(id, context).fib);
         self.sync_hold(id);
         Some(change)

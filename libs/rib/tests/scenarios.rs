@@ -235,6 +235,25 @@ fn released_ids_come_after_the_last_change_that_left_them() {
 }
 
 #[test]
+fn changes_are_told_by_address_and_as_they_are_when_their_turn_comes() {
+    let mut rib = router();
+    let family = Family::Ipv4Unicast;
+    let told = ["203.0.113.0/24", "1.0.0.0/24", "198.51.100.0/24", "1.0.0.0/16", "192.0.2.0/24"];
+    let ids = told.map(|prefix| bgp(&mut rib, prefix, gateways(&["10.0.1.2"])));
+    let prefixes = |changes: &[FibChange]| changes.iter().map(|change| change.prefix.to_string()).collect::<Vec<_>>();
+    assert_eq!(prefixes(&rib.take_fib_changes(2)), ["1.0.0.0/16", "1.0.0.0/24"]);
+    // What has changed since the order was made: one again, one that goes, and a new one.
+    rib.set_bgp(family, ids[1], None);
+    rib.set_bgp(family, ids[2], None);
+    bgp(&mut rib, "2.0.0.0/24", gateways(&["10.0.1.2"]));
+    let rest = rib.take_fib_changes(10);
+    let expected = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "1.0.0.0/24", "2.0.0.0/24"];
+    assert_eq!(prefixes(&rest), expected);
+    assert_eq!(rest.iter().filter(|change| change.next_hop.is_none()).count(), 2);
+    assert_eq!(rib.fib_changes_waiting(), 0);
+}
+
+#[test]
 fn what_a_reader_has_to_hear_keeps_its_prefix() {
     let mut rib = router();
     let family = Family::Ipv4Unicast;
