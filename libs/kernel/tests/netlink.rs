@@ -126,13 +126,44 @@ fn errors_are_accounted_by_message() {
             assert!(failed.contains(&(4, libc::ESRCH)) && failed.contains(&(5, libc::EINVAL)), "{failed:?}");
             assert!(outcome.failures.iter().any(|f| f.reason().contains("Nexthop")), "{:?}", outcome.failures);
         }
-        // Every message of a full batch refused: all of it is accounted, nothing lost.
-        let mut batch = Batch::new();
-        while !batch.is_full() {
-            batch.remove_route(&net("203.0.113.0/24"));
+        // Every message of as many full batches as are executed at once refused: all of it is accounted, nothing lost.
+        let mut batches: [Batch; BATCHES_AT_ONCE_MAX] = std::array::from_fn(|_| Batch::new());
+        for batch in &mut batches {
+            while !batch.is_full() {
+                batch.remove_route(&net("203.0.113.0/24"));
+            }
         }
-        let outcome = requester.execute(&mut batch);
-        assert_eq!((outcome.failures.len(), outcome.unknown), (BATCH_MESSAGES_MAX, false));
+        for outcome in requester.execute_all(&mut batches.each_mut()) {
+            assert_eq!((outcome.failures.len(), outcome.unknown), (BATCH_MESSAGES_MAX, false));
+            assert!(outcome.failures.iter().enumerate().all(|(index, failure)| failure.index == index));
+        }
+    });
+}
+
+#[test]
+fn batches_executed_together_are_accounted_each_for_itself() {
+    in_namespace(|| {
+        let (v0, _) = links();
+        let mut requester = Requester::open().unwrap();
+        let mut batches: [Batch; 4] = std::array::from_fn(|_| Batch::new());
+        batches[0].add_nexthop(0x4800_0000, false, &single("10.0.0.2", v0));
+        batches[0].remove_route(&net("203.0.113.0/24"));
+        batches[1].write_route(RouteWrite::Add, &net("192.0.2.0/24"), RouteTarget::Nexthop(0x4800_0000));
+        batches[1].write_route(RouteWrite::Add, &net("198.51.100.0/24"), RouteTarget::Nexthop(0x4800_0000));
+        batches[1].write_route(RouteWrite::Add, &net("192.0.2.0/24"), RouteTarget::Nexthop(0x4800_0000));
+        // The third and the last are empty.
+        for _ in 0..2 {
+            let outcomes = requester.execute_all(&mut batches.each_mut());
+            let failed =
+                |outcome: &BatchOutcome| outcome.failures.iter().map(|f| (f.index, f.errno)).collect::<Vec<_>>();
+            assert_eq!((outcomes.len(), outcomes.iter().any(|outcome| outcome.unknown)), (4, false));
+            assert!(failed(&outcomes[0]).contains(&(1, libc::ESRCH)), "{outcomes:?}");
+            assert!(failed(&outcomes[1]).contains(&(2, libc::EEXIST)), "{outcomes:?}");
+            assert_eq!(outcomes[2..], [BatchOutcome::default(), BatchOutcome::default()]);
+        }
+        assert_eq!(routes(&mut requester).len(), 2);
+        assert_eq!(requester.execute_all(&mut []), []);
+        assert_eq!(requester.execute(&mut Batch::new()), BatchOutcome::default());
     });
 }
 

@@ -6,10 +6,13 @@ use super::address::{encode_address, encode_address_removal};
 use super::link::{LinkChange, encode_link_change, encode_link_removal, encode_vlan};
 use super::nexthop::{NexthopContent, NexthopWrite, encode_nexthop, encode_nexthop_removal};
 use super::route::{RouteTarget, RouteWrite, encode_route, encode_route_removal};
+use super::wire::{NLM_F_ACK, u16_at};
 
-/// Messages in one batch. More do not make it faster (measured: 330,000 to 400,000 routes/s at 512), and every one may
-/// cost an error message in the receive queue, which must hold them all.
+/// Messages in one batch: a millisecond of the kernel's work.
 pub const BATCH_MESSAGES_MAX: usize = 512;
+/// Batches in one system call. Two of them cost the kernel 7 % less than one at a time (four 11 %), and what is urgent waits for two. Every message
+/// may cost an error message in the receive queue, which must hold them all.
+pub const BATCHES_AT_ONCE_MAX: usize = 2;
 
 /// Changes to the kernel's tables, encoded, in the order in which they take effect.
 #[derive(Debug, Default)]
@@ -49,6 +52,24 @@ impl Batch {
     /// The messages, as they are sent but for their sequence numbers.
     pub fn octets(&self) -> &[u8] {
         &self.buffer
+    }
+
+    /// Gives its messages the sequence numbers after `sequence`; returns the last.
+    pub(super) fn number(&mut self, mut sequence: u32) -> u32 {
+        for start in &self.starts {
+            sequence = sequence.wrapping_add(1);
+            let at = *start as usize + 8;
+            self.buffer[at..at + 4].copy_from_slice(&sequence.to_ne_bytes());
+        }
+        sequence
+    }
+
+    /// Has the kernel answer its last message also when it is not refused.
+    pub(super) fn ask_for_answer(&mut self) {
+        let Some(last) = self.starts.last() else { return };
+        let flags = *last as usize + 6;
+        let with_answer = u16_at(&self.buffer, flags).unwrap_or(0) | NLM_F_ACK;
+        self.buffer[flags..flags + 2].copy_from_slice(&with_answer.to_ne_bytes());
     }
 
     fn begin(&mut self) -> &mut Vec<u8> {

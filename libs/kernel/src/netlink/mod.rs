@@ -2,8 +2,8 @@
 //!
 //! # The idea
 //!
-//! A [`Batch`] is encoded by whoever knows what to write, and executed elsewhere ([`Requester::execute`]): one
-//! `sendmsg` for up to [`BATCH_MESSAGES_MAX`] messages. Only the last message asks for an acknowledgement; the kernel
+//! A [`Batch`] is encoded by whoever knows what to write, and executed elsewhere ([`Requester::execute_all`]): one
+//! `sendmsg` for up to [`BATCHES_AT_ONCE_MAX`] batches of [`BATCH_MESSAGES_MAX`] messages. Only the last message asks for an acknowledgement; the kernel
 //! reports errors for the others anyway, each with its sequence number, so the failures are known one by one at the price
 //! of one answer. Where answers are lost (ENOBUFS) the outcome says so, and the caller reads the kernel's tables again.
 //!
@@ -31,7 +31,7 @@ mod robustness_tests;
 
 pub use address::Address;
 pub use async_monitor::AsyncMonitor;
-pub use batch::{BATCH_MESSAGES_MAX, Batch, BatchOutcome, Failure};
+pub use batch::{BATCH_MESSAGES_MAX, BATCHES_AT_ONCE_MAX, Batch, BatchOutcome, Failure};
 pub use link::{Counters, LINK_GROUP_HOLDFAST, Link, LinkChange, OperState};
 pub use monitor::{Event, Monitor};
 pub use neighbor::{Neighbor, NeighborState};

@@ -1,6 +1,6 @@
 //! Requests and their answers: batches and dumps. Blocks (bounded); belongs into a thread that may.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use super::address::{Address, encode_address_dump};
@@ -10,11 +10,11 @@ use super::neighbor::{Neighbor, encode_neighbor_dump};
 use super::nexthop::{NexthopObject, encode_nexthop_dump};
 use super::route::{Route, encode_route_dump};
 use super::socket::Socket;
-use super::wire::{Message, Messages, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, u16_at};
+use super::wire::{Acknowledgement, Message, Messages, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use super::{PROTOCOL_HOLDFAST, TABLE_MAIN};
 use crate::KernelError;
 
-/// Room for the answers to a whole batch (each error takes about 1 KiB of it) and for a dump's datagrams.
+/// Room for the answers to as many batches as are executed at once (each error takes about 1 KiB of it) and for a dump's datagrams.
 const BUFFER_BYTES: usize = 4 << 20;
 /// The kernel fills a dump's datagrams up to what we have received before, at most 32 KiB.
 const DATAGRAM_BYTES: usize = 64 << 10;
@@ -50,35 +50,39 @@ impl Requester {
 
     /// Executes a batch; every message in order, whatever became of those before it. The batch is left as it was.
     pub fn execute(&mut self, batch: &mut Batch) -> BatchOutcome {
-        let mut outcome = BatchOutcome::default();
-        let Some(last) = batch.starts.last().copied() else { return outcome };
+        self.execute_all(&mut [batch]).pop().unwrap_or_default()
+    }
+
+    /// Executes some batches, one behind the other, in one system call; up to [`super::BATCHES_AT_ONCE_MAX`], or the answers may not find
+    /// room. One outcome for each.
+    pub fn execute_all(&mut self, batches: &mut [&mut Batch]) -> Vec<BatchOutcome> {
+        let mut outcomes = vec![BatchOutcome::default(); batches.len()];
         let first = self.sequence.wrapping_add(1);
-        for start in &batch.starts {
-            self.sequence = self.sequence.wrapping_add(1);
-            let start = *start as usize;
-            batch.buffer[start + 8..start + 12].copy_from_slice(&self.sequence.to_ne_bytes());
-        }
-        let flags = last as usize + 6;
-        let with_answer = u16_at(&batch.buffer, flags).unwrap_or(0) | NLM_F_ACK;
-        batch.buffer[flags..flags + 2].copy_from_slice(&with_answer.to_ne_bytes());
-        if let Err(error) = self.socket.send(&batch.buffer) {
+        batches.iter_mut().for_each(|batch| self.sequence = batch.number(self.sequence));
+        let Some(last) = batches.iter_mut().rev().find(|batch| !batch.is_empty()) else { return outcomes };
+        last.ask_for_answer();
+        let parts: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(&batch.buffer)).collect();
+        let sent = self.socket.send(&parts);
+        let counts: Vec<usize> = batches.iter().map(|batch| batch.len()).collect();
+        if let Err(error) = sent {
             // The kernel takes a datagram as a whole or not at all; out of memory it may be in doubt.
-            tracing::warn!("netlink: a batch of {} messages was not sent: {error}", batch.len());
-            outcome.unknown = true;
-            return outcome;
+            tracing::warn!("netlink: {} messages were not sent: {error}", counts.iter().sum::<usize>());
+            outcomes.iter_mut().for_each(|outcome| outcome.unknown = true);
+            return outcomes;
         }
-        self.collect(first, batch.len() as u32, &mut outcome);
-        outcome
+        self.collect(first, &counts, &mut outcomes);
+        outcomes
     }
 
     /// Reads answers until that of the last message.
-    fn collect(&mut self, first: u32, count: u32, outcome: &mut BatchOutcome) {
+    fn collect(&mut self, first: u32, counts: &[usize], outcomes: &mut [BatchOutcome]) {
+        let count: usize = counts.iter().sum();
         loop {
             let length = match self.socket.receive(&mut self.received, 0) {
                 Ok(length) => length,
                 Err(error) => {
                     tracing::warn!("netlink: answers were lost: {error}");
-                    outcome.unknown = true;
+                    outcomes.iter_mut().for_each(|outcome| outcome.unknown = true);
                     // ENOBUFS means that some were dropped; what was queued before may still hold the last one's.
                     if error.raw_os_error() == Some(libc::ENOBUFS) {
                         self.drain();
@@ -87,17 +91,15 @@ impl Requester {
                 }
             };
             for message in Messages(&self.received[..length]) {
-                let index = message.sequence.wrapping_sub(first);
+                let index = message.sequence.wrapping_sub(first) as usize;
                 if message.kind != NLMSG_ERROR || index >= count {
                     continue;
                 }
                 let Some(answer) = message.acknowledgement() else { continue };
                 if answer.errno != 0 {
-                    outcome.failures.push(Failure {
-                        index: index as usize,
-                        errno: answer.errno,
-                        detail: answer.detail,
-                    });
+                    let Acknowledgement { errno, detail } = answer;
+                    let (batch, index) = place(index, counts);
+                    outcomes[batch].failures.push(Failure { index, errno, detail });
                 }
                 if index == count - 1 {
                     return;
@@ -188,7 +190,7 @@ impl Requester {
         self.sequence = self.sequence.wrapping_add(1);
         let mut request = request.to_vec();
         request[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
-        self.socket.send(&request).map_err(KernelError::call("ask the kernel for a table"))?;
+        self.socket.send(&[IoSlice::new(&request)]).map_err(KernelError::call("ask the kernel for a table"))?;
         let mut interrupted = false;
         loop {
             let length = self.socket.receive(&mut self.received, 0).map_err(|source| match source.kind() {
@@ -217,4 +219,15 @@ impl Requester {
             }
         }
     }
+}
+
+/// The batch that a message is in, by its place among those of all of them, and its place there.
+fn place(mut index: usize, counts: &[usize]) -> (usize, usize) {
+    for (batch, count) in counts.iter().enumerate() {
+        if index < *count {
+            return (batch, index);
+        }
+        index -= count;
+    }
+    (counts.len().saturating_sub(1), index)
 }

@@ -1,6 +1,6 @@
 //! A netlink socket: opened, sized, sent to and received from.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -71,19 +71,16 @@ impl Socket {
         if result != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends one datagram to the kernel, put together from parts.
+    pub fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
         loop {
-            // SAFETY: the bytes are readable for their length; an unconnected netlink socket sends to the kernel.
-            let sent = unsafe { libc::send(self.fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
-            match usize::try_from(sent) {
-                Ok(sent) if sent == bytes.len() => return Ok(()),
+            // An unconnected netlink socket sends to the kernel.
+            match socket2::SockRef::from(&self.fd).send_vectored(parts) {
+                Ok(sent) if sent == length => return Ok(()),
                 Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
-                Err(_) => {
-                    let error = io::Error::last_os_error();
-                    if error.kind() != io::ErrorKind::Interrupted {
-                        return Err(error);
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
