@@ -149,3 +149,19 @@ fn whoever_connects_from_an_allowed_prefix_is_a_neighbour_through_a_reboot() {
     assert!(forgotten, "{:#}", place.neighbor("10.0.1.2"));
     place.cli("show bgp group").assert_says(&["10.0.0.0/16: 1 of 2"]);
 }
+
+/// One end of a session is one address: a call to another one is not our end, and both operators can read which is.
+#[test]
+fn a_neighbour_that_calls_another_address_is_told_so() {
+    let place = Place::new();
+    let one = Neighbor::frr(&place, 1, &frr(1).replace("10.0.1.1 ", "10.0.1.9 "));
+    place.namespace.ip("address add 10.0.1.9/24 dev n1").expect("an address");
+    let text = format!(
+        "{ROUTER}protocols {{ bgp {{ hold-time 9; group one {{ peer-as 65001; passive; local-address 10.0.1.1; neighbor 10.0.1.2; }} }} }}\n"
+    );
+    place.start(&place.file("router.conf", &text)).assert_succeeded();
+    assert!(wait_until(SHORT, || one.log().contains("Connection Rejected")), "{}", one.log());
+    place.cli("show log re0-rpd").assert_says(&["it calls 10.0.1.9, but local-address is 10.0.1.1"]);
+    place.cli("configure; set protocols bgp group one local-address 10.0.1.9; commit").assert_succeeded();
+    place.wait_established("10.0.1.2", LONG);
+}
