@@ -2,8 +2,8 @@
 //!
 //! `target` and `origin` are known by name, with a 2-octet AS number, an IPv4 address (RFC 4360 §3.1, §3.2) or a 4-octet AS
 //! number (RFC 5668) in front: `target:65000:100`, `target:192.0.2.1:100`, `target:4200000000:100`. A 4-octet number that
-//! would fit into two octets is written with an L, as in Junos: `target:65000L:100`. Every other one is `extended:` and its
-//! sixteen hexadecimal digits.
+//! would fit into two octets is written with an L, as in Junos: `target:65000L:100`. `bandwidth:65000:1250000000` tells of a link's
+//! octets per second (draft-ietf-idr-link-bandwidth; not transitive). Every other one is `extended:` and its sixteen hexadecimal digits.
 
 use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
@@ -11,6 +11,11 @@ use std::net::Ipv4Addr;
 /// Subtypes of the three types with an administrator in front (the IANA registry of each).
 const TARGET: u8 = 0x02;
 const ORIGIN: u8 = 0x03;
+
+/// Type and subtype of the bandwidth of a link.
+const BANDWIDTH: [u8; 2] = [0x40, 0x04];
+/// Its name, with what follows it.
+const BANDWIDTH_PREFIX: &str = "bandwidth:";
 
 /// What stands in front of the local number: it decides how many octets both have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,10 +110,29 @@ pub(crate) fn parse(text: &str) -> Option<[u8; 8]> {
         let hexadecimal = digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         return hexadecimal.then(|| u64::from_str_radix(digits, 16).ok().map(u64::to_be_bytes))?;
     }
+    if let Some(bandwidth) = text.strip_prefix(BANDWIDTH_PREFIX) {
+        let (number, octets_per_second) = bandwidth.split_once(':')?;
+        return Some(bandwidth_of(super::community::decimal(number)?, super::community::decimal(octets_per_second)?));
+    }
     let (subtype, rest) = named(text)?;
     let (administrator, local) = rest.split_once(':')?;
     let administrator = Administrator::parse(administrator)?;
     Named { subtype, administrator, local: super::community::decimal(local)? }.encode()
+}
+
+/// The nearest that the floating point number of the wire can tell.
+fn bandwidth_of(number: u16, octets_per_second: u64) -> [u8; 8] {
+    let ([kind, subtype], [a, b]) = (BANDWIDTH, number.to_be_bytes());
+    let [c, d, e, f] = (octets_per_second as f32).to_be_bytes();
+    [kind, subtype, a, b, c, d, e, f]
+}
+
+/// The text of a bandwidth in whole octets per second, from which it can be read again.
+fn bandwidth_text(value: &[u8; 8]) -> Option<String> {
+    let [kind, subtype, a, b, c, d, e, f] = *value;
+    let (number, told) = (u16::from_be_bytes([a, b]), f32::from_be_bytes([c, d, e, f]));
+    let whole = ([kind, subtype] == BANDWIDTH && told >= 0.0).then_some(told as u64)?;
+    (bandwidth_of(number, whole) == *value).then(|| format!("{BANDWIDTH_PREFIX}{number}:{whole}"))
 }
 
 /// As operators write it.
@@ -117,9 +141,11 @@ pub fn extended_community_text(value: &[u8; 8]) -> String {
         Some(Named { subtype, administrator, local }) => {
             format!("{}:{administrator}:{local}", if subtype == TARGET { "target" } else { "origin" })
         }
-        None => value.iter().fold("extended:".to_owned(), |mut text, octet| {
-            let _ = write!(text, "{octet:02x}"); // writing to a String does not fail
-            text
+        None => bandwidth_text(value).unwrap_or_else(|| {
+            value.iter().fold("extended:".to_owned(), |mut text, octet| {
+                let _ = write!(text, "{octet:02x}"); // writing to a String does not fail
+                text
+            })
         }),
     }
 }
@@ -135,7 +161,12 @@ mod tests {
             ("target:65000L:100", [2, 2, 0, 0, 0xfd, 0xe8, 0, 100]),
             ("origin:4200000000:7", [2, 3, 0xfa, 0x56, 0xea, 0, 0, 7]),
             ("target:192.0.2.1:65535", [1, 2, 192, 0, 2, 1, 0xff, 0xff]),
-            ("extended:4004fde849742400", [0x40, 4, 0xfd, 0xe8, 0x49, 0x74, 0x24, 0]),
+            ("extended:4304fde849742400", [0x43, 4, 0xfd, 0xe8, 0x49, 0x74, 0x24, 0]),
+            ("bandwidth:65000:1000000", [0x40, 4, 0xfd, 0xe8, 0x49, 0x74, 0x24, 0]),
+            ("bandwidth:65000:0", [0x40, 4, 0xfd, 0xe8, 0, 0, 0, 0]),
+            ("extended:4004fde83f000000", [0x40, 4, 0xfd, 0xe8, 0x3f, 0, 0, 0]),
+            ("extended:4004fde8bf800000", [0x40, 4, 0xfd, 0xe8, 0xbf, 0x80, 0, 0]),
+            ("extended:4004fde87fc00000", [0x40, 4, 0xfd, 0xe8, 0x7f, 0xc0, 0, 0]),
         ] {
             assert_eq!((parse(text), extended_community_text(&octets)), (Some(octets), text.to_owned()));
         }
@@ -147,6 +178,10 @@ mod tests {
             "target:-1:2",
             "route:1:2",
             "extended:12",
+            "bandwidth:65000",
+            "bandwidth:65536:1",
+            "bandwidth:65000:-1",
+            "bandwidth:65000:1.5",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

@@ -24,6 +24,8 @@ pub enum NexthopSpec {
     /// Through all of these at once, each one gateway: ECMP where a link-local address is among them. Interning sorts them and drops
     /// duplicates. See [`NexthopSpec::several`].
     Several(Vec<NexthopSpec>),
+    /// Through all of these at once, each one gateway with its part of the packets, sorted. See [`NexthopSpec::weighted`].
+    Weighted(Vec<(NexthopSpec, u16)>),
     /// Through the first; the second stands by for when the first is lost. Neither is protected itself.
     Protected(Box<[NexthopSpec; 2]>),
     /// Drop silently.
@@ -51,6 +53,19 @@ impl NexthopSpec {
         }
     }
 
+    /// Through all of these at once, each being one gateway, with the parts that they have of the packets, from 1. Of the same one the greatest
+    /// holds. Where all have the same it is what [`NexthopSpec::several`] says.
+    pub fn weighted(ways: impl IntoIterator<Item = (NexthopSpec, u16)>) -> NexthopSpec {
+        let mut ways: Vec<(NexthopSpec, u16)> = ways.into_iter().filter(|(way, _)| way.is_one_gateway()).collect();
+        ways.sort_unstable_by(|(one, part), (other, others_part)| one.cmp(other).then(others_part.cmp(part)));
+        ways.dedup_by(|(next, _), (kept, _)| next == kept);
+        ways.truncate(GATEWAYS_MAX);
+        match ways.iter().all(|(_, part)| *part == ways[0].1) {
+            true => NexthopSpec::several(ways.into_iter().map(|(way, _)| way)),
+            false => NexthopSpec::Weighted(ways),
+        }
+    }
+
     /// The address of one gateway on whatever link.
     fn plain_gateway(&self) -> Option<IpAddr> {
         match self {
@@ -73,6 +88,7 @@ impl NexthopSpec {
         match self {
             NexthopSpec::Gateways(gateways) => gateways.len() > 1,
             NexthopSpec::Several(ways) => ways.len() > 1,
+            NexthopSpec::Weighted(ways) => ways.len() > 1,
             _ => false,
         }
     }
@@ -108,9 +124,9 @@ impl NexthopSpec {
         self
     }
 
-    /// Canonical octets, fixed for ever: a tag (1 gateways, 2 interface, 3 scoped gateway, 4 discard, 5 reject, 6 protected, 7 several),
-    /// then the number of gateways (two octets) and the addresses; the interface index (four); address and index; the two ways in the
-    /// same form; or their number (two octets) and they. Integers little endian.
+    /// Canonical octets, fixed for ever: a tag (1 gateways, 2 interface, 3 scoped gateway, 4 discard, 5 reject, 6 protected, 7 several,
+    /// 8 weighted), then the number of gateways (two octets) and the addresses; the interface index (four); address and index; the two ways in
+    /// the same form; their number (two octets) and they; or the same, each with its weight (two) behind it. Integers little endian.
     pub(crate) fn canonical(&self) -> Bytes {
         let mut octets = Bytes::new();
         match self {
@@ -132,6 +148,14 @@ impl NexthopSpec {
                 octets.push(7);
                 octets.extend_from_slice(&(ways.len() as u16).to_le_bytes());
                 ways.iter().for_each(|way| octets.extend_from_slice(&way.canonical()));
+            }
+            NexthopSpec::Weighted(ways) => {
+                octets.push(8);
+                octets.extend_from_slice(&(ways.len() as u16).to_le_bytes());
+                for (way, weight) in ways {
+                    octets.extend_from_slice(&way.canonical());
+                    octets.extend_from_slice(&weight.to_le_bytes());
+                }
             }
             NexthopSpec::Protected(ways) => {
                 octets.push(6);

@@ -43,6 +43,13 @@ impl Ways {
         self.found(METRIC_CONNECTED);
     }
 
+    /// Takes over what one of several gateways led to; where that is several ways in turn they divide its weight.
+    fn merge_weighted(&mut self, mut other: Ways, weight: u16) {
+        let each = (weight / other.gateways.len().max(1) as u16).max(1);
+        other.gateways.iter_mut().for_each(|gateway| gateway.weight = each);
+        self.merge(other);
+    }
+
     /// Takes over what one of several led to.
     fn merge(&mut self, other: Ways) {
         self.gateways.extend(other.gateways);
@@ -58,9 +65,7 @@ impl Ways {
 
     /// Ways that forward win over discard, discard over reject.
     fn into_next_hop(mut self) -> Option<(u32, ForwardingNexthop)> {
-        self.gateways.sort_unstable();
-        self.gateways.dedup();
-        self.gateways.truncate(GATEWAYS_MAX);
+        share_out(&mut self.gateways);
         let metric = self.metric?;
         if !self.gateways.is_empty() {
             Some((metric, ForwardingNexthop::Unicast(self.gateways)))
@@ -117,6 +122,12 @@ impl<'a> Resolver<'a> {
                     ways.add(Some(*address), *interface_index);
                 }
             }
+            NexthopSpec::Weighted(all) => {
+                for (way, weight) in all {
+                    let found = self.ways(way, on_link);
+                    ways.merge_weighted(found, *weight);
+                }
+            }
             NexthopSpec::Several(all) => {
                 for way in all {
                     let found = self.ways(way, on_link);
@@ -163,6 +174,27 @@ impl<'a> Resolver<'a> {
             }
         }
     }
+}
+
+/// Each way once, sorted. Where weights say something a way that several lead to has all of theirs, in the smallest numbers that say the
+/// same; where every gateway weighs 1 it is one way among several, however many lead there.
+fn share_out(gateways: &mut SmallVec<[Gateway; 1]>) {
+    gateways.sort_unstable();
+    let is_weighted = gateways.iter().any(|gateway| gateway.weight > 1);
+    gateways.dedup_by(|next, kept| {
+        let same = (next.address, next.interface_index) == (kept.address, kept.interface_index);
+        if same && is_weighted {
+            kept.weight = kept.weight.saturating_add(next.weight);
+        }
+        same
+    });
+    gateways.truncate(GATEWAYS_MAX);
+    let divisor = gateways.iter().fold(0, |divisor, gateway| greatest_common_divisor(divisor, gateway.weight));
+    gateways.iter_mut().for_each(|gateway| gateway.weight /= divisor.max(1));
+}
+
+fn greatest_common_divisor(a: u16, b: u16) -> u16 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// The first way, with the second standing by where it leads elsewhere; the second where the first leads nowhere. Where packets go

@@ -40,6 +40,35 @@ fn bgp(rib: &mut Rib, prefix: &str, spec: NexthopSpec) -> PrefixId {
     id
 }
 
+fn weighted(ways: &[(&str, u16)]) -> NexthopSpec {
+    NexthopSpec::weighted(ways.iter().map(|(address, weight)| (NexthopSpec::gateway(ip(address)), *weight)))
+}
+
+#[test]
+fn gateways_share_by_weight_and_equal_ones_need_none() {
+    let mut rib = router();
+    assert_eq!(weighted(&[("10.0.1.2", 7), ("10.0.2.2", 7)]), gateways(&["10.0.1.2", "10.0.2.2"]));
+    assert_eq!(weighted(&[("10.0.1.2", 7), ("10.0.1.2", 3)]), gateways(&["10.0.1.2"]));
+    let weights = |rib: &Rib, id| {
+        let resolved = rib.resolved(id)?;
+        Some(resolved.gateways().iter().map(|gateway| gateway.weight).collect::<Vec<_>>())
+    };
+    let scoped = NexthopSpec::ScopedGateway { address: ip("fe80::2"), interface_index: 2 };
+    let ways = [(NexthopSpec::gateway(ip("10.0.1.2")), 3), (NexthopSpec::gateway(ip("10.0.2.2")), 6), (scoped, 9)];
+    let id = rib.intern_nexthop(NexthopSpec::weighted(ways));
+    assert_eq!(weights(&rib, id), Some(vec![1, 2, 3]));
+    rib.interface_update(2, "eth2", false);
+    assert_eq!(weights(&rib, id), Some(vec![1]), "what is left has everything");
+    rib.interface_update(1, "eth1", false);
+    assert_eq!(weights(&rib, id), None);
+    rib.interface_update(1, "eth1", true);
+    rib.interface_update(2, "eth2", true);
+    // Of what lies behind a static route with two gateways each has half; what two lead to has the sum.
+    rib.set_static(vec![static_route("192.0.2.0/24", gateways(&["10.0.1.2", "10.0.2.2"]))]);
+    let behind = rib.intern_nexthop(weighted(&[("192.0.2.1", 8), ("10.0.1.2", 2)]));
+    assert_eq!(weights(&rib, behind), Some(vec![3, 2]));
+}
+
 /// The forwarding entry for an address as text.
 fn forwarding(rib: &Rib, address: &str) -> String {
     match rib.fib_lookup(ip(address)).map(|(_, id)| rib.forwarding_nexthop(id)) {

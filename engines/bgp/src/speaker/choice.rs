@@ -3,10 +3,13 @@
 use holdfast_rib::{BgpRoute, Family, NexthopSetId, NexthopSpec, PrefixId, Protocol as RibProtocol, Rib};
 use smallvec::SmallVec;
 
+use crate::wire::link_bandwidth;
+
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet};
 use super::decision::{self, Candidate};
 use super::local::Forwarding;
+use super::shares;
 use super::table::{Best, NeighborId, Path};
 
 /// Usable paths.
@@ -74,8 +77,15 @@ impl Speaker {
         let (chosen, equal) = decision::best(&mut all.clone(), self.med_rules)?;
         let (neighbor, attributes) = sources[chosen.handle as usize];
         let best = Best { neighbor, attributes };
-        let nexthop = self.nexthop_of(&best, equal.iter().map(|handle| sources[*handle as usize]), rib)?;
         let installed = self.get(neighbor)?.installs(family);
+        let nexthop = match self.several_ways(&best, equal.iter().map(|handle| sources[*handle as usize]), rib) {
+            Some(spec) => {
+                let several = rib.intern_nexthop(spec);
+                let route = BgpRoute { nexthop: several, preference: chosen.preference, installed };
+                return Some(Choice { best, route, interned: Some(several) });
+            }
+            None => self.attributes.get(attributes)?.nexthop()?,
+        };
         let protected = if installed { self.protected(family, nexthop, all, &sources, rib) } else { None };
         let route = BgpRoute { nexthop: protected.unwrap_or(nexthop), preference: chosen.preference, installed };
         Some(Choice { best, route, interned: protected })
@@ -140,23 +150,22 @@ impl Speaker {
         }
     }
 
-    /// The RIB's next hop for a decision: the best path's, or with it those of the equally good ones, where multipath is on.
-    fn nexthop_of(
-        &mut self,
+    /// The next hops of the best path and the equally good ones, where multipath is on and they are several, with the parts that each has of
+    /// the packets. Each is a usable path's: it is registered.
+    fn several_ways(
+        &self,
         best: &Best,
         equal: impl Iterator<Item = (NeighborId, AttributeId)>,
-        rib: &mut Rib,
-    ) -> Option<NexthopSetId> {
-        let neighbor = self.get(best.neighbor)?;
-        let (scope, multipath) = (neighbor.scope, neighbor.config.multipath);
-        let rules = neighbor.config.multipath_rules.unwrap_or_default();
+        rib: &Rib,
+    ) -> Option<NexthopSpec> {
+        let config = &self.get(best.neighbor)?.config;
+        let rules = config.multipath_rules.unwrap_or_default();
         let maximum = if rules.maximum_paths > 0 { rules.maximum_paths } else { self.maximum_paths };
-        let single = self.attributes.nexthop_set(best.attributes, scope, rib)?;
         let set = self.attributes.get(best.attributes)?;
         // Where the best one drops, so does the route; who else drops has no part in it.
         let goes = |set: AttributeSet<'_>| set.local().forwarding == Forwarding::NextHop;
-        if !multipath || maximum < 2 || !goes(set) {
-            return Some(single);
+        if !config.multipath || maximum < 2 || !goes(set) {
+            return None;
         }
         let rank = self.attributes.rank(set);
         let joins = |(neighbor, id): &(NeighborId, AttributeId)| {
@@ -164,19 +173,15 @@ impl Speaker {
             let set = self.attributes.get(*id).filter(|set| takes_part && goes(*set));
             set.is_some_and(|set| rules.multiple_as || self.attributes.rank(set).is_through_same_as(rank))
         };
-        let way = |(_, id): (NeighborId, AttributeId)| rib.nexthop(self.attributes.get(id)?.nexthop()?).cloned();
-        let ways = NexthopSpec::several(equal.filter(joins).take(maximum as usize).filter_map(way));
-        if ways.is_shared() { Some(self.multipath_nexthop(ways, rib)) } else { Some(single) }
-    }
-
-    /// Registers an ECMP set. Sets are few (combinations of neighbours) and stay registered.
-    fn multipath_nexthop(&mut self, ways: NexthopSpec, rib: &mut Rib) -> NexthopSetId {
-        if let Some(known) = self.multipaths.get(&ways) {
-            return *known;
+        let paths: SmallVec<[AttributeSet<'_>; 8]> =
+            equal.filter(joins).take(maximum as usize).filter_map(|(_, id)| self.attributes.get(id)).collect();
+        if paths.len() < 2 {
+            return None;
         }
-        let id = rib.intern_nexthop(ways.clone());
-        self.multipaths.insert(ways, id);
-        id
+        let bandwidths: SmallVec<[Option<f32>; 8]> = paths.iter().map(|set| link_bandwidth(set.block())).collect();
+        let ways = paths.iter().zip(shares::weights(&bandwidths));
+        let way = |(set, weight): (&AttributeSet<'_>, u16)| Some((rib.nexthop(set.nexthop()?)?.clone(), weight));
+        Some(NexthopSpec::weighted(ways.filter_map(way))).filter(NexthopSpec::is_shared)
     }
 }
 

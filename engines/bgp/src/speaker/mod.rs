@@ -83,6 +83,7 @@ mod restart;
 mod rules_view;
 mod settings;
 mod several;
+mod shares;
 mod snapshot;
 mod table;
 mod together;
@@ -99,7 +100,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use holdfast_policy::PolicySet;
-use holdfast_rib::{Family, NexthopSetId, NexthopSpec, Rib};
+use holdfast_rib::{Family, NexthopSetId, Rib};
 
 use crate::session::{ConnectionSide, Output};
 
@@ -147,7 +148,6 @@ pub struct Speaker {
     /// Attributes under which static and direct routes leave us.
     local_origin: AttributeId,
     actions: VecDeque<Action>,
-    multipaths: HashMap<NexthopSpec, NexthopSetId>,
     /// Next hops that moved and the scan that decides anew for the paths that use them.
     moved_nexthops: HashSet<NexthopSetId>,
     rescan: [Option<u32>; 2],
@@ -200,7 +200,6 @@ impl Speaker {
             links_seen: 0,
             local_origin: AttributeId::NONE,
             actions: VecDeque::new(),
-            multipaths: HashMap::new(),
             moved_nexthops: HashSet::new(),
             rescan: [None; 2],
             aggregates: Vec::new(),

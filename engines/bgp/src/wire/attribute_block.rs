@@ -28,6 +28,10 @@ pub(crate) const FLAG_OPTIONAL: u8 = 0x80;
 pub(crate) const FLAG_TRANSITIVE: u8 = 0x40;
 pub(crate) const FLAG_PARTIAL: u8 = 0x20;
 pub(crate) const FLAG_EXTENDED_LENGTH: u8 = 0x10;
+/// In the type of an extended community: it stays within the AS (RFC 4360 §2).
+const NON_TRANSITIVE: u8 = 0x40;
+/// The subtype of an extended community with an AS in front that tells the bandwidth of a link.
+const LINK_BANDWIDTH: u8 = 0x04;
 
 /// One attribute as it lies on the wire.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +120,15 @@ fn as_path_segments(block: &[u8]) -> impl Iterator<Item = (u8, &[[u8; 4]])> {
 /// Whether a canonical block's COMMUNITIES hold this one.
 pub fn has_community(block: &[u8], community: u32) -> bool {
     value_of(block, code::COMMUNITIES).unwrap_or_default().as_chunks::<4>().0.contains(&community.to_be_bytes())
+}
+
+/// The bandwidth of the link that a canonical block's EXTENDED_COMMUNITIES tell of, in octets per second (draft-ietf-idr-link-bandwidth §2): the
+/// first that there is, of either transitivity. None: none is told of, or one that is no bandwidth.
+pub fn link_bandwidth(block: &[u8]) -> Option<f32> {
+    let communities = value_of(block, code::EXTENDED_COMMUNITIES).unwrap_or_default().as_chunks::<8>().0;
+    let told = communities.iter().find(|value| value[0] & !NON_TRANSITIVE == 0 && value[1] == LINK_BANDWIDTH)?;
+    let bandwidth = f32::from_be_bytes([told[4], told[5], told[6], told[7]]);
+    Some(bandwidth).filter(|bandwidth| bandwidth.is_normal() && bandwidth.is_sign_positive())
 }
 
 /// How often one of these AS numbers is in a canonical block's AS_PATH, in segments of any kind.

@@ -5,6 +5,7 @@
 mod aggregates;
 mod allowed;
 mod as_paths;
+mod bandwidth;
 mod bfd;
 mod counting;
 mod ends;
