@@ -229,6 +229,10 @@ impl Agent {
 
     /// Sends the acknowledgements whose batches are in force (or noted, where nothing is written).
     pub(super) fn answer_acks(&mut self) {
+        // What has overtaken others belongs to a batch that has been heard, and has no place in the order to be waited for by.
+        if self.urgent_under_way > 0 {
+            return;
+        }
         let (done, waiting) = (self.done_serial, self.reconcile.is_some() || self.is_warm_booting());
         let Some(stream) = &mut self.stream else { return };
         while let Some(pending) = stream.pending.front() {
