@@ -8,7 +8,7 @@
 //! of one answer. Where answers are lost (ENOBUFS) the outcome says so, and the caller reads the kernel's tables again.
 //!
 //! A dump ([`Requester::dump_routes`] and its sisters) is filtered by the kernel where it can be. A [`Monitor`] hears
-//! what others change; a socket filter keeps out what its own process writes and what is not ours.
+//! what others change; a socket filter keeps out what its own process writes and what does not touch ours.
 //!
 //! # What it must never do
 //!

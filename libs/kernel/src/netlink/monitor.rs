@@ -4,7 +4,6 @@ use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use super::PROTOCOL_HOLDFAST;
 use super::address::{Address, RTM_DELADDR, RTM_NEWADDR};
 use super::link::{Link, RTM_DELLINK, RTM_NEWLINK};
 use super::neighbor::{Neighbor, RTM_DELNEIGH, RTM_NEWNEIGH};
@@ -12,6 +11,7 @@ use super::nexthop::{NexthopObject, RTM_DELNEXTHOP, RTM_NEWNEXTHOP};
 use super::route::{RTM_DELROUTE, RTM_NEWROUTE, Route};
 use super::socket::{Instruction, Socket};
 use super::wire::{Message, Messages, NLM_F_REPLACE};
+use super::{PROTOCOL_HOLDFAST, TABLE_MAIN};
 use crate::KernelError;
 
 /// The queue holds some 40,000 notifications of routes while their reader is busy elsewhere.
@@ -174,9 +174,10 @@ pub(super) fn event(message: &Message<'_>) -> Option<Event> {
     })
 }
 
-/// Passes links and addresses; routes with our protocol number, or that replaced another one; nexthops; of the last
-/// three only what the socket with the port `own` did not write. BPF loads in network order, netlink is in the machine's.
-fn filter(own: u32) -> [Instruction; 14] {
+/// Passes links and addresses; routes with our protocol number, or that replaced another one, or that are gone from the main table, where they
+/// may have had the place of one of ours; nexthops. Of the last two, and of routes of ours, only what the socket with the port `own` did not
+/// write. BPF loads in network order, netlink is in the machine's.
+fn filter(own: u32) -> [Instruction; 18] {
     const LOAD_WORD: u16 = 0x20;
     const LOAD_HALF: u16 = 0x28;
     const LOAD_OCTET: u16 = 0x30;
@@ -189,17 +190,21 @@ fn filter(own: u32) -> [Instruction; 14] {
     [
         op(LOAD_HALF, 4),                                                 // 0: nlmsg_type
         jump(JUMP_IF_EQUAL, half(RTM_NEWROUTE), 4, 0),                    // 1: -> 6
-        jump(JUMP_IF_EQUAL, half(RTM_DELROUTE), 5, 0),                    // 2: -> 8
-        jump(JUMP_IF_EQUAL, half(RTM_NEWNEXTHOP), 6, 0),                  // 3: -> 10
-        jump(JUMP_IF_EQUAL, half(RTM_DELNEXTHOP), 5, 0),                  // 4: -> 10
+        jump(JUMP_IF_EQUAL, half(RTM_DELROUTE), 7, 0),                    // 2: -> 10
+        jump(JUMP_IF_EQUAL, half(RTM_NEWNEXTHOP), 10, 0),                 // 3: -> 14
+        jump(JUMP_IF_EQUAL, half(RTM_DELNEXTHOP), 9, 0),                  // 4: -> 14
         op(RETURN, u32::MAX),                                             // 5: a link or an address
         op(LOAD_HALF, 6),                                                 // 6: nlmsg_flags
-        jump(JUMP_IF_SET, half(NLM_F_REPLACE), 2, 0),                     // 7: -> 10
+        jump(JUMP_IF_SET, half(NLM_F_REPLACE), 6, 0),                     // 7: -> 14
         op(LOAD_OCTET, 21),                                               // 8: rtm_protocol
-        jump(JUMP_IF_EQUAL, PROTOCOL_HOLDFAST.into(), 0, 3),              // 9: else -> 13
-        op(LOAD_WORD, 12),                                                // 10: nlmsg_pid
-        jump(JUMP_IF_EQUAL, u32::from_be_bytes(own.to_ne_bytes()), 1, 0), // 11: -> 13
-        op(RETURN, u32::MAX),                                             // 12: passed
-        op(RETURN, 0),                                                    // 13: dropped
+        jump(JUMP_IF_EQUAL, PROTOCOL_HOLDFAST.into(), 4, 7),              // 9: -> 14, else -> 17
+        op(LOAD_OCTET, 21),                                               // 10: rtm_protocol
+        jump(JUMP_IF_EQUAL, PROTOCOL_HOLDFAST.into(), 2, 0),              // 11: -> 14
+        op(LOAD_OCTET, 20),                                               // 12: rtm_table
+        jump(JUMP_IF_EQUAL, TABLE_MAIN, 2, 3),                            // 13: -> 16, else -> 17
+        op(LOAD_WORD, 12),                                                // 14: nlmsg_pid
+        jump(JUMP_IF_EQUAL, u32::from_be_bytes(own.to_ne_bytes()), 1, 0), // 15: -> 17
+        op(RETURN, u32::MAX),                                             // 16: passed
+        op(RETURN, 0),                                                    // 17: dropped
     ]
 }
