@@ -10,6 +10,12 @@ pub const RESOLUTION_STEPS_MAX: usize = 1024;
 /// Members of one ECMP set, before and after resolution. The kernel's groups allow more; hardware rarely does.
 pub const GATEWAYS_MAX: usize = 64;
 
+/// The greatest weight of a gateway: what fits the octet that kernels before 6.12 have for it.
+pub const WEIGHT_MAX: u16 = 255;
+
+/// Into so many parts weights are divided before several ways share one: 2, 3, 4 and 6 do so evenly. All are reduced in the end.
+pub const WEIGHT_PARTS: u16 = 12;
+
 /// Changes of forwarding entries that are put in order at once: 256 KiB of numbers while they are told, and some milliseconds to sort. Fewer
 /// cost the kernel more for each route, more as well (ADR 29).
 pub const FIB_STRETCH: usize = 65_536;

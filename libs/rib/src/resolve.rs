@@ -11,7 +11,7 @@
 use crate::Family;
 use crate::forwarding::{ForwardingNexthop, Gateway};
 use crate::interfaces::Interfaces;
-use crate::limits::{GATEWAYS_MAX, RESOLUTION_DEPTH_MAX, RESOLUTION_STEPS_MAX};
+use crate::limits::{GATEWAYS_MAX, RESOLUTION_DEPTH_MAX, RESOLUTION_STEPS_MAX, WEIGHT_MAX, WEIGHT_PARTS};
 use crate::local::LocalRoutes;
 use crate::nexthop::{NexthopSets, NexthopSpec};
 use crate::prefix_table::PrefixId;
@@ -45,7 +45,7 @@ impl Ways {
 
     /// Takes over what one of several gateways led to; where that is several ways in turn they divide its weight.
     fn merge_weighted(&mut self, mut other: Ways, weight: u16) {
-        let each = (weight / other.gateways.len().max(1) as u16).max(1);
+        let each = (weight.saturating_mul(WEIGHT_PARTS) / other.gateways.len().max(1) as u16).max(1);
         other.gateways.iter_mut().for_each(|gateway| gateway.weight = each);
         self.merge(other);
     }
@@ -191,6 +191,11 @@ fn share_out(gateways: &mut SmallVec<[Gateway; 1]>) {
     gateways.truncate(GATEWAYS_MAX);
     let divisor = gateways.iter().fold(0, |divisor, gateway| greatest_common_divisor(divisor, gateway.weight));
     gateways.iter_mut().for_each(|gateway| gateway.weight /= divisor.max(1));
+    let most = gateways.iter().map(|gateway| gateway.weight).max().unwrap_or(0);
+    if most > WEIGHT_MAX {
+        let nearest = |weight: u16| (u32::from(weight) * u32::from(WEIGHT_MAX) / u32::from(most)).max(1) as u16;
+        gateways.iter_mut().for_each(|gateway| gateway.weight = nearest(gateway.weight));
+    }
 }
 
 fn greatest_common_divisor(a: u16, b: u16) -> u16 {

@@ -67,6 +67,15 @@ fn gateways_share_by_weight_and_equal_ones_need_none() {
     rib.set_static(vec![static_route("192.0.2.0/24", gateways(&["10.0.1.2", "10.0.2.2"]))]);
     let behind = rib.intern_nexthop(weighted(&[("192.0.2.1", 8), ("10.0.1.2", 2)]));
     assert_eq!(weights(&rib, behind), Some(vec![3, 2]));
+    // Also of a weight that cannot be halved.
+    let scoped = NexthopSpec::ScopedGateway { address: ip("fe80::2"), interface_index: 2 };
+    let small = NexthopSpec::weighted([(NexthopSpec::gateway(ip("192.0.2.1")), 1), (scoped, 4)]);
+    let small = rib.intern_nexthop(small);
+    assert_eq!(weights(&rib, small), Some(vec![1, 1, 8]));
+    // A sum is no greater than what the kernel takes.
+    rib.set_static(vec![static_route("192.0.2.0/24", gateways(&["10.0.2.2"]))]);
+    let sum = rib.intern_nexthop(weighted(&[("10.0.1.2", 1), ("192.0.2.1", 254), ("192.0.2.2", 255)]));
+    assert_eq!(weights(&rib, sum), Some(vec![1, 255]));
 }
 
 /// The forwarding entry for an address as text.
