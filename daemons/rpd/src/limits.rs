@@ -10,6 +10,8 @@ pub const INPUTS_PER_TURN: usize = 256;
 pub const READ_LEN: usize = 64 * 1024;
 /// Writes per session and turn, each up to 64 KiB.
 pub const WRITES_PER_TURN: usize = 4;
+/// A session whose input is held back, because a follower is behind, has one message read this often: its hold timer hears of the neighbour.
+pub const HELD_BACK_MAX: Duration = Duration::from_millis(500);
 /// TCP connections waiting to be accepted; more are refused by the kernel.
 pub const LISTEN_BACKLOG: i32 = 128;
 /// Connections accepted in one turn.

@@ -9,7 +9,7 @@ use holdfast_kernel::tcp;
 use holdfast_replication::ledger::Ledger;
 use mio::Token;
 
-use crate::limits::{LINGER, LINGERING_MAX};
+use crate::limits::{HELD_BACK_MAX, LINGER, LINGERING_MAX};
 
 /// One TCP connection of a neighbour.
 pub struct Connection {
@@ -25,6 +25,8 @@ pub struct Connection {
     pub established: bool,
     /// The kernel may have bytes for us.
     pub readable: bool,
+    /// When something of it was read.
+    pub read_at: Duration,
     /// The kernel may take bytes.
     pub writable: bool,
     /// The speaker may have something to send.
@@ -51,6 +53,7 @@ impl Connection {
             connecting,
             established: false,
             readable: !connecting,
+            read_at: Duration::ZERO,
             writable: !connecting,
             output: false,
             ledger: Ledger::default(),
@@ -63,15 +66,21 @@ impl Connection {
         self.fd.as_fd()
     }
 
-    /// It may be read, if the bytes of sessions may be.
-    pub fn may_read(&self, intake: bool) -> bool {
-        self.readable && (intake || !self.established)
+    /// It may be read, if the bytes of sessions may be, or it has waited for that too long.
+    pub fn may_read(&self, intake: bool, now: Duration) -> bool {
+        self.readable && (intake || !self.established || now >= self.read_at + HELD_BACK_MAX)
+    }
+
+    /// Nothing speaks against reading more than one message at once.
+    pub fn reads_all(&self, intake: bool) -> bool {
+        self.established && (intake || self.ledger.is_told_ahead())
     }
 
     /// Reading or writing might get on, if sessions' bytes may be taken in, and routes told.
     fn has_work(&self, intake: bool, output: bool) -> bool {
         let writes = self.writable && ((output && self.output) || !self.ledger.pending().is_empty());
-        !self.connecting && (self.may_read(intake) || writes)
+        let reads = self.readable && (intake || !self.established);
+        !self.connecting && (reads || writes)
     }
 }
 

@@ -63,8 +63,7 @@ impl Core {
                 self.add_connection(connection);
             }
             Err(error) => {
-                let reason = format!("cannot connect to {remote}: {error}");
-                self.protocols.bgp.tcp_failed(neighbor, &reason, &mut self.rib, now);
+                self.protocols.bgp.tcp_failed(neighbor, &error.to_string(), &mut self.rib, now);
             }
         }
     }
@@ -80,7 +79,7 @@ impl Core {
                 continue;
             }
             let intake = self.admits_intake();
-            while self.connections.get_mut(token).is_some_and(|connection| connection.may_read(intake)) {
+            while self.connections.get_mut(token).is_some_and(|connection| connection.may_read(intake, now)) {
                 match self.read(token, now) {
                     // Until a session is established messages go one by one; after that a read is enough for one turn.
                     ReadStep::Again if !self.connections.get_mut(token).is_some_and(|c| c.established) => self.act(),
@@ -118,6 +117,7 @@ impl Core {
 
     pub(super) fn read(&mut self, token: Token, now: Duration) -> ReadStep {
         let mut buffer = [0; READ_LEN];
+        let intake = self.admits_intake();
         let Some(connection) = self.connections.get_mut(token) else { return ReadStep::Idle };
         let (neighbor, side) = (connection.neighbor, connection.side);
         let length = match tcp::peek(connection.socket(), &mut buffer) {
@@ -129,7 +129,7 @@ impl Core {
             }
             Err(error) => return self.closed(token, &error.to_string(), now),
         };
-        let whole = whole_messages(&buffer[..length], connection.established);
+        let whole = whole_messages(&buffer[..length], connection.reads_all(intake));
         if let Err(error) = whole.malformed {
             if whole.length == 0 {
                 let _ = tcp::discard(connection.socket(), length);
@@ -149,6 +149,7 @@ impl Core {
             return self.closed(token, &error.to_string(), now);
         }
         connection.ledger.consume(bytes.len());
+        connection.read_at = now;
         connection.output = true;
         self.protocols.bgp.receive(neighbor, side, bytes, &mut self.rib, now);
         self.connections.mark_output_all();

@@ -76,7 +76,7 @@ mod tests {
             RouterConfig { routing: Some(RoutingConfig { static_routes, ..Default::default() }), ..Default::default() }
         };
         let (heard, mut has_heard) = watch::channel(false);
-        let soon = Duration::from_millis(50);
+        let soon = Duration::from_millis(500);
         let waits = async |bfd, within, has_heard: &mut watch::Receiver<bool>| {
             let began = std::time::Instant::now();
             hear_of_next_hops(&with(bfd), has_heard, within).await;
