@@ -222,6 +222,7 @@ impl Thread {
     /// is so: what comes while others are served or sent to is heard in the next turn.
     fn hear(&mut self) -> Duration {
         let began = now();
+        // A session with something prompt to say, left over by the turn before, is first with a deadline of zero, which tells nothing.
         let stood_still =
             self.sessions.next_deadline().is_some_and(|due| due > Duration::ZERO && due + STOOD_STILL <= began);
         self.receive();

@@ -77,11 +77,11 @@ async fn a_held_processor_keeps_nothing_from_being_sent() {
 #[tokio::test]
 async fn packets_are_served_without_asking_for_memory() {
     let _machine = MACHINE.read().await;
-    let mut routers = up(10).await;
+    let mut routers = up(50).await;
     for _ in 0..2 {
         let before = routers[0].status().await;
         assert!(before.memory_locked && before.allocations < 1_000, "{before:?}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let after = routers[0].status().await;
         let served = after.sent + after.received - before.sent - before.received;
         assert!(served > 100, "{before:?} {after:?}");
@@ -179,12 +179,16 @@ async fn a_neighbor_that_falls_silent_is_told_to_whoever_watches() {
         }
     }
     assert_eq!(seen, 2);
-    let cut_ns = holdfast_ipc::mono_ns();
+    // The link goes down between these two: on a busy machine the command takes its time.
+    let before_ns = holdfast_ipc::mono_ns();
     routers[1].namespace.sh("ip link set v0 down".into());
+    let cut_ns = holdfast_ipc::mono_ns();
     let Event::Session(session) = events.message().await.unwrap().unwrap().event.unwrap() else { panic!() };
     assert_eq!((session.state.as_str(), session.diagnostic.as_str()), ("Down", "Control Detection Time Expired"));
-    let after = session.failed_since_mono_ns - cut_ns;
-    assert!((80_000_000..400_000_000).contains(&after), "{after} ns after the link was cut");
+    // 150 ms after the last packet, which was one interval old at most; the intervals of sessions that are not up would make it 3 s.
+    let (least, most) = (before_ns + 80_000_000, cut_ns + 1_000_000_000);
+    let failed = session.failed_since_mono_ns;
+    assert!((least..most).contains(&failed), "failed at {failed}, wanted {least} to {most}");
     routers[1].namespace.sh("ip link set v0 up".into());
     let again = routers[0].until("back", |s| s.iter().any(|session| session.state == "Up")).await;
     assert!(again.iter().any(|session| session.downs == 1 && session.failed_since_mono_ns == 0));

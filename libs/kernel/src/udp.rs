@@ -5,7 +5,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -16,6 +16,10 @@ use crate::tcp::set_int_option;
 pub const TTL_MAX: u8 = 255;
 /// Room for the two things that are asked of the kernel for each datagram, twice over.
 const CONTROL_LEN: usize = 128;
+
+/// What has come while nobody read waits here: 4,096 small datagrams, of each of which the kernel counts about a KiB. Its own measure is
+/// some 270 of them.
+const LISTEN_BUFFER_LEN: usize = 4 << 20;
 
 /// What is said of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub fn listen(any: IpAddr, port: u16, traffic_class: u8) -> Result<OwnedFd, Kern
     let address = SocketAddr::new(any, port);
     let listening = || {
         let socket = open(Domain::for_address(address), traffic_class)?;
+        // As much of it as there is to be had.
+        let _ = crate::descriptor::set_unix_buffer(socket.as_fd(), LISTEN_BUFFER_LEN);
         socket.bind(&address.into())?;
         Ok(socket.into())
     };
