@@ -38,7 +38,7 @@ const HEADER_BYTES: usize = 16;
 /// Kernel tables of a namespace, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct KernelTables {
-    /// Routes of the main table that are not the kernel's own.
+    /// Routes of the main table that are not the kernel's own; of IPv6, where they are counted gently, all of all tables.
     pub routes: u64,
     /// Next-hop objects.
     pub nexthops: u64,

@@ -243,32 +243,40 @@ fn a_gateway_that_fails_while_a_large_difference_is_written_is_left_before_the_e
         let world = World::new().await;
         let pfed = world.start("re0", "primary", 1).await;
         let mut rpd = synchronize(&pfed, 1, BOTH, BOTH6).await;
-        let lost = group();
-        sh(&format!("ip nexthop del id {lost}"));
-        until("the routes are being written anew", || async {
-            let group = group();
-            !group.is_empty() && group != lost && pfed.summary().await.pending_writes < u64::from(size()) * 9 / 10
-        })
-        .await;
-        let (group, began) = (group(), Instant::now());
-        rpd.post(v1::FibBatch { failed_gateways: those_of_v0(), ..Default::default() }).await;
-        // A group with one member: only what stood by.
-        until("the group is turned", || async {
-            let shown = sh(&format!("ip nexthop get id {group}"));
-            !shown.contains('/')
-        })
-        .await;
-        let turned = began.elapsed();
-        let meanwhile = pfed.summary().await;
-        eprintln!("turned after {turned:?}; {} routes were not written yet", meanwhile.pending_writes);
-        assert!(meanwhile.pending_writes > 0, "{turned:?}: {meanwhile:?}");
-        let ack = rpd.ack().await.unwrap();
-        assert_eq!((ack.failed, ack.first_error.as_str()), (0, ""));
-        until("all is written", || async { pfed.summary().await.pending_writes == 0 }).await;
-        let after = pfed.summary().await;
-        assert!(leave_by("v1") && kernel_has() == size() + 1 && after.kernel == after.desired && after.errors == 0);
-        rpd.must(v1::FibBatch { answering_gateways: those_of_v0(), ..Default::default() }).await;
-        until("they are back", || async { leave_by("v0") }).await;
+        // On a busy machine whoever looks is too late now and then; if the word waits for the end, he always is.
+        let mut seen = false;
+        for _ in 0..5 {
+            let lost = group();
+            sh(&format!("ip nexthop del id {lost}"));
+            until("the routes are being written anew", || async {
+                let group = group();
+                !group.is_empty() && group != lost && pfed.summary().await.pending_writes < u64::from(size()) * 9 / 10
+            })
+            .await;
+            let (group, began) = (group(), Instant::now());
+            rpd.post(v1::FibBatch { failed_gateways: those_of_v0(), ..Default::default() }).await;
+            // A group with one member: only what stood by.
+            until("the group is turned", || async {
+                let shown = sh(&format!("ip nexthop get id {group}"));
+                !shown.contains('/')
+            })
+            .await;
+            let turned = began.elapsed();
+            let meanwhile = pfed.summary().await;
+            eprintln!("turned after {turned:?}; {} routes were not written yet", meanwhile.pending_writes);
+            seen = meanwhile.pending_writes > 0;
+            let ack = rpd.ack().await.unwrap();
+            assert_eq!((ack.failed, ack.first_error.as_str()), (0, ""));
+            until("all is written", || async { pfed.summary().await.pending_writes == 0 }).await;
+            let after = pfed.summary().await;
+            assert!(leave_by("v1") && kernel_has() == size() + 1 && after.kernel == after.desired && after.errors == 0);
+            rpd.must(v1::FibBatch { answering_gateways: those_of_v0(), ..Default::default() }).await;
+            until("they are back", || async { leave_by("v0") }).await;
+            if seen {
+                break;
+            }
+        }
+        assert!(seen, "the group was turned only after the end, five times");
     });
 }
 

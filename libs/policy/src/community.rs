@@ -24,7 +24,8 @@ const WELL_KNOWN_COMMUNITIES: [(&str, u32); 9] = [
 
 /// What a member must look like, for messages.
 pub const COMMUNITY_REQUIRED: &str = "AS:VALUE (each up to 65535), a well-known name such as no-export, large:AS:VALUE:VALUE, \
-     target:AS:VALUE, origin:AS:VALUE, bandwidth:AS:OCTETS-PER-SECOND or extended:HEXADECIMAL; in place of a number * or an expression such as 1[0-9]+";
+     target:AS:VALUE, origin:AS:VALUE, bandwidth:AS:OCTETS-PER-SECOND or extended:HEXADECIMAL; in place of a number, but for the last two, * or an \
+     expression such as 1[0-9]+";
 
 /// The name of a well-known community.
 fn well_known_name(community: u32) -> Option<&'static str> {

@@ -2,7 +2,8 @@
 //!
 //! The monitor is open before the dump begins, and what it hears meanwhile is applied afterwards, in order: the last
 //! event of a route says how it is, whatever the dump saw. What was heard *before* a dump must not be applied after it; so
-//! the queue is emptied first. Nothing is written while this goes on, and it begins only when nothing is under way.
+//! the queue is emptied first. No route is written while this goes on, and it begins only when nothing is under way. Objects that are to do
+//! without a gateway that fails do change meanwhile ([`super::urgent`]): they are read again at the end.
 
 use std::time::Instant;
 
@@ -164,7 +165,8 @@ impl Agent {
             self.answer_waiting_watchers();
             self.apply_configuration();
         }
-        if self.recheck_objects {
+        // What groups stand for was read before the replay.
+        if self.fib.take_moved_members() || self.recheck_objects {
             self.check_objects();
         }
         if self.role == Role::Primary {

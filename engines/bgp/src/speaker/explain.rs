@@ -1,6 +1,6 @@
 //! Why a path is the best one, or not, for operators.
 
-use holdfast_rib::{Candidate as Local, Family, NexthopSetId, PrefixId, Rib};
+use holdfast_rib::{Candidate as Local, Family, Gateway, NexthopSetId, PrefixId, Rib};
 use smallvec::SmallVec;
 
 use super::Speaker;
@@ -33,7 +33,8 @@ pub(super) fn shares(rib: &Rib, family: Family, prefix: PrefixId, nexthop: Nexth
     let gateways = |nexthop| rib.resolved(nexthop).map(|resolved| resolved.gateways());
     let used = rib.bgp_route(family, prefix).and_then(|route| gateways(route.nexthop)).unwrap_or_default();
     let own = gateways(nexthop).unwrap_or_default();
-    used.len() > 1 && own.iter().all(|gateway| used.iter().any(|other| other.address == gateway.address))
+    let way = |gateway: &Gateway| (gateway.address, gateway.interface_index); // weights differ
+    used.len() > 1 && own.iter().all(|gateway| used.iter().any(|other| way(other) == way(gateway)))
 }
 
 impl Speaker {

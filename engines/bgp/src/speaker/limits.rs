@@ -24,6 +24,9 @@ pub const MALFORMED_LOG_SPACING: Duration = Duration::from_secs(60);
 /// Routes of a malformed UPDATE that are named; all of them are in the message itself.
 pub const MALFORMED_PREFIXES_SHOWN: usize = 4;
 
+/// Attributes that were left out of an UPDATE and are named: a message has room for thousands that are there twice.
+pub const MALFORMED_ATTRIBUTES_SHOWN: usize = 4;
+
 /// IANA's port for BGP.
 pub const BGP_PORT: u16 = 179;
 

@@ -13,7 +13,7 @@ use crate::wire::{HEADER_LEN, MessageType, NotificationMessage, Update};
 
 use super::Speaker;
 use super::action::Action;
-use super::limits::{MALFORMED_LOG_SPACING, MALFORMED_PREFIXES_SHOWN};
+use super::limits::{MALFORMED_ATTRIBUTES_SHOWN, MALFORMED_LOG_SPACING, MALFORMED_PREFIXES_SHOWN};
 use super::table::NeighborId;
 
 /// What is remembered of a neighbour's malformed UPDATEs.
@@ -72,7 +72,10 @@ impl Speaker {
         let routes = routes_in(update);
         let fault = match &update.treat_as_withdraw {
             Some(reason) => format!("{reason}; taken as withdrawn: {routes}"),
-            None => format!("{}; left out of: {routes}", update.discarded.join(", ")),
+            None => {
+                let shown = &update.discarded[..update.discarded.len().min(MALFORMED_ATTRIBUTES_SHOWN)];
+                format!("{}; left out of: {routes}", shown.join(", "))
+            }
         };
         let Some(neighbor) = self.get_mut(id) else { return };
         neighbor.malformed.withdrawn += u64::from(update.treat_as_withdraw.is_some());

@@ -10,7 +10,8 @@ use crate::{compile::vlan_name, error::Problem, tree::View};
 const NAME_LENGTH_MAX: usize = 15;
 
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
-    let mut owners: HashMap<&str, View<'_>> = HashMap::new();
+    // By address, and by the link where it is of one.
+    let mut owners = HashMap::new();
     let interfaces = || top.get("interfaces").into_iter().flat_map(View::children);
     let names: HashMap<&str, View<'_>> = interfaces().map(|interface| (interface.value(), interface)).collect();
     for interface in interfaces() {
@@ -19,10 +20,11 @@ pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
             let families = ["inet", "inet6"].into_iter().filter_map(|family| unit.at(&["family", family]));
             for address in families.flat_map(|family| family.all("address")) {
                 let host = address.value().split('/').next().unwrap_or_default();
-                if host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_unicast_link_local()) {
-                    continue; // each link has its own fe80::1
-                }
-                if let Some(first) = owners.insert(host, address) {
+                // Each link has its own fe80::1.
+                let is_link_local = host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_unicast_link_local());
+                let link = is_link_local.then(|| (interface.value(), unit.value()));
+                let first: Option<View<'_>> = owners.insert((link, host), address);
+                if let Some(first) = first {
                     let message = format!("the address {host} is configured twice, first at {}", first.span());
                     problems.push(at(address, message).allowed("each address on one interface"));
                 }
