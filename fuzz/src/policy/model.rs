@@ -142,12 +142,18 @@ impl<'o> Model<'o> {
         route.origin = Origin::from_name(&then.origin).unwrap_or(route.origin);
         route.preference = then.preference.unwrap_or(route.preference);
         route.tag = then.tag.unwrap_or(route.tag);
+        // An address of the other family asks for nothing.
+        let (is_v6, neighbor) = (route.prefix.addr().is_ipv6(), route.neighbor);
+        let is_of_family = |address: &IpAddr| address.is_ipv6() == is_v6;
         self.next_hop = match then.next_hop_kind() {
+            NextHopKind::PeerAddress if neighbor.is_some_and(|address| !is_of_family(&address)) => self.next_hop,
             NextHopKind::PeerAddress => Some(NextHopAction::PeerAddress),
             NextHopKind::Discard => Some(NextHopAction::Discard),
             NextHopKind::Unreachable => Some(NextHopAction::Reject),
             NextHopKind::Named if then.next_hop_self => Some(NextHopAction::SelfAddress),
-            NextHopKind::Named => then.next_hop.parse().ok().map(NextHopAction::Address).or(self.next_hop),
+            NextHopKind::Named => {
+                then.next_hop.parse().ok().filter(is_of_family).map(NextHopAction::Address).or(self.next_hop)
+            }
         };
         for action in &then.communities {
             let list = self.list(&action.community);
