@@ -190,7 +190,7 @@ pub(super) fn spread(
 
 /// Of our own router: which of its processes used what.
 fn parts(row: &Row) -> String {
-    if ![Make::Holdfast, Make::Standby].iter().any(|make| make.name() == row.subject) {
+    if ![Make::Holdfast, Make::Standby, Make::StandbyHeld].iter().any(|make| make.name() == row.subject) {
         return String::new();
     }
     let part =

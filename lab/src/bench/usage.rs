@@ -46,6 +46,11 @@ pub fn of(namespace: &Namespace, is_backup: impl Fn(&str) -> bool) -> Result<Usa
     Ok(usage)
 }
 
+/// Processes in a namespace, by their command lines.
+pub fn processes(namespace: &Namespace, is_it: impl Fn(&str) -> bool) -> Result<Vec<u32>> {
+    Ok(inhabitants(namespace)?.filter(|pid| is_it(&procfs::command_line(*pid))).collect())
+}
+
 /// The one process of a program in a namespace.
 pub fn process(namespace: &Namespace, program: &str) -> Result<u32> {
     let is_it = |pid: &u32| procfs::life_usage(*pid).is_some_and(|(name, _)| name == program);

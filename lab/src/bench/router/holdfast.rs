@@ -5,14 +5,16 @@
 
 use std::{fmt::Write as _, path::PathBuf, process::Command};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{COMMUNITIES, Plan, Router};
 use crate::{
-    bench::{input::ROUTER_AS, limits},
+    bench::{input::ROUTER_AS, limits, usage},
     error::{LabError, Result},
     host::{
         interrupt::{self, NotYet},
+        netns::Namespace,
         process, programs,
     },
     subject::{Cli, REBOOT, Running, cli},
@@ -25,27 +27,53 @@ pub(super) struct Holdfast {
     run_dir: PathBuf,
     cli: Cli,
     version: String,
-    standby: bool,
+    backup: Backup,
+    namespace: Namespace,
+}
+
+/// Who follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backup {
+    None,
+    Follows,
+    /// It follows, but from when it has until everything is measured its rpd is stopped: what it is told has to fit into the stream.
+    StandsStill,
 }
 
 /// Longer than any case.
 const CONFIRM_MINUTES: u32 = 60;
 /// The first start is re0; the engine that a reboot moved to is re1.
 const BACKUP_SLOT: &str = "--slot re0";
+/// Its rpd, by its command line.
+const BACKUP_RPD: &str = "/rpd ";
 
 impl Holdfast {
-    pub(super) fn start(plan: &Plan, standby: bool) -> Result<Self> {
+    pub(super) fn start(plan: Plan, backup: Backup) -> Result<Self> {
         let program = programs::own_binary("holdfast")?;
-        let configuration = plan.write("router.conf", &text(plan, standby))?;
+        let configuration = plan.write("router.conf", &text(&plan, backup != Backup::None))?;
         let run_dir = plan.folder.join("run");
         let said = process::run(Command::new(&program).arg("version"))?;
         let version = said.split_whitespace().last().unwrap_or("unknown").to_owned();
         let mut command = Command::new(&program);
         command.args(["start", "--netns", plan.namespace.name(), "--config"]).arg(&configuration);
         command.arg("--run-dir").arg(&run_dir).arg("--state-dir").arg(plan.folder.join("state"));
-        let router = Self { cli: Cli::new(&program, &run_dir), program, run_dir, version, standby };
+        let cli = Cli::new(&program, &run_dir);
+        let router = Self { cli, program, run_dir, version, backup, namespace: plan.namespace };
         Running::to_end(command, limits::UP_WITHIN)?;
         Ok(router)
+    }
+}
+
+impl Holdfast {
+    /// A backup that is to stand still does so, or goes on.
+    fn hold(&self, signal: Signal) -> Result<()> {
+        if self.backup != Backup::StandsStill {
+            return Ok(());
+        }
+        for pid in usage::processes(&self.namespace, |line| line.contains(BACKUP_RPD) && line.contains(BACKUP_SLOT))? {
+            process::signal(pid, signal);
+        }
+        Ok(())
     }
 }
 
@@ -60,7 +88,7 @@ impl Router for Holdfast {
     }
 
     fn prepare(&mut self) -> Result<()> {
-        if !self.standby {
+        if self.backup == Backup::None {
             return Ok(());
         }
         let reboot = format!("{REBOOT} confirm {CONFIRM_MINUTES}");
@@ -76,11 +104,12 @@ impl Router for Holdfast {
                 Some(state) if state.ends_with("soaking") => self.vouch().map_err(Into::into),
                 other => Err(format!("its state is {other:?}").into()),
             }
-        })
+        })?;
+        self.hold(Signal::SIGSTOP)
     }
 
     fn vouch(&self) -> Result<()> {
-        if !self.standby {
+        if self.backup == Backup::None {
             return Ok(());
         }
         let replication = self.cli.json("show task replication")?;
@@ -91,7 +120,7 @@ impl Router for Holdfast {
     }
 
     fn is_backup(&self, command_line: &str) -> bool {
-        self.standby && command_line.contains(BACKUP_SLOT)
+        self.backup != Backup::None && command_line.contains(BACKUP_SLOT)
     }
 
     fn change_policy(&mut self) -> Result<()> {
@@ -125,6 +154,8 @@ impl Router for Holdfast {
 
 impl Drop for Holdfast {
     fn drop(&mut self) {
+        // One that stands still would be waited for.
+        let _ = self.hold(Signal::SIGCONT);
         if !interrupt::requested() && !std::thread::panicking() {
             let mut command = Command::new(&self.program);
             command.arg("stop").arg("--run-dir").arg(&self.run_dir);

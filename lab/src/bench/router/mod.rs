@@ -32,6 +32,8 @@ pub enum Make {
     Holdfast,
     /// This project's with a backup that follows it.
     Standby,
+    /// The same, but its backup stands still while anything is measured: what telling it costs, without what its own work takes away.
+    StandbyHeld,
     /// BIRD 2.
     Bird,
     /// FRRouting: zebra and bgpd.
@@ -54,6 +56,7 @@ impl Make {
         match self {
             Self::Holdfast => "holdfast",
             Self::Standby => "holdfast+standby",
+            Self::StandbyHeld => "holdfast+standby-held",
             Self::Bird => "bird",
             Self::Frr => "frr",
             Self::Gobgp => "gobgp",
@@ -68,7 +71,7 @@ impl Make {
     /// Fails, with the package to install, unless it is there.
     pub fn check_installed(self) -> Result<()> {
         let programs: &[Program] = match self {
-            Self::Holdfast | Self::Standby => return programs::own_binary("holdfast").map(drop),
+            Self::Holdfast | Self::Standby | Self::StandbyHeld => return programs::own_binary("holdfast").map(drop),
             Self::Bird => &[programs::BIRD, programs::BIRDC],
             Self::Frr => &[programs::ZEBRA, programs::BGPD, programs::VTYSH],
             Self::Gobgp => &[programs::GOBGPD],
@@ -80,8 +83,9 @@ impl Make {
     pub fn start(self, plan: Plan) -> Result<Box<dyn Router>> {
         fs::create_dir_all(&plan.folder).doing(|| format!("create {}", plan.folder.display()))?;
         Ok(match self {
-            Self::Holdfast => Box::new(holdfast::Holdfast::start(&plan, false)?),
-            Self::Standby => Box::new(holdfast::Holdfast::start(&plan, true)?),
+            Self::Holdfast => Box::new(holdfast::Holdfast::start(plan, holdfast::Backup::None)?),
+            Self::Standby => Box::new(holdfast::Holdfast::start(plan, holdfast::Backup::Follows)?),
+            Self::StandbyHeld => Box::new(holdfast::Holdfast::start(plan, holdfast::Backup::StandsStill)?),
             Self::Bird => Box::new(bird::Bird::start(plan)?),
             Self::Frr => Box::new(frr::Frr::start(plan)?),
             Self::Gobgp => Box::new(gobgp::Gobgp::start(plan)?),
