@@ -142,9 +142,9 @@ fn retry_if_interrupted() -> io::Result<()> {
     if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
 }
 
-/// Asks for `bytes` of send and receive buffer; beyond the system's limit where we are allowed, else up to it.
+/// Asks for `bytes` of send and of receive buffer for a socket of any kind; beyond the system's limit where we are allowed, else up to it.
 /// Returns what is in force for receiving (the kernel doubles it for its own book-keeping).
-pub fn set_unix_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
+pub fn set_buffers(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
     let value = i32::try_from(bytes).unwrap_or(i32::MAX / 2);
     for (forced, plain) in [(libc::SO_SNDBUFFORCE, libc::SO_SNDBUF), (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)] {
         if crate::tcp::set_int_option(socket, libc::SOL_SOCKET, forced, value).is_err() {
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn buffer_is_enlarged() {
         let (a, _b) = pair(libc::SOCK_STREAM);
-        assert!(set_unix_buffer(a.as_fd(), 128 * 1024).unwrap() >= 128 * 1024);
+        assert!(set_buffers(a.as_fd(), 128 * 1024).unwrap() >= 128 * 1024);
         assert!(send_room(a.as_fd()).unwrap() >= 128 * 1024);
     }
 }

@@ -58,7 +58,7 @@ pub fn listen(any: IpAddr, port: u16, traffic_class: u8) -> Result<OwnedFd, Kern
     let listening = || {
         let socket = open(Domain::for_address(address), traffic_class)?;
         // As much of it as there is to be had.
-        let _ = crate::descriptor::set_unix_buffer(socket.as_fd(), LISTEN_BUFFER_LEN);
+        let _ = crate::descriptor::set_buffers(socket.as_fd(), LISTEN_BUFFER_LEN);
         socket.bind(&address.into())?;
         Ok(socket.into())
     };

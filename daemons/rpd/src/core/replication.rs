@@ -13,7 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use holdfast_kernel::descriptor::{send_room, set_unix_buffer};
+use holdfast_kernel::descriptor::{send_room, set_buffers};
 use holdfast_proto::v1::replication_frame::Body;
 use holdfast_proto::v1::{
     DigestMark, Fact, HandoffMark, ReplicationHello, Role, SnapshotDone, TableComparison, TableDigest, fact::Kind,
@@ -236,7 +236,7 @@ impl Core {
 
     fn attach_stream(&self, stream: &UnixStream) -> Result<(), String> {
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
-        set_unix_buffer(stream.as_fd(), fault_injection::stream_room()).map_err(|error| error.to_string())?;
+        set_buffers(stream.as_fd(), fault_injection::stream_room()).map_err(|error| error.to_string())?;
         register(&self.inputs, stream, REPLICATION_STREAM).map_err(|error| error.to_string())
     }
 

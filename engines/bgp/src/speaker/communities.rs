@@ -20,10 +20,7 @@ pub fn add(communities: &mut Vec<u32>, community: u32) {
     }
 }
 
-/// An extended community's type with this bit means nothing to other ASes (RFC 4360 §2).
-const NON_TRANSITIVE: u8 = 0x40;
-
 /// Whether an extended community leaves the AS that it was given in (RFC 4360 §6).
 pub fn is_transitive(extended: &[u8; 8]) -> bool {
-    extended[0] & NON_TRANSITIVE == 0
+    extended[0] & crate::wire::NON_TRANSITIVE == 0
 }

@@ -3,8 +3,8 @@
 
 use smallvec::SmallVec;
 
-/// The greatest weight: what fits the octet that kernels before 6.12 have for it.
-const WEIGHT_MAX: f32 = 255.0;
+/// The greatest weight.
+const WEIGHT_MAX: f32 = holdfast_rib::limits::WEIGHT_MAX as f32;
 /// The smallest bandwidth weighs no more than this where a smaller number says nearly the same.
 const LEAST_MAX: u16 = 16;
 /// How far a share may be off for the sake of small numbers.

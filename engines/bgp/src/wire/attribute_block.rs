@@ -29,7 +29,7 @@ pub(crate) const FLAG_TRANSITIVE: u8 = 0x40;
 pub(crate) const FLAG_PARTIAL: u8 = 0x20;
 pub(crate) const FLAG_EXTENDED_LENGTH: u8 = 0x10;
 /// In the type of an extended community: it stays within the AS (RFC 4360 §2).
-const NON_TRANSITIVE: u8 = 0x40;
+pub const NON_TRANSITIVE: u8 = 0x40;
 /// The subtype of an extended community with an AS in front that tells the bandwidth of a link.
 const LINK_BANDWIDTH: u8 = 0x04;
 

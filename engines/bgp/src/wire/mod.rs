@@ -34,8 +34,8 @@ mod tests;
 
 pub use as_path::{AsPath, Segment, SegmentKind};
 pub use attribute_block::{
-    AttributeBlock, MalformedBlock, as_path_count, as_path_first, has_community, link_bandwidth, only_to_customer,
-    was_reflected_by,
+    AttributeBlock, MalformedBlock, NON_TRANSITIVE, as_path_count, as_path_first, has_community, link_bandwidth,
+    only_to_customer, was_reflected_by,
 };
 pub use attributes::{Origin, PartialBits, PathAttributes, RawAttribute, code};
 pub(crate) use capability::{ADD_PATH_RECEIVE, ADD_PATH_SEND};

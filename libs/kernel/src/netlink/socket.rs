@@ -32,7 +32,7 @@ impl Socket {
         }
         // SAFETY: the descriptor is new and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-        crate::descriptor::set_unix_buffer(fd.as_fd(), buffer_bytes)?;
+        crate::descriptor::set_buffers(fd.as_fd(), buffer_bytes)?;
         for option in [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK] {
             set_int_option(fd.as_fd(), libc::SOL_NETLINK, option, 1)?;
         }
