@@ -253,8 +253,8 @@ impl Agent {
             self.begin_reconcile(Reason::Retry);
         }
         // What a group of ours really is must not wait for the whole table.
-        self.recheck_objects |=
-            finished.read_again && done.memos.iter().any(|memo| matches!(memo, Memo::NexthopChange(_)));
+        let is_about_groups = |memo: &Memo| matches!(memo, Memo::NexthopChange(_) | Memo::MemberRemoval { .. });
+        self.recheck_objects |= finished.read_again && done.memos.iter().any(is_about_groups);
         if self.recheck_objects && !self.has_writes_under_way() {
             self.check_objects();
         }

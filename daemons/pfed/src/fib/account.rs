@@ -133,7 +133,10 @@ impl Fib {
 
     /// The kernel has dropped an object, and with it its routes. Costs the same for one route and for a million.
     pub(super) fn object_died(&mut self, index: ObjectIndex) {
-        self.refresh_sums();
+        // One without routes has a share in no sum, and may have to go without a delay.
+        if self.objects.get(index).is_some_and(|object| object.routes > 0) {
+            self.refresh_sums();
+        }
         let Some(object) = self.objects.get_mut(index).filter(|object| object.alive && object.kernel_id != 0) else {
             return;
         };

@@ -7,15 +7,14 @@
 //! with the other: however many routes use it, none is touched. The mirror follows when the link's notification comes
 //! ([`Fib::read_nexthops`]): the object's content is then the one gateway that is left. That is what rpd is about to desire of these routes,
 //! so both columns agree again without a write. With the members of an ordinary group (ECMP) it is the same. Where BFD and not the link
-//! says that a gateway is lost, [`Fib::leave_failed`] does what the kernel would have done, and [`Fib::put_right`] takes it back when the gateway
-//! answers again ([`super::gateways`]).
+//! says that a gateway is lost, [`Fib::leave_failed`] does what the kernel would have done ([`super::leaving`]), and [`Fib::put_right`] takes it
+//! back when the gateway answers again ([`super::gateways`]).
 //!
 //! Until rpd's word has come, and whenever one of several ways cannot be had (its link is down, or the kernel refused it), a route that
 //! desires them has what is left: its *stand-in*. The columns differ as long as that is so, and the next comparison that finds
 //! all writes what is desired.
 
 use hashbrown::HashMap;
-use holdfast_kernel::netlink::{NexthopContent, RESILIENT_BUCKETS, WEIGHT_NONE};
 use holdfast_rib::{ForwardingNexthop, Gateway};
 
 use super::Fib;
@@ -54,65 +53,6 @@ impl Fib {
         let stand_in = self.contents.get(in_force).and_then(|nexthop| self.stand_in(nexthop));
         let present = self.objects.living(object).and_then(|object| self.contents.get(object.content));
         stand_in.is_some() && stand_in.as_ref() == present
-    }
-
-    /// Takes failed gateways out of every object that has another way: one message, whatever the number of its routes.
-    pub fn leave_failed(&mut self, plan: &mut Plan) {
-        if self.failed.is_empty() {
-            return;
-        }
-        let indexes: Vec<ObjectIndex> = self.objects.kernel_ids().map(|(_, index)| index).collect();
-        for index in indexes {
-            self.leave_failed_in(index, plan);
-        }
-    }
-
-    /// The same for objects that the kernel has as we know them, whatever else is on its way there: these changes may overtake it.
-    pub fn leave_failed_at_once(&mut self, plan: &mut Plan) {
-        if self.failed.is_empty() {
-            return;
-        }
-        let settled: Vec<ObjectIndex> =
-            self.objects.kernel_ids().map(|(_, index)| index).filter(|index| self.is_settled(*index)).collect();
-        for index in settled {
-            self.leave_failed_in(index, plan);
-        }
-    }
-
-    /// The kernel has an object and its members, and no change of it is under way.
-    fn is_settled(&self, index: ObjectIndex) -> bool {
-        let is_there = |index| self.objects.living(index).filter(|object| object.confirmed);
-        is_there(index).is_some_and(|object| {
-            !self.under_way.contains_key(&object.kernel_id)
-                && object.members.iter().all(|member| is_there(*member).is_some())
-        })
-    }
-
-    fn leave_failed_in(&mut self, index: ObjectIndex, plan: &mut Plan) -> Option<()> {
-        let object = self.objects.living(index)?;
-        let (id, ipv6) = (object.kernel_id, object.family == 1);
-        let left = self.without_failed(self.contents.get(object.content)?)?;
-        let leads_to = |gateway: &Gateway| {
-            let alone = normalize(vec![*gateway]);
-            let members = object.members.iter().copied();
-            members.filter(|member| self.objects.living(*member).is_some()).find(|member| {
-                self.objects.get(*member).is_some_and(|member| self.contents.get(member.content) == Some(&alone))
-            })
-        };
-        let members = left.iter().map(leads_to).collect::<Option<Vec<ObjectIndex>>>()?;
-        let kernel_content = match self.contents.get(object.content)? {
-            ForwardingNexthop::Protected { .. } => NexthopContent::Resilient {
-                members: self.entries(&members, [WEIGHT_NONE].into_iter()),
-                buckets: RESILIENT_BUCKETS,
-            },
-            _ => NexthopContent::Group(self.entries(&members, left.iter().map(|gateway| gateway.weight))),
-        };
-        let content = self.contents.intern(normalize(left));
-        plan.next(Memo::NexthopChange(id)).replace_nexthop(id, ipv6, &kernel_content);
-        plan.turned += 1;
-        self.begins(id);
-        self.update_object(index, content, members);
-        Some(())
     }
 
     /// Gives every group what all its routes are to have, where that is one and the same: one message, whatever their number. For when a

@@ -17,7 +17,7 @@
 //! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns, packed by [`rows`],
 //! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
 //! says, [`plan`] turns differences into batches, [`making`] makes the objects, [`backup`] and [`seats`] are about next hops that have
-//! another one standing by, [`gateways`] about those that do not answer. [`comparison`] lays a second such table beside the working one.
+//! another one standing by, [`gateways`] about those that do not answer, [`leaving`] about how they are left. [`comparison`] lays a second such table beside the working one.
 //!
 //! # What it must never do
 //!
@@ -31,6 +31,7 @@ mod contents;
 mod desired;
 mod gateways;
 mod kernel;
+mod leaving;
 mod making;
 mod objects;
 mod plan;

@@ -36,6 +36,13 @@ pub enum Memo {
     NexthopChange(u32),
     /// A nexthop object was removed.
     NexthopRemoval(u32),
+    /// A member was removed, so that its groups do without it.
+    MemberRemoval {
+        /// The member.
+        member: u32,
+        /// All the groups that had it, each with others.
+        groups: Vec<u32>,
+    },
     /// A change to an interface or address, in words.
     Interface(String),
 }
@@ -232,9 +239,8 @@ impl Fib {
     fn succeeded(&mut self, memo: &Memo) -> bool {
         match memo {
             Memo::Nexthop(id) => return self.objects.by_kernel_id(*id).is_some_and(|index| self.taken(index)),
-            Memo::NexthopChange(id) | Memo::NexthopRemoval(id) => {
-                self.answered(*id);
-            }
+            Memo::NexthopChange(id) | Memo::NexthopRemoval(id) => self.answered(*id),
+            Memo::MemberRemoval { member, groups } => self.all_answered(*member, groups),
             _ => {}
         }
         false
@@ -290,8 +296,18 @@ impl Fib {
                 result.read_again |= !gone;
                 gone
             }
+            Memo::MemberRemoval { member, groups } => {
+                self.all_answered(*member, groups);
+                let gone = errno == libc::ENOENT;
+                result.read_again |= !gone;
+                gone
+            }
             Memo::Interface(_) => false,
         }
+    }
+
+    fn all_answered(&mut self, member: u32, groups: &[u32]) {
+        std::iter::once(&member).chain(groups).for_each(|id| self.answered(*id));
     }
 
     /// Whether the kernel's column says that the route has this target, be the object alive or just refused.
@@ -320,6 +336,9 @@ fn describe(memo: &Memo, reason: &str) -> String {
         Memo::Nexthop(id) => format!("nexthop object {id}: {reason}"),
         Memo::NexthopChange(id) => format!("nexthop object {id}, to have other members: {reason}"),
         Memo::NexthopRemoval(id) => format!("removal of nexthop object {id}: {reason}"),
+        Memo::MemberRemoval { member, groups } => {
+            format!("removal of nexthop object {member} from {} groups: {reason}", groups.len())
+        }
         Memo::Interface(what) => format!("{what}: {reason}"),
     }
 }

@@ -4,10 +4,10 @@ use holdfast_kernel::netlink::{BatchOutcome, Failure, NexthopContent};
 
 use super::*;
 
-const ROUTES: u8 = 20;
+pub(super) const ROUTES: u8 = 20;
 
 /// Twenty IPv4 routes with one next hop.
-fn want_all(fib: &mut Fib, id: u32) -> Plan {
+pub(super) fn want_all(fib: &mut Fib, id: u32) -> Plan {
     let mut plan = Plan::default();
     for n in 0..ROUTES {
         fib.want_route(&fib_route(n * 2, id), Some(&mut plan)).unwrap();
@@ -16,7 +16,7 @@ fn want_all(fib: &mut Fib, id: u32) -> Plan {
 }
 
 /// A table of routes that go through link 1, and through link 2 when that is lost.
-fn protected_table() -> (Fib, Model) {
+pub(super) fn protected_table() -> (Fib, Model) {
     let mut model = Model::default();
     let mut fib = new_fib(&model);
     let plan = want_all(&mut fib, 8);
@@ -31,7 +31,7 @@ fn lose_link(fib: &mut Fib, model: &mut Model, index: u32) {
 }
 
 /// What the agent does at once with the word that gateways fail.
-fn fails(fib: &mut Fib, model: &mut Model, gateways: &[v1::FibGateway]) {
+pub(super) fn fails(fib: &mut Fib, model: &mut Model, gateways: &[v1::FibGateway]) {
     let mut plan = Plan::default();
     fib.fail_gateways(gateways).unwrap();
     fib.leave_failed(&mut plan);
@@ -39,12 +39,12 @@ fn fails(fib: &mut Fib, model: &mut Model, gateways: &[v1::FibGateway]) {
     check_sums(fib);
 }
 
-fn messages(plan: Plan) -> usize {
+pub(super) fn messages(plan: Plan) -> usize {
     plan.finish().iter().map(|planned| planned.memos.len()).sum()
 }
 
 /// Where all routes of the model lead, which is one and the same.
-fn way(model: &Model) -> ForwardingNexthop {
+pub(super) fn way(model: &Model) -> ForwardingNexthop {
     assert_eq!(model.routes.len(), usize::from(ROUTES));
     let mut ways: Vec<ForwardingNexthop> = model.routes.values().map(|target| model.content(*target)).collect();
     ways.dedup();
@@ -52,7 +52,7 @@ fn way(model: &Model) -> ForwardingNexthop {
     ways.remove(0)
 }
 
-fn meaning(id: u32) -> ForwardingNexthop {
+pub(super) fn meaning(id: u32) -> ForwardingNexthop {
     content_of(&definitions()[id as usize - 1]).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn a_gateway_that_does_not_answer_is_left_with_one_message_and_not_gone_back_to(
     fib.leave_failed(&mut plan);
     assert_eq!(plan.turned, 1);
     let planned = plan.finish();
-    assert!(planned.len() == 1 && matches!(planned[0].memos[..], [Memo::NexthopChange(_)]), "{planned:?}");
+    assert!(planned.len() == 1 && matches!(planned[0].memos[..], [Memo::MemberRemoval { .. }]), "{planned:?}");
     // The kernel's word of before is no news while ours is on its way.
     let read = fib.read_nexthops(&model.list(), &model.up);
     assert!(read.undecided && read.lost == 0);
@@ -148,7 +148,7 @@ fn a_gateway_that_does_not_answer_is_left_with_one_message_and_not_gone_back_to(
 }
 
 /// What the agent does after a batch that says who answers. The messages that it costs.
-fn answers(fib: &mut Fib, model: &mut Model, gateways: &[v1::FibGateway]) -> usize {
+pub(super) fn answers(fib: &mut Fib, model: &mut Model, gateways: &[v1::FibGateway]) -> usize {
     assert!(answer(fib, gateways));
     let mut plan = Plan::default();
     fib.leave_failed(&mut plan);

@@ -2,6 +2,7 @@
 //! end, and every sum is what it would be if it were made anew.
 
 mod backup;
+mod leaving;
 mod model;
 
 use std::collections::BTreeMap;

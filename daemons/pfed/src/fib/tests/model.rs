@@ -85,6 +85,7 @@ impl Model {
                 self.objects.get_mut(id).map(|there| *there = object).ok_or(libc::ENOENT)
             }
             Memo::NexthopRemoval(id) => self.drop_object(*id).ok_or(libc::ENOENT),
+            Memo::MemberRemoval { member, groups } => self.take_out(*member, groups),
             Memo::Interface(_) => Ok(()),
         }
     }
@@ -119,6 +120,16 @@ impl Model {
             object.protocol = 4;
         }
         Some(NexthopObject::clone(object))
+    }
+
+    /// A member goes, of which nobody but its groups may know.
+    fn take_out(&mut self, member: u32, groups: &[u32]) -> Result<(), i32> {
+        let used = self.routes.values().any(|target| *target == RouteTarget::Nexthop(member));
+        assert!(!used, "routes go with {member}: {self:?}");
+        let (there, before) = (self.objects.contains_key(&member), self.routes.len());
+        self.drop_object(member).ok_or(libc::ENOENT)?;
+        assert!(there && self.routes.len() == before && groups.iter().all(|group| self.objects.contains_key(group)));
+        Ok(())
     }
 
     /// What the kernel does when an object goes: groups shrink, routes vanish.
