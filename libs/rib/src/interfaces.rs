@@ -1,5 +1,6 @@
 //! Links and their addresses, as the forwarding agent tells them.
 
+use crate::nexthop::NexthopSpec;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -127,6 +128,14 @@ impl Interfaces {
             (std::cmp::Reverse(address.own.prefix_len()), *index, address.own.addr())
         };
         matching.min_by_key(nearest).map(|(index, address)| (index, address.own.addr()))
+    }
+
+    /// Whether the gateways of a specification are in subnets of links that are up; what names its link, or no gateway, is.
+    pub fn shares_subnet(&self, spec: &NexthopSpec) -> bool {
+        match spec {
+            NexthopSpec::Gateways(gateways) => gateways.iter().all(|address| self.connected(*address).is_some()),
+            _ => true,
+        }
     }
 
     /// The highest IPv4 address of a loopback, else of any link (RFC 4271 §4.2: one of the router's own).

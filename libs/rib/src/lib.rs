@@ -49,7 +49,7 @@ pub use dirty::DirtySet;
 pub use family::Family;
 pub use forwarding::{ForwardingNexthop, ForwardingNexthopId, Gateway, HashedNexthop, fib_entry_hash};
 pub use interfaces::LinkAddress;
-pub use nexthop::{NexthopSetId, NexthopSpec};
+pub use nexthop::{NexthopSetId, NexthopSpec, Reach};
 pub use prefix_table::{PrefixId, PrefixTable};
 pub use protocol::Protocol;
 pub use rib::{ActiveRoute, BgpRoute, Candidate, FibChange, Rib, StaticRouteSpec};

@@ -3,7 +3,7 @@
 use crate::digest::{Digest, entry_hash, prefix_bytes};
 use crate::forwarding::{ForwardingNexthop, Gateway, fib_entry_hash};
 use crate::rib::{BgpRoute, Rib, StaticRouteSpec};
-use crate::{Family, NexthopSetId, NexthopSpec, PrefixId, Protocol};
+use crate::{Family, NexthopSetId, NexthopSpec, PrefixId, Protocol, Reach};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,7 +208,7 @@ struct Harness {
     /// BGP's own holds and its users' next hops.
     bgp_ids: BTreeMap<IpNet, PrefixId>,
     held: Vec<NexthopSetId>,
-    metrics: BTreeMap<NexthopSetId, Option<u32>>,
+    reaches: BTreeMap<NexthopSetId, Option<Reach>>,
     /// The forwarding table as a reader of changes has it.
     reader: BTreeMap<IpNet, ForwardingNexthop>,
     redistributed: BTreeMap<IpNet, (Protocol, u8, NexthopSpec)>,
@@ -244,9 +244,9 @@ impl Harness {
     fn new() -> Harness {
         let mut rib = Rib::new();
         let held: Vec<NexthopSetId> = specs().into_iter().map(|spec| rib.intern_nexthop(spec)).collect();
-        let metrics = held.iter().map(|id| (*id, rib.nexthop_reachable(*id))).collect();
+        let reaches = held.iter().map(|id| (*id, rib.nexthop_reach(*id))).collect();
         let (model, bgp_ids, reader) = Default::default();
-        Harness { rib, model, bgp_ids, held, metrics, reader, redistributed: BTreeMap::new() }
+        Harness { rib, model, bgp_ids, held, reaches, reader, redistributed: BTreeMap::new() }
     }
 
     fn apply(&mut self, operation: Operation) {
@@ -420,18 +420,18 @@ impl Harness {
         found
     }
 
-    /// Whoever follows `take_changed_nexthops` knows the reachability of all.
+    /// Whoever follows `take_changed_nexthops` knows how all are reached.
     fn check_nexthops(&mut self) {
         for id in self.rib.take_changed_nexthops() {
-            if let Some(metric) = self.metrics.get_mut(&id) {
-                *metric = self.rib.nexthop_reachable(id);
+            if let Some(reach) = self.reaches.get_mut(&id) {
+                *reach = self.rib.nexthop_reach(id);
             }
         }
         for (id, spec) in self.held.iter().zip(specs()) {
             let expected = self.model.resolve(&spec);
             assert_eq!(self.rib.nexthop_reachable(*id), expected.as_ref().map(|(metric, _)| *metric), "{spec:?}");
             assert_eq!(self.rib.resolved(*id), expected.as_ref().map(|(_, next_hop)| next_hop));
-            assert_eq!(self.metrics[id], self.rib.nexthop_reachable(*id));
+            assert_eq!(self.reaches[id], self.rib.nexthop_reach(*id));
         }
     }
 

@@ -172,10 +172,21 @@ impl NexthopSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NexthopSetId(pub u32);
 
+/// How a next hop is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// 0 on a link of ours, 1 through a static route. Of an ECMP set the lowest.
+    pub metric: u32,
+    /// It shares a subnet with us, on whatever link, also where packets to it go by a static route; what is dropped does not leave us.
+    pub on_link: bool,
+}
+
 /// What resolution made of a specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Resolution {
     pub metric: u32,
+    /// See [`crate::Reach::on_link`].
+    pub on_link: bool,
     pub forwarding: ForwardingNexthopId,
 }
 
@@ -272,15 +283,16 @@ impl NexthopSets {
         self.slots.get_mut(id.0 as usize)?.as_mut()
     }
 
-    /// Records a new resolution; readers will hear of it when reachability or metric differ.
+    /// Records a new resolution; readers will hear of it when reachability, metric or nearness differ.
     pub fn set_resolution(&mut self, id: NexthopSetId, resolution: Option<Resolution>) {
         if let Some(set) = self.get_mut(id) {
-            set.changed |= set.resolution.map(|r| r.metric) != resolution.map(|r| r.metric);
+            let reach = |resolution: Resolution| (resolution.metric, resolution.on_link);
+            set.changed |= set.resolution.map(reach) != resolution.map(reach);
             set.resolution = resolution;
         }
     }
 
-    /// Sets whose reachability or metric changed since the last call, ascending.
+    /// Sets whose reachability, metric or nearness changed since the last call, ascending.
     pub fn take_changed(&mut self) -> Vec<NexthopSetId> {
         let mut changed = Vec::new();
         for (index, set) in self.slots.iter_mut().enumerate() {

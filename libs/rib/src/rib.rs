@@ -399,6 +399,7 @@ impl Rib {
     fn resolve_set(&mut self, id: NexthopSetId) -> bool {
         let Some(set) = self.sets.get(id) else { return false };
         let old = set.resolution;
+        let on_link = self.interfaces.shares_subnet(&set.spec);
         let new = Resolver::new(&self.interfaces, &self.locals, &self.sets).resolve(&set.spec);
         let same = match (&old, &new) {
             (Some(old), Some((_, next_hop))) => self.forwarding.get(old.forwarding) == next_hop,
@@ -406,10 +407,11 @@ impl Rib {
             _ => false,
         };
         let resolution = match (old, new) {
-            (Some(old), Some((metric, _))) if same => Some(Resolution { metric, ..old }),
-            (_, new) => {
-                new.map(|(metric, next_hop)| Resolution { metric, forwarding: self.forwarding.intern(next_hop) })
-            }
+            (Some(old), Some((metric, _))) if same => Some(Resolution { metric, on_link, ..old }),
+            (_, new) => new.map(|(metric, next_hop)| {
+                let forwarding = self.forwarding.intern(next_hop);
+                Resolution { metric, on_link, forwarding }
+            }),
         };
         self.sets.set_resolution(id, resolution);
         !same

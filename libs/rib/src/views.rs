@@ -2,7 +2,7 @@
 
 use crate::digest::{Digest, entry_hash, prefix_bytes};
 use crate::forwarding::{ForwardingNexthop, ForwardingNexthopId};
-use crate::nexthop::{NexthopSetId, NexthopSpec};
+use crate::nexthop::{NexthopSetId, NexthopSpec, Reach};
 use crate::prefix_table::PrefixId;
 use crate::rib::{ActiveRoute, BgpRoute, Candidate, Rib};
 use crate::{Family, Protocol};
@@ -76,9 +76,16 @@ impl Rib {
         self.prefixes(family).matches(address).find_map(|id| Some((id, self.active(family, id)?)))
     }
 
-    /// A next hop's metric when it is reachable: 0 on a link of ours, 1 through a static route. Of an ECMP set the lowest.
+    /// A next hop's metric when it is reachable.
     pub fn nexthop_reachable(&self, id: NexthopSetId) -> Option<u32> {
-        self.sets.get(id)?.resolution.map(|resolution| resolution.metric)
+        self.nexthop_reach(id).map(|reach| reach.metric)
+    }
+
+    /// How a next hop is reached, if it is.
+    #[inline]
+    pub fn nexthop_reach(&self, id: NexthopSetId) -> Option<Reach> {
+        let resolution = self.sets.get(id)?.resolution?;
+        Some(Reach { metric: resolution.metric, on_link: resolution.on_link })
     }
 
     /// What an interned next hop says; none for an id that is not in use.

@@ -1,9 +1,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use holdfast_rib::{Family, NexthopSetId, NexthopSpec, Rib, entry_hash, path_hash};
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use crate::wire::{ATTRIBUTES_MAX_LEN, NextHop, PathAttributes};
 
@@ -60,7 +61,7 @@ struct Entry {
     serial: u32,
     /// What the decision process compares.
     rank: RankId,
-    /// The next hop as the RIB resolves it, or [`UNREGISTERED`].
+    /// The next hop as the RIB resolves it, or [`UNREGISTERED`]; one of a link is in [`AttributeTable::on_links`].
     nexthop: NexthopSetId,
     /// Canonical wire form ([`crate::wire::AttributeBlock`]), behind it the next hop, behind that what stays with us.
     content: Piece,
@@ -88,6 +89,13 @@ const NOTHING: Entry = Entry {
 /// Beside the length of a next hop that stands for ourselves.
 const OURSELVES: u8 = 0x80;
 
+impl Entry {
+    /// Its next hop is a link-local address: somebody else on each link.
+    fn is_of_a_link(&self) -> bool {
+        usize::from(self.next_hop_len & !OURSELVES) == 2 * size_of::<Ipv6Addr>()
+    }
+}
+
 /// One distinct set of path attributes: its canonical bytes, and what every route needs of them.
 #[derive(Clone, Copy)]
 pub struct AttributeSet<'a> {
@@ -105,12 +113,6 @@ impl<'a> AttributeSet<'a> {
         let (told, local) = content.split_at(told_len);
         let (block, next_hop) = told.split_at(block_len);
         (block, next_hop, local)
-    }
-
-    /// The next hop as the RIB resolves it; registered on first use by a received path.
-    #[inline]
-    pub fn nexthop(self) -> Option<NexthopSetId> {
-        Some(self.entry.nexthop).filter(|nexthop| *nexthop != UNREGISTERED)
     }
 
     /// Whether its next hop stands for ourselves, by an address of the family's own: known without a look at the content, as it is
@@ -163,6 +165,8 @@ pub struct AttributeTable {
     contents: Contents,
     by_content: HashTable<u32>,
     ranks: Ranks,
+    /// Next hops that are link-local addresses, as the RIB resolves them on each link (none: the neighbour's is not known).
+    on_links: HashMap<AttributeId, SmallVec<[(Option<u32>, NexthopSetId); 1]>>,
     /// Unused now; numbers are given out anew only after [`Self::take_freed`], so that no side table keeps a stale meaning.
     freed: Vec<AttributeId>,
     free: Vec<u32>,
@@ -353,6 +357,9 @@ impl AttributeTable {
         if entry.nexthop != UNREGISTERED {
             rib.release_nexthop(entry.nexthop);
         }
+        for (_, nexthop) in self.on_links.remove(&id).into_iter().flatten() {
+            rib.release_nexthop(nexthop);
+        }
         self.freed.push(id);
     }
 
@@ -368,16 +375,31 @@ impl AttributeTable {
         !self.freed.is_empty()
     }
 
-    /// The RIB's number of this set's next hop, registered on first use. `scope` is the interface of the
-    /// neighbour for next hops that are link-local.
+    /// The RIB's number of a set's next hop, for a neighbour on this link (which matters to link-local next hops alone); none: no path
+    /// of such a neighbour has used it.
+    #[inline]
+    pub fn nexthop(&self, id: AttributeId, scope: Option<u32>) -> Option<NexthopSetId> {
+        let entry = self.sets.get(id.index())?;
+        match entry.is_of_a_link() {
+            true => self.on_links.get(&id)?.iter().find(|(link, _)| *link == scope).map(|(_, nexthop)| *nexthop),
+            false => Some(entry.nexthop).filter(|nexthop| *nexthop != UNREGISTERED),
+        }
+    }
+
+    /// The same, registered on first use.
     pub fn nexthop_set(&mut self, id: AttributeId, scope: Option<u32>, rib: &mut Rib) -> Option<NexthopSetId> {
-        let set = self.get(id)?;
-        if let Some(known) = set.nexthop() {
+        if let Some(known) = self.nexthop(id, scope) {
             return Some(known);
         }
+        let set = self.get(id)?;
         let spec = set.local().forwarding.spec().unwrap_or_else(|| nexthop_spec(&set.next_hop(), scope));
         let registered = rib.intern_nexthop(spec);
-        self.sets[id.index()].nexthop = registered;
+        let entry = &mut self.sets[id.index()];
+        if entry.is_of_a_link() {
+            self.on_links.entry(id).or_default().push((scope, registered));
+        } else {
+            entry.nexthop = registered;
+        }
         Some(registered)
     }
 

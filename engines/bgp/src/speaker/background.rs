@@ -2,7 +2,6 @@ use holdfast_rib::{Family, PrefixId, Rib};
 use smallvec::SmallVec;
 
 use super::Speaker;
-use super::attributes::AttributeSet;
 use super::limits::{BACKGROUND_BATCH, REIMPORT_ROUNDS};
 use super::neighbor::{FamilyState, Reimport};
 use super::output::is_led_by_bgp;
@@ -63,8 +62,8 @@ impl Speaker {
         self.rescan[family.index()] = next;
         for prefix in range.map(PrefixId) {
             let concerned = self.tables[family.index()].paths(prefix).any(|path| {
-                let set = self.attributes.get(path.effective);
-                set.and_then(AttributeSet::nexthop).is_some_and(|nexthop| self.moved_nexthops.contains(&nexthop))
+                let nexthop = self.nexthop_of(path.neighbor, path.effective);
+                nexthop.is_some_and(|nexthop| self.moved_nexthops.contains(&nexthop))
             });
             if concerned {
                 self.decide(family, prefix, rib);

@@ -49,16 +49,23 @@ impl Speaker {
     #[inline]
     pub(super) fn candidate(&self, handle: u32, (identifier, path): (u32, &Path), rib: &Rib) -> Option<Candidate> {
         let (neighbor, set) = (self.get(path.neighbor)?, self.attributes.get(path.effective)?);
+        let nexthop = self.attributes.nexthop(path.effective, neighbor.scope)?;
         Some(Candidate {
             handle,
             preference: preference_of(set),
             rank: *self.attributes.rank(set),
             external: !neighbor.config.internal,
-            metric: rib.nexthop_reachable(set.nexthop()?)?,
+            metric: neighbor.metric_of(set, nexthop, rib)?,
             router_id: neighbor.router_id,
             address: neighbor.address,
             identifier,
         })
+    }
+
+    /// The next hop of a neighbour's path as the RIB resolves it; none: it has not been registered.
+    #[inline]
+    pub(super) fn nexthop_of(&self, neighbor: NeighborId, attributes: AttributeId) -> Option<NexthopSetId> {
+        self.attributes.nexthop(attributes, self.get(neighbor)?.scope)
     }
 
     /// The choice where there is one path, as nearly everywhere: it is usable, or there is none.
@@ -66,8 +73,9 @@ impl Speaker {
         let neighbor = self.get(path.neighbor)?;
         let (scope, installed) = (neighbor.scope, neighbor.installs(family));
         let nexthop = self.attributes.nexthop_set(path.effective, scope, rib)?;
-        rib.nexthop_reachable(nexthop)?;
-        let preference = preference_of(self.attributes.get(path.effective)?);
+        let (neighbor, set) = (self.get(path.neighbor)?, self.attributes.get(path.effective)?);
+        neighbor.metric_of(set, nexthop, rib)?;
+        let preference = preference_of(set);
         let best = Best { neighbor: path.neighbor, attributes: path.effective };
         Some(Choice { best, route: BgpRoute { nexthop, preference, installed }, interned: None })
     }
@@ -84,7 +92,7 @@ impl Speaker {
                 let route = BgpRoute { nexthop: several, preference: chosen.preference, installed };
                 return Some(Choice { best, route, interned: Some(several) });
             }
-            None => self.attributes.get(attributes)?.nexthop()?,
+            None => self.nexthop_of(neighbor, attributes)?,
         };
         let protected = if installed { self.protected(family, nexthop, all, &sources, rib) } else { None };
         let route = BgpRoute { nexthop: protected.unwrap_or(nexthop), preference: chosen.preference, installed };
@@ -109,7 +117,7 @@ impl Speaker {
             let (neighbor, attributes) = sources[handle as usize];
             let set = self.attributes.get(attributes)?;
             let forwards = set.local().forwarding == Forwarding::NextHop && self.get(neighbor)?.installs(family);
-            set.nexthop().filter(|_| forwards)
+            self.nexthop_of(neighbor, attributes).filter(|_| forwards)
         };
         candidates.retain(|path| leads_to(path.handle).is_some_and(|other| other != nexthop));
         let (backup, _) = decision::best(&mut candidates, self.med_rules)?;
@@ -173,15 +181,16 @@ impl Speaker {
             let set = self.attributes.get(*id).filter(|set| takes_part && goes(*set));
             set.is_some_and(|set| rules.multiple_as || self.attributes.rank(set).is_through_same_as(rank))
         };
-        let paths: SmallVec<[AttributeSet<'_>; 8]> =
-            equal.filter(joins).take(maximum as usize).filter_map(|(_, id)| self.attributes.get(id)).collect();
+        let way = |(neighbor, id)| Some((self.attributes.get(id)?, self.nexthop_of(neighbor, id)?));
+        let paths: SmallVec<[(AttributeSet<'_>, NexthopSetId); 8]> =
+            equal.filter(joins).take(maximum as usize).filter_map(way).collect();
         if paths.len() < 2 {
             return None;
         }
-        let bandwidths: SmallVec<[Option<f32>; 8]> = paths.iter().map(|set| link_bandwidth(set.block())).collect();
+        let bandwidths: SmallVec<[Option<f32>; 8]> = paths.iter().map(|(set, _)| link_bandwidth(set.block())).collect();
         let ways = paths.iter().zip(shares::weights(&bandwidths));
-        let way = |(set, weight): (&AttributeSet<'_>, u16)| Some((rib.nexthop(set.nexthop()?)?.clone(), weight));
-        Some(NexthopSpec::weighted(ways.filter_map(way))).filter(NexthopSpec::is_shared)
+        let weighted = ways.filter_map(|((_, nexthop), weight)| Some((rib.nexthop(*nexthop)?.clone(), weight)));
+        Some(NexthopSpec::weighted(weighted)).filter(NexthopSpec::is_shared)
     }
 }
 

@@ -35,7 +35,12 @@ pub struct LocalPart {
     pub tag: u32,
     /// Where packets go.
     pub forwarding: Forwarding,
+    /// The next hop is the one that policy has named, not the neighbour.
+    pub next_hop_named: bool,
 }
+
+/// Beside [`Forwarding`] in the same octet.
+const NEXT_HOP_NAMED: u8 = 0x80;
 
 impl LocalPart {
     /// What an accepted route's changes ask for.
@@ -48,6 +53,7 @@ impl LocalPart {
                 Some(NextHopAction::Reject) => Forwarding::Reject,
                 _ => Forwarding::NextHop,
             },
+            next_hop_named: matches!(changes.next_hop, Some(NextHopAction::Address(_))),
         }
     }
 
@@ -55,7 +61,9 @@ impl LocalPart {
     pub fn encode(&self) -> impl AsRef<[u8]> + use<> {
         let mut bytes = smallvec::SmallVec::<[u8; 8]>::new();
         if *self != LocalPart::default() {
-            bytes.extend([u8::from(self.preference.is_some()), self.preference.unwrap_or(0), self.forwarding as u8]);
+            let named = if self.next_hop_named { NEXT_HOP_NAMED } else { 0 };
+            let forwarding = self.forwarding as u8 | named;
+            bytes.extend([u8::from(self.preference.is_some()), self.preference.unwrap_or(0), forwarding]);
             bytes.extend(self.tag.to_be_bytes());
         }
         bytes
@@ -67,7 +75,8 @@ impl LocalPart {
         LocalPart {
             preference: (preferred != 0).then_some(preference),
             tag: u32::from_be_bytes([a, b, c, d]),
-            forwarding: match forwarding {
+            next_hop_named: forwarding & NEXT_HOP_NAMED != 0,
+            forwarding: match forwarding & !NEXT_HOP_NAMED {
                 1 => Forwarding::Discard,
                 2 => Forwarding::Reject,
                 _ => Forwarding::NextHop,
@@ -86,8 +95,10 @@ mod tests {
             for (tag, forwarding) in
                 [(0, Forwarding::NextHop), (7, Forwarding::Discard), (u32::MAX, Forwarding::Reject)]
             {
-                let part = LocalPart { preference, tag, forwarding };
-                assert_eq!(LocalPart::decode(part.encode().as_ref()), part);
+                for next_hop_named in [false, true] {
+                    let part = LocalPart { preference, tag, forwarding, next_hop_named };
+                    assert_eq!(LocalPart::decode(part.encode().as_ref()), part);
+                }
             }
         }
         assert!(LocalPart::default().encode().as_ref().is_empty());

@@ -12,7 +12,8 @@
 //! - `connections`: what the daemon tells of them. `establishment`: a session comes up, and ends.
 //! - `attributes`: distinct attribute sets, interned as received, kept as bytes (`contents`), counted. `ranks`: what of them is compared.
 //! - `table`: every neighbour's path to every prefix, 16 bytes each.
-//! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best; `choice`: where it leads, and what stands by.
+//! - `input`: an UPDATE becomes paths; import policy; loops. `decision`: which path is best; `choice`: where it leads, and what stands by;
+//!   `next_hops`: which next hops a neighbour may name.
 //! - `import_rules`, `export_rules`, `as_path_rules`, `communities`: what holds before any policy: loops, first AS; to whom a route may go and
 //!   what changes on the way, reflection, AS numbers shown and hidden.
 //! - `malformed`: what is remembered, and logged, of UPDATEs that cannot be taken as they are.
@@ -69,6 +70,7 @@ mod local;
 mod long_lived;
 mod malformed;
 mod neighbor;
+mod next_hops;
 mod out_delay;
 mod output;
 mod own_addresses;

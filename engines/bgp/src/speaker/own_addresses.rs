@@ -127,6 +127,7 @@ impl Speaker {
         }
         let mut moved = false;
         for id in self.neighbor_ids() {
+            self.renew_scope(id, rib);
             let Some(neighbor) = self.get(id).filter(|neighbor| neighbor.up.is_some()) else { continue };
             if neighbor.own != neighbor.own_addresses(rib) {
                 self.assign_group(id, rib);

@@ -10,6 +10,9 @@ impl Neighbor {
             let among_clients = if self.config.no_client_reflect { ", no reflection between clients" } else { "" };
             rules.push(format!("client of cluster {cluster}{among_clients}"));
         }
+        if self.config.accept_remote_nexthop && !self.config.internal {
+            rules.push("remote next hops accepted".into());
+        }
         self.as_path_rules_in_words(&mut rules);
         self.communities_in_words(&mut rules);
         self.limits_in_words(&mut rules);

@@ -17,6 +17,7 @@ use super::export_rules::Teller;
 use super::import_rules::ImportRules;
 use super::limits::{BGP_PORT, NEIGHBORS_MAX};
 use super::neighbor::{Counters, Neighbor, Reimport, family_of, role_of};
+use super::next_hops::remote_next_hops;
 use super::table::{NeighborId, PathKey};
 use super::{Speaker, aggregate};
 
@@ -279,7 +280,8 @@ impl Speaker {
         let Some(neighbor) = self.get_mut(id) else { return };
         neighbor.allowed = allowed;
         let before = std::mem::replace(&mut neighbor.config, config);
-        neighbor.scope = rib.interface_index(&neighbor.config.interface);
+        let scope = rib.interface_index(&neighbor.config.interface);
+        let scope_changed = std::mem::replace(&mut neighbor.scope, scope) != scope;
         let config = &neighbor.config;
         let reset = neighbor.session.configure(session_config)
             || before.local_address != config.local_address
@@ -296,7 +298,9 @@ impl Speaker {
         let rules = |config: &BgpNeighborConfig| ImportRules::of(config, router_as);
         let rules_changed = rules(&before) != rules(config);
         // What becomes of its paths, not whether and how they are taken.
-        let decided_anew = before.multipath != config.multipath
+        let decided_anew = scope_changed
+            || remote_next_hops(&before) != remote_next_hops(config)
+            || before.multipath != config.multipath
             || before.multipath_rules != config.multipath_rules
             || before.not_installed != config.not_installed;
         neighbor.export = export;
@@ -352,7 +356,7 @@ impl Speaker {
     }
 
     /// Destinations that the neighbour has told a path to are decided again; its paths stay as they are.
-    fn decide_anew(&mut self, id: NeighborId) {
+    pub(super) fn decide_anew(&mut self, id: NeighborId) {
         if let Some(neighbor) = self.get_mut(id) {
             neighbor.families.iter_mut().for_each(|family| family.redecide = Some(0));
         }

@@ -91,8 +91,10 @@ impl Speaker {
 
     /// The link of a link-local neighbour by its present index: links come and go.
     pub(super) fn renew_scope(&mut self, id: NeighborId, rib: &Rib) {
-        if let Some(neighbor) = self.get_mut(id) {
-            neighbor.scope = rib.interface_index(&neighbor.config.interface);
+        let Some(neighbor) = self.get_mut(id).filter(|neighbor| !neighbor.config.interface.is_empty()) else { return };
+        let scope = rib.interface_index(&neighbor.config.interface);
+        if std::mem::replace(&mut neighbor.scope, scope) != scope {
+            self.decide_anew(id); // what it has told leads over another link now
         }
     }
 

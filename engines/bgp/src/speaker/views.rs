@@ -214,9 +214,10 @@ impl Speaker {
         let neighbor = self.get(path.neighbor)?;
         let shown = if path.effective.is_none() { path.received } else { path.effective };
         let set = self.attributes.get(shown)?;
-        let nexthop = if chosen { rib.bgp_route(family, prefix).map(|route| route.nexthop) } else { set.nexthop() };
-        let reachable = set.nexthop().is_some_and(|nexthop| rib.nexthop_reachable(nexthop).is_some());
-        let beaten = if chosen { String::new() } else { why_not_best(rib, family, prefix, set, lost_by) };
+        let own = self.attributes.nexthop(shown, neighbor.scope);
+        let nexthop = if chosen { rib.bgp_route(family, prefix).map(|route| route.nexthop) } else { own };
+        let unusable = neighbor.why_not_by(set, own, rib).unwrap_or_default();
+        let beaten = if chosen { String::new() } else { why_not_best(rib, family, prefix, own, lost_by) };
         let inactive_reason = match path.refusal {
             Refusal::Policy => return self.rejected_route(rib, family, prefix, path),
             Refusal::AsLoop => "our own AS is in its path",
@@ -225,7 +226,7 @@ impl Speaker {
             Refusal::Leak => "a route leak: ONLY_TO_CUSTOMER says that this neighbor must not tell it to us (RFC 9234)",
             Refusal::NoLongLife => "it carries NO_LLGR and its neighbor is away for long (RFC 9494)",
             Refusal::TooLong => "import policy has made its attributes longer than a message can be",
-            Refusal::None if !reachable => "next hop unreachable",
+            Refusal::None if !unusable.is_empty() => &unusable,
             Refusal::None if !chosen => &beaten,
             Refusal::None if !active => "a route of another protocol is preferred",
             Refusal::None => "",
@@ -322,10 +323,16 @@ struct Standing {
 }
 
 /// What a usable path has lost by, and that it is used all the same where it shares the packets with the best one.
-fn why_not_best(rib: &Rib, family: Family, prefix: PrefixId, set: AttributeSet<'_>, lost_by: Option<Rule>) -> String {
+fn why_not_best(
+    rib: &Rib,
+    family: Family,
+    prefix: PrefixId,
+    nexthop: Option<NexthopSetId>,
+    lost_by: Option<Rule>,
+) -> String {
     let why = lost_by.map_or_else(|| "another BGP path is better".to_owned(), Rule::reason);
     let shares = |nexthop| shares(rib, family, prefix, nexthop);
-    match lost_by.is_some_and(Rule::is_tie_break) && set.nexthop().is_some_and(shares) {
+    match lost_by.is_some_and(Rule::is_tie_break) && nexthop.is_some_and(shares) {
         true => format!("{why} (packets go by both: multipath)"),
         false => why,
     }

@@ -162,6 +162,7 @@ fn neighbor(options: Option<View<'_>>, levels: Levels<'_>) -> v1::BgpNeighborCon
         received_behind_as: as_path.received_behind,
         own_as_loops: levels.number("loops").unwrap_or(0),
         no_enforce_first_as: levels.nearest("no-enforce-first-as").is_some(),
+        accept_remote_nexthop: levels.nearest("accept-remote-nexthop").is_some(),
         remove_private: as_path.remove_private.into(),
         replace_private: as_path.replace_private,
         as_override: levels.nearest("as-override").is_some(),

@@ -19,6 +19,7 @@ mod import;
 mod limits;
 mod link_local;
 mod long_lived;
+mod next_hops;
 mod notification_restart;
 mod old_speakers;
 mod own_addresses;
