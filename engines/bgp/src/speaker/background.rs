@@ -1,4 +1,5 @@
 use holdfast_rib::{Family, PrefixId, Rib};
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use super::Speaker;
@@ -118,23 +119,31 @@ impl Speaker {
         let capacity = self.tables[family.index()].capacity();
         // Most paths have their turn in another round.
         let to = capacity.min(walk.from.saturating_add(BACKGROUND_BATCH * REIMPORT_ROUNDS as u32));
-        let mut judged = 0;
+        // Where what is accepted beyond a limit is dropped, what was accepted before comes first: it may make room.
+        let limited = self.get(id).is_some_and(|neighbor| neighbor.drops_accepted(family));
+        let (round, late) = (walk.round % REIMPORT_ROUNDS, walk.round >= REIMPORT_ROUNDS);
+        let is_due = |path: &Path| {
+            path.received.index() % REIMPORT_ROUNDS == round && (!limited || path.effective.is_none() == late)
+        };
+        let (mut judged, mut excess) = (0, Vec::new());
         while walk.from < to && judged < BACKGROUND_BATCH {
             let prefix = PrefixId(walk.from);
-            let paths = self.tables[family.index()].of_neighbor(prefix, id);
-            let due = paths.filter(|(_, path)| path.received.index() % REIMPORT_ROUNDS == walk.round);
+            let due = self.tables[family.index()].of_neighbor(prefix, id).filter(|(_, path)| is_due(path));
             let due: SmallVec<[(u32, Path); 4]> = due.map(|(identifier, path)| (identifier, *path)).collect();
             for (identifier, path) in due {
-                self.reimport(PathKey { neighbor: id, identifier }, &path, family, prefix, rib);
+                let key = PathKey { neighbor: id, identifier };
+                excess.extend(self.reimport(key, &path, family, prefix, rib).map(|prefix| (identifier, prefix)));
                 judged += 1;
             }
             walk.from += 1;
         }
+        self.tell_dropped(id, family, &excess);
         if walk.from >= capacity {
             walk = Reimport { round: walk.round + 1, from: 0 };
         }
+        let rounds = if limited { 2 * REIMPORT_ROUNDS } else { REIMPORT_ROUNDS };
         if let Some(neighbor) = self.get_mut(id) {
-            neighbor.families[family.index()].reimport = Some(walk).filter(|walk| walk.round < REIMPORT_ROUNDS);
+            neighbor.families[family.index()].reimport = Some(walk).filter(|walk| walk.round < rounds);
         }
     }
 
@@ -151,13 +160,27 @@ impl Speaker {
         }
     }
 
-    /// One path is judged by the import policy that is in force now.
-    fn reimport(&mut self, key: PathKey, path: &Path, family: Family, prefix_id: PrefixId, rib: &mut Rib) {
+    /// One path is judged by the import policy that is in force now. Returns the prefix of one that is dropped: it is accepted now, and
+    /// that is one more than a limit lets in.
+    fn reimport(
+        &mut self,
+        key: PathKey,
+        path: &Path,
+        family: Family,
+        prefix_id: PrefixId,
+        rib: &mut Rib,
+    ) -> Option<IpNet> {
         let prefix = rib.prefixes(family).prefix(prefix_id);
         let (effective, refusal) = self.import(key.neighbor, prefix, path.received, path.generation);
         if refusal == Refusal::NoLongLife {
             self.remove_path(key, family, prefix_id, rib);
-            return;
+            return None;
+        }
+        let newly = path.effective.is_none() && !effective.is_none();
+        if newly && !self.following && self.get(key.neighbor).is_some_and(|neighbor| neighbor.accepts_no_more(family)) {
+            self.attributes.release(effective, rib);
+            self.remove_path(key, family, prefix_id, rib);
+            return Some(prefix);
         }
         self.tables[family.index()].insert(prefix_id, key, path.generation, refusal, path.received, effective);
         if let Some(neighbor) = self.get_mut(key.neighbor) {
@@ -167,5 +190,6 @@ impl Speaker {
         // Also when attributes stay: what else the decision depends on may have changed.
         self.decide(family, prefix_id, rib);
         self.attributes.release(path.effective, rib);
+        None
     }
 }

@@ -64,6 +64,22 @@ impl Neighbor {
         limits.any(|limit| counted(limit, state) >= u64::from(limit.maximum))
     }
 
+    /// What is accepted beyond a limit is dropped.
+    pub(super) fn drops_accepted(&self, family: Family) -> bool {
+        self.accepted_limits(family).next().is_some()
+    }
+
+    /// Whether one more accepted route of a family is too much and to be dropped.
+    pub(super) fn accepts_no_more(&self, family: Family) -> bool {
+        let accepted = self.families[family.index()].accepted;
+        self.accepted_limits(family).any(|limit| accepted >= u64::from(limit.maximum))
+    }
+
+    fn accepted_limits(&self, family: Family) -> impl Iterator<Item = &PrefixLimit> {
+        let limits = self.config.prefix_limits.iter();
+        limits.filter(move |limit| limit.accepted && limit.drop_excess && is_of(limit, family))
+    }
+
     /// The limit of a family that is exceeded and ends the session.
     fn exceeded(&self) -> Option<(Family, PrefixLimit)> {
         let over = |family: Family| {

@@ -162,3 +162,47 @@ fn a_lower_limit_and_a_wider_policy_end_the_session_too() {
     assert_eq!((world.peers[0].notifications.len(), cease.data.as_slice()), (2, [0, 1, 1, 0, 0, 0, 5].as_slice()));
     assert!(world.peers[1].table.is_empty());
 }
+
+/// A policy that lets more in does not let more in than the limit says, and what it lets in no longer makes room before.
+#[test]
+fn a_wider_policy_lets_in_no_more_than_the_limit() {
+    let mut world = world(PrefixLimit { accepted: true, drop_excess: true, ..limit() });
+    let list = |name: &str, numbers: std::ops::Range<u8>| {
+        let prefixes = numbers.map(|number| format!("198.51.{number}.0/24")).collect();
+        holdfast_proto::v1::PrefixList { name: name.into(), prefixes }
+    };
+    world.configure(|config| {
+        let policies = config.policy.as_mut().unwrap();
+        policies.prefix_lists = vec![list("low", 0..6), list("high", 6..9)];
+        let from =
+            |name: &str| holdfast_proto::v1::PolicyMatch { prefix_lists: vec![name.into()], ..Default::default() };
+        policies.statements = vec![
+            policy("not-low", vec![term(from("low"), reject())]),
+            policy("not-high", vec![term(from("high"), reject())]),
+        ];
+        config.bgp.as_mut().unwrap().neighbors[0].import_policies = vec!["not-low".into()];
+    });
+    world.join();
+    // Attributes of their own: they are judged in several rounds.
+    for number in 0..9u8 {
+        let attributes = world.peers[0].attributes(&[65001, 64600 + u32::from(number)]);
+        world.peers[0].announce(&[&format!("198.51.{number}.0/24")], &attributes);
+    }
+    world.run();
+    assert_eq!(counters(&world, world.primary), (9, 0));
+    // Three are accepted, and six are instead of them.
+    world.configure_neighbor(0, |neighbor| neighbor.import_policies = vec!["not-high".into()]);
+    assert_eq!(counters(&world, world.primary), (7, 2), "four of the six have room");
+    let told = || world.peers[1].table.keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((told().len(), told().iter().any(|prefix| prefix.starts_with("198.51.6"))), (4, false));
+    world.assert_equal("instead of others");
+    world.configure_neighbor(0, |neighbor| neighbor.import_policies = Vec::new());
+    assert_eq!(counters(&world, world.primary), (4, 5), "no more have room");
+    assert_eq!(world.peers[1].table.len(), 4);
+    world.assert_equal("all");
+    world.hand_over("after a wider policy");
+    world.run();
+    assert_eq!((counters(&world, 0), counters(&world, 1)), ((4, 5), (4, 5)));
+    world.assert_equal("handed over");
+    assert!(world.peers.iter().all(|peer| peer.sessions == 1));
+}
