@@ -173,6 +173,9 @@ fn neighbor(detail: &BgpNeighborDetail) -> String {
         if family.dropped > 0 {
             line(format!("  Dropped by a limit: {}", family.dropped));
         }
+        if family.too_long > 0 {
+            line(format!("  Not told, longer than a message to it may be: {}", family.too_long));
+        }
         if family.unrefreshed > 0 {
             line(format!("  The neighbor tells its routes again; to come: {}", family.unrefreshed));
         }

@@ -10,6 +10,7 @@ use crate::wire::{ATTRIBUTES_MAX_LEN, NextHop, PathAttributes};
 
 use super::contents::{Contents, Piece};
 use super::decision::Rank;
+use super::limits::ALWAYS_FITS_LEN;
 use super::local::LocalPart;
 use super::ranks::{RankId, Ranks};
 
@@ -158,6 +159,9 @@ impl<'a> AttributeSet<'a> {
     }
 }
 
+/// A link-local next hop as the RIB resolves it on each link; none: the neighbour's is not known.
+type OnLinks = SmallVec<[(Option<u32>, NexthopSetId); 1]>;
+
 /// All distinct attribute sets, counted by their users.
 #[derive(Default)]
 pub struct AttributeTable {
@@ -165,12 +169,14 @@ pub struct AttributeTable {
     contents: Contents,
     by_content: HashTable<u32>,
     ranks: Ranks,
-    /// Next hops that are link-local addresses, as the RIB resolves them on each link (none: the neighbour's is not known).
-    on_links: HashMap<AttributeId, SmallVec<[(Option<u32>, NexthopSetId); 1]>>,
+    /// Next hops that are link-local addresses.
+    on_links: HashMap<AttributeId, OnLinks>,
     /// Unused now; numbers are given out anew only after [`Self::take_freed`], so that no side table keeps a stale meaning.
     freed: Vec<AttributeId>,
     free: Vec<u32>,
     serial: u32,
+    /// Sets in use that may be too long for some neighbour ([`ALWAYS_FITS_LEN`]).
+    long: usize,
     /// What was decoded last: routes with equal attributes come in a row.
     decoded: Option<(Remembered, Arc<PathAttributes>)>,
 }
@@ -253,6 +259,7 @@ impl AttributeTable {
         }
         let rank = self.ranks.intern(rank()?);
         self.serial = self.serial.wrapping_add(1);
+        self.long += usize::from(block.len() > ALWAYS_FITS_LEN);
         let ourselves = if next_hop.iter().all(|octet| *octet == 0) { OURSELVES } else { 0 };
         let content = self.contents.put([block, next_hop, local]);
         let index = self.place(Entry {
@@ -350,6 +357,7 @@ impl AttributeTable {
     fn free_set(&mut self, id: AttributeId, rib: &mut Rib) {
         let entry = &self.sets[id.index()];
         self.ranks.release(entry.rank);
+        self.long -= usize::from(usize::from(entry.block_len) > ALWAYS_FITS_LEN);
         self.contents.remove(entry.content);
         if let Ok(found) = self.by_content.find_entry(entry.content_hash, |&index| index == id.0) {
             found.remove();
@@ -401,6 +409,11 @@ impl AttributeTable {
             entry.nexthop = registered;
         }
         Some(registered)
+    }
+
+    /// Whether any set may be too long for some neighbour.
+    pub fn has_long(&self) -> bool {
+        self.long > 0
     }
 
     /// Sets in use.

@@ -49,6 +49,7 @@ impl Speaker {
             state.refresh = None;
             state.unrefreshed = None;
             state.limit = LimitState::default();
+            state.too_long.clear();
             state.initial = up.negotiated.families[family.index()].then_some(0);
         }
         let router_id = up.negotiated.peer_router_id;

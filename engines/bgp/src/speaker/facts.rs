@@ -547,6 +547,7 @@ impl Switchover<Rib> for Speaker {
                 // What an earlier term of this engine left in it is over.
                 (None, _) => self.begin_session(id, seed ^ (u64::from(id.0) + 1) << 32, now),
             }
+            self.look_for_long_routes(id);
             self.collect(id, rib, now);
         }
     }

@@ -24,6 +24,7 @@
 //! - `leak`: which routes a neighbour's role forbids.
 //! - `own_addresses`: under which address of ours it is told.
 //! - `output`: what a neighbour is to be told, compared with what it was told, packed into UPDATEs (`together`: those of one attribute set).
+//! - `too_long`: what has no room in a message to a neighbour.
 //! - `client_view`: what a route server's client is told instead, where the best path cannot go to it.
 //! - `out_delay`: changes that wait before they are told.
 //! - `aggregate`, `contributions`: routes of our own that stand for longer ones, and what these have in common.
@@ -90,6 +91,7 @@ mod snapshot;
 mod table;
 mod together;
 mod told;
+mod too_long;
 mod transport;
 mod views;
 
@@ -292,7 +294,7 @@ impl Speaker {
             match output {
                 Output::Connect => {
                     self.renew_scope(id, rib);
-                    match self.connect_spec(id) {
+                    match self.connect_spec(id, rib) {
                         Ok(spec) => self.actions.push_back(Action::Connect { neighbor: id, spec }),
                         Err(reason) => {
                             if let Some(neighbor) = self.get_mut(id) {

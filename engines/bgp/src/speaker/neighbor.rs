@@ -1,10 +1,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use holdfast_policy::Chain;
 use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, BgpRole};
-use holdfast_rib::{Digest, DirtySet, Family, Rib};
+use holdfast_rib::{Digest, DirtySet, Family, PrefixId, Rib};
 
 use crate::session::{self, ConnectionSide, Notifications, Session};
 use crate::wire::{Cease, Negotiated, NextHop, NotificationMessage, OpenMessage, Role};
@@ -28,7 +28,7 @@ use super::table::NeighborId;
 /// all of the set's paths have been judged, so there are only so many sets twice, by the old policy and by the new, and not all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reimport {
-    /// Which part of the sets.
+    /// Which part of the sets; beyond [`limits::REIMPORT_ROUNDS`] once more, of paths that were not accepted before.
     pub round: usize,
     /// The next prefix.
     pub from: u32,
@@ -70,6 +70,8 @@ pub struct FamilyState {
     pub unrefreshed: Option<Unrefreshed>,
     /// What prefix limits have done.
     pub limit: LimitState,
+    /// Destinations that it is not told of because their attributes leave no room in a message to it.
+    pub too_long: HashSet<PrefixId>,
 }
 
 impl FamilyState {

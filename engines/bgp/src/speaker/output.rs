@@ -5,16 +5,14 @@ use holdfast_proto::v1::{BgpEvent, bgp_event};
 use holdfast_rib::{Family, PrefixId, Protocol as RibProtocol, Rib};
 use ipnet::IpNet;
 
-use crate::wire::{
-    AttributesTooLarge, RefreshMark, encode_announce, encode_end_of_rib, encode_refresh_mark, encode_withdraw,
-};
+use crate::wire::{RefreshMark, encode_announce, encode_end_of_rib, encode_refresh_mark, encode_withdraw};
 
 use super::action::Action;
 use super::advertised::advertised;
 use super::attributes::{AttributeId, AttributeSet};
 use super::export_rules::Teller;
 use super::group::ourselves;
-use super::limits::{ALWAYS_FITS_LEN, OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATCH_LEN};
+use super::limits::{OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATCH_LEN};
 use super::local::LocalPart;
 use super::neighbor::Neighbor;
 use super::table::NeighborId;
@@ -167,6 +165,7 @@ impl Speaker {
                 break;
             }
             looked_at += 1;
+            self.forget_length(id, family, *prefix_id);
             let Some(prefix) = rib.prefixes(family).try_prefix(*prefix_id) else { continue };
             let route = (*prefix_id, prefix);
             if identified {
@@ -195,6 +194,9 @@ impl Speaker {
         news: &mut News,
         rib: &mut Rib,
     ) {
+        if !wanted.is_none() {
+            self.forget_length(id, family, prefix_id); // it is told of another path
+        }
         if self.set_advertised(id, family, (prefix_id, prefix), slot, wanted, rib) {
             if wanted.is_none() {
                 news.withdrawn.push((news.identified.then(|| slot.identifier()), prefix));
@@ -372,39 +374,6 @@ impl Speaker {
         let family = Family::of(&prefix);
         let noted = self.as_noted(to, family, exported, rib);
         self.if_it_fits(to, family, prefix, noted, rib)
-    }
-
-    /// RFC 4271 §9.2: a route whose attributes leave no room for its prefix in a message to this neighbour is not told.
-    fn if_it_fits(
-        &mut self,
-        id: NeighborId,
-        family: Family,
-        prefix: IpNet,
-        noted: AttributeId,
-        rib: &mut Rib,
-    ) -> AttributeId {
-        let long = self.attributes.get(noted).filter(|set| set.block().len() > ALWAYS_FITS_LEN);
-        let Some((set, neighbor)) = long.zip(self.get(id)) else { return noted };
-        let Some(format) = neighbor.up.as_ref().map(|up| up.negotiated.format()) else { return noted };
-        let Some(next_hop) = neighbor.own.told(family, set) else { return noted };
-        let route = (neighbor.sends_paths(family).then_some(0), prefix);
-        let Err(reason) = encode_announce(&mut Vec::new(), family, set.block(), next_hop, &[route], format) else {
-            return noted;
-        };
-        self.attributes.release(noted, rib);
-        self.note_length(id, family, prefix, &reason);
-        AttributeId::NONE
-    }
-
-    /// Nobody sees a route that is not told, so the operator is, once in a session: whoever has one has many.
-    fn note_length(&mut self, id: NeighborId, family: Family, prefix: IpNet, reason: &AttributesTooLarge) {
-        let following = self.following;
-        let Some(neighbor) = self.get_mut(id).filter(|_| !following) else { return };
-        if !std::mem::replace(&mut neighbor.families[family.index()].limit.warned_of_length, true) {
-            let text =
-                format!("neighbor {}: {prefix} is not told: {reason}; others like it are not named", neighbor.address);
-            self.actions.push_back(Action::Warn { text });
-        }
     }
 
     /// What a group exports as it is noted for one member: its own next hop is another one, or there is none.

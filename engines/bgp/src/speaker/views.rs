@@ -396,6 +396,42 @@ pub(super) fn values_view(attributes: &PathAttributes) -> Route {
         cluster_list: attributes.cluster_list.iter().map(ToString::to_string).collect(),
         communities: standard.chain(extended).chain(large).collect(),
         only_to_customer: attributes.only_to_customer,
+        aggregator: attributes.aggregator.map(|(asn, router_id)| format!("{asn} {router_id}")).unwrap_or_default(),
+        atomic_aggregate: attributes.atomic_aggregate,
+        unknown_attributes: attributes.unknown.iter().take(UNKNOWN_SHOWN_MAX).map(unknown).collect(),
         ..Route::default()
+    }
+}
+
+fn unknown(attribute: &RawAttribute) -> UnknownAttribute {
+    let shown = attribute.data.iter().take(UNKNOWN_SHOWN_LEN);
+    UnknownAttribute {
+        r#type: attribute.code.into(),
+        flags: attribute.flags.into(),
+        length: attribute.data.len() as u32,
+        octets: shown.map(|octet| format!("{octet:02x}")).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attribute_is_shown() {
+        let raw = |code, length| RawAttribute { flags: 0xe0, code, data: vec![code; length] };
+        let attributes = PathAttributes {
+            atomic_aggregate: true,
+            aggregator: Some((4_200_000_000, "192.0.2.1".parse().unwrap())),
+            unknown: (100..140).map(|code| raw(code, usize::from(code) - 98)).collect(),
+            ..PathAttributes::default()
+        };
+        let view = values_view(&attributes);
+        assert_eq!((view.aggregator.as_str(), view.atomic_aggregate), ("4200000000 192.0.2.1", true));
+        let first = UnknownAttribute { r#type: 100, flags: 0xe0, length: 2, octets: "6464".into() };
+        assert_eq!((view.unknown_attributes.len(), &view.unknown_attributes[0]), (UNKNOWN_SHOWN_MAX, &first));
+        let attributes = PathAttributes { unknown: vec![raw(100, 5000)], ..attributes };
+        let long = &values_view(&attributes).unknown_attributes[0];
+        assert_eq!((long.length, long.octets.len()), (5000, 2 * UNKNOWN_SHOWN_LEN));
     }
 }

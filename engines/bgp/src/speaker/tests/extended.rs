@@ -25,6 +25,14 @@ fn long(world: &World, communities: u32, first: u32) -> PathAttributes {
     PathAttributes { communities: (first..first + communities).collect(), ..world.peers[0].attributes(&[65001]) }
 }
 
+/// Destinations that neighbours are not told of because of that.
+fn too_long(world: &World) -> [u64; 3] {
+    [0, 1, 2].map(|peer| {
+        let summary = world.primary().speaker.detail(world.id(peer), world.now).unwrap().summary.unwrap();
+        summary.families.iter().map(|family| family.too_long).sum()
+    })
+}
+
 #[test]
 fn it_is_always_announced() {
     let world = world();
@@ -50,6 +58,7 @@ fn a_long_route_goes_to_those_who_can_take_it_and_through_a_handover() {
     world.run();
     assert_eq!(world.peers[1].route(P).unwrap().0.communities.len(), 15_000);
     assert!(!world.peers[2].has(P), "what it was told before is withdrawn (RFC 4271 §9.2)");
+    assert_eq!(too_long(&world), [0, 0, 1]);
     let [warning] = world.warnings.as_slice() else { panic!("{:?}", world.warnings) };
     assert!(warning.contains("10.0.0.3") && warning.contains(P) && warning.contains("4096"), "{warning}");
     world.join();
@@ -59,6 +68,7 @@ fn a_long_route_goes_to_those_who_can_take_it_and_through_a_handover() {
     world.hand_over("with a long route");
     world.run();
     assert_eq!(world.updates(), before, "nothing was due");
+    assert_eq!(too_long(&world), [0, 0, 1], "the successor knows it as well");
     world.assert_equal("handed over");
     let attributes = long(&world, 16_000, 5);
     world.peers[0].announce(&[P], &attributes);
@@ -66,6 +76,40 @@ fn a_long_route_goes_to_those_who_can_take_it_and_through_a_handover() {
     assert_eq!(world.peers[1].route(P).unwrap().0.communities.len(), 16_000);
     world.assert_equal("told by the successor");
     assert!(world.peers.iter().all(|peer| peer.sessions == 1), "{:?}", world.downs);
+    world.peers[0].withdraw(&[P]);
+    world.run();
+    assert_eq!(too_long(&world), [0, 0, 0]);
+}
+
+/// RFC 8654 §4: what RFC 7606 lets others discard is left out first.
+#[test]
+fn attributes_that_nothing_depends_on_make_room() {
+    let mut world = world();
+    let mut outcomes = Vec::new();
+    // About as many as there is room for in 4,096 octets.
+    for communities in 1000..1016 {
+        let plain = long(&world, communities, 0);
+        let aggregated = PathAttributes {
+            atomic_aggregate: true,
+            aggregator: Some((65001, "192.0.2.1".parse().unwrap())),
+            ..plain.clone()
+        };
+        world.peers[0].announce(&[P], &plain);
+        world.run();
+        let fits = world.peers[2].has(P);
+        world.peers[0].announce(&[P], &aggregated);
+        world.run();
+        assert_eq!(world.peers[1].route(P).unwrap().0.aggregator, aggregated.aggregator);
+        assert_eq!(world.peers[2].has(P), fits, "{communities} communities");
+        assert_eq!(too_long(&world), [0, 0, u64::from(!fits)]);
+        outcomes.push(fits.then(|| world.peers[2].route(P).unwrap().0.aggregator.is_some()));
+    }
+    outcomes.dedup();
+    assert_eq!(outcomes, [Some(true), Some(false), None], "all of it; without AGGREGATOR; nothing");
+    world.join();
+    world.hand_over("with long routes");
+    world.run();
+    world.assert_equal("handed over");
 }
 
 /// However long attributes are, a fact fits into a frame of the replication stream.
