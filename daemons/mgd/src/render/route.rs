@@ -1,6 +1,6 @@
 //! Routes.
 
-use holdfast_proto::v1::{Route, RoutePage, RouteSummary};
+use holdfast_proto::v1::{Route, RoutePage, RouteSummary, UnknownAttribute};
 
 use super::table::Table;
 
@@ -71,6 +71,8 @@ impl Routes {
                 ("Originator", &route.originator_id),
                 ("Cluster list", &route.cluster_list.join(" ")),
                 ("Only to customer", &route.only_to_customer.map(|asn| asn.to_string()).unwrap_or_default()),
+                ("Aggregator", &route.aggregator),
+                ("Atomic aggregate", &if route.atomic_aggregate { "yes" } else { "" }.to_owned()),
                 ("Tag", &if route.tag == 0 { String::new() } else { route.tag.to_string() }),
                 ("Best", &route.best_reason),
                 ("Inactive reason", &route.inactive_reason),
@@ -79,6 +81,7 @@ impl Routes {
                     line(format!("{title}: {value}"));
                 }
             }
+            route.unknown_attributes.iter().for_each(|attribute| line(unknown(attribute)));
         } else if !route.active && !route.inactive_reason.is_empty() {
             line(format!("Inactive reason: {}", route.inactive_reason));
         }
@@ -103,6 +106,15 @@ fn origin(origin: &str) -> &str {
         "incomplete" | "?" => "?",
         _ => origin,
     }
+}
+
+/// An attribute of a type that this version does not know; flags by their names (RFC 4271 section 4.3).
+fn unknown(attribute: &UnknownAttribute) -> String {
+    let flags = [(0x80, " optional"), (0x40, " transitive"), (0x20, " partial")];
+    let flags: String = flags.iter().filter(|(bit, _)| attribute.flags & bit != 0).map(|(_, name)| *name).collect();
+    let more = if attribute.octets.len() < 2 * attribute.length as usize { "..." } else { "" };
+    let UnknownAttribute { r#type, length, octets, .. } = attribute;
+    format!("Unknown attribute {type}:{flags}, {length} octets: {octets}{more}")
 }
 
 fn attributes(route: &Route) -> String {
@@ -145,4 +157,30 @@ pub fn route_summary(summary: &RouteSummary) -> String {
         out.push_str(&protocols.print());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_shown_as_it_came() {
+        let attribute = UnknownAttribute { r#type: 99, flags: 0xe0, length: 2, octets: "0a0b".into() };
+        assert_eq!(unknown(&attribute), "Unknown attribute 99: optional transitive partial, 2 octets: 0a0b");
+        let attribute = UnknownAttribute { flags: 0xc0, length: 3, ..attribute };
+        assert_eq!(unknown(&attribute), "Unknown attribute 99: optional transitive, 3 octets: 0a0b...");
+        let route = Route {
+            protocol: "bgp".into(),
+            aggregator: "65001 192.0.2.1".into(),
+            atomic_aggregate: true,
+            unknown_attributes: vec![attribute],
+            ..Route::default()
+        };
+        let page = RoutePage { routes: vec![route] };
+        let text = Routes::new(true).page(&page);
+        for line in ["Aggregator: 65001 192.0.2.1", "Atomic aggregate: yes", "Unknown attribute 99"] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert!(!Routes::new(false).page(&page).contains("ggrega"), "in detail only");
+    }
 }

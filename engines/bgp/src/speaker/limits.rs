@@ -27,6 +27,12 @@ pub const MALFORMED_PREFIXES_SHOWN: usize = 4;
 /// Attributes that were left out of an UPDATE and are named: a message has room for thousands that are there twice.
 pub const MALFORMED_ATTRIBUTES_SHOWN: usize = 4;
 
+/// Attributes of one route that we do not know and show: a message has room for one of each of some two hundred types.
+pub const UNKNOWN_SHOWN_MAX: usize = 32;
+
+/// Octets shown of the value of one: enough for a person to see what it is, and a page of routes stays one that can be sent.
+pub const UNKNOWN_SHOWN_LEN: usize = 64;
+
 /// IANA's port for BGP.
 pub const BGP_PORT: u16 = 179;
 

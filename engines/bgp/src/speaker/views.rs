@@ -1,10 +1,12 @@
 use std::time::Duration;
 
 use holdfast_policy::{community_text, extended_community_text};
-use holdfast_proto::v1::{BgpNeighborDetail, BgpNeighborSummary, BgpSummary, FamilyCounters, Route, RouteNextHop};
+use holdfast_proto::v1::{
+    BgpNeighborDetail, BgpNeighborSummary, BgpSummary, FamilyCounters, Route, RouteNextHop, UnknownAttribute,
+};
 use holdfast_rib::{Family, ForwardingNexthop, Gateway, NexthopSetId, NexthopSpec, PrefixId, Protocol, Rib};
 
-use crate::wire::{OpenMessage, PathAttributes};
+use crate::wire::{OpenMessage, PathAttributes, RawAttribute};
 
 use super::Speaker;
 use super::attributes::{AttributeId, AttributeSet};
@@ -12,6 +14,7 @@ use super::decision::Rule;
 use super::explain::{shares, why_best, why_preferred};
 use super::facts::count_messages;
 use super::history::notification_view;
+use super::limits::{UNKNOWN_SHOWN_LEN, UNKNOWN_SHOWN_MAX};
 use super::neighbor::Neighbor;
 use super::table::{Best, NeighborId, Path, PathKey, Refusal};
 use super::told::Slot;
@@ -93,6 +96,7 @@ impl Speaker {
                 .or_else(|| neighbor.stale.map(|stale| stale.until))
                 .map_or(0, |until| until.saturating_sub(now).as_millis() as u64),
             dropped: state.limit.dropped,
+            too_long: state.too_long.len() as u64,
             unrefreshed: state
                 .unrefreshed
                 .as_ref()
