@@ -48,5 +48,10 @@ fn reference(top: View<'_>, from: View<'_>, kind: &str, name: &str, problems: &m
         .unwrap_or_default();
     let configured = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
     let message = format!("refers to {kind} {name}, which is not configured{suggestion}");
-    problems.push(at(from, message).allowed(format!("a {kind} of policy-options ({configured})")));
+    problems.push(at(from, message).allowed(format!("{} {kind} of policy-options ({configured})", article(kind))));
+}
+
+/// The indefinite article of a statement's name.
+fn article(name: &str) -> &'static str {
+    if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
