@@ -118,6 +118,46 @@ fn a_broken_statement_hides_no_other_mistake_and_is_not_called_missing() {
 }
 
 #[test]
+fn neighbors_that_cannot_be_one() {
+    let with = |address: &str, neighbor: &str| {
+        let interfaces = format!("interfaces {{ eth0 {{ unit 0 {{ family {address}; }} }} }}\n");
+        interfaces + &bgp(&format!("group G {{ peer-as 2; neighbor {neighbor}; }}"))
+    };
+    let v4 = |neighbor: &str| with("inet address 10.0.0.1/24", neighbor);
+    one(
+        &v4("10.0.0.1"),
+        "4:22",
+        "neighbor 10.0.0.1 is our own address on eth0 (line 1); allowed: an address of another",
+    );
+    one(&v4("10.0.0.0"), "4:22", "neighbor 10.0.0.0 is the network address of 10.0.0.0/24 on eth0 (line 1)");
+    one(&v4("10.0.0.255"), "4:22", "neighbor 10.0.0.255 is the broadcast address of 10.0.0.0/24");
+    one(&with("inet6 address 2001:db8::1/64", "2001:db8::1"), "4:22", "is our own address on eth0");
+    one(&with("inet6 address fe80::1/64", "fe80::1 interface eth0"), "4:22", "is our own address on eth0");
+    let fine = [
+        v4("10.0.0.2"),
+        with("inet address 10.0.0.0/31", "10.0.0.1"),
+        with("inet6 address fe80::1/64", "fe80::1 interface eth1"),
+    ];
+    fine.iter().for_each(|text| assert_eq!(errors(text), Vec::<String>::new()));
+}
+
+#[test]
+fn a_route_servers_clients_get_paths_as_they_are() {
+    let client = |body: &str| bgp(&format!("group G {{ peer-as 2; route-server-client; {body} neighbor 10.0.0.2; }}"));
+    one(&client("remove-private;"), "3:43", "remove-private, but neighbor 10.0.0.2 is a route-server-client (line 3)");
+    one(&client("as-override;"), "3:43", "allowed: one of route-server-client, as-override");
+    one(
+        &client("local-as 65100;"),
+        "3:43",
+        "is put before AS paths received, but neighbor 10.0.0.2 is a route-server-client",
+    );
+    for body in ["local-as 65100 no-prepend;", "local-as 65100 private;", "local-as 65001;"] {
+        assert_eq!(errors(&client(body)), Vec::<String>::new(), "{body}");
+    }
+    assert_eq!(errors(&bgp("remove-private; group G { peer-as 2; route-server-client; neighbor 10.0.0.2; }")).len(), 0);
+}
+
+#[test]
 fn bgp_rules() {
     one(
         &bgp("group G { peer-as 2; family inet unicast add-path send; neighbor 10.0.0.3; }"),
@@ -268,7 +308,11 @@ fn policy_rules() {
     one("policy-options { community C members \"65000:1[\"; }", "1:38", "at character 9");
     one("policy-options { as-path A; }", "1:18", "the as-path has no expression");
     one("policy-options { as-path A \"1 ^2\"; }", "1:28", "at character 3: ^ stands at the beginning only");
-    one(&policy("from { as-path A; }"), "2:37", "refers to as-path A, which is not configured");
+    one(
+        &policy("from { as-path A; }"),
+        "2:37",
+        "refers to as-path A, which is not configured; allowed: an as-path of policy-options (none",
+    );
     one(&policy("from { prefix-list-filter LEFTT longer; }"), "2:29", "did you mean LEFT?");
     one(&policy("from { route-filter 10.0.0.0/8 prefix-length-range /4-/9; }"), "2:29", "has lengths that no prefix");
     one(&policy("then { metric double 3; }"), "2:43", "one word too many");

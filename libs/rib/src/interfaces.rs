@@ -99,6 +99,28 @@ impl Interfaces {
         }
     }
 
+    /// Why no other router can have an address: it is ours, or stands for a whole subnet on a link.
+    pub fn why_nobody_elses(&self, address: IpAddr, link: Option<u32>) -> Option<&'static str> {
+        let is_ours = match (address, link) {
+            (_, Some(index)) => self.is_local_on(index, address),
+            (IpAddr::V6(v6), None) if v6.is_unicast_link_local() => false,
+            (_, None) => self.is_local(address),
+        };
+        if is_ours {
+            return Some("our own address");
+        }
+        let all = self.links.values().flat_map(|link| &link.addresses);
+        // A subnet of two (RFC 3021), or of one, has hosts only.
+        let subnets = all.filter(|address| address.peer.is_none() && address.own.prefix_len() <= 30);
+        subnets.map(|address| address.own).find_map(|own| match (own, address) {
+            (IpNet::V4(own), IpAddr::V4(address)) if own.network() == address => Some("the network address of a link"),
+            (IpNet::V4(own), IpAddr::V4(address)) if own.broadcast() == address => {
+                Some("the broadcast address of a link")
+            }
+            _ => None,
+        })
+    }
+
     /// Addresses of a link, each with its length.
     pub fn addresses(&self, index: u32) -> impl Iterator<Item = IpNet> + '_ {
         self.links.get(&index).into_iter().flat_map(|link| &link.addresses).map(|address| address.own)
@@ -201,6 +223,23 @@ mod tests {
         let [link_local, global]: [IpAddr; 2] = ["fe80::1", "2001:db8::1"].map(|text| text.parse().unwrap());
         assert!(links.is_local_on(1, link_local) && !links.is_local_on(2, link_local));
         assert!(links.is_local_on(1, global) && links.is_local_on(2, global));
+    }
+
+    #[test]
+    fn addresses_that_nobody_else_has() {
+        let mut links = Interfaces::default();
+        for address in ["10.0.0.1/24", "10.0.1.0/31", "fe80::1/64"] {
+            links.add_address(1, at(address));
+        }
+        links.add_address(2, LinkAddress { own: net("10.7.0.1/24"), peer: Some(net("10.7.0.0/32")) });
+        let why = |text: &str, link| links.why_nobody_elses(text.parse().unwrap(), link);
+        assert_eq!(why("10.0.0.1", None), Some("our own address"));
+        assert_eq!(why("10.0.0.0", None), Some("the network address of a link"));
+        assert_eq!(why("10.0.0.255", None), Some("the broadcast address of a link"));
+        assert_eq!((why("fe80::1", Some(1)), why("fe80::1", Some(2))), (Some("our own address"), None));
+        for other in ["10.0.0.2", "10.0.1.1", "10.7.0.0", "10.7.0.255", "192.0.2.1", "2001:db8::"] {
+            assert_eq!(why(other, None), None, "{other}");
+        }
     }
 
     #[test]

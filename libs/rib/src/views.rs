@@ -176,6 +176,11 @@ impl Rib {
         self.interfaces.is_local(address)
     }
 
+    /// Why no other router can have an address (on this link, where it is one of a link), in words; none: one can.
+    pub fn why_nobody_elses(&self, address: IpAddr, link: Option<u32>) -> Option<&'static str> {
+        self.interfaces.why_nobody_elses(address, link)
+    }
+
     /// The name of a link.
     pub fn interface_name(&self, index: u32) -> Option<&str> {
         self.interfaces.name(index)

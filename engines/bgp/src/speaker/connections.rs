@@ -164,10 +164,13 @@ impl Speaker {
         Ok(())
     }
 
-    pub(super) fn connect_spec(&self, id: NeighborId) -> Result<ConnectSpec, String> {
+    pub(super) fn connect_spec(&self, id: NeighborId, rib: &Rib) -> Result<ConnectSpec, String> {
         let neighbor = self.get(id).ok_or("the neighbor is gone")?;
         if !neighbor.config.interface.is_empty() && neighbor.scope.is_none() {
             return Err(format!("there is no interface {}", neighbor.config.interface));
+        }
+        if let Some(why) = rib.why_nobody_elses(neighbor.address, neighbor.scope) {
+            return Err(format!("{} is {why}: configure the neighbor by its address", neighbor.address));
         }
         let port = u16::try_from(neighbor.config.port).ok().filter(|port| *port != 0).unwrap_or(BGP_PORT);
         Ok(ConnectSpec {

@@ -131,6 +131,8 @@ impl Neighbor {
             Some("graceful-restart is not configured for it")
         } else if negotiated.is_some_and(|n| !n.peer_sends_end_of_rib) {
             Some("the neighbor did not announce the graceful restart capability")
+        } else if self.config.restart_time_s == 0 {
+            Some("its restart-time is 0, so the neighbor does not wait for us")
         } else {
             None
         }

@@ -11,10 +11,12 @@ use crate::{
     tree::View,
 };
 
+mod own;
 mod routes;
 
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     let Some(bgp) = top.at(&["protocols", "bgp"]) else { return };
+    own::validate(top, bgp, problems);
     policies(top, bgp, problems);
     allowed_prefixes(bgp, problems);
     path_counts(bgp, problems);

@@ -295,3 +295,21 @@ fn an_end_of_rib_in_the_middle_of_a_table_completes_nothing() {
     world.advance(Duration::from_secs(1));
     assert!(complete(&world));
 }
+
+/// RFC 4724 §3 lets the time be 0: nobody waits for us then, so the session does not restart gracefully.
+#[test]
+fn a_restart_time_of_nothing_is_none() {
+    let mut world = World::cold(vec![Peer::new(1, 65001).with_graceful_restart(&[], 0)]);
+    world.configure_neighbor(0, |neighbor| {
+        (neighbor.graceful_restart, neighbor.nonstop_routing, neighbor.restart_time_s) = (true, false, 0);
+    });
+    world.establish();
+    let readiness =
+        |world: &World| holdfast_replication::Switchover::readiness(&world.primary().speaker, world.now).remove(0);
+    assert_eq!(readiness(&world).mode(), holdfast_proto::v1::SwitchoverMode::Lost);
+    let why = world.primary().speaker.why_not_restart(world.id(0));
+    assert_eq!(why, Some("its restart-time is 0, so the neighbor does not wait for us"));
+    world.configure_neighbor(0, |neighbor| neighbor.restart_time_s = 1);
+    world.establish();
+    assert_eq!(readiness(&world).mode(), holdfast_proto::v1::SwitchoverMode::Gr);
+}

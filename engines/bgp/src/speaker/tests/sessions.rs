@@ -252,3 +252,22 @@ fn a_neighbour_that_never_was_up_is_down_since_its_engine_leads() {
     world.advance(Duration::from_secs(5));
     assert_eq!(down_s(&world), 5);
 }
+
+#[test]
+fn an_address_that_is_no_neighbors_is_called_that() {
+    let mut peer = Peer::new(1, 65001);
+    peer.away = true;
+    let mut world = World::cold(vec![peer]);
+    let why = |world: &World| world.primary().speaker.detail(world.id(0), world.now).unwrap().why_not_established;
+    world.interface(|rib| rib.address_added(1, "10.0.0.1/24".parse().unwrap()));
+    world.advance(Duration::from_secs(120));
+    assert!(
+        why(&world).contains("10.0.0.1 is our own address: configure the neighbor by its address"),
+        "{}",
+        why(&world)
+    );
+    world.interface(|rib| rib.address_removed(1, "10.0.0.1/24".parse().unwrap()));
+    world.peers[0].away = false;
+    world.establish();
+    assert_eq!(why(&world), "");
+}

@@ -12,6 +12,33 @@ pub(super) fn validate(router_as: Option<u32>, levels: Levels<'_>, problems: &mu
     reflection(internal, levels, problems);
     if internal {
         external_only(levels, problems);
+    } else {
+        unchanged_paths(router_as, levels, problems);
+    }
+}
+
+/// RFC 7947 §2.2.2: a route server changes no AS path on its way to a client, whatever else is stated.
+fn unchanged_paths(router_as: Option<u32>, levels: Levels<'_>, problems: &mut Vec<Problem>) {
+    let Some(client) = levels.nearest("route-server-client") else { return };
+    let line = client.span().line;
+    let unchanged =
+        format!("{} is a route-server-client (line {line}), whose AS paths nobody changes (RFC 7947)", levels.who());
+    for name in ["remove-private", "as-override"] {
+        // What the whole protocol states reaches it without meaning it.
+        let stated = [levels.neighbor, levels.group].into_iter().find_map(|level| level.get(name));
+        if let Some(stated) = stated {
+            problems.push(
+                at(stated, format!("{name}, but {unchanged}")).allowed(format!("one of route-server-client, {name}")),
+            );
+        }
+    }
+    let is_other = |local: &View<'_>| local.value().parse().ok() != router_as;
+    if let Some(local) = levels.nearest("local-as").filter(is_other)
+        && !local.has("no-prepend")
+        && !local.has("private")
+    {
+        let message = format!("local-as {} is put before AS paths received, but {unchanged}", local.value());
+        problems.push(at(local, message).allowed(format!("local-as {} no-prepend", local.value())));
     }
 }
 
