@@ -30,6 +30,16 @@ impl BackOff {
         self.session_failures = self.session_failures.saturating_add(1);
     }
 
+    /// Those of sessions alone.
+    pub fn session_failures(&self) -> u32 {
+        self.session_failures
+    }
+
+    /// So many sessions have failed in another process.
+    pub fn resume(&mut self, session_failures: u32) {
+        self.session_failures = session_failures;
+    }
+
     pub fn forget(&mut self) {
         (self.dial_failures, self.session_failures) = (0, 0);
     }

@@ -15,7 +15,7 @@ pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
 /// The longest rest in Idle after errors that we found: an oscillating neighbour is damped (RFC 4271 §8.1.1).
 pub(crate) const REST_MAX: Duration = Duration::from_secs(120);
 /// A session that was up for so long has proven itself: what failed before is forgotten.
-pub(crate) const STEADY: Duration = Duration::from_secs(60);
+pub const STEADY: Duration = Duration::from_secs(60);
 /// How long a connection that would lose a collision waits for the other one to prove itself: round trips, not minutes.
 pub(crate) const COLLISION_WAIT: Duration = Duration::from_secs(5);
 /// The first and the longest delay between attempts while we restart gracefully: the neighbour keeps our routes meanwhile, and

@@ -42,6 +42,8 @@ mod simulation;
 pub use config::{GracefulRestart, RoleConfig, SessionConfig};
 pub use connection::ConnectionSide;
 pub use fsm::State;
+pub use limits::STEADY;
 pub use machine::Session;
 pub use notifications::{Noted, Notifications};
 pub use output::{Counters, DownReason, Output, Received, Verdict};
+pub use takeover::Rest;

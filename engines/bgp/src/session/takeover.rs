@@ -7,7 +7,40 @@ use super::output::Counters;
 use crate::wire::{HEADER_LEN, Negotiated, NotificationMessage, OpenMessage};
 use std::time::Duration;
 
+/// Failures in a row, and until when a session rests after the last one. What follows from it is the same on whichever engine leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// Sessions and handshakes in a row that ended before they were steady.
+    pub failures: u32,
+    /// The neighbour is left alone until then; none: it does not rest.
+    pub until: Option<Duration>,
+}
+
 impl Session {
+    /// For a successor.
+    pub fn rest(&self) -> Rest {
+        let rests = self.enabled && self.dialer.state == State::Idle;
+        Rest { failures: self.back_off.session_failures(), until: self.dialer.deadline.filter(|_| rests) }
+    }
+
+    /// The operator wants the session, which goes on resting where another process had it rest.
+    pub fn start_after(&mut self, rest: Rest, now: Duration) {
+        match rest.until.filter(|until| *until > now) {
+            Some(until) => {
+                self.enabled = true;
+                self.dialer = Dialer { state: State::Idle, deadline: Some(until) };
+                self.note_state(now);
+            }
+            None => self.start(now),
+        }
+        self.remember_failures(rest);
+    }
+
+    /// What failed before, in another process, counts for the next rest.
+    pub fn remember_failures(&mut self, rest: Rest) {
+        self.back_off.resume(rest.failures);
+    }
+
     /// Is Established at once, on [`ConnectionSide::Opened`] whoever opened it, with all timers restarted. What was there
     /// before is forgotten; nothing is sent and nothing reported. Both OPENs are kept octet by octet, as they were on the wire.
     pub fn adopt_established_wire(

@@ -539,6 +539,7 @@ impl Switchover<Rib> for Speaker {
                     );
                     // Both OPENs were read when the session's fact was taken over, so they are readable now.
                     debug_assert!(adopted.is_ok());
+                    neighbor.session.remember_failures(neighbor.rest);
                     if let Some(up) = &mut neighbor.up {
                         up.side = ConnectionSide::Opened;
                     }

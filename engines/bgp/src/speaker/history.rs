@@ -1,11 +1,11 @@
-//! What is remembered of a neighbour beside its session: why it ended, what was said at its end. A follower is told, so that an
+//! What is remembered of a neighbour beside its session: why it ended, what was said at its end, how it rests. A follower is told, so that an
 //! operator finds it after a switchover as well.
 
 use std::time::Duration;
 
 use holdfast_proto::v1::{self, BgpEvent, BgpHistory, Fact, bgp_event};
 
-use crate::session::{Noted, Notifications};
+use crate::session::{Noted, Notifications, Rest};
 use crate::wire::NotificationMessage;
 
 use super::action::Action;
@@ -35,6 +35,8 @@ impl Neighbor {
             sent: noted(&self.notifications.sent),
             received: noted(&self.notifications.received),
             malformed: self.malformed.fact(),
+            failures: self.rest.failures,
+            rest_until_mono_ns: self.rest.until.map_or(0, |until| until.as_nanos() as u64),
         };
         facts::event(self.address, &BgpEvent { event: Some(bgp_event::Event::History(history)) })
     }
@@ -56,6 +58,8 @@ impl Neighbor {
         self.counters.flaps = history.flaps;
         history.last_error.clone_into(&mut self.last_error);
         self.notifications = Notifications { sent: noted(&history.sent), received: noted(&history.received) };
+        let until = history.rest_until_mono_ns;
+        self.rest = Rest { failures: history.failures, until: (until > 0).then(|| Duration::from_nanos(until)) };
         if let Some(told) = &history.malformed {
             self.malformed.adopt(told);
         }
@@ -63,12 +67,22 @@ impl Neighbor {
 }
 
 impl Speaker {
+    /// An operator has ended a session's rest: a successor does not go on with it.
+    pub(super) fn forget_rest(&mut self, id: NeighborId) {
+        let Some(neighbor) = self.get_mut(id) else { return };
+        if std::mem::take(&mut neighbor.rest) != Rest::default() {
+            let fact = neighbor.history();
+            self.actions.push_back(Action::Replicate(Box::new(fact)));
+        }
+    }
+
     /// Takes over what a session has sent or heard at its end. What ends a handshake is reported, once as long as it stays the same:
     /// nobody else does.
     pub(super) fn note_notifications(&mut self, id: NeighborId) {
         let Some(neighbor) = self.get_mut(id) else { return };
         let Some(newer) = neighbor.session.take_notifications() else { return };
         neighbor.notifications.renew(newer);
+        neighbor.rest = neighbor.session.rest();
         let text = neighbor.last_words().to_owned();
         let fact = neighbor.history();
         let news = neighbor.up.is_none() && neighbor.last_error != text && neighbor.reported != text;

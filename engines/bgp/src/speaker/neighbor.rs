@@ -6,7 +6,7 @@ use holdfast_policy::Chain;
 use holdfast_proto::v1::{AddressFamily, BgpNeighborConfig, BgpRole};
 use holdfast_rib::{Digest, DirtySet, Family, PrefixId, Rib};
 
-use crate::session::{self, ConnectionSide, Notifications, Session};
+use crate::session::{self, ConnectionSide, Notifications, Rest, Session};
 use crate::wire::{Cease, Negotiated, NextHop, NotificationMessage, OpenMessage, Role};
 
 use super::advertised::{Leaving, Place};
@@ -196,6 +196,8 @@ pub struct Neighbor {
     pub last_error: String,
     /// The last NOTIFICATION in each direction.
     pub notifications: Notifications,
+    /// How its session rests after failures, as far as it is known here: a follower has it from the primary.
+    pub rest: Rest,
     /// What the log was told of attempts last.
     pub reported: String,
     /// The last session of this engine's own ended for a reason that no engine answers for.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use holdfast_proto::v1::{BgpEvent, GracefulRestart, SessionReadiness, SwitchoverMode, bgp_event};
 use holdfast_rib::{Family, Rib};
 
-use crate::session::{Session, State};
+use crate::session::{Rest, STEADY, Session, State};
 
 use super::action::{Action, Kept};
 use super::limits::HANDSHAKE_MAX;
@@ -286,7 +286,7 @@ impl Speaker {
             neighbor.session.remember_error(&neighbor.last_error);
             neighbor.session.appear(now);
             if !neighbor.config.disable && neighbor.idle_until.is_none() {
-                neighbor.session.start(now);
+                neighbor.session.start_after(neighbor.rest, now);
             }
         }
     }
@@ -463,6 +463,9 @@ impl Speaker {
 impl Neighbor {
     /// It is gone, perhaps to restart. A restart of ours that was under way with it ends with that.
     pub(super) fn went_away(&mut self, keeps: bool, up: &Up, since: Duration) {
+        if since.saturating_sub(up.established_at) >= STEADY {
+            self.rest = Rest::default();
+        }
         let (until, mut long_lived_s) = (since + up.restart_time(), up.long_lived_s());
         // A long life that goes on is the one that was promised before.
         if let Some(before) = self.stale {

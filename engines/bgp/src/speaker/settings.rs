@@ -243,6 +243,7 @@ impl Speaker {
             counters: Counters::default(),
             last_error: String::new(),
             notifications: Default::default(),
+            rest: Default::default(),
             reported: String::new(),
             ended_blameless: false,
             malformed: Default::default(),
@@ -378,6 +379,7 @@ impl Speaker {
             neighbor.session.reset(NotificationMessage::cease_with_text(Cease::AdministrativeReset, message), now);
         }
         self.collect(id, rib, now);
+        self.forget_rest(id);
     }
 
     /// Ends a session because the whole router ends.

@@ -105,6 +105,48 @@ fn a_way_that_is_lost_again_and_again_is_used_the_later_each_time() {
     assert!(out_for(&mut world) <= Duration::from_millis(1_200));
 }
 
+/// Whichever engine leads: how often the way was lost, and how long the session still rests.
+#[test]
+fn a_successor_goes_on_with_the_rest() {
+    let mut world = world();
+    let mut last = Duration::ZERO;
+    for _ in 1..=4 {
+        world.advance(Duration::from_secs(3));
+        last = out_for(&mut world);
+    }
+    world.advance(Duration::from_secs(3));
+    let since = world.now;
+    assert!(lose(&mut world, since));
+    world.advance(Duration::from_secs(2));
+    world.hand_over("at rest");
+    let detail = world.primary().speaker.detail(world.id(0), world.now).unwrap();
+    assert!(detail.why_not_established.contains("resting after an error"), "{}", detail.why_not_established);
+    world.establish();
+    let out = world.now - since;
+    assert!(out > last && out <= Duration::from_secs(20), "{out:?} after {last:?}");
+    // The successor has not seen any of the losses but the last one's rest; and the next is the sixth.
+    world.join_anew();
+    world.run();
+    world.hand_over("while it is up");
+    world.run();
+    world.advance(Duration::from_secs(3));
+    let sixth = out_for(&mut world);
+    assert!(sixth > out, "{sixth:?} after {out:?}");
+    // An operator's word ends it, for the successor as well.
+    world.join_anew();
+    let since = world.now;
+    assert!(lose(&mut world, since));
+    let (id, now) = (world.id(0), world.now);
+    world.peers[0].away = true;
+    let super::world::Engine { speaker, rib } = &mut world.engines[world.primary];
+    speaker.reset(id, "", rib, now);
+    world.run();
+    world.hand_over("cleared");
+    world.peers[0].away = false;
+    world.establish();
+    assert!(world.now - since < Duration::from_secs(3), "{:?}", world.now - since);
+}
+
 #[test]
 fn while_a_lost_session_rests_the_neighbor_is_not_let_in() {
     let mut world = world();
