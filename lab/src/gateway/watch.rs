@@ -19,14 +19,13 @@ use std::{
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::{Pid, gettid},
+    unistd::gettid,
 };
 
 use super::bfd::{Packet, Session};
 use crate::{
     error::{Doing, Result},
-    host::{interrupt, netns::Namespace, process},
+    host::{interrupt, netns::Namespace, process, processors},
     time::mono_ns,
 };
 
@@ -76,10 +75,11 @@ impl Watch {
         let (session, stop) = (worker.session.clone(), worker.stop.clone());
         let stood_still_ns = worker.stood_still_ns.clone();
         let mut watch = Self { session, stop, stood_still_ns, threads: Vec::new() };
-        for processor in processors()? {
+        for processor in processors::all()? {
             let worker = worker.clone();
             let work = move || {
-                run_on(processor)?;
+                processors::run_on(&[processor])?;
+                process::real_time(gettid())?;
                 worker.run()
             };
             watch.threads.push(namespace.spawn_thread("bfd", work)?);
@@ -130,18 +130,6 @@ fn sockets(number: u8, own: IpAddr) -> Result<(UdpSocket, UdpSocket)> {
     let set = if own.is_ipv6() { hops.set_unicast_hops_v6(TTL) } else { sends.set_ttl(TTL) };
     set.doing(|| "prepare a BFD socket".into())?;
     Ok((receives, sends))
-}
-
-fn processors() -> Result<Vec<usize>> {
-    let set = sched_getaffinity(Pid::from_raw(0)).doing(|| "ask for the processors".into())?;
-    Ok((0..CpuSet::count()).filter(|processor| set.is_set(*processor).unwrap_or(false)).collect())
-}
-
-fn run_on(processor: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    let chosen = set.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    chosen.doing(|| format!("run a thread on processor {processor}"))?;
-    process::real_time(gettid())
 }
 
 impl Worker {

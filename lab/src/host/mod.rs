@@ -8,5 +8,6 @@ pub mod lab_id;
 pub mod link_state;
 pub mod netns;
 pub mod process;
+pub mod processors;
 pub mod procfs;
 pub mod programs;
