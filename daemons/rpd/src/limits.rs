@@ -30,6 +30,13 @@ pub const FIB_WINDOW_URGENT: u64 = 8;
 pub const SNAPSHOT_BATCH: usize = 2048;
 /// Frames that a follower takes over in one turn.
 pub const FRAMES_PER_TURN: usize = 64;
+/// How long a follower lets the stream gather after it has read this much of it and come to its end: much less than the stream has room for.
+pub const FOLLOWER_REST: Duration = Duration::from_millis(2);
+/// What is much to a follower: half of a full read of a session. Keepalives, and what changes all the time, are taken as they come.
+pub const BURST_LEN: usize = READ_LEN / 2;
+/// A follower that never comes to the end of what it is told compares, after this time, in each turn a batch of what neighbours should have
+/// with what they were told: the fewer differences are left at a switchover, the sooner neighbours hear what is new.
+pub const UNSETTLED_MAX: Duration = Duration::from_secs(1);
 /// How long a primary's last facts may take to reach a follower at the freeze.
 pub const FREEZE_FLUSH_MAX: Duration = Duration::from_millis(500);
 /// How long work on whole tables may go on at a handoff, on each side.

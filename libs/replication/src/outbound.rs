@@ -1,3 +1,5 @@
+use std::io::IoSlice;
+
 use holdfast_proto::v1::{Fact, ReplicationFrame, fact::Kind, replication_frame::Body};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -40,21 +42,22 @@ impl Outbound {
         self.push(Body::Fact(fact));
     }
 
-    /// Puts a fact of a session's bytes at the end of the stream, which lie elsewhere: they are copied once, to here. A full
-    /// table passes through this. `fact` is all of it but them; any other fact goes as it is.
-    pub fn push_stream(&mut self, fact: Fact, data: &[u8]) {
+    /// Puts a fact of a session's bytes at the end of the stream, which lie elsewhere. A full table passes through this: if nothing
+    /// else waits, `write` gets them from where they are, behind what leads to them, and says how many bytes it took; only the rest is
+    /// copied, to wait here. `fact` is all of it but them; any other fact goes as it is.
+    pub fn push_stream(&mut self, fact: Fact, data: &[u8], write: impl FnOnce(&[IoSlice<'_>]) -> usize) {
         let (number, head) = match &fact.kind {
             Some(Kind::Received(head)) => (field::FACT_RECEIVED, head),
             Some(Kind::Sent(head)) => (field::FACT_SENT, head),
             _ => return self.push_fact(fact),
         };
+        let was_drained = self.is_drained();
         let envelope_len =
             field_len(field::FACT_PROTOCOL, fact.protocol.len()) + field_len(field::FACT_NEIGHBOR, fact.neighbor.len());
         let stream_len = head.encoded_len() + field_len(field::STREAM_DATA, data.len());
         let fact_len = envelope_len + field_len(number, stream_len);
         let frame_len = field_len(field::FRAME_FACT, fact_len);
         let buffer = &mut self.buffer;
-        buffer.reserve(LENGTH_LEN + frame_len);
         buffer.extend_from_slice(&(frame_len as u32).to_be_bytes());
         begin_field(buffer, field::FRAME_FACT, fact_len);
         for (number, text) in [(field::FACT_PROTOCOL, &fact.protocol), (field::FACT_NEIGHBOR, &fact.neighbor)] {
@@ -64,8 +67,12 @@ impl Outbound {
         begin_field(buffer, number, stream_len);
         head.encode_raw(buffer);
         begin_field(buffer, field::STREAM_DATA, data.len());
-        buffer.extend_from_slice(data);
         self.frames += 1;
+        let leading = self.pending().len();
+        let taken = if was_drained { write(&[IoSlice::new(self.pending()), IoSlice::new(data)]) } else { 0 };
+        let of_data = taken.saturating_sub(leading).min(data.len());
+        self.buffer.extend_from_slice(&data[of_data..]);
+        self.advance(taken - of_data);
     }
 
     /// What the socket has not taken yet.
@@ -122,15 +129,31 @@ mod tests {
             sent: bool,
             data in prop::collection::vec(any::<u8>(), 0..70_000),
             (offset, mono_ns, unwritten) in (any::<u64>(), any::<u64>(), any::<u32>()),
+            taken: prop::sample::Index,
         ) {
             let head = StreamBytes { offset, mono_ns, unwritten, data: Vec::new() };
+            let mut stream = Vec::new();
             let mut outbound = Outbound::default();
-            outbound.push_stream(fact(neighbor.clone(), sent, head.clone()), &data);
+            outbound.push_stream(fact(neighbor.clone(), sent, head.clone()), &data, |parts| {
+                let waiting: Vec<u8> = parts.iter().flat_map(|part| part.to_vec()).collect();
+                let taken = taken.index(waiting.len() + 1);
+                stream.extend_from_slice(&waiting[..taken]);
+                taken
+            });
+            // A second one waits behind what is left of the first.
+            let drained = outbound.is_drained();
+            outbound.push_stream(fact(neighbor.clone(), sent, head.clone()), &data, |_| {
+                assert!(drained, "it has overtaken");
+                0
+            });
+            stream.extend_from_slice(outbound.pending());
             let mut inbound = Inbound::default();
-            inbound.extend(outbound.pending());
+            inbound.extend(&stream);
             let whole = fact(neighbor, sent, StreamBytes { data, ..head });
-            prop_assert_eq!(inbound.next_frame().expect("well formed"), Some(Body::Fact(whole)));
-            prop_assert_eq!((inbound.lag_bytes(), outbound.frames()), (0, 1));
+            for _ in 0..2 {
+                prop_assert_eq!(inbound.next_frame().expect("well formed"), Some(Body::Fact(whole.clone())));
+            }
+            prop_assert_eq!((inbound.lag_bytes(), outbound.frames()), (0, 2));
         }
     }
 }

@@ -18,8 +18,8 @@ use holdfast_replication::compare_tables;
 
 use super::adopted::Resumed;
 use super::connections::Connection;
-use super::replication::Follower;
 use super::roads::Roads;
+use super::stream::Follower;
 use super::{Core, now};
 use crate::limits::{BACKGROUND_FINISH_MAX, FREEZE_FLUSH_MAX, HANDOFF_MARK_MAX, SILENCE_MIN, UNHEARD_MAX_DIVISOR};
 
@@ -145,9 +145,10 @@ impl Core {
 
     /// Output that was made but not yet told to the follower is told now: our tables count it as sent.
     fn tell_rest(&mut self, connection: &Connection) {
-        let (Some(sender), Some(sent)) = (&mut self.sender, connection.ledger.untold(now())) else { return };
+        let now = now();
+        let (Some(sender), Some(sent)) = (&mut self.sender, connection.ledger.untold(now)) else { return };
         if let Some(fact) = self.protocols.bgp.sent_fact(connection.neighbor, sent.head) {
-            sender.push_stream(fact, sent.data);
+            sender.push_stream(fact, sent.data, now);
         }
     }
 

@@ -25,6 +25,7 @@ mod roads;
 mod routes;
 mod sessions;
 mod silent;
+mod stream;
 mod transport;
 
 use std::os::unix::net::UnixListener;
@@ -41,14 +42,14 @@ use tokio::sync::watch;
 
 use crate::error::RpdError;
 use crate::input::{Input, Inputs, WAKE};
-use crate::limits::INPUTS_PER_TURN;
+use crate::limits::{FOLLOWER_REST, INPUTS_PER_TURN};
 use adopted::Adopted;
 use bfd::Bfd;
 use connections::Connections;
 use fib::FibStream;
 use listeners::Listeners;
 use protocols::Protocols;
-use replication::{Follower, Sender};
+use stream::{Follower, Sender};
 
 /// Tokens below the connections' own.
 const REPLICATION_LISTENER: Token = Token(1);
@@ -163,7 +164,11 @@ impl Core {
     pub fn run(mut self) -> Result<(), RpdError> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.ending {
-            let timeout = self.timeout();
+            let mut timeout = self.timeout();
+            if !timeout.is_zero() && self.follower.as_mut().is_some_and(Follower::take_rest) {
+                std::thread::sleep(FOLLOWER_REST);
+                timeout = Duration::ZERO;
+            }
             match self.inputs.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(RpdError::Poll(error)),
                 _ => {}

@@ -2,31 +2,29 @@
 //!
 //! A primary accepts one follower. It describes its sessions, sends its tables in slices between live facts, and then
 //! marks its digests now and then. A fact counts as replicated when the kernel has it in the stream's buffer. A follower that works and is
-//! behind sets the pace ([`Pace`]); one that lets the buffer be full and does not read is lost: routing goes on without it.
+//! behind sets the pace ([`holdfast_replication::Pace`]); one that lets the buffer be full and does not read is lost: routing goes on without it.
 //!
 //! At a handoff the roles of the two ends change and the stream stays: the frozen engine goes on as follower of the
 //! new one, from exactly the place where it stopped. That is the way back.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use holdfast_kernel::descriptor::{send_room, set_buffers};
+use holdfast_kernel::descriptor::set_buffers;
 use holdfast_proto::v1::replication_frame::Body;
 use holdfast_proto::v1::{
-    DigestMark, Fact, HandoffMark, ReplicationHello, Role, SnapshotDone, TableComparison, TableDigest, fact::Kind,
+    DigestMark, Fact, HandoffMark, ReplicationHello, Role, SnapshotDone, TableDigest, fact::Kind,
 };
-use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSHOT_WATERMARK_LEN, STREAM_BUFFER_LEN};
-use holdfast_replication::{Inbound, Outbound, Pace, compare_tables};
+use holdfast_replication::limits::{DIGEST_MARK_INTERVAL, FULL_STREAM_MAX, SNAPSHOT_WATERMARK_LEN};
+use holdfast_replication::{Inbound, Outbound, compare_tables};
 
+use super::stream::{Follower, Sender, write_out};
 use super::{Core, REPLICATION_STREAM, now, register};
 use crate::fault_injection;
-use crate::limits::{FRAMES_PER_TURN, MARK_BACKLOG_MAX, SNAPSHOT_BATCH};
-
-/// Bytes read from a stream at once.
-const STREAM_READ_LEN: usize = 256 * 1024;
+use crate::limits::{FRAMES_PER_TURN, MARK_BACKLOG_MAX, SNAPSHOT_BATCH, UNSETTLED_MAX};
 
 /// Where followers come to.
 pub fn listen(path: &Path) -> std::io::Result<UnixListener> {
@@ -41,174 +39,6 @@ pub fn listen(path: &Path) -> std::io::Result<UnixListener> {
     let listener = UnixListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-/// The primary's end.
-pub struct Sender {
-    stream: UnixStream,
-    outbound: Outbound,
-    inbound: Inbound,
-    /// The follower has said who it is.
-    greeted: bool,
-    /// Where the snapshot goes on; `None`: it is through, or not needed.
-    cursor: Option<u64>,
-    snapshot_done: bool,
-    next_mark: Duration,
-    marks: u64,
-    pace: Pace,
-    watermark_reached: bool,
-}
-
-impl Sender {
-    fn new(stream: UnixStream, inbound: Inbound, greeted: bool) -> Self {
-        let room = send_room(stream.as_fd()).unwrap_or(STREAM_BUFFER_LEN as u64);
-        Self {
-            stream,
-            outbound: Outbound::default(),
-            inbound,
-            greeted,
-            cursor: None,
-            snapshot_done: greeted,
-            next_mark: Duration::ZERO,
-            marks: 0,
-            pace: Pace::new(room),
-            watermark_reached: false,
-        }
-    }
-
-    /// Puts a fact at the end of the stream.
-    pub fn push(&mut self, fact: Fact) {
-        if self.greeted {
-            self.outbound.push_fact(fact);
-        }
-    }
-
-    /// The same, of a fact whose bytes lie elsewhere.
-    pub fn push_stream(&mut self, fact: Fact, data: &[u8]) {
-        if self.greeted {
-            self.outbound.push_stream(fact, data);
-        }
-    }
-
-    /// The kernel has everything.
-    pub fn is_drained(&self) -> bool {
-        self.outbound.is_drained()
-    }
-
-    /// What a follower that is behind leaves to be done now.
-    pub fn pace(&self) -> &Pace {
-        &self.pace
-    }
-
-    /// The next slice of the snapshot may be made.
-    pub fn snapshot_may_go_on(&self) -> bool {
-        self.cursor.is_some() && !self.watermark_reached
-    }
-
-    /// The follower has everything that was there when it joined.
-    pub fn is_snapshot_done(&self) -> bool {
-        self.snapshot_done
-    }
-
-    /// Frames sent.
-    pub fn frames(&self) -> u64 {
-        self.outbound.frames()
-    }
-
-    /// Bytes that the follower has not read.
-    pub fn unread(&self) -> u64 {
-        self.in_kernel() + self.outbound.pending().len() as u64
-    }
-
-    /// The part of it that the kernel has.
-    fn in_kernel(&self) -> u64 {
-        holdfast_kernel::tcp::send_queue(self.stream.as_fd()).unwrap_or(0)
-    }
-}
-
-/// The backup's end.
-pub struct Follower {
-    stream: UnixStream,
-    inbound: Inbound,
-    readable: bool,
-    /// There may be whole frames in `inbound`.
-    frames_waiting: bool,
-    snapshot_done: bool,
-    /// The last marked digests against ours at that very place.
-    comparisons: Vec<TableComparison>,
-    /// The primary's last frame.
-    handoff: Option<HandoffMark>,
-    /// The primary's end is closed.
-    ended: bool,
-}
-
-impl Follower {
-    /// Bytes or frames wait.
-    pub fn has_work(&self) -> bool {
-        self.handoff.is_none() && (self.readable || self.frames_waiting)
-    }
-
-    /// Everything that was there has come.
-    pub fn is_snapshot_done(&self) -> bool {
-        self.snapshot_done
-    }
-
-    /// The last comparison.
-    pub fn comparisons(&self) -> &[TableComparison] {
-        &self.comparisons
-    }
-
-    /// Received and not yet taken over.
-    pub fn lag_bytes(&self) -> u64 {
-        let waiting = holdfast_kernel::tcp::receive_queue(self.stream.as_fd()).unwrap_or(0);
-        self.inbound.lag_bytes() as u64 + waiting
-    }
-
-    /// Frames taken.
-    pub fn frames(&self) -> u64 {
-        self.inbound.frames()
-    }
-
-    /// The primary's last frame, once it has come.
-    pub fn handoff(&self) -> Option<&HandoffMark> {
-        self.handoff.as_ref()
-    }
-
-    /// The primary is gone.
-    pub fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    fn read(&mut self) {
-        let mut buffer = vec![0; STREAM_READ_LEN];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => {
-                self.ended = true;
-                self.readable = false;
-            }
-            Ok(length) => {
-                self.inbound.extend(&buffer[..length]);
-                self.frames_waiting = true;
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => {
-                self.ended = true;
-                self.readable = false;
-            }
-        }
-    }
-}
-
-fn write_out(stream: &mut UnixStream, outbound: &mut Outbound) -> Result<(), std::io::Error> {
-    while !outbound.is_drained() {
-        match stream.write(outbound.pending()) {
-            Ok(written) => outbound.advance(written),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 impl Core {
@@ -403,23 +233,27 @@ impl Core {
         }));
         let mut stream = stream;
         write_out(&mut stream, &mut outbound).map_err(|error| error.to_string())?;
-        self.follower = Some(Follower {
-            stream,
-            inbound: Inbound::default(),
-            readable: true,
-            frames_waiting: true,
-            snapshot_done: false,
-            comparisons: Vec::new(),
-            handoff: None,
-            ended: false,
-        });
+        self.follower = Some(Follower::new(stream, Inbound::default(), false));
         Ok(())
     }
 
-    /// A bounded part of what the primary says.
+    /// A bounded part of what the primary says; what is to be told to neighbours because of it is compared with what they were told once
+    /// there is time for it: mostly that is among what has not been read yet.
     pub(super) fn follower_turn(&mut self) {
-        self.take_frames(FRAMES_PER_TURN);
-        self.protocols.bgp.settle(&mut self.rib);
+        let now = now();
+        let taken = self.take_frames(FRAMES_PER_TURN);
+        let Some(follower) = &mut self.follower else { return };
+        if taken > 0 {
+            follower.unsettled_since.get_or_insert(now);
+        }
+        let is_due =
+            follower.unsettled_since.is_some_and(|since| taken < FRAMES_PER_TURN || now >= since + UNSETTLED_MAX);
+        if is_due
+            && !self.protocols.bgp.settle(&mut self.rib)
+            && let Some(follower) = &mut self.follower
+        {
+            follower.unsettled_since = None;
+        }
     }
 
     /// Takes up to `max` frames over; returns how many there were.
@@ -518,16 +352,7 @@ impl Core {
                 Err(error) => return Err(format!("the last facts cannot be given to the backup: {error}")),
             }
         }
-        self.follower = Some(Follower {
-            stream: sender.stream,
-            inbound: sender.inbound,
-            readable: true,
-            frames_waiting: true,
-            snapshot_done: true,
-            comparisons: Vec::new(),
-            handoff: None,
-            ended: false,
-        });
+        self.follower = Some(Follower::new(sender.stream, sender.inbound, true));
         Ok(())
     }
 

@@ -162,7 +162,7 @@ impl Core {
         if let Some(received) = connection.ledger.tell_received(bytes, now)
             && let Some(fact) = self.protocols.bgp.received_fact(connection.neighbor, received.head)
         {
-            sender.push_stream(fact, received.data);
+            sender.push_stream(fact, received.data, now);
         }
         self.flush_replication(now)
     }
@@ -248,7 +248,7 @@ impl Core {
         if let Some(sent) = connection.ledger.tell_sent(now)
             && let Some(fact) = self.protocols.bgp.sent_fact(neighbor, sent.head)
         {
-            sender.push_stream(fact, sent.data);
+            sender.push_stream(fact, sent.data, now);
         }
         self.flush_replication(now)
     }

@@ -337,8 +337,10 @@ impl Speaker {
         facts
     }
 
-    /// A follower forgets marks for what the neighbour has been told by now, so that little is left to compare at a switchover.
-    pub fn settle(&mut self, rib: &mut Rib) {
+    /// A follower forgets marks for what the neighbour has been told by now, a batch for each neighbour, so that little is left to compare
+    /// at a switchover. False: none of these was to be forgotten.
+    pub fn settle(&mut self, rib: &mut Rib) -> bool {
+        let mut progress = false;
         for id in self.neighbor_ids() {
             if let Some(neighbor) = self.get_mut(id) {
                 neighbor.end_delay(rib);
@@ -359,11 +361,13 @@ impl Speaker {
                         differs && self.get_mut(id).is_some_and(|n| n.families[family.index()].dirty.insert(prefix.0));
                     if !waits {
                         rib.prefixes_mut(family).release(prefix);
+                        progress = true;
                     }
                 }
             }
         }
         self.forget_freed();
+        progress
     }
 }
 

@@ -61,7 +61,8 @@ impl Sender {
 
     pub(super) fn push_stream(&mut self, fact: Fact, data: &[u8]) {
         if self.greeted {
-            self.outbound.push_stream(fact, data);
+            // All of it waits: the kernel gets it in a call of its own.
+            self.outbound.push_stream(fact, data, |_| 0);
         }
     }
 
