@@ -228,6 +228,37 @@ fn routes_of_others_by_a_gateway_that_fails_turn_and_come_back_with_it_and_none_
     });
 }
 
+#[test]
+fn a_gateway_that_fails_leaves_groups_that_share_packets_by_the_removal_of_its_member() {
+    in_namespace(|| async {
+        let world = World::new().await;
+        let pfed = world.start("re0", "primary", 1).await;
+        let mut rpd = pfed.program(1).await;
+        rpd.must(whole(common::nexthops(), common::table())).await;
+        let leads_by =
+            |to: &str, interface: &str| sh(&format!("ip route get {to}")).contains(&format!("dev {interface} "));
+        let before = pfed.summary().await;
+        let failed_gateways = those_of_v0();
+        rpd.must(v1::FibBatch { failed_gateways: failed_gateways.clone(), ..Default::default() }).await;
+        let after = pfed.summary().await;
+        assert_eq!((after.writes, after.pending_writes, after.errors), (before.writes + 2, 0, 0), "{after:?}");
+        assert_eq!((after.nexthop_objects, after.kernel.clone()), (before.nexthop_objects - 2, after.desired.clone()));
+        // All packets of the groups go the other way; what leads nowhere else stays.
+        for (to, interface) in
+            [("198.51.100.1", "v1"), ("2001:db8:b::1", "v1"), ("192.0.2.1", "v0"), ("2001:db8:a::1", "v0")]
+        {
+            assert!(leads_by(to, interface), "{to}");
+        }
+        // A member anew for each family, and the group.
+        rpd.must(v1::FibBatch { answering_gateways: failed_gateways, ..Default::default() }).await;
+        let is_back = || async { pfed.summary().await.nexthop_objects == before.nexthop_objects };
+        until("the groups are whole", is_back).await;
+        until("it is written", || async { sh("ip nexthop show proto 72").matches('/').count() == 2 }).await;
+        let back = pfed.summary().await;
+        assert_eq!((back.writes, back.pending_writes, back.errors), (after.writes + 4, 0, 0), "{back:?}");
+    });
+}
+
 /// The number of the group with a backup that IPv4 routes use.
 fn group() -> String {
     let listed = sh("ip nexthop show proto 72");

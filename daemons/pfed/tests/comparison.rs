@@ -34,11 +34,11 @@ fn kinds(comparison: &v1::ForwardingComparison) -> Vec<String> {
     comparison.differences.iter().map(line).collect()
 }
 
-/// The number of the object with these words.
-fn object(words: &str) -> String {
+/// The numbers of the objects with these words.
+fn objects(words: &str) -> Vec<String> {
     let listed = sh("ip nexthop show proto 72");
-    let line = listed.lines().find(|line| line.contains(words)).unwrap();
-    line.split(' ').nth(1).unwrap().to_owned()
+    let lines = listed.lines().filter(|line| line.contains(words));
+    lines.map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -62,14 +62,17 @@ fn what_is_changed_while_notifications_are_lost_is_found_and_mended() {
         let pfed = &deaf.pfed;
         let before = kernel_routes();
         deaf.deafen();
-        let single = object("via 2001:db8::2");
+        // The one that a route uses, and the group's member.
+        let both = objects("via 2001:db8::2");
+        assert_eq!(both.len(), 2);
+        let moved = both.iter().map(|id| format!("ip nexthop replace id {id} via 2001:db8::9 dev v0 proto 72\n"));
+        let moves: String = moved.collect();
         sh(&format!(
-            "ip route del 192.0.2.0/24 proto 72
+            "{moves}ip route del 192.0.2.0/24 proto 72
              ip route replace blackhole 203.0.113.128/25 proto 72 metric 20
              ip route add 198.18.0.0/15 via 10.0.0.9 proto 72 metric 20
              ip route replace 100.64.0.0/10 via 10.0.1.9 metric 20
-             ip route add 203.0.113.0/24 via 10.0.0.9 metric 5
-             ip nexthop replace id {single} via 2001:db8::9 dev v0 proto 72"
+             ip route add 203.0.113.0/24 via 10.0.0.9 metric 5"
         ));
         let strangers = sh("ip -4 route show proto boot");
         assert_eq!(strangers.lines().count(), 2);

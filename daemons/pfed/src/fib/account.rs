@@ -154,6 +154,9 @@ impl Fib {
         if self.contents.chosen(content, own_family) == index {
             self.contents.choose(content, own_family, super::objects::NOTHING);
         }
+        if self.contents.member(content, own_family) == index {
+            self.contents.choose_member(content, own_family, super::objects::NOTHING);
+        }
         for member in members {
             if let Some(object) = self.objects.get_mut(member) {
                 step(&mut object.groups, false);

@@ -23,6 +23,8 @@ struct Slot {
     objects: u32,
     /// The object to use for it, by the family of the object; 0 for none.
     chosen: [u32; 2],
+    /// The same for groups that share packets among several gateways.
+    member: [u32; 2],
     /// What is in force instead of it ([`super::gateways`]), of which it is a user; [`NOTHING`]: itself.
     instead: ContentId,
 }
@@ -38,7 +40,7 @@ impl Contents {
     pub fn new() -> Self {
         let fixed = |nexthop, object| {
             let hashed = HashedNexthop::new(&nexthop);
-            Some(Slot { nexthop, hashed, users: 1, objects: 1, chosen: [object; 2], instead: NOTHING })
+            Some(Slot { nexthop, hashed, users: 1, objects: 1, chosen: [object; 2], member: [0; 2], instead: NOTHING })
         };
         let slots = vec![
             None,
@@ -55,15 +57,15 @@ impl Contents {
             return *id;
         }
         let hashed = HashedNexthop::new(&nexthop);
-        let slot =
-            Some(Slot { nexthop: nexthop.clone(), hashed, users: 0, objects: 0, chosen: [0; 2], instead: NOTHING });
+        let (chosen, member) = ([0; 2], [0; 2]);
+        let slot = Slot { nexthop: nexthop.clone(), hashed, users: 0, objects: 0, chosen, member, instead: NOTHING };
         let id = match self.free.pop() {
             Some(id) => {
-                self.slots[id as usize] = slot;
+                self.slots[id as usize] = Some(slot);
                 id
             }
             None => {
-                self.slots.push(slot);
+                self.slots.push(Some(slot));
                 (self.slots.len() - 1) as ContentId
             }
         };
@@ -154,6 +156,17 @@ impl Contents {
     /// The object to use for it; 0 for none.
     pub fn chosen(&self, id: ContentId, family: usize) -> u32 {
         self.slots.get(id as usize).and_then(Option::as_ref).map_or(0, |slot| slot.chosen[family])
+    }
+
+    /// The object to use for it as a member of groups that share packets; 0 for none.
+    pub fn member(&self, id: ContentId, family: usize) -> u32 {
+        self.slots.get(id as usize).and_then(Option::as_ref).map_or(0, |slot| slot.member[family])
+    }
+
+    pub fn choose_member(&mut self, id: ContentId, family: usize, object: u32) {
+        if let Some(slot) = self.slot(id) {
+            slot.member[family] = object;
+        }
     }
 
     pub fn choose(&mut self, id: ContentId, family: usize, object: u32) {

@@ -108,7 +108,7 @@ impl Fib {
             }
         };
         self.note_kind(index, &object.content);
-        self.reserve_first(index);
+        self.reserve_members(index);
         change
     }
 
@@ -293,6 +293,7 @@ impl Fib {
                 }
             }
         }
+        self.reserve_all_members();
     }
 
     /// Changes the columns of a prefix to what they are to be now. Returns where its row lies then.

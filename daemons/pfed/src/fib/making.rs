@@ -145,7 +145,7 @@ impl Fib {
         family: usize,
         plan: &mut Plan,
     ) -> Result<Vec<ObjectIndex>, String> {
-        gateways.iter().map(|gateway| self.ensure_single(gateway, family, plan)).collect()
+        gateways.iter().map(|gateway| self.ensure_member(gateway, family, plan)).collect()
     }
 
     /// A gateway that has all buckets, and one that has none.

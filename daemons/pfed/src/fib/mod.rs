@@ -80,6 +80,8 @@ pub struct Fib {
     earlier_senders: Vec<ContentId>,
     /// Whether a complete table was received since this process started.
     complete: bool,
+    /// Whether the kernel's routes have been read.
+    routes_known: bool,
     /// Interfaces that packets can leave through.
     links_up: HashSet<u32>,
     /// Objects deleted or changed by us, while the kernel's answers are not there yet: how many.
@@ -109,6 +111,7 @@ impl Default for Fib {
             sender: HashMap::new(),
             earlier_senders: Vec::new(),
             complete: false,
+            routes_known: false,
             links_up: HashSet::new(),
             under_way: HashMap::new(),
             failed: FailedGateways::default(),

@@ -37,7 +37,7 @@ pub struct Object {
     pub routes: u32,
     /// Living groups it is a member of.
     pub groups: u32,
-    /// It is, or was, the first member of a group with a backup, and no route's own object ([`super::seats`]).
+    /// It is, or was, a member of groups, and no route's own object ([`super::seats`]).
     pub reserved: bool,
     /// A group of this kind (one way and another that stands by) stays one.
     pub resilient: bool,

@@ -10,11 +10,16 @@
 //! Hence the first member of each group with a backup is *reserved*: an object of its own, that no route uses. When an ordinary
 //! object of the same link is made after it, the group gets another, newer one ([`Fib::reseat`]), which is done a moment later and for
 //! all groups together. Ids only rise, so which object is newer can be seen from them, also by a process that has just started.
+//!
+//! The members of a group that shares packets among several gateways (ECMP) are reserved as well, one object per gateway for all such groups: so each can be removed,
+//! and turn them all, when its gateway fails ([`super::leaving`]). They are not kept the newest. A group made by a version that had routes use its
+//! members is left as it is.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use holdfast_rib::{ForwardingNexthop, Gateway};
 
 use super::Fib;
+use super::contents::ContentId;
 use super::desired::normalize;
 use super::kernel::object_family;
 use super::making::single;
@@ -97,11 +102,66 @@ impl Fib {
         Ok(index)
     }
 
-    /// The kernel has told a group: its first member is not to be used by routes.
-    pub(super) fn reserve_first(&mut self, group: ObjectIndex) {
+    /// An object for the members of all groups that share packets among several gateways; made if need be.
+    pub(super) fn ensure_member(
+        &mut self,
+        gateway: &Gateway,
+        family: usize,
+        plan: &mut Plan,
+    ) -> Result<ObjectIndex, String> {
+        let nexthop = normalize(vec![*gateway]);
+        let family = object_family(&nexthop, family);
+        let content = self.contents.intern(nexthop);
+        // Held meanwhile: an interned content without a user does not last.
+        self.contents.retain(content);
+        let known = self.contents.member(content, family);
+        let known = Some(known).filter(|known| self.serves_groups(*known, content, family));
+        let member = match known.or_else(|| self.newest_member(content, family)) {
+            Some(member) => Ok(member),
+            None => self.make_reserved(gateway, family, plan),
+        };
+        if let Ok(member) = member {
+            self.contents.choose_member(content, family, member);
+        }
+        self.contents.release(content);
+        member
+    }
+
+    fn serves_groups(&self, index: ObjectIndex, content: ContentId, family: usize) -> bool {
+        let object = self.objects.living(index).filter(|object| object.reserved && object.routes == 0);
+        object.is_some_and(|object| (object.content, object.family) == (content, family))
+    }
+
+    /// The newest object that no route uses, nor a group with a backup as its first member.
+    fn newest_member(&self, content: ContentId, family: usize) -> Option<ObjectIndex> {
+        let all = || self.objects.kernel_ids().map(|(_, index)| index);
+        let firsts: HashSet<ObjectIndex> = all().filter_map(|group| self.first_member(group)).collect();
+        let serving = all().filter(|index| self.serves_groups(*index, content, family) && !firsts.contains(index));
+        serving.max_by_key(|index| self.objects.get(*index).map(|object| object.kernel_id))
+    }
+
+    /// The kernel has told a group: its first member is not to be used by routes; or, where it has no backup and the kernel's routes are known, those that none uses.
+    pub(super) fn reserve_members(&mut self, group: ObjectIndex) {
         if let Some(first) = self.first_member(group) {
             self.reserve(first);
+            return;
         }
+        let shares = |nexthop: &ForwardingNexthop| nexthop.backup().is_none() && nexthop.gateways().len() > 1;
+        let object = self.objects.living(group).filter(|_| self.routes_known);
+        let sharing = object.filter(|object| self.contents.get(object.content).is_some_and(shares));
+        let members = sharing.map(|object| object.members.clone()).unwrap_or_default();
+        for member in members {
+            if self.objects.living(member).is_some_and(|member| member.routes == 0) {
+                self.reserve(member);
+            }
+        }
+    }
+
+    /// The kernel's routes have been read.
+    pub(super) fn reserve_all_members(&mut self) {
+        self.routes_known = true;
+        let groups: Vec<ObjectIndex> = self.objects.kernel_ids().map(|(_, index)| index).collect();
+        groups.into_iter().for_each(|group| self.reserve_members(group));
     }
 
     fn reserve(&mut self, index: ObjectIndex) {

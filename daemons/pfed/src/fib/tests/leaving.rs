@@ -140,3 +140,91 @@ fn what_is_read_before_the_member_is_gone_is_no_news() {
     assert_eq!((finished.errors, finished.needless, finished.read_again), (0, 1, false));
     assert_eq!((way(&model), fib.pending_writes()), (meaning(2), 0));
 }
+
+/// Routes by gateway 1 alone, by 1 and 2, and by all three.
+fn shared_among_several(restarts: bool) -> (Fib, Model) {
+    let mut model = Model::default();
+    let mut fib = new_fib(&model);
+    let want = |fib: &mut Fib, model: &mut Model| {
+        let mut plan = Plan::default();
+        for (n, id) in [(0, 1), (2, 3), (4, 4)] {
+            fib.want_route(&fib_route(n, id), Some(&mut plan)).unwrap();
+        }
+        fib.end_of_sync();
+        let routes = plan.routes;
+        assert!(execute(fib, model, plan));
+        routes
+    };
+    assert_eq!(want(&mut fib, &mut model), 3);
+    // One object of gateway 1 for its route, one of each gateway for both groups.
+    assert_eq!(model.objects.len(), 1 + 3 + 2);
+    if restarts {
+        fib = new_fib(&model);
+        read_everything(&mut fib, &model);
+        assert_eq!(want(&mut fib, &mut model), 0);
+    }
+    (fib, model)
+}
+
+#[test]
+fn a_gateway_leaves_all_groups_that_share_packets_with_one_message_and_its_own_routes_stay() {
+    for restarts in [false, true] {
+        let (mut fib, mut model) = shared_among_several(restarts);
+        let memos = left(&mut fib, &mut model);
+        assert!(matches!(&memos[..], [Memo::MemberRemoval { groups, .. }] if groups.len() == 2), "{memos:?}");
+        assert_eq!(model.content(model.routes[&prefix(0)]), meaning(1));
+        assert_eq!(model.content(model.routes[&prefix(2)]), meaning(2));
+        // It answers: one member anew, and both groups.
+        assert!(answer(&mut fib, &[gateway(1, 1)]));
+        let mut plan = Plan::default();
+        fib.put_right(&mut plan);
+        let planned = plan.finish();
+        let memos: Vec<&Memo> = planned.iter().flat_map(|planned| &planned.memos).collect();
+        assert!(matches!(memos[..], [Memo::Nexthop(_), Memo::NexthopChange(_), Memo::NexthopChange(_)]), "{memos:?}");
+        assert!(planned.iter().all(|planned| fib.finished(&planned.memos, &model.execute(planned)).errors == 0));
+        check_sums(&mut fib);
+        assert_eq!((fib.present, fib.pending_writes()), (model.digests(), 0));
+        assert_eq!(model.content(model.routes[&prefix(4)]), meaning(4));
+    }
+}
+
+#[test]
+fn a_group_that_would_lose_all_its_members_keeps_them() {
+    let (mut fib, mut model) = shared_among_several(false);
+    let mut plan = Plan::default();
+    fib.fail_gateways(&[gateway(1, 1), gateway(2, 1)]).unwrap();
+    fib.leave_failed(&mut plan);
+    let planned = plan.finish();
+    assert!(matches!(planned[0].memos[..], [Memo::NexthopChange(_)]), "{planned:?}");
+    assert_eq!(fib.finished(&planned[0].memos, &model.execute(&planned[0])).errors, 0);
+    check_sums(&mut fib);
+    assert_eq!(fib.present, model.digests());
+    assert_eq!(model.content(model.routes[&prefix(2)]), meaning(3));
+    let by_link_3 = content_of(&single_by_link_3()).unwrap();
+    assert_eq!(model.content(model.routes[&prefix(4)]), by_link_3);
+}
+
+#[test]
+fn a_group_whose_members_routes_use_is_changed_and_left_so() {
+    let (_, mut model) = shared_among_several(false);
+    let alone = model.routes[&prefix(0)];
+    let RouteTarget::Nexthop(alone) = alone else { panic!("{alone:?}") };
+    let to_it = |object: &&NexthopObject| matches!(object.content, NexthopContent::Single { interface_index: 1, .. });
+    let own: Vec<u32> = model.objects.values().filter(to_it).map(|object| object.id).collect();
+    // As another version would have made it.
+    for object in model.objects.values_mut() {
+        if let NexthopContent::Group(members) = &mut object.content {
+            members.iter_mut().filter(|member| own.contains(&member.id)).for_each(|member| member.id = alone);
+        }
+    }
+    let mut fib = new_fib(&model);
+    read_everything(&mut fib, &model);
+    for (n, id) in [(0, 1), (2, 3), (4, 4)] {
+        fib.want_route(&fib_route(n, id), None).unwrap();
+    }
+    fib.end_of_sync();
+    assert_eq!(fib.pending_writes(), 0);
+    let memos = left(&mut fib, &mut model);
+    assert!(matches!(memos[..], [Memo::NexthopChange(_), Memo::NexthopChange(_)]), "{memos:?}");
+    assert_eq!(model.content(model.routes[&prefix(0)]), meaning(1));
+}
