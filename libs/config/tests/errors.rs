@@ -142,6 +142,12 @@ fn neighbors_that_cannot_be_one() {
 }
 
 #[test]
+fn neighbors_of_our_as_may_name_any_next_hop() {
+    let text = bgp("group G { type internal; accept-remote-nexthop; neighbor 10.0.0.2; }");
+    one(&text, "3:26", "accept-remote-nexthop for the internal neighbor 10.0.0.2 does nothing");
+}
+
+#[test]
 fn a_route_servers_clients_get_paths_as_they_are() {
     let client = |body: &str| bgp(&format!("group G {{ peer-as 2; route-server-client; {body} neighbor 10.0.0.2; }}"));
     one(&client("remove-private;"), "3:43", "remove-private, but neighbor 10.0.0.2 is a route-server-client (line 3)");

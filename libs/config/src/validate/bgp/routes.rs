@@ -51,9 +51,10 @@ pub(super) fn local_as(place: View<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Within the AS no AS path is changed, and route servers serve others.
+/// Within the AS no AS path is changed, any next hop may be named, and route servers serve others.
 fn external_only(levels: Levels<'_>, problems: &mut Vec<Problem>) {
-    for name in ["remove-private", "as-override", "no-enforce-first-as", "route-server-client"] {
+    for name in ["remove-private", "as-override", "no-enforce-first-as", "accept-remote-nexthop", "route-server-client"]
+    {
         let stated = [levels.neighbor, levels.group].into_iter().find_map(|level| level.get(name));
         if let Some(stated) = stated {
             let message = format!("{name} for the internal {} does nothing", levels.who());
