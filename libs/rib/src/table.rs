@@ -3,7 +3,7 @@
 //! A prefix costs one slot of six bytes here. Its forwarding entry is not stored: it is the active route's next hop as
 //! resolved, which every route that shares the next hop shares.
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, Changes};
 use crate::digest::{Digest, prefix_entry_hash};
 use crate::dirty::DirtySet;
 use crate::forwarding::{ForwardingNexthopId, ForwardingNexthops};
@@ -60,6 +60,14 @@ impl Slot {
     fn bgp_route(&self) -> Option<ActiveRoute> {
         let BgpRoute { preference, nexthop, installed } = self.bgp()?;
         Some(ActiveRoute { protocol: Protocol::Bgp, preference, nexthop, installed, tag: 0 })
+    }
+
+    /// Whether its active route has a forwarding entry, as far as the slot alone says.
+    fn is_forwarded(&self) -> bool {
+        match self.active() {
+            Some(Protocol::Bgp) => self.flags & FLAG_BGP_NOT_INSTALLED == 0,
+            active => active.is_some_and(|protocol| protocol != Protocol::Direct),
+        }
     }
 
     fn flag(&mut self, flag: u8, on: bool) {
@@ -270,7 +278,9 @@ impl Table {
 
     /// The next prefix whose forwarding entry changed (see [`crate::ahead`]), with its entry now.
     pub fn take_fib_change(&mut self, context: &Context) -> Option<(IpNet, Option<ForwardingNexthopId>)> {
-        let id = self.ahead.take(&mut self.fib_dirty, &self.prefixes)?;
+        let Self { ahead, fib_dirty, prefixes, slots, fib_digest, .. } = self;
+        let is_told = |id: PrefixId| slots.get(id.index()).is_some_and(Slot::is_forwarded);
+        let id = ahead.take(Changes { waiting: fib_dirty, prefixes, entries: fib_digest.entries, is_told })?;
         let change = (self.prefixes.prefix(id), self.settled(id, context).fib);
         self.sync_hold(id);
         Some(change)
