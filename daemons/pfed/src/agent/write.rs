@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::Agent;
-use crate::fib::{Cursor, Memo, Plan};
+use crate::fib::{Memo, Plan, Walk};
 use crate::limits::{IDLE_SWEEP_INTERVAL, PLANNED_BATCHES_MAX, REPAIR_QUIET};
 use crate::writer::{Done, Job};
 
@@ -33,7 +33,7 @@ pub enum Reason {
 /// A comparison under way.
 #[derive(Debug)]
 pub struct Reconcile {
-    cursor: Cursor,
+    walk: Walk,
     reason: Reason,
     routes: u64,
     blocked: u64,
@@ -100,7 +100,7 @@ impl Agent {
         self.leave_failed();
         self.put_groups_right();
         if self.fib.has_differences() || self.reconcile.is_some() {
-            self.reconcile = Some(Reconcile { cursor: Cursor::default(), reason, routes: 0, blocked: 0 });
+            self.reconcile = Some(Reconcile { walk: Walk::default(), reason, routes: 0, blocked: 0 });
         } else {
             self.sweep_left_overs();
         }
@@ -133,7 +133,7 @@ impl Agent {
         let Some(mut reconcile) = self.reconcile.take() else { return };
         let mut plan = Plan::default();
         let room = PLANNED_BATCHES_MAX.saturating_sub(self.outgoing.len()).max(1);
-        let at_end = self.fib.reconcile(&mut reconcile.cursor, prefixes, room, &mut plan);
+        let at_end = self.fib.reconcile(&mut reconcile.walk, prefixes, room, &mut plan);
         reconcile.routes += plan.routes;
         reconcile.blocked += plan.blocked;
         self.push_plan(plan);

@@ -16,7 +16,7 @@
 //!
 //! [`contents`] interns next hops, [`objects`] mirrors the kernel's nexthop objects, [`table`] holds the columns, packed by [`rows`],
 //! [`account`] keeps digests and the count of differences true, [`desired`] takes what rpd says, [`kernel`] what the kernel
-//! says, [`plan`] turns differences into batches, [`making`] makes the objects, [`backup`] and [`seats`] are about next hops that have
+//! says, [`walk`] finds differences, [`plan`] turns them into batches, [`making`] makes the objects, [`backup`] and [`seats`] are about next hops that have
 //! another one standing by, [`gateways`] about those that do not answer, [`leaving`] about how they are left. [`comparison`] lays a second such table beside the working one.
 //!
 //! # What it must never do
@@ -41,6 +41,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod views;
+mod walk;
 
 use hashbrown::{HashMap, HashSet};
 use holdfast_rib::{Digest, Family};
@@ -56,6 +57,7 @@ pub use kernel::KernelChange;
 pub use plan::{Memo, Plan, Planned};
 pub use table::Cursor;
 pub use views::Entry;
+pub use walk::Walk;
 
 /// Both families, in the order of their indexes.
 pub const FAMILIES: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];

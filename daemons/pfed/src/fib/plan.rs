@@ -9,7 +9,7 @@ use super::Fib;
 use super::contents;
 use super::objects::{self, ObjectIndex};
 use super::rows::Place;
-use super::table::{Cursor, Pair};
+use super::table::Pair;
 
 /// What one message of a batch is about, to make sense of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub struct Finished {
 
 impl Fib {
     /// Whether a row must be written, or at least corrected: its object died, and the kernel has no route there.
-    fn needs_a_look(&self, (desired, object): Pair) -> bool {
+    pub(super) fn needs_a_look(&self, (desired, object): Pair) -> bool {
         self.differs(desired, object) || (object != objects::NOTHING && self.objects.living(object).is_none())
     }
 
@@ -158,33 +158,6 @@ impl Fib {
         plan.routes += 1;
         self.set_row(&prefix, place, desired, chosen);
         Ok(())
-    }
-
-    /// Compares both columns from `cursor` on, over at most `prefixes` of them or until `batches` are full, and plans what
-    /// differs. True at the end of the tables.
-    pub fn reconcile(&mut self, cursor: &mut Cursor, prefixes: u32, batches: usize, plan: &mut Plan) -> bool {
-        self.refresh_sums();
-        let mut looked_at = 0;
-        while looked_at < prefixes && plan.batches() < batches {
-            while cursor.bucket >= self.tables[cursor.family].buckets() {
-                if cursor.family == 1 {
-                    return true;
-                }
-                *cursor = Cursor { family: 1, bucket: 0 };
-            }
-            let needy = self.tables[cursor.family].select(cursor.bucket, None, |pair, _| {
-                looked_at = looked_at.saturating_add(1);
-                self.needs_a_look(pair)
-            });
-            for prefix in needy {
-                if let Some(place) = self.tables[cursor.family].find(&prefix) {
-                    // A row that is blocked is counted in the plan and tried again when its interface comes up.
-                    let _ = self.plan_row(&prefix, place, plan);
-                }
-            }
-            cursor.bucket += 1;
-        }
-        false
     }
 
     /// Removes objects of ours that nothing uses and nobody has announced a use for; those only that were idle at the

@@ -98,10 +98,10 @@ fn execute(fib: &mut Fib, model: &mut Model, plan: Plan) -> bool {
     clean
 }
 
-/// Compares both tables; what was planned.
+/// Compares both tables, a few rows at a time, and writes in order; what was planned.
 fn compare(fib: &mut Fib) -> Plan {
-    let mut plan = Plan::default();
-    assert!(fib.reconcile(&mut Cursor::default(), u32::MAX, usize::MAX, &mut plan));
+    let (mut plan, mut walk) = (Plan::default(), Walk::in_order());
+    while !fib.reconcile(&mut walk, 3, usize::MAX, &mut plan) {}
     plan
 }
 
@@ -360,7 +360,7 @@ fn a_restart_writes_nothing() {
         fib.want_route(&fib_route(n, 1 + u32::from(n) % NEXTHOPS), Some(&mut plan)).unwrap();
     }
     fib.end_of_sync();
-    assert!(fib.reconcile(&mut Cursor::default(), u32::MAX, usize::MAX, &mut plan));
+    assert!(fib.reconcile(&mut Walk::default(), u32::MAX, usize::MAX, &mut plan));
     fib.sweep_idle(false, &mut plan);
     assert_eq!(plan.finish().len(), 0);
     assert_eq!(fib.pending_writes(), 0);
@@ -405,4 +405,27 @@ fn packed_routes_are_as_good_as_others() {
     assert_eq!(fib.wanted, same.wanted);
     assert!(fib.want_packed(("192.0.2.0".parse().unwrap(), 33, 1), None).unwrap_err().contains("192.0.2.0/33"));
     assert!(fib.want_packed(("192.0.2.0".parse().unwrap(), 24, 99), None).unwrap_err().contains("99 is not defined"));
+}
+
+#[test]
+fn what_is_missing_of_a_table_is_written_level_by_level() {
+    let mut fib = new_fib(&Model::default());
+    // Distinct, and in no order.
+    let addresses = (1..=300u32).map(|n| n.wrapping_mul(0x9e37_79b9) & 0xdfff_ff00).collect::<Vec<_>>();
+    for address in &addresses {
+        let route = v1::FibRoute { address: address.to_be_bytes().to_vec(), length: 24, nexthop_id: 1 };
+        fib.want_route(&route, None).unwrap();
+    }
+    fib.end_of_sync();
+    let mut expected = vec![0; addresses.len()];
+    let keys = addresses.iter().map(|address| u64::from(*address) << 32).collect();
+    holdfast_rib::level_by_level(keys, Vec::new(), |place, key| expected[place] = (key >> 32) as u32);
+    expected.reverse();
+    let planned = compare(&mut fib).finish();
+    let routes = planned.iter().flat_map(|planned| &planned.memos).filter_map(|memo| match memo {
+        Memo::Route { prefix: IpNet::V4(net), .. } => Some(net.network().to_bits()),
+        _ => None,
+    });
+    assert_eq!(routes.collect::<Vec<_>>(), expected);
+    assert_eq!(compare(&mut fib).routes, 0);
 }
