@@ -36,6 +36,7 @@ pub const SCENARIOS: &[Step] = &[
     ("gateway-loss", &["gateway-loss", "--routes", "10000"]),
     ("gateway-loss-multipath", &["gateway-loss-multipath", "--routes", "10000"]),
     ("gateway-loss-ipv6", &["gateway-loss-ipv6", "--routes", "10000"]),
+    ("gateway-loss-multipath-ipv6", &["gateway-loss-multipath-ipv6", "--routes", "10000"]),
     ("interop-routes", &["interop-routes"]),
     ("interop-internal", &["interop-internal"]),
     ("interop-internal-2", &["interop-internal-2"]),

@@ -120,6 +120,15 @@ impl GatewayLoss {
                     "the same for IPv6: 250,000 routes, as many as the Internet has, by gateways with IPv6 addresses",
                 )
             },
+            Self {
+                family: Family::Inet6,
+                routes: ROUTES_IPV6,
+                ..of(
+                    "gateway-loss-multipath-ipv6",
+                    Paths::Together,
+                    "the same for IPv6 where the paths of both gateways are used together",
+                )
+            },
         ]
     }
 
