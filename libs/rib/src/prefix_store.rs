@@ -97,6 +97,11 @@ impl<A: Address> Slot<A> {
         self.word as u8
     }
 
+    /// A free slot is no prefix's.
+    fn is(&self, address: A, length: u8) -> bool {
+        self.address == address && self.length() == length
+    }
+
     fn uses(&self) -> u32 {
         self.word >> 8
     }
@@ -108,6 +113,9 @@ pub(crate) struct Store<A> {
     index: Index,
     hasher: DefaultHashBuilder,
     free: u32,
+    /// The last one that was interned: what was told together the first time mostly is again, by everybody and to everybody, so the
+    /// next one is looked for behind it first.
+    last: u32,
     /// Prefixes per length, so that a longest match probes only lengths that occur.
     lengths: Box<[u32]>,
 }
@@ -119,23 +127,24 @@ impl<A: Address> Store<A> {
             index: Index::new(),
             hasher: DefaultHashBuilder::default(),
             free: CHAIN_END,
+            last: CHAIN_END,
             lengths: vec![0; A::BITS as usize + 1].into_boxed_slice(),
         }
     }
 
     pub fn get(&self, address: A, length: u8) -> Option<u32> {
         let hash = address.hash(length, &self.hasher);
-        let same = |slot: u32| {
-            let slot = &self.slots[slot as usize];
-            slot.address == address && slot.length() == length
-        };
+        let same = |slot: u32| self.slots[slot as usize].is(address, length);
         self.index.find(hash, same).map(|(_, number)| number)
     }
 
     /// Finds or creates, with one more use.
     pub fn intern(&mut self, address: A, length: u8) -> u32 {
-        if let Some(known) = self.get(address, length) {
+        let next = self.last.wrapping_add(1);
+        let is_next = self.slots.get(next as usize).is_some_and(|slot| slot.is(address, length));
+        if let Some(known) = if is_next { Some(next) } else { self.get(address, length) } {
             self.retain(known);
+            self.last = known;
             return known;
         }
         let fresh = Slot::new(address, length, 1);
@@ -154,6 +163,7 @@ impl<A: Address> Store<A> {
             self.slots[number as usize] = fresh;
         }
         self.lengths[length as usize] += 1;
+        self.last = number;
         number
     }
 
