@@ -30,7 +30,7 @@ pub const FIB_WINDOW_URGENT: u64 = 8;
 pub const SNAPSHOT_BATCH: usize = 2048;
 /// Frames that a follower takes over in one turn.
 pub const FRAMES_PER_TURN: usize = 64;
-/// How long a follower lets the stream gather after it has read this much of it and come to its end: much less than the stream has room for.
+/// How long a follower lets the stream gather after it has read [`BURST_LEN`] of it and come to its end: much less than the stream has room for.
 pub const FOLLOWER_REST: Duration = Duration::from_millis(2);
 /// What is much to a follower: half of a full read of a session. Keepalives, and what changes all the time, are taken as they come.
 pub const BURST_LEN: usize = READ_LEN / 2;

@@ -26,7 +26,7 @@ impl Pace {
 
     /// Notes what lies unread before anything more is written.
     pub fn look(&mut self, unread: u64, now: Duration) {
-        // Nothing was written since the last note: what is gone was read.
+        // What was written since the last note can only hide that something was read: what is gone was read.
         if unread < self.unread {
             self.read_at = Some(now);
         }

@@ -149,7 +149,8 @@ impl Follower {
     /// wake this engine for each piece; and to a scheduler, who wakes another one by writing to it is about to wait itself, so both would come to
     /// share one processor, in turns, while another one is idle.
     pub fn take_rest(&mut self) -> bool {
-        std::mem::take(&mut self.may_rest)
+        // After the primary's last frame nothing gathers, and the switch waits for us.
+        std::mem::take(&mut self.may_rest) && self.handoff.is_none() && !self.ended
     }
 
     /// Everything that was there has come.
@@ -248,7 +249,7 @@ mod tests {
         let mut sender = Sender::new(own, Inbound::default(), true);
         let bytes = holdfast_proto::v1::StreamBytes::default();
         let fact = Fact { kind: Some(holdfast_proto::v1::fact::Kind::Received(bytes)), ..Fact::default() };
-        let data: Vec<u8> = (0..3_000_000u32).map(|octet| octet as u8).collect();
+        let data: Vec<u8> = (0..3_900_000u32).map(|octet| octet as u8).collect();
         sender.push_stream(fact, &data, Duration::ZERO);
         assert!(!sender.is_drained(), "more than a socket holds");
         let mut inbound = Inbound::default();

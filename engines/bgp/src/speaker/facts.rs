@@ -528,6 +528,7 @@ impl Switchover<Rib> for Speaker {
             self.assign_group(id, rib);
             let Some(neighbor) = self.get_mut(id) else { continue };
             neighbor.forwarded = true; // by the engine that led before
+            neighbor.end_delay(rib);
             if let Some(stale) = neighbor.stale.as_mut().filter(|stale| stale.until == Duration::MAX) {
                 stale.until = now + Duration::from_secs(u64::from(neighbor.config.stale_routes_time_s));
             }

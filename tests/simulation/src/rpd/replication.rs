@@ -1,4 +1,4 @@
-//! Both ends of the replication stream. See `core/replication.rs` of the daemon.
+//! Both ends of the replication stream. See `core/replication.rs` and `core/stream.rs` of the daemon.
 
 use std::time::Duration;
 
