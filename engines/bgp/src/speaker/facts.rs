@@ -479,6 +479,7 @@ impl Switchover<Rib> for Speaker {
                     down.reason.clone_into(&mut neighbor.last_error);
                     let at = Duration::from_nanos(down.mono_ns);
                     let kept = if down.we_restart {
+                        neighbor.forget_failures_before(&up, at);
                         neighbor.wait_for_return(true, at);
                         up.negotiated.local_graceful_restart
                     } else {

@@ -67,7 +67,7 @@ impl Neighbor {
 }
 
 impl Speaker {
-    /// An operator has ended a session's rest: a successor does not go on with it.
+    /// An operator has ended a session's rest, by command or configuration: a successor does not go on with it.
     pub(super) fn forget_rest(&mut self, id: NeighborId) {
         let Some(neighbor) = self.get_mut(id) else { return };
         if std::mem::take(&mut neighbor.rest) != Rest::default() {

@@ -99,6 +99,7 @@ impl Speaker {
                 let key = PathKey { neighbor: id, identifier };
                 if let Some(limit) = self.limit_reached(key, family, prefix, !effective.is_none(), rib) {
                     self.attributes.release(effective, rib);
+                    self.withdraw(key, family, prefix, rib); // it may be there, not accepted
                     excess.push((identifier, prefix));
                     self.note_excess(id, family, prefix, limit);
                     continue;

@@ -52,7 +52,8 @@ impl Speaker {
                 || !leads
                 || neighbor.config.route_server_client
                 || neighbor.sends_paths(family)
-                || !advertised(&self.groups, neighbor, family, prefix, Slot::ONLY).is_none();
+                || !advertised(&self.groups, neighbor, family, prefix, Slot::ONLY).is_none()
+                || neighbor.families[family.index()].too_long.contains(&prefix);
             if concerned {
                 neighbor.mark_dirty(family, prefix, following, rib);
             }

@@ -179,7 +179,9 @@ impl Speaker {
         let (mut present, mut known) = (0, false);
         if let Some(prefix_id) = rib.prefixes(family).get(prefix) {
             for (identifier, path) in self.tables[family.index()].of_neighbor(prefix_id, key.neighbor) {
-                known |= identifier == key.identifier;
+                // One that was not accepted is one more where it is now.
+                let newly = accepted && path.effective.is_none() && neighbor.accepts_no_more(family);
+                known |= identifier == key.identifier && !newly;
                 present += usize::from(path.generation == neighbor.generation); // what is stale goes in time
             }
         }

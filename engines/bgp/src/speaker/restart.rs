@@ -254,6 +254,7 @@ impl Speaker {
         let Some(neighbor) = self.get_mut(id) else { return };
         let graceful = neighbor.why_not_restart().is_none();
         let Some(up) = neighbor.up.take() else { return };
+        neighbor.forget_failures_before(&up, now);
         neighbor.counters.flaps += 1;
         neighbor.deposited = false;
         reason.clone_into(&mut neighbor.last_error);
@@ -461,11 +462,16 @@ impl Speaker {
 }
 
 impl Neighbor {
-    /// It is gone, perhaps to restart. A restart of ours that was under way with it ends with that.
-    pub(super) fn went_away(&mut self, keeps: bool, up: &Up, since: Duration) {
-        if since.saturating_sub(up.established_at) >= STEADY {
+    /// A session that was steady has proven itself: what failed before it is forgotten.
+    pub(super) fn forget_failures_before(&mut self, up: &Up, ended: Duration) {
+        if ended.saturating_sub(up.established_at) >= STEADY {
             self.rest = Rest::default();
         }
+    }
+
+    /// It is gone, perhaps to restart. A restart of ours that was under way with it ends with that.
+    pub(super) fn went_away(&mut self, keeps: bool, up: &Up, since: Duration) {
+        self.forget_failures_before(up, since);
         let (until, mut long_lived_s) = (since + up.restart_time(), up.long_lived_s());
         // A long life that goes on is the one that was promised before.
         if let Some(before) = self.stale {

@@ -270,6 +270,7 @@ impl Speaker {
         if let Some(neighbor) = self.get_mut(id).filter(may_run) {
             neighbor.session.start(now);
         }
+        self.forget_rest(id);
         self.collect(id, rib, now);
     }
 
@@ -306,7 +307,9 @@ impl Speaker {
             || before.not_installed != config.not_installed;
         neighbor.export = export;
         // Policies may ask who told it.
-        if neighbor.import != import || rules_changed || !same {
+        // A walk under way goes through paths in an order that depends on limits.
+        let walk_changed = limits_changed && neighbor.families.iter().any(|family| family.reimport.is_some());
+        if neighbor.import != import || rules_changed || !same || walk_changed {
             neighbor.import = import;
             neighbor.import_memo.clear();
             self.import_anew(id);

@@ -13,6 +13,7 @@ use super::Speaker;
 use super::action::Action;
 use super::attributes::AttributeId;
 use super::limits::ALWAYS_FITS_LEN;
+use super::neighbor::Neighbor;
 use super::table::NeighborId;
 
 impl Speaker {
@@ -88,9 +89,14 @@ impl Speaker {
         }
     }
 
-    /// This engine leads from now on, and does not know what was too long for a neighbour; nothing of what it was told changes by that.
+    /// This engine leads from now on, and does not know what was too long for a neighbour; nothing of what it was told changes by that. Who takes
+    /// long messages is not looked at: hardly anything is too long for it, and what is, is counted when it changes.
     pub(super) fn look_for_long_routes(&mut self, id: NeighborId) {
-        if self.attributes.has_long() {
+        if let Some(neighbor) = self.get_mut(id) {
+            neighbor.families.iter_mut().for_each(|family| family.too_long.clear()); // of an earlier term
+        }
+        let takes_long = |neighbor: &Neighbor| neighbor.up.as_ref().is_some_and(|up| up.negotiated.extended_messages);
+        if self.attributes.has_long() && !self.get(id).is_some_and(takes_long) {
             self.advertise_anew(id);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_proto::v1::{AddressFamily, bgp_neighbor_config::PrefixLimit};
+use holdfast_proto::v1::{AddressFamily, NumberMatch, bgp_neighbor_config::PrefixLimit, number_match};
 use holdfast_rib::Family;
 
 use super::peer::Peer;
@@ -164,6 +164,28 @@ fn a_lower_limit_and_a_wider_policy_end_the_session_too() {
 }
 
 /// A policy that lets more in does not let more in than the limit says, and what it lets in no longer makes room before.
+#[test]
+fn what_was_refused_is_one_more_once_it_is_told_so_that_it_is_accepted() {
+    let mut world = world(PrefixLimit { accepted: true, drop_excess: true, ..limit() });
+    world.configure(|config| {
+        let long = NumberMatch { number: 2, kind: number_match::Kind::OrHigher.into() };
+        let from = holdfast_proto::v1::PolicyMatch { as_path_lengths: vec![long], ..Default::default() };
+        config.policy.as_mut().unwrap().statements = vec![policy("not-long", vec![term(from, reject())])];
+        config.bgp.as_mut().unwrap().neighbors[0].import_policies = vec!["not-long".into()];
+    });
+    world.join();
+    let refused = world.peers[0].attributes(&[65001, 64600]);
+    for number in 0..7u8 {
+        world.peers[0].announce(&[&format!("198.51.{number}.0/24")], &refused);
+    }
+    world.run();
+    assert_eq!((counters(&world, world.primary), world.peers[1].table.len()), ((7, 0), 0));
+    tell(&mut world, 0..7);
+    assert_eq!((counters(&world, 0), counters(&world, 1)), ((4, 3), (4, 3)));
+    assert_eq!(world.peers[1].table.len(), 4);
+    world.assert_equal("dropped");
+}
+
 #[test]
 fn a_wider_policy_lets_in_no_more_than_the_limit() {
     let mut world = world(PrefixLimit { accepted: true, drop_excess: true, ..limit() });
