@@ -121,6 +121,7 @@ impl Fib {
     fn count_route(&mut self, index: ObjectIndex, add: bool) {
         if let Some(object) = self.objects.get_mut(index) {
             step(&mut object.routes, add);
+            object.had_routes |= add;
             self.free_if_unused(index);
         }
     }
@@ -145,8 +146,9 @@ impl Fib {
             let (digest, present) = (object.digest[family], &mut self.present[family]);
             present.sum = present.sum.wrapping_sub(digest.sum);
             present.entries = present.entries.wrapping_sub(digest.entries);
-            self.different[family] += u64::from(object.matching[family]);
-            self.different[family] -= u64::from(object.undesired[family]);
+            // Stale sums may have passed below 0; they are made anew before they are read.
+            let different = self.different[family].wrapping_add(u64::from(object.matching[family]));
+            self.different[family] = different.wrapping_sub(u64::from(object.undesired[family]));
         }
         let (kernel_id, content, own_family) = (object.kernel_id, object.content, object.family);
         let members = std::mem::take(&mut object.members);

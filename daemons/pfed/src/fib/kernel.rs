@@ -129,8 +129,12 @@ impl Fib {
     }
 
     fn lose(&mut self, index: ObjectIndex) -> KernelChange {
-        self.refresh_sums();
-        let matching = self.objects.get(index).is_some_and(|object| object.matching != [0; 2]);
+        // One without routes has a share in no sum.
+        let has_routes = self.objects.get(index).is_some_and(|object| object.routes > 0);
+        if has_routes {
+            self.refresh_sums();
+        }
+        let matching = has_routes && self.objects.get(index).is_some_and(|object| object.matching != [0; 2]);
         let wanted = self.objects.get(index).is_some_and(|object| self.contents.is_wanted(object.content));
         self.object_died(index);
         if matching && wanted { KernelChange::Damaged } else { KernelChange::Noted }

@@ -102,7 +102,7 @@ impl Fib {
         }
         going.retain(|member, groups| {
             let member = self.objects.living(*member);
-            member.is_some_and(|it| it.reserved && it.routes == 0 && it.groups as usize == groups.len())
+            member.is_some_and(|it| it.reserved && !it.had_routes && it.groups as usize == groups.len())
         });
         going
     }

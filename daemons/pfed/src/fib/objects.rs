@@ -35,6 +35,8 @@ pub struct Object {
     pub confirmed: bool,
     /// Routes in the mirror that use it.
     pub routes: u32,
+    /// A route of the mirror has used it: the kernel may still have one whose change is on its way.
+    pub had_routes: bool,
     /// Living groups it is a member of.
     pub groups: u32,
     /// It is, or was, a member of groups, and no route's own object ([`super::seats`]).

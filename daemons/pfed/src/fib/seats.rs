@@ -128,7 +128,7 @@ impl Fib {
     }
 
     fn serves_groups(&self, index: ObjectIndex, content: ContentId, family: usize) -> bool {
-        let object = self.objects.living(index).filter(|object| object.reserved && object.routes == 0);
+        let object = self.objects.living(index).filter(|object| object.reserved && !object.had_routes);
         object.is_some_and(|object| (object.content, object.family) == (content, family))
     }
 
@@ -151,7 +151,7 @@ impl Fib {
         let sharing = object.filter(|object| self.contents.get(object.content).is_some_and(shares));
         let members = sharing.map(|object| object.members.clone()).unwrap_or_default();
         for member in members {
-            if self.objects.living(member).is_some_and(|member| member.routes == 0) {
+            if self.objects.living(member).is_some_and(|member| !member.had_routes) {
                 self.reserve(member);
             }
         }

@@ -11,7 +11,7 @@ use holdfast_rib::{Family, level_by_level};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::plan::Plan;
-use super::table::Cursor;
+use super::table::{Cursor, Pair};
 use super::{FAMILIES, Fib};
 use crate::limits::ORDERED_FROM;
 
@@ -27,12 +27,14 @@ pub struct Walk {
     present: Vec<u32>,
     /// Those in order, the last first.
     ahead: Vec<u64>,
+    /// The rows of the bucket under the cursor; kept for its memory.
+    rows: Vec<(IpNet, Pair)>,
 }
 
 impl Default for Walk {
     fn default() -> Self {
-        let (found, present, ahead) = Default::default();
-        Self { cursor: Cursor::default(), ordered_from: ORDERED_FROM, found, present, ahead }
+        let (found, present, ahead, rows) = Default::default();
+        Self { cursor: Cursor::default(), ordered_from: ORDERED_FROM, found, present, ahead, rows }
     }
 }
 
@@ -82,7 +84,7 @@ impl Fib {
         let Cursor { family, bucket } = walk.cursor;
         walk.cursor.bucket += 1;
         let in_order = family == Family::Ipv4Unicast.index() && self.different[family] >= walk.ordered_from;
-        let mut rows = Vec::new();
+        let mut rows = std::mem::take(&mut walk.rows);
         self.tables[family].read_bucket(bucket, &mut rows);
         for (prefix, pair) in &rows {
             let needy = self.needs_a_look(*pair);
@@ -95,7 +97,9 @@ impl Fib {
                 _ => {}
             }
         }
-        rows.len() as u32
+        let looked_at = rows.len() as u32;
+        walk.rows = rows;
+        looked_at
     }
 
     fn plan_different(&mut self, prefix: &IpNet, plan: &mut Plan) {
