@@ -76,7 +76,7 @@ fn assert_changes(before: &Route, changes: &Changes, model: &Model<'_>, text: &s
     assert_eq!(path, (model.prepended.clone(), model.expanded, model.next_hop), "{before:?}\n{text}");
 }
 
-/// Outcomes are remembered per set of attributes, unless the chain says what else they depend on. So they must not.
+/// Outcomes are remembered per family and set of attributes, unless the chain says what else they depend on. So they must not.
 fn looks_only_where_it_says(
     chain: &Chain,
     route: &Route,
@@ -85,7 +85,7 @@ fn looks_only_where_it_says(
     choices: &mut Choices<'_>,
 ) {
     let mut other = Route::choose(choices);
-    if chain.depends_on_prefix() {
+    if chain.depends_on_prefix() || other.prefix.addr().is_ipv4() != route.prefix.addr().is_ipv4() {
         other.prefix = route.prefix;
     }
     if chain.depends_on_neighbor() {
