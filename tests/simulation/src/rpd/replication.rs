@@ -25,6 +25,8 @@ const SNAPSHOT_WATERMARK_LEN: usize = 2000;
 const SNAPSHOT_BATCH: usize = 4;
 /// Frames that a follower takes over in one turn.
 const FRAMES_PER_TURN: usize = 16;
+/// As in the daemon's `limits`.
+const UNSETTLED_MAX: Duration = Duration::from_secs(1);
 
 /// The primary's end.
 pub(super) struct Sender {
@@ -88,16 +90,28 @@ pub(super) struct Follower {
     pub handoff: Option<HandoffMark>,
     pub ended: bool,
     frames_waiting: bool,
+    /// Since when frames have left marks, of what is to be told, that may be forgotten by now.
+    unsettled_since: Option<Time>,
 }
 
 impl Follower {
     fn new(end: EndOf, inbound: Inbound, snapshot_done: bool) -> Self {
-        let (comparisons, handoff) = (Vec::new(), None);
-        Follower { end, inbound, snapshot_done, comparisons, handoff, ended: false, frames_waiting: true }
+        let (comparisons, handoff, unsettled_since) = (Vec::new(), None, None);
+        Follower {
+            end,
+            inbound,
+            snapshot_done,
+            comparisons,
+            handoff,
+            ended: false,
+            frames_waiting: true,
+            unsettled_since,
+        }
     }
 
     pub(super) fn has_work(&self, world: &World) -> bool {
-        self.handoff.is_none() && !self.ended && (self.frames_waiting || world.waiting(self.end) > 0)
+        let reads = self.handoff.is_none() && !self.ended && (self.frames_waiting || world.waiting(self.end) > 0);
+        self.unsettled_since.is_some() || reads
     }
 
     pub(super) fn frames(&self) -> u64 {
@@ -261,9 +275,22 @@ impl Rpd {
             self.follow_at = now + FOLLOW_INTERVAL;
             self.follow().await;
         }
-        self.take_frames(FRAMES_PER_TURN).await;
-        if let Some(Engine { speaker, rib }) = &mut self.engine {
-            speaker.settle(rib);
+        let taken = self.take_frames(FRAMES_PER_TURN).await;
+        self.settle(taken);
+    }
+
+    /// Once there is time for it, what is to be told to neighbours is compared with what they were told.
+    fn settle(&mut self, taken: usize) {
+        let now = self.os.now();
+        let Some(follower) = &mut self.follower else { return };
+        if taken > 0 {
+            follower.unsettled_since.get_or_insert(now);
+        }
+        let is_due =
+            follower.unsettled_since.is_some_and(|since| taken < FRAMES_PER_TURN || now >= since + UNSETTLED_MAX);
+        let progress = is_due && self.engine.as_mut().is_some_and(|Engine { speaker, rib }| speaker.settle(rib));
+        if is_due && !progress {
+            follower.unsettled_since = None;
         }
     }
 
@@ -332,6 +359,7 @@ impl Rpd {
             Body::SnapshotDone(_) => self.follower.iter_mut().for_each(|follower| follower.snapshot_done = true),
             Body::DigestMark(mark) => self.compare(&mark.tables),
             Body::Handoff(mark) => {
+                self.finish_background();
                 self.compare(&mark.tables);
                 self.follower.iter_mut().for_each(|follower| follower.handoff = Some(mark.clone()));
             }

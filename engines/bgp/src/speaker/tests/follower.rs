@@ -103,6 +103,7 @@ fn follow(seed: u64) {
     let mut random = Random(seed);
     let mut world = world();
     world.random = Random(!seed);
+    world.settles_always = seed & 1 == 0;
     world.slice = 1 + (seed % 9) as usize;
     let joins_at = random.below(120);
     world.configure(|config| {
@@ -131,6 +132,7 @@ fn lives(seed: u64, handovers: bool) -> World {
     let mut random = Random(seed);
     let mut world = world();
     world.random = Random(!seed);
+    world.settles_always = seed & 1 == 0;
     world.configure(|config| vary(config, (seed % 128) as u8));
     let mut switches = Random(seed ^ 0x5555);
     if handovers {

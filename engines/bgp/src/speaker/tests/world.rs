@@ -74,6 +74,9 @@ pub struct World {
     pub follows: bool,
     /// Prefixes per slice of a snapshot.
     pub slice: usize,
+    /// A follower compares in every turn what is to be told with what was, and not only once it has caught up, as the daemon does unless that takes
+    /// too long.
+    pub settles_always: bool,
     /// Changes that forwarding was given by whoever led.
     pub fib_changes: u64,
     /// What operators were told.
@@ -144,6 +147,7 @@ impl World {
             cursor: None,
             follows: false,
             slice: 7,
+            settles_always: false,
             warnings: Vec::new(),
             downs: Vec::new(),
             reports: Vec::new(),
@@ -285,8 +289,10 @@ impl World {
             busy |= self.snapshot();
             busy |= self.take_facts(facts);
             busy |= self.rib_turn(1 - self.primary);
-            let Engine { speaker, rib } = &mut self.engines[1 - self.primary];
-            speaker.settle(rib);
+            if self.stream.is_empty() || self.settles_always {
+                let Engine { speaker, rib } = &mut self.engines[1 - self.primary];
+                busy |= speaker.settle(rib);
+            }
         }
         busy
     }
