@@ -76,6 +76,7 @@ impl Routes {
                 ("Tag", &if route.tag == 0 { String::new() } else { route.tag.to_string() }),
                 ("Best", &route.best_reason),
                 ("Inactive reason", &route.inactive_reason),
+                ("Too long for a message to", &route.too_long_for.join(" ")),
             ] {
                 if !value.is_empty() {
                     line(format!("{title}: {value}"));
@@ -174,11 +175,13 @@ mod tests {
             aggregator: "65001 192.0.2.1".into(),
             atomic_aggregate: true,
             unknown_attributes: vec![attribute],
+            too_long_for: vec!["10.0.0.2".into(), "10.0.0.3".into()],
             ..Route::default()
         };
         let page = RoutePage { routes: vec![route] };
         let text = Routes::new(true).page(&page);
-        for line in ["Aggregator: 65001 192.0.2.1", "Atomic aggregate: yes", "Unknown attribute 99"] {
+        let too_long = "Too long for a message to: 10.0.0.2 10.0.0.3";
+        for line in ["Aggregator: 65001 192.0.2.1", "Atomic aggregate: yes", "Unknown attribute 99", too_long] {
             assert!(text.contains(line), "{text}");
         }
         assert!(!Routes::new(false).page(&page).contains("ggrega"), "in detail only");

@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use crate::wire::PathAttributes;
 
 use super::Speaker;
+use super::action::Action;
 use super::attributes::{AttributeId, AttributeSet};
 use super::contributions::{Contributions, Contributor, Parts};
 use super::export_rules::Teller;
@@ -40,6 +41,8 @@ pub struct Aggregate {
     outdated: bool,
     /// Under which it is told on; none: no route contributes, or what all have is longer than a message can be.
     pub attributes: AttributeId,
+    /// The log was told that these are too long.
+    warned_of_length: bool,
 }
 
 /// The routes that contribute to an aggregate. Their prefixes are held in the RIB's table, so that their numbers keep their meaning.
@@ -88,6 +91,7 @@ pub fn compile(wanted: &[AggregateRoute], policies: &PolicySet) -> Result<Vec<Ag
                 scan: Some(0),
                 outdated: true,
                 attributes: AttributeId::NONE,
+                warned_of_length: false,
             })
         })
         .collect()
@@ -100,7 +104,7 @@ impl Speaker {
             let family = before.family();
             match wanted.iter_mut().find(|aggregate| aggregate.prefix == before.prefix) {
                 Some(stays) => {
-                    stays.attributes = before.attributes;
+                    (stays.attributes, stays.warned_of_length) = (before.attributes, before.warned_of_length);
                     if stays.members.common.parts() == before.members.common.parts() {
                         std::mem::swap(&mut stays.members, &mut before.members);
                     }
@@ -267,6 +271,7 @@ impl Speaker {
         let told = route.as_ref().and_then(|_| common.attributes((self.local_as, self.router_id)));
         let attributes = told.map_or(AttributeId::NONE, |told| self.attributes.intern_values(&told, ourselves(family)));
         self.aggregates[index].attributes = attributes;
+        self.note_aggregate_length(index, route.is_some() && attributes.is_none());
         rib.set_aggregate(prefix, route);
         if attributes != before
             && let Some(prefix_id) = rib.prefixes(family).get(prefix)
@@ -274,6 +279,20 @@ impl Speaker {
             self.mark_dirty(family, prefix_id, is_led_by_bgp(rib, family, prefix_id), rib);
         }
         self.attributes.release(before, rib);
+    }
+
+    /// An aggregate has become longer than any message, or is not any more; the log is told once.
+    fn note_aggregate_length(&mut self, index: usize, too_long: bool) {
+        let aggregate = &mut self.aggregates[index];
+        let was_known = std::mem::replace(&mut aggregate.warned_of_length, too_long && !self.following);
+        if aggregate.warned_of_length && !was_known {
+            let text = format!(
+                "aggregate {}: nobody is told of it: the AS numbers and communities of all routes in it are more than a message has room for; \
+                 delete as-set, or let a policy take fewer routes",
+                aggregate.prefix
+            );
+            self.actions.push_back(Action::Warn { text });
+        }
     }
 
     /// What was counted for aggregates that are no more, or not as they were, lets go of what it holds.

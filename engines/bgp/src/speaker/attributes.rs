@@ -46,6 +46,16 @@ pub struct Remembered {
 impl Remembered {
     /// What is remembered is that policy rejects the routes.
     pub const REFUSED: Remembered = Remembered { id: AttributeId::NONE, serial: 1 };
+
+    /// What is remembered is that so many octets of attributes came out, more than [`ATTRIBUTES_MAX_LEN`]: no set that there could be.
+    pub fn too_long(octets: usize) -> Remembered {
+        Remembered { id: AttributeId::NONE, serial: u32::try_from(octets).unwrap_or(u32::MAX) }
+    }
+
+    /// How many they were, if that is what is remembered.
+    pub fn octets_too_long(self) -> Option<usize> {
+        Some(self.serial as usize).filter(|octets| self.id.is_none() && *octets > ATTRIBUTES_MAX_LEN)
+    }
 }
 
 /// In place of the RIB's number of a next hop. The RIB gives its numbers out from 0.
@@ -219,7 +229,7 @@ impl AttributeTable {
         })
     }
 
-    /// The same for attributes that are at hand as values; none: a policy has made them longer than any message.
+    /// The same for attributes that are at hand as values; none: they have become longer than any message.
     pub fn intern_values(&mut self, attributes: &PathAttributes, next_hop: NextHop) -> AttributeId {
         self.intern_local(attributes, next_hop, LocalPart::default())
     }

@@ -14,6 +14,7 @@ use super::limits::REFLECTIONS_MAX;
 use super::local::LocalPart;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::told::{Slot, Told};
+use super::too_long::without_discardable;
 use super::{leak, long_lived};
 
 /// Names an export group inside one speaker.
@@ -31,6 +32,17 @@ pub struct GroupKey {
     pub target: Option<IpAddr>,
     /// Paths told to one destination, by [`Family::index`].
     pub path_counts: [u8; 2],
+}
+
+/// What the members of a group are to be told of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exported {
+    /// Nothing: it is not for them.
+    Nothing,
+    /// It, with these attributes. One use of them is counted for the caller.
+    As(AttributeId),
+    /// Nothing: with so many octets of attributes it is longer than any message.
+    TooLong(usize),
 }
 
 /// Stands for ourselves as next hop in attributes on their way out: our address is another one on each link, and all else is the
@@ -59,6 +71,8 @@ pub struct ExportGroup {
     changed: HashMap<AttributeId, Vec<(Case, Remembered)>>,
     /// By [`Way`], from 1 on: what reflection writes.
     reflections: Vec<Reflected>,
+    /// Something has become longer than any message on its way out.
+    pub has_too_long: bool,
 }
 
 /// How a route comes through to which a result belongs: [`OPEN`], [`TRANSPARENT`], or the number of a reflection.
@@ -83,7 +97,7 @@ impl ExportGroup {
     /// A group that knows nothing yet.
     pub fn new(key: GroupKey) -> Self {
         let (memo, memo_way, changed, reflections) = Default::default();
-        Self { key, told: Default::default(), memo, memo_way, changed, reflections }
+        Self { key, told: Default::default(), memo, memo_way, changed, reflections, has_too_long: false }
     }
 
     /// What each member has from us in one slot; `None`: nobody has anything.
@@ -105,8 +119,7 @@ impl ExportGroup {
         Slot::all().take(self.told[family.index()].len())
     }
 
-    /// What the members are to be told about a route with these attributes; `NONE`: nothing.
-    /// One use of the result is counted for the caller.
+    /// What the members are to be told about a route with these attributes.
     pub fn export(
         &mut self,
         source: AttributeId,
@@ -115,9 +128,9 @@ impl ExportGroup {
         local: LocalPart,
         from: Option<Teller>,
         table: &mut AttributeTable,
-    ) -> AttributeId {
+    ) -> Exported {
         let way = match self.key.rules.passage(from.as_ref()) {
-            Passage::Withheld => return AttributeId::NONE,
+            Passage::Withheld => return Exported::Nothing,
             Passage::Open => OPEN,
             Passage::Transparent => TRANSPARENT,
             Passage::Reflected(reflected) => self.way(reflected),
@@ -126,17 +139,14 @@ impl ExportGroup {
         let noted_way = if family == Family::Ipv6Unicast { way ^ OF_IPV6 } else { way };
         let memorable =
             protocol == Protocol::Bgp && !self.key.chain.depends_on_prefix() && !self.key.chain.depends_on_neighbor();
-        if memorable && self.memo_way.get(source.index()) == Some(&noted_way) {
-            let note = self.memo[source.index()];
-            if note == Remembered::REFUSED {
-                return AttributeId::NONE;
-            }
-            if let Some(known) = table.recall(note) {
-                return known;
-            }
+        if memorable
+            && self.memo_way.get(source.index()) == Some(&noted_way)
+            && let Some(known) = Exported::recalled(self.memo[source.index()], table)
+        {
+            return known;
         }
-        let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
-        let Some(next_hop) = table.get(source).map(AttributeSet::next_hop) else { return AttributeId::NONE };
+        let Some(attributes) = table.decoded(source) else { return Exported::Nothing };
+        let Some(next_hop) = table.get(source).map(AttributeSet::next_hop) else { return Exported::Nothing };
         let route = PolicyRoute {
             prefix,
             protocol,
@@ -151,20 +161,20 @@ impl ExportGroup {
         let accepted = self.accepts(&route, &mut asked);
         let case = Case { family, way, asked };
         let result = if !accepted {
-            AttributeId::NONE
+            Exported::Nothing
         } else if memorable {
             self.transform(source, &case, table)
         } else {
             self.transform_known(source, case, table)
         };
+        self.has_too_long |= matches!(result, Exported::TooLong(_));
         if memorable {
             if self.memo.len() <= source.index() {
                 let capacity = table.capacity().max(source.index() + 1);
                 self.memo.resize(capacity, Remembered::default());
                 self.memo_way.resize(capacity, OPEN);
             }
-            let note = if result.is_none() { Remembered::REFUSED } else { table.remember(result) };
-            (self.memo[source.index()], self.memo_way[source.index()]) = (note, noted_way);
+            (self.memo[source.index()], self.memo_way[source.index()]) = (result.remembered(table), noted_way);
         }
         result
     }
@@ -217,33 +227,39 @@ impl ExportGroup {
     }
 
     /// The same change of the same set is worked out once. (Where it follows from the set alone, the memo knows it.)
-    fn transform_known(&mut self, source: AttributeId, case: Case, table: &mut AttributeTable) -> AttributeId {
+    fn transform_known(&mut self, source: AttributeId, case: Case, table: &mut AttributeTable) -> Exported {
         let known = self.changed.get(&source).and_then(|results| results.iter().find(|(of, _)| *of == case));
-        if let Some(known) = known.and_then(|(_, note)| table.recall(*note)) {
+        if let Some(known) = known.and_then(|(_, note)| Exported::recalled(*note, table)) {
             return known;
         }
         let result = self.transform(source, &case, table);
-        if !result.is_none() {
+        if result != Exported::Nothing {
             let results = self.changed.entry(source).or_default();
             results.retain(|(of, _)| *of != case);
-            results.push((case, table.remember(result)));
+            results.push((case, result.remembered(table)));
         }
         result
     }
 
-    fn transform(&self, source: AttributeId, case: &Case, table: &mut AttributeTable) -> AttributeId {
-        let Some(received) = table.get(source).map(AttributeSet::next_hop) else { return AttributeId::NONE };
+    fn transform(&self, source: AttributeId, case: &Case, table: &mut AttributeTable) -> Exported {
+        let Some(received) = table.get(source).map(AttributeSet::next_hop) else { return Exported::Nothing };
         let passage = self.passage(case.way);
         let Some(next_hop) = self.next_hop(received, case.family, passage, &case.asked) else {
-            return AttributeId::NONE;
+            return Exported::Nothing;
         };
-        let Some(attributes) = table.decoded(source) else { return AttributeId::NONE };
+        let Some(attributes) = table.decoded(source) else { return Exported::Nothing };
         let mut attributes = PathAttributes::clone(&attributes);
         expand_path(&mut attributes.as_path, &case.asked);
         self.key.rules.prepare(&mut attributes, passage);
         apply_changes(&mut attributes, &case.asked);
         self.key.rules.finish(&mut attributes);
-        table.intern_values(&attributes, next_hop)
+        let mut result = table.intern_values(&attributes, next_hop);
+        if result.is_none()
+            && let Some(shorter) = without_discardable(&attributes)
+        {
+            result = table.intern_values(&shorter, next_hop);
+        }
+        if result.is_none() { Exported::TooLong(attributes.encode().len()) } else { Exported::As(result) }
     }
 
     /// `None`: there is none that the neighbour could use, so the route is not told.
@@ -276,6 +292,26 @@ impl ExportGroup {
             }
             self.changed.remove(id);
         }
+    }
+}
+
+impl Exported {
+    /// As a note.
+    fn remembered(self, table: &AttributeTable) -> Remembered {
+        match self {
+            Exported::Nothing => Remembered::REFUSED,
+            Exported::As(attributes) => table.remember(attributes),
+            Exported::TooLong(octets) => Remembered::too_long(octets),
+        }
+    }
+
+    /// The inverse; none: what is noted is not there any more.
+    fn recalled(note: Remembered, table: &mut AttributeTable) -> Option<Exported> {
+        if note == Remembered::REFUSED {
+            return Some(Exported::Nothing);
+        }
+        let too_long = note.octets_too_long().map(Exported::TooLong);
+        too_long.or_else(|| table.recall(note).map(Exported::As))
     }
 }
 

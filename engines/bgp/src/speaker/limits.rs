@@ -64,6 +64,9 @@ pub const OUTPUT_BATCH_LEN: usize = 1024 * 1024;
 /// AS4_PATH necessary, which at most doubles them.
 pub const ALWAYS_FITS_LEN: usize = 1536;
 
+/// Neighbours that are named with a route that is too long for them: enough to begin with, and a page of routes stays one that can be sent.
+pub const TOO_LONG_SHOWN_MAX: usize = 16;
+
 /// Prefixes looked at in one slice of background work: about a millisecond.
 pub const BACKGROUND_BATCH: u32 = 2048;
 

@@ -11,7 +11,7 @@ use super::action::Action;
 use super::advertised::advertised;
 use super::attributes::{AttributeId, AttributeSet};
 use super::export_rules::Teller;
-use super::group::ourselves;
+use super::group::{Exported, ourselves};
 use super::limits::{OUTPUT_AHEAD_LEN, OUTPUT_BATCH, OUTPUT_BATCH_LEN};
 use super::local::LocalPart;
 use super::neighbor::Neighbor;
@@ -368,11 +368,16 @@ impl Speaker {
         rib: &mut Rib,
     ) -> AttributeId {
         let Some(group) = self.get(to).map(|neighbor| neighbor.place.group) else { return AttributeId::NONE };
-        let exported = match self.groups.get_mut(group.0 as usize) {
-            Some(Some(group)) => group.export(attributes, prefix, protocol, local, from, &mut self.attributes),
-            _ => AttributeId::NONE,
-        };
+        let Some(Some(group)) = self.groups.get_mut(group.0 as usize) else { return AttributeId::NONE };
         let family = Family::of(&prefix);
+        let exported = match group.export(attributes, prefix, protocol, local, from, &mut self.attributes) {
+            Exported::Nothing => return AttributeId::NONE,
+            Exported::As(exported) => exported,
+            Exported::TooLong(octets) => {
+                self.note_too_long(to, family, prefix, octets, rib);
+                return AttributeId::NONE;
+            }
+        };
         let noted = self.as_noted(to, family, exported, rib);
         self.if_it_fits(to, family, prefix, noted, rib)
     }

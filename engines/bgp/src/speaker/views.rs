@@ -203,6 +203,9 @@ impl Speaker {
             routes.extend(route.map(|route| Route { best_reason, ..route }));
         }
         routes.sort_by_key(|route| (!route.active, route.preference, route.learned_from.clone(), route.path_id));
+        if let Some(route) = routes.first_mut().filter(|route| route.active) {
+            route.too_long_for = self.too_long_for(family, prefix_id);
+        }
         routes
     }
 

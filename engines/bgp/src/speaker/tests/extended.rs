@@ -1,14 +1,16 @@
 //! Messages longer than 4,096 octets (RFC 8654): only between those who announced them, and through a handover.
 
+use holdfast_proto::v1::{CommunityAction, CommunityList, PolicyActions, PolicyMatch};
 use holdfast_rib::Family;
 use ipnet::IpNet;
 use prost::Message;
 
 use super::peer::Peer;
-use super::world::World;
+use super::world::{Engine, World, accept, policy, term};
 use crate::wire::{Capability, PathAttributes};
 
 const P: &str = "203.0.113.0/24";
+const Q: &str = "198.51.100.0/24";
 
 fn extended(index: u8, asn: u32) -> Peer {
     let mut peer = Peer::new(index, asn);
@@ -110,6 +112,65 @@ fn attributes_that_nothing_depends_on_make_room() {
     world.hand_over("with long routes");
     world.run();
     world.assert_equal("handed over");
+}
+
+/// What a policy, or our own AS, makes longer than any message is not told either, and that is known, before and after a handover.
+#[test]
+fn what_becomes_longer_than_any_message_is_not_told() {
+    let mut world = world();
+    world.configure(|config| {
+        let members = (0..400).map(|value| format!("65000:{value}")).collect();
+        let many = CommunityList { name: "many".into(), members, ..CommunityList::default() };
+        let add = CommunityAction { kind: 0, community: "many".into() };
+        let more = PolicyActions { communities: vec![add], ..accept() };
+        let policy_options = config.policy.as_mut().unwrap();
+        policy_options.communities = vec![many];
+        policy_options.statements = vec![policy("more", vec![term(PolicyMatch::default(), more)])];
+    });
+    let attributes = long(&world, 16_000, 0);
+    world.peers[0].announce(&[P, Q], &attributes);
+    world.run();
+    assert!(world.peers[1].has(P) && world.peers[1].has(Q));
+    world.join();
+    world.warnings.clear();
+    world.configure_neighbor(1, |config| config.export_policies = vec!["more".into()]);
+    assert!(!world.peers[1].has(P) && !world.peers[1].has(Q), "what it was told before is withdrawn");
+    assert_eq!(too_long(&world), [0, 2, 2]);
+    let [warning] = world.warnings.as_slice() else { panic!("{:?}", world.warnings) };
+    assert!(warning.contains("10.0.0.2") && warning.contains("65535"), "{warning}");
+    let Engine { speaker, rib } = world.primary();
+    let id = rib.prefixes(Family::Ipv4Unicast).get(P.parse().unwrap()).unwrap();
+    let routes = speaker.routes(rib, Family::Ipv4Unicast, id);
+    assert_eq!(routes[0].too_long_for, ["10.0.0.2", "10.0.0.3"]);
+    world.assert_equal("a policy has made it too long");
+    let before = world.updates();
+    world.hand_over("with routes that a policy has made too long");
+    world.run();
+    assert_eq!((world.updates(), too_long(&world)), (before, [0, 2, 2]));
+    let attributes = long(&world, 100, 0);
+    world.peers[0].announce(&[P], &attributes);
+    world.run();
+    assert_eq!(world.peers[1].route(P).unwrap().0.communities.len(), 500);
+    assert_eq!(too_long(&world), [0, 1, 1]);
+    world.assert_equal("one is short again");
+}
+
+/// A route of the greatest length that is taken leaves no room for our own AS; without AGGREGATOR there is some.
+#[test]
+fn our_own_as_makes_the_longest_routes_too_long() {
+    let mut world = world();
+    // 65,000 octets with ORIGIN, AS_PATH and the header of COMMUNITIES.
+    let plain = long(&world, (65_000 - 17) / 4, 0);
+    assert!((64_997..=65_000).contains(&plain.encode().len()), "{}", plain.encode().len());
+    world.peers[0].announce(&[P], &plain);
+    world.run();
+    assert_eq!((world.peers[1].has(P), too_long(&world)), (false, [0, 1, 1]));
+    let aggregator = Some((65001, "192.0.2.1".parse().unwrap()));
+    let with_aggregator = PathAttributes { aggregator, ..long(&world, (65_000 - 17 - 11) / 4, 0) };
+    world.peers[0].announce(&[P], &with_aggregator);
+    world.run();
+    assert_eq!(too_long(&world), [0, 0, 1]);
+    assert_eq!(world.peers[1].route(P).unwrap().0.aggregator, None);
 }
 
 /// However long attributes are, a fact fits into a frame of the replication stream.
