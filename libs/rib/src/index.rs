@@ -1,42 +1,98 @@
-//! Numbers under the hashes of what they stand for, packed: some six octets each, whatever their number.
+//! Numbers under the hashes of what they stand for, packed: some nine octets each, whatever their number, and mostly one cache line to be
+//! read to find one, or to find that it is not there.
 //!
 //! The keys lie elsewhere; whoever looks for one says whether a number is that of an equal key, and gives a number's hash again when it has to be
 //! moved. Linear hashing (W. Litwin, 1980): numbers lie in small *buckets*, and when there are too many for the buckets, the next bucket
 //! in turn is split in two. So the index grows in small steps, never stands beside a second copy of itself, and is never half
-//! empty, as a table that doubles is after it has doubled. A bucket is a row of groups of eight; eight tags of eight bits of the hash
-//! are compared at once.
+//! empty, as a table that doubles is after it has doubled.
+//!
+//! A bucket is a *line*: as many numbers as a cache line has room for, each with a tag of eight bits of its hash; all tags are compared at once. A bucket
+//! that is full, as some are before it is their turn to be split, goes on in a spare line. Where a line lies follows from the hash alone, so those of
+//! many hashes can be fetched at once ([`Index::touch`]).
 
-use smallvec::SmallVec;
-
-/// Numbers per bucket on the average.
-const BUCKET_NUMBERS: usize = 48;
-const GROUP: usize = 8;
+/// Numbers per bucket on the average: where more are in a line, more of them go on in another.
+const BUCKET_NUMBERS: usize = 8;
+/// Numbers in a line.
+const LINE_NUMBERS: usize = 12;
+/// Lines that are allocated at once.
+const BLOCK_LINES: usize = 64;
 /// The tag of a place without a number.
 const VACANT: u8 = 0;
+/// No line goes on in this one.
+const NO_LINE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
-struct Group {
-    tags: [u8; GROUP],
-    numbers: [u32; GROUP],
+#[repr(C, align(64))]
+struct Line {
+    numbers: [u32; LINE_NUMBERS],
+    /// Those of the numbers, the vacant ones last.
+    tags: [u8; LINE_NUMBERS],
+    /// The spare line in which it goes on; of a spare line that is free, the next one that is.
+    next: u32,
 }
 
-const VACANT_GROUP: Group = Group { tags: [VACANT; GROUP], numbers: [0; GROUP] };
+const VACANT_LINE: Line = Line { numbers: [0; LINE_NUMBERS], tags: [VACANT; LINE_NUMBERS], next: NO_LINE };
 
-impl Group {
-    /// Up to [`GROUP`] numbers with their tags.
-    fn of(numbers: &[(u8, u32)]) -> Group {
-        let mut group = VACANT_GROUP;
-        for (index, (tag, number)) in numbers.iter().enumerate() {
-            (group.tags[index], group.numbers[index]) = (*tag, *number);
-        }
-        group
+impl Line {
+    /// The high bit of every octet whose tag is this one.
+    fn equal(&self, tag: u8) -> u128 {
+        const LOW: u128 = 0x7f7f_7f7f_7f7f_7f7f_7f7f_7f7f;
+        const HIGH: u128 = 0x8080_8080_8080_8080_8080_8080;
+        const EACH: u128 = 0x0101_0101_0101_0101_0101_0101;
+        let mut tags = [0; size_of::<u128>()];
+        tags[..LINE_NUMBERS].copy_from_slice(&self.tags);
+        let different = u128::from_le_bytes(tags) ^ (EACH * u128::from(tag));
+        !(((different & LOW) + LOW) | different) & HIGH
     }
 
-    /// The high bit of every octet whose tag is this one.
-    fn equal(&self, tag: u8) -> u64 {
-        const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-        let different = u64::from_le_bytes(self.tags) ^ u64::from_le_bytes([tag; GROUP]);
-        !(((different & LOW) + LOW) | different | LOW)
+    fn len(&self) -> usize {
+        // Nothing but vacant places comes behind the first of them.
+        (self.equal(VACANT).trailing_zeros() as usize / 8).min(LINE_NUMBERS)
+    }
+
+    /// Adds a number where there is room.
+    fn push(&mut self, tag: u8, number: u32) -> bool {
+        let index = self.len();
+        if index == LINE_NUMBERS {
+            return false;
+        }
+        (self.tags[index], self.numbers[index]) = (tag, number);
+        true
+    }
+
+    /// Takes the last number out.
+    fn pop(&mut self) -> Option<(u8, u32)> {
+        let index = self.len().checked_sub(1)?;
+        Some((std::mem::replace(&mut self.tags[index], VACANT), self.numbers[index]))
+    }
+}
+
+/// Lines that stay where they are while there come to be more of them.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    blocks: Vec<Box<[Line]>>,
+    len: usize,
+}
+
+impl Lines {
+    fn push(&mut self) -> usize {
+        if self.len == self.blocks.len() * BLOCK_LINES {
+            self.blocks.push(vec![VACANT_LINE; BLOCK_LINES].into_boxed_slice());
+        }
+        self.len += 1;
+        self.len - 1
+    }
+
+    fn get(&self, line: usize) -> &Line {
+        &self.blocks[line / BLOCK_LINES][line % BLOCK_LINES]
+    }
+
+    fn get_mut(&mut self, line: usize) -> &mut Line {
+        &mut self.blocks[line / BLOCK_LINES][line % BLOCK_LINES]
+    }
+
+    fn memory(&self) -> usize {
+        self.blocks.len() * BLOCK_LINES * size_of::<Line>() + self.blocks.capacity() * size_of::<Box<[Line]>>()
     }
 }
 
@@ -61,85 +117,143 @@ fn tag_of(hash: u64) -> u8 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     bucket: usize,
-    group: usize,
+    /// In the line of the bucket itself: none.
+    spare: Option<u32>,
     index: usize,
 }
 
 /// The index.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
-    buckets: Vec<Vec<Group>>,
+    /// One for each bucket.
+    lines: Lines,
+    /// Those in which buckets go on.
+    spare: Lines,
+    /// The first spare line that is free.
+    free: u32,
     len: usize,
 }
 
 impl Index {
     pub fn new() -> Index {
-        Index { buckets: vec![Vec::new()], len: 0 }
+        let mut lines = Lines::default();
+        lines.push();
+        Index { lines, spare: Lines::default(), free: NO_LINE, len: 0 }
     }
 
     /// The number with this hash for which `same` says yes.
     pub fn find(&self, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<(Place, u32)> {
-        let (bucket, tag) = (bucket_of(hash, self.buckets.len()), tag_of(hash));
-        for (at, group) in self.buckets[bucket].iter().enumerate() {
-            let mut equal = group.equal(tag);
+        let (bucket, tag) = (bucket_of(hash, self.lines.len), tag_of(hash));
+        let (mut line, mut spare) = (self.lines.get(bucket), None);
+        loop {
+            let mut equal = line.equal(tag);
             while equal != 0 {
-                let index = equal.trailing_zeros() as usize / GROUP;
-                if same(group.numbers[index]) {
-                    return Some((Place { bucket, group: at, index }, group.numbers[index]));
+                let index = equal.trailing_zeros() as usize / 8;
+                if same(line.numbers[index]) {
+                    return Some((Place { bucket, spare, index }, line.numbers[index]));
                 }
                 equal &= equal - 1;
             }
+            if line.next == NO_LINE {
+                return None;
+            }
+            spare = Some(line.next);
+            line = self.spare.get(line.next as usize);
         }
-        None
+    }
+
+    /// Reads what [`Index::find`] of this hash will read first, and makes nothing of it.
+    pub fn touch(&self, hash: u64) -> u8 {
+        self.lines.get(bucket_of(hash, self.lines.len)).tags[0]
     }
 
     /// Adds a number that is not there; `hash_of` gives the hash of any that is.
     pub fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
-        if self.len >= self.buckets.len() * BUCKET_NUMBERS {
+        if self.len >= self.lines.len * BUCKET_NUMBERS {
             self.split(hash_of);
         }
-        let bucket = bucket_of(hash, self.buckets.len());
-        push(&mut self.buckets[bucket], tag_of(hash), number);
+        self.push(bucket_of(hash, self.lines.len), tag_of(hash), number);
         self.len += 1;
     }
 
-    fn split(&mut self, hash_of: impl Fn(u32) -> u64) {
-        let (next, last) = (next_to_split(self.buckets.len()), self.buckets.len());
-        let together = std::mem::take(&mut self.buckets[next]);
-        self.buckets.push(Vec::new());
-        let mut parts: [SmallVec<[(u8, u32); 2 * BUCKET_NUMBERS]>; 2] = Default::default();
-        for group in &together {
-            for (tag, number) in group.tags.iter().zip(group.numbers).filter(|(tag, _)| **tag != VACANT) {
-                let bucket = bucket_of(hash_of(number), self.buckets.len());
-                debug_assert!(bucket == next || bucket == last);
-                parts[usize::from(bucket == last)].push((*tag, number));
-            }
+    /// A bucket's own line is full before there is a spare one, and every spare line before there is another one, which comes first.
+    fn push(&mut self, bucket: usize, tag: u8, number: u32) {
+        let own = self.lines.get_mut(bucket);
+        if own.push(tag, number) {
+            return;
         }
-        for (bucket, part) in [next, last].into_iter().zip(parts) {
-            self.buckets[bucket] = part.chunks(GROUP).map(Group::of).collect();
+        let first = own.next;
+        if first != NO_LINE && self.spare.get_mut(first as usize).push(tag, number) {
+            return;
+        }
+        let fresh = self.take_spare();
+        let line = self.spare.get_mut(fresh as usize);
+        line.push(tag, number);
+        line.next = first;
+        self.lines.get_mut(bucket).next = fresh;
+    }
+
+    fn take_spare(&mut self) -> u32 {
+        if self.free == NO_LINE {
+            return self.spare.push() as u32;
+        }
+        let taken = self.free;
+        self.free = std::mem::replace(self.spare.get_mut(taken as usize), VACANT_LINE).next;
+        taken
+    }
+
+    fn free_spare(&mut self, line: u32) {
+        *self.spare.get_mut(line as usize) = Line { next: self.free, ..VACANT_LINE };
+        self.free = line;
+    }
+
+    fn split(&mut self, hash_of: impl Fn(u32) -> u64) {
+        let next = next_to_split(self.lines.len);
+        let mut line = std::mem::replace(self.lines.get_mut(next), VACANT_LINE);
+        let last = self.lines.push();
+        loop {
+            let len = line.len();
+            // No hash waits for the one before it: the keys are far apart in memory.
+            let mut hashes = [0; LINE_NUMBERS];
+            for (hash, number) in hashes.iter_mut().zip(&line.numbers[..len]) {
+                *hash = hash_of(*number);
+            }
+            for (index, hash) in hashes[..len].iter().enumerate() {
+                let bucket = bucket_of(*hash, last + 1);
+                debug_assert!(bucket == next || bucket == last);
+                self.push(bucket, line.tags[index], line.numbers[index]);
+            }
+            let spare = line.next;
+            if spare == NO_LINE {
+                return;
+            }
+            line = *self.spare.get(spare as usize);
+            self.free_spare(spare);
         }
     }
 
-    /// Takes a number out: the last one of its bucket takes its place.
+    /// Takes a number out: the last one of the bucket takes its place.
     pub fn remove(&mut self, place: Place) {
-        let groups = &mut self.buckets[place.bucket];
-        let Some(last) = groups.last_mut() else { return };
-        let used = last.tags.iter().take_while(|tag| **tag != VACANT).count();
-        let Some(end) = used.checked_sub(1) else { return };
-        let moved = (last.tags[end], last.numbers[end]);
-        last.tags[end] = VACANT;
-        if end == 0 {
-            groups.pop();
-            if groups.capacity() > 2 * groups.len() {
-                groups.shrink_to_fit();
-            }
-        }
+        let own = self.lines.get_mut(place.bucket);
+        let first = own.next;
+        let end = if first == NO_LINE { own } else { self.spare.get_mut(first as usize) };
+        let Some((tag, number)) = end.pop() else { return };
+        let (is_empty, behind) = (end.len() == 0, end.next);
         self.len -= 1;
-        // It was itself the last one where its group is gone, or its place is vacant by now.
-        if let Some(group) = groups.get_mut(place.group)
-            && group.tags[place.index] != VACANT
-        {
-            (group.tags[place.index], group.numbers[place.index]) = moved;
+        let line = match place.spare {
+            None => self.lines.get_mut(place.bucket),
+            Some(spare) => self.spare.get_mut(spare as usize),
+        };
+        // It was itself the last one where its place is vacant by now.
+        if line.tags[place.index] != VACANT {
+            (line.tags[place.index], line.numbers[place.index]) = (tag, number);
+        }
+        if first != NO_LINE && is_empty {
+            self.lines.get_mut(place.bucket).next = behind;
+            self.free_spare(first);
+        }
+        if self.len == 0 {
+            *self = Self::new();
         }
     }
 
@@ -149,20 +263,7 @@ impl Index {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        let groups: usize = self.buckets.iter().map(Vec::capacity).sum();
-        groups * size_of::<Group>() + self.buckets.capacity() * size_of::<Vec<Group>>()
-    }
-}
-
-fn push(groups: &mut Vec<Group>, tag: u8, number: u32) {
-    let vacant = groups.last().and_then(|group| group.tags.iter().position(|tag| *tag == VACANT));
-    let index = vacant.unwrap_or_else(|| {
-        groups.reserve_exact(1);
-        groups.push(VACANT_GROUP);
-        0
-    });
-    if let Some(group) = groups.last_mut() {
-        (group.tags[index], group.numbers[index]) = (tag, number);
+        self.lines.memory() + self.spare.memory()
     }
 }
 
@@ -208,12 +309,13 @@ mod tests {
         }
 
         #[test]
-        fn tags_are_compared_one_by_one(tags in any::<[u8; GROUP]>(), tag in any::<u8>()) {
-            let equal = Group { tags, ..VACANT_GROUP }.equal(tag);
+        fn tags_are_compared_one_by_one(tags in any::<[u8; LINE_NUMBERS]>(), tag in any::<u8>()) {
+            let mut equal = Line { tags, ..VACANT_LINE }.equal(tag);
             for (at, other) in tags.iter().enumerate() {
                 prop_assert_eq!(equal >> (8 * at + 7) & 1 == 1, *other == tag);
+                equal &= !(1 << (8 * at + 7));
             }
-            prop_assert_eq!(equal & 0x7f7f_7f7f_7f7f_7f7f, 0);
+            prop_assert_eq!(equal, 0);
         }
     }
 
@@ -223,12 +325,18 @@ mod tests {
             let mut index = Index::new();
             (0..count).for_each(|number| index.insert(hash(number), number, hash));
             let octets = index.memory() as f64 / f64::from(count);
-            assert!(octets < 6.8, "{octets} octets for each of {count}");
+            assert!(octets < 10.5, "{octets} octets for each of {count}");
             for number in 0..count {
                 let place = find(&index, number).unwrap();
                 index.remove(place);
             }
             assert_eq!(index.len(), 0);
+            assert!(index.memory() < 5_000, "{}", index.memory());
         }
+    }
+
+    #[test]
+    fn a_line_is_a_cache_line() {
+        assert_eq!((size_of::<Line>(), align_of::<Line>()), (64, 64));
     }
 }

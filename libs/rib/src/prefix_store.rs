@@ -1,7 +1,7 @@
 //! The storage under [`crate::PrefixTable`], generic over the address' width.
 //!
 //! A slot is the network address and one word: 24 bits of use count above 8 bits of prefix length. That makes 8 bytes for
-//! IPv4 and 20 for IPv6. The [index](crate::index) holds slot numbers alone, at six bytes each; keys are compared in the slots. Free
+//! IPv4 and 20 for IPv6. The [index](crate::index) holds slot numbers alone, at some nine bytes each; keys are compared in the slots. Free
 //! slots are chained through their address. The hash is seeded per process, because the prefixes come from strangers; nothing
 //! observable depends on it.
 
@@ -10,6 +10,8 @@ use crate::limits::PREFIX_USES_MAX;
 use hashbrown::DefaultHashBuilder;
 use std::cmp::Reverse;
 use std::hash::BuildHasher;
+use std::hint::black_box;
+use std::ops::BitXor;
 
 /// The length that marks a free slot; no prefix has it.
 const LENGTH_FREE: u8 = u8::MAX;
@@ -132,6 +134,33 @@ impl<A: Address> Store<A> {
         }
     }
 
+    /// Reads what [`Store::get`] of these prefixes will read first. It does that one after the other, and of a large table waits for memory each
+    /// time; here no read depends on another, so the processor waits for all of them at once.
+    pub fn touch_to_get(&self, keys: impl Iterator<Item = (A, u8)>) {
+        let touched = keys.map(|(address, length)| self.index.touch(address.hash(length, &self.hasher)));
+        black_box(touched.fold(0, BitXor::bitxor));
+    }
+
+    /// The same before [`Store::intern`], which does not need the index for what was told together before.
+    pub fn touch_to_intern(&self, keys: impl Iterator<Item = (A, u8)>) {
+        let mut keys = keys.peekable();
+        let (Some((address, length)), Some((second, second_length))) = (keys.next(), keys.peek()) else { return };
+        let first = self.next_is(address, length).or_else(|| self.get(address, length));
+        if first.is_none_or(|first| !self.is_at(first.wrapping_add(1), *second, *second_length)) {
+            self.touch_to_get(keys);
+        }
+    }
+
+    /// The slot behind the last one that was interned, if it is this prefix's.
+    fn next_is(&self, address: A, length: u8) -> Option<u32> {
+        let next = self.last.wrapping_add(1);
+        self.is_at(next, address, length).then_some(next)
+    }
+
+    fn is_at(&self, number: u32, address: A, length: u8) -> bool {
+        self.slots.get(number as usize).is_some_and(|slot| slot.is(address, length))
+    }
+
     pub fn get(&self, address: A, length: u8) -> Option<u32> {
         let hash = address.hash(length, &self.hasher);
         let same = |slot: u32| self.slots[slot as usize].is(address, length);
@@ -140,9 +169,7 @@ impl<A: Address> Store<A> {
 
     /// Finds or creates, with one more use.
     pub fn intern(&mut self, address: A, length: u8) -> u32 {
-        let next = self.last.wrapping_add(1);
-        let is_next = self.slots.get(next as usize).is_some_and(|slot| slot.is(address, length));
-        if let Some(known) = if is_next { Some(next) } else { self.get(address, length) } {
+        if let Some(known) = self.next_is(address, length).or_else(|| self.get(address, length)) {
             self.retain(known);
             self.last = known;
             return known;

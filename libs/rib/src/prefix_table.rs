@@ -34,6 +34,16 @@ pub struct PrefixTable {
     kind: Kind,
 }
 
+fn key_v4(prefix: IpNet) -> Option<(u32, u8)> {
+    let IpNet::V4(net) = prefix else { return None };
+    Some((net.network().to_bits(), net.prefix_len()))
+}
+
+fn key_v6(prefix: IpNet) -> Option<(Address6, u8)> {
+    let IpNet::V6(net) = prefix else { return None };
+    Some((Address6::from_bits(net.network().to_bits()), net.prefix_len()))
+}
+
 /// Runs the same code on either store.
 macro_rules! each {
     ($table:expr, $store:ident => $code:expr) => {
@@ -67,23 +77,38 @@ impl PrefixTable {
     /// # Panics
     /// When the prefix is of the other family: choose the table by [`Family::of`].
     pub fn intern(&mut self, prefix: IpNet) -> PrefixId {
-        PrefixId(match (&mut self.kind, prefix) {
-            (Kind::V4(store), IpNet::V4(net)) => store.intern(net.network().to_bits(), net.prefix_len()),
-            (Kind::V6(store), IpNet::V6(net)) => {
-                store.intern(Address6::from_bits(net.network().to_bits()), net.prefix_len())
-            }
-            _ => panic!("prefix {prefix} interned in the table of the other family"),
-        })
+        let id = match &mut self.kind {
+            Kind::V4(store) => key_v4(prefix).map(|(address, length)| store.intern(address, length)),
+            Kind::V6(store) => key_v6(prefix).map(|(address, length)| store.intern(address, length)),
+        };
+        match id {
+            Some(id) => PrefixId(id),
+            None => panic!("prefix {prefix} interned in the table of the other family"),
+        }
+    }
+
+    /// To be called before [`PrefixTable::get`] of several prefixes one after the other: the memory that this will need is waited for once for
+    /// all of them, and not for each. It changes nothing.
+    pub fn touch_to_get(&self, prefixes: impl Iterator<Item = IpNet>) {
+        match &self.kind {
+            Kind::V4(store) => store.touch_to_get(prefixes.filter_map(key_v4)),
+            Kind::V6(store) => store.touch_to_get(prefixes.filter_map(key_v6)),
+        }
+    }
+
+    /// The same before they are interned.
+    pub fn touch_to_intern(&self, prefixes: impl Iterator<Item = IpNet>) {
+        match &self.kind {
+            Kind::V4(store) => store.touch_to_intern(prefixes.filter_map(key_v4)),
+            Kind::V6(store) => store.touch_to_intern(prefixes.filter_map(key_v6)),
+        }
     }
 
     /// The id of a prefix if somebody uses it. Adds no user.
     pub fn get(&self, prefix: IpNet) -> Option<PrefixId> {
-        let slot = match (&self.kind, prefix) {
-            (Kind::V4(store), IpNet::V4(net)) => store.get(net.network().to_bits(), net.prefix_len()),
-            (Kind::V6(store), IpNet::V6(net)) => {
-                store.get(Address6::from_bits(net.network().to_bits()), net.prefix_len())
-            }
-            _ => None,
+        let slot = match &self.kind {
+            Kind::V4(store) => key_v4(prefix).and_then(|(address, length)| store.get(address, length)),
+            Kind::V6(store) => key_v6(prefix).and_then(|(address, length)| store.get(address, length)),
         };
         slot.map(PrefixId)
     }
@@ -233,6 +258,8 @@ mod tests {
             for (operation, net) in operations {
                 let table = &mut tables[Family::of(&net).index()];
                 let net = net.trunc();
+                table.touch_to_get([net, probe].into_iter());
+                table.touch_to_intern([net, probe].into_iter());
                 if operation < 2 {
                     let id = table.intern(net);
                     let entry = model.entry(net).or_insert((id, 0));

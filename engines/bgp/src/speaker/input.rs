@@ -66,12 +66,14 @@ impl Speaker {
     /// Takes an UPDATE's routes over. `generation`: the session they belong to, if not the present one (stale routes in a snapshot).
     pub(super) fn apply_update(&mut self, id: NeighborId, update: &Update<'_>, generation: Option<u8>, rib: &mut Rib) {
         for family in Family::ALL {
+            rib.prefixes(family).touch_to_get(update.withdrawn(family));
             for (identifier, prefix) in update.withdrawn(family).identified() {
                 self.withdraw(PathKey { neighbor: id, identifier }, family, prefix, rib);
             }
         }
         let treat_as_withdraw = update.treat_as_withdraw.is_some();
         for family in Family::ALL {
+            rib.prefixes(family).touch_to_intern(update.announced(family));
             if treat_as_withdraw {
                 for (identifier, prefix) in update.announced(family).identified() {
                     self.withdraw(PathKey { neighbor: id, identifier }, family, prefix, rib);
