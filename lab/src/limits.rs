@@ -85,6 +85,8 @@ pub const LOST_FOR_AT_MOST: Duration = Duration::from_secs(1);
 pub const ARRIVED_WITHIN: Duration = Duration::from_millis(500);
 /// A router that has written nothing to the kernel for so long has nothing to write: with a million routes on a busy machine one second is too little.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(3);
+/// Changes of the kernel's tables when a gateway is back: the objects of its next hop, and what the kernel does of itself with the link. Not its routes.
+pub const RETURN_WRITES_MAX: u64 = 64;
 /// How often the kernel's routes are counted while a gateway is lost, where that takes next to nothing ...
 pub const ROUTES_COUNTED_EVERY: Duration = Duration::from_millis(250);
 /// ... and how much longer the pause is than a count of many, which the machine has to share with the router.

@@ -22,6 +22,9 @@ pub const FIB_BATCH: usize = 512;
 pub const FAILED_GATEWAYS_MAX: usize = 1024;
 /// While nothing is heard it is looked again this often who does not answer: that a restart is over is told by no event.
 pub const GATEWAYS_INTERVAL: Duration = Duration::from_millis(500);
+/// A gateway that answers again waits no longer than this for the routes of neighbours there: longer than a session rests that fails again and again
+/// (120 s), and then tells a full table. Packets that have no other way do not wait.
+pub const TOLD_AGAIN_WITHIN: Duration = Duration::from_secs(180);
 /// Messages to pfed that may be unanswered; then changes wait in the RIB as marks.
 pub const FIB_WINDOW: u64 = 16;
 /// Messages beyond these that say nothing but which gateways fail: pfed hears them ahead of those that it has not come to.

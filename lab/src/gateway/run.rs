@@ -180,8 +180,10 @@ impl<'a> Run<'a> {
                 complaints.push(format!("{what} of the {} gateway ended {times} times", role.name()));
             }
         }
-        if step == Step::Reboot {
-            complaints.extend(reboot_complaints(&outcome, kernel_writes));
+        match step {
+            Step::Reboot => complaints.extend(reboot_complaints(&outcome, kernel_writes)),
+            Step::Return(_) => complaints.extend(return_complaint(kernel_writes)),
+            Step::Rest | Step::Lose(_) => {}
         }
         let has_settled = settled.is_none();
         complaints.extend(settled);
@@ -304,6 +306,15 @@ fn reboot_complaints(outcome: &RunOutcome, kernel_writes: Option<u64>) -> Vec<St
     words
 }
 
+/// What a return must not do: write every route anew.
+fn return_complaint(kernel_writes: Option<u64>) -> Option<String> {
+    match kernel_writes {
+        Some(writes) if writes <= limits::RETURN_WRITES_MAX => None,
+        Some(writes) => Some(format!("{writes} writes to the kernel's tables, allowed {}", limits::RETURN_WRITES_MAX)),
+        None => Some("more writes to the kernel's tables than the kernel could tell".into()),
+    }
+}
+
 /// Lines of `ip route get` that lead to a gateway.
 fn count_by(text: &str, role: Role, family: Family) -> usize {
     let via = format!(" via {} ", role.addresses(family).gateway);
@@ -379,6 +390,13 @@ mod tests {
         assert!(reboot_complaints(&good, Some(2))[0].contains("2 needless writes"));
         let failed = RunOutcome { log: vec!["why".into(), String::new()], ..RunOutcome::default() };
         assert!(reboot_complaints(&failed, None)[0].contains("last word: why"));
+    }
+
+    #[test]
+    fn a_return_that_writes_routes_is_told() {
+        assert_eq!(return_complaint(Some(4)), None);
+        assert!(return_complaint(Some(10_004)).is_some_and(|words| words.contains("10004 writes")));
+        assert!(return_complaint(None).is_some());
     }
 
     #[test]

@@ -7,6 +7,10 @@
 //! Two things tell that the way is not broken, though BFD does not get through: a BGP session that came up since; and, where the
 //! neighbour's BFD shares the fate of its control plane, that it restarts gracefully (§4.3.2).
 //!
+//! A gateway that answers again is still named while a neighbour there has to tell his routes again: his session ended with the way, and comes up
+//! after it. Once all of them are told and decided, pfed gives the gateway back to all routes of a next hop in one change; each would be a change
+//! of its own if they went back as they come, and those that are still to come would go elsewhere meanwhile anyway.
+//!
 //! Nothing of it is replicated: both engines hear of the sessions, and know since when neighbours are up. Each tells its own pfed, so that
 //! the one that takes over knows whom the other one left.
 
@@ -16,17 +20,19 @@ use std::time::Duration;
 
 use holdfast_bgp::speaker::WayLost;
 use holdfast_proto::v1::FibBatch;
-use holdfast_rib::{Gateway, NexthopSpec};
+use holdfast_rib::{Gateway, NexthopSpec, Rib};
 
 use super::bfd::Key;
 use super::fib::gateway;
 use super::{Core, now};
-use crate::limits::{FAILED_GATEWAYS_MAX, GATEWAYS_INTERVAL};
+use crate::limits::{FAILED_GATEWAYS_MAX, GATEWAYS_INTERVAL, TOLD_AGAIN_WITHIN};
 
 /// A way that counts as lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Named {
     since: Duration,
+    /// Packets get through since then; named all the same until neighbours have told their routes again.
+    back_at: Option<Duration>,
     /// Where it led when that was last known: with its link's loss a gateway cannot be resolved, and does not answer any the more.
     gateways: Vec<Gateway>,
 }
@@ -37,6 +43,67 @@ pub struct LostWays {
     named: BTreeMap<Key, Named>,
     /// When to look again at the latest: a restart's end is told by no event.
     look_at: Duration,
+}
+
+/// What tells of a way whether it counts as lost, and where it leads.
+struct Evidence<W, T, R> {
+    /// What neighbours say to the loss at a time: the way, when, whether their BFD shares no control plane's fate.
+    word: W,
+    /// Whether they are to tell their routes again after a loss at a time.
+    is_to_tell_again: T,
+    /// The gateways that the way leads to; none where that is not known now.
+    gateways: R,
+}
+
+impl LostWays {
+    /// Looks anew which ways count as lost, from those that BFD has found broken (of those that somebody wants watched).
+    fn look<W, T, R>(&mut self, lost: &[(Key, Duration, bool)], mut evidence: Evidence<W, T, R>, now: Duration)
+    where
+        W: Fn(&Key, Duration, bool) -> WayLost,
+        T: Fn(&Key, Duration) -> bool,
+        R: FnMut(&Key) -> Vec<Gateway>,
+    {
+        let before = std::mem::take(&mut self.named);
+        let mut counts = BTreeMap::new();
+        for (key, since, independent) in lost {
+            let is_known = before.get(key).is_some_and(|named| named.since == *since);
+            let back_at = match (evidence.word)(key, *since, *independent) {
+                WayLost::Counts => None,
+                // Its session has ended because of the loss; what comes of that does not take the loss back.
+                WayLost::MayBeRestart if is_known => None,
+                WayLost::MayBeRestart => continue,
+                WayLost::IsProvenOtherwise => Some(now),
+            };
+            counts.insert(*key, (*since, back_at));
+        }
+        for (key, named) in &before {
+            counts.entry(*key).or_insert((named.since, Some(now)));
+        }
+        for (key, (since, back_at)) in counts {
+            let last = before.get(&key);
+            let first_back = last.filter(|last| last.since == since).and_then(|last| last.back_at);
+            let back_at = back_at.map(|back_at| first_back.unwrap_or(back_at));
+            let is_awaited =
+                |at| now.saturating_sub(at) < TOLD_AGAIN_WITHIN && (evidence.is_to_tell_again)(&key, since);
+            if back_at.is_some_and(|at| !is_awaited(at)) {
+                continue;
+            }
+            let resolved = (evidence.gateways)(&key);
+            let gateways =
+                if resolved.is_empty() { last.map(|last| last.gateways.clone()).unwrap_or_default() } else { resolved };
+            self.named.insert(key, Named { since, back_at, gateways });
+        }
+    }
+
+    /// The gateways that count as lost.
+    fn gateways(&self) -> BTreeSet<Gateway> {
+        self.named.values().flat_map(|named| &named.gateways).copied().collect()
+    }
+
+    /// Nobody is watched any longer at this way, and so not known to be lost.
+    fn keep(&mut self, is_watched: impl Fn(&Key) -> bool) {
+        self.named.retain(|key, _| is_watched(key));
+    }
 }
 
 /// What pfed is to be told, and has been told in this stream.
@@ -120,48 +187,41 @@ impl Core {
         if !(self.configuration.applied && self.interfaces.complete) {
             return None;
         }
-        let lost = self.bfd.lost_ways();
-        if lost.is_empty() && self.bfd.is_known() {
-            self.lost_ways.named.clear();
+        let mut lost = self.bfd.lost_ways();
+        if lost.is_empty() && self.bfd.is_known() && self.lost_ways.named.is_empty() {
             return Some(BTreeSet::new());
         }
-        // Who is not watched any longer is not known to be lost.
         let wanted = self.sessions_wanted();
         if !wanted.is_empty() && !self.bfd.is_known() {
             return None;
         }
-        let before = std::mem::take(&mut self.lost_ways.named);
-        for (key, since, independent) in lost.into_iter().filter(|(key, ..)| wanted.contains(key)) {
-            let known = before.get(&key).filter(|named| named.since == since);
-            let counts = match self.protocols.bgp.way_lost(key.0, key.1, since, independent) {
-                WayLost::Counts => true,
-                // Its session has ended because of the loss; what comes of that does not take the loss back.
-                WayLost::MayBeRestart => known.is_some(),
-                WayLost::IsProvenOtherwise => false,
-            };
-            if counts {
-                let resolved = self.gateways_to(key.0, key.1);
-                let last = before.get(&key).map(|named| named.gateways.clone()).unwrap_or_default();
-                let gateways = if resolved.is_empty() { last } else { resolved };
-                self.lost_ways.named.insert(key, Named { since, gateways });
-            }
-        }
-        Some(self.lost_ways.named.values().flat_map(|named| &named.gateways).copied().collect())
-    }
-
-    /// The ways to a neighbour on a link of ours. `interface_index` as with link-local addresses; else 0.
-    fn gateways_to(&mut self, address: IpAddr, interface_index: u32) -> Vec<Gateway> {
-        let spec = match interface_index {
-            0 => NexthopSpec::gateway(address),
-            _ => NexthopSpec::ScopedGateway { address, interface_index },
+        let mut ways = std::mem::take(&mut self.lost_ways);
+        ways.keep(|key| wanted.contains(key));
+        lost.retain(|(key, ..)| wanted.contains(key));
+        let (bgp, rib, now) = (&self.protocols.bgp, &mut self.rib, now());
+        let evidence = Evidence {
+            word: |key: &Key, since, independent| bgp.way_lost(key.0, key.1, since, independent),
+            is_to_tell_again: |key: &Key, since| bgp.is_to_tell_again(key.0, key.1, since, now),
+            gateways: |key: &Key| gateways_to(rib, key.0, key.1),
         };
-        let nexthop = self.rib.intern_nexthop(spec);
-        let ways = self.rib.resolved(nexthop).map(|resolved| resolved.gateways().to_vec()).unwrap_or_default();
-        self.rib.release_nexthop(nexthop);
-        // Behind a static route the way is another's.
-        let direct = ways.into_iter().filter(|way| way.address == Some(address));
-        direct.map(|way| Gateway { weight: 1, ..way }).collect()
+        ways.look(&lost, evidence, now);
+        self.lost_ways = ways;
+        Some(self.lost_ways.gateways())
     }
+}
+
+/// The ways to a neighbour on a link of ours. `interface_index` as with link-local addresses; else 0.
+fn gateways_to(rib: &mut Rib, address: IpAddr, interface_index: u32) -> Vec<Gateway> {
+    let spec = match interface_index {
+        0 => NexthopSpec::gateway(address),
+        _ => NexthopSpec::ScopedGateway { address, interface_index },
+    };
+    let nexthop = rib.intern_nexthop(spec);
+    let ways = rib.resolved(nexthop).map(|resolved| resolved.gateways().to_vec()).unwrap_or_default();
+    rib.release_nexthop(nexthop);
+    // Behind a static route the way is another's.
+    let direct = ways.into_iter().filter(|way| way.address == Some(address));
+    direct.map(|way| Gateway { weight: 1, ..way }).collect()
 }
 
 #[cfg(test)]
@@ -180,6 +240,99 @@ mod tests {
     fn said(batch: &FibBatch) -> (Vec<u8>, Vec<u8>, bool) {
         let last = |ways: &[holdfast_proto::v1::FibGateway]| ways.iter().map(|way| way.address[3]).collect();
         (last(&batch.failed_gateways), last(&batch.answering_gateways), batch.names_all_failed)
+    }
+
+    const KEY: Key = (IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 0, false);
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// What there is to see at a time: the loss that BFD knows of, what neighbours say to it, since which loss one has to tell his routes again, whether the link is up.
+    struct Seen {
+        lost: Option<u64>,
+        word: WayLost,
+        telling_since: Option<u64>,
+        link: bool,
+    }
+
+    impl LostWays {
+        fn see(&mut self, at: u64, seen: &Seen) -> Vec<u8> {
+            let lost: Vec<_> = seen.lost.map(|since| (KEY, s(since), false)).into_iter().collect();
+            let evidence = Evidence {
+                word: |_: &Key, _, _| seen.word,
+                is_to_tell_again: |_: &Key, since| seen.telling_since.is_some_and(|loss| s(loss) == since),
+                gateways: |_: &Key| if seen.link { vec![way(1)] } else { Vec::new() },
+            };
+            self.look(&lost, evidence, s(at));
+            said(&FibBatch { failed_gateways: self.gateways().iter().map(gateway).collect(), ..Default::default() }).0
+        }
+    }
+
+    const LOST: Seen = Seen { lost: Some(10), word: WayLost::Counts, telling_since: Some(10), link: true };
+
+    #[test]
+    fn a_gateway_that_answers_is_named_until_its_neighbours_have_told_their_routes_again() {
+        let back = Seen { lost: None, ..LOST };
+        let told = Seen { telling_since: None, ..back };
+        let mut ways = LostWays::default();
+        assert_eq!(ways.see(9, &told), [0; 0]);
+        assert_eq!(ways.see(10, &LOST), [1]);
+        assert_eq!(
+            (ways.see(11, &back), ways.see(20, &back)),
+            (vec![1], vec![1]),
+            "its session is still to come up, or to tell"
+        );
+        assert_eq!((ways.see(21, &told), ways.see(22, &back)), (vec![], vec![]), "what follows is not of this loss");
+        // Where no session ended nothing is waited for.
+        assert_eq!((ways.see(30, &LOST), ways.see(31, &told)), (vec![1], vec![]));
+    }
+
+    #[test]
+    fn a_session_that_comes_up_before_bfd_does_has_to_tell_its_routes_as_well() {
+        let proven = Seen { word: WayLost::IsProvenOtherwise, ..LOST };
+        let told = Seen { telling_since: None, ..proven };
+        let mut ways = LostWays::default();
+        assert_eq!((ways.see(10, &LOST), ways.see(11, &proven)), (vec![1], vec![1]));
+        assert_eq!(ways.see(12, &Seen { lost: None, ..proven }), [1], "BFD is up, too");
+        assert_eq!(ways.see(13, &told), [0; 0], "though BFD never comes up");
+        assert_eq!(ways.see(14, &told), [0; 0]);
+    }
+
+    #[test]
+    fn the_wait_for_routes_has_an_end_and_another_loss_begins_it_anew() {
+        let limit = TOLD_AGAIN_WITHIN.as_secs();
+        let back = Seen { lost: None, ..LOST };
+        let mut ways = LostWays::default();
+        ways.see(10, &LOST);
+        assert_eq!((ways.see(11, &back), ways.see(10 + limit, &back)), (vec![1], vec![1]));
+        assert_eq!(ways.see(11 + limit, &back), [0; 0]);
+        let again = Seen { lost: Some(500), telling_since: Some(500), ..LOST };
+        let back = Seen { lost: None, ..again };
+        assert_eq!((ways.see(500, &again), ways.see(501, &back)), (vec![1], vec![1]));
+        let third = Seen { lost: Some(600), telling_since: Some(600), ..LOST };
+        let back = Seen { lost: None, ..third };
+        assert_eq!((ways.see(600, &third), ways.see(601, &back)), (vec![1], vec![1]));
+        assert_eq!((ways.see(600 + limit, &back), ways.see(601 + limit, &back)), (vec![1], vec![]));
+    }
+
+    #[test]
+    fn a_gateway_whose_link_was_lost_with_it_is_named_as_soon_as_it_can_be() {
+        let mut ways = LostWays::default();
+        assert_eq!(ways.see(10, &Seen { link: false, ..LOST }), [0; 0], "nobody knows where it is");
+        let back = Seen { lost: None, ..LOST };
+        assert_eq!(ways.see(11, &back), [1]);
+        assert_eq!(ways.see(12, &Seen { link: false, ..back }), [1], "where it was last");
+        ways.keep(|_| false);
+        assert!(ways.gateways().is_empty(), "nobody asks any longer");
+    }
+
+    #[test]
+    fn what_may_be_a_restart_takes_no_loss_back() {
+        let restart = Seen { word: WayLost::MayBeRestart, ..LOST };
+        let mut ways = LostWays::default();
+        assert_eq!(ways.see(10, &restart), [0; 0]);
+        assert_eq!((ways.see(11, &LOST), ways.see(12, &restart)), (vec![1], vec![1]));
     }
 
     fn urgent(words: &mut GatewayWords) -> (Vec<u8>, Vec<u8>, bool) {

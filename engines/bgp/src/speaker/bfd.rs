@@ -69,11 +69,7 @@ impl Speaker {
     /// What neighbours with an address (on a link, if not 0) say to the loss of the way there at `since`. Whether they are watched does not
     /// matter: it is about packets, not about their sessions. `independent` as in [`Speaker::bfd_lost`].
     pub fn way_lost(&self, address: IpAddr, interface: u32, since: Duration, independent: bool) -> WayLost {
-        let is_there = |neighbor: &&Neighbor| {
-            let on_link = interface == 0 || neighbor.scope.is_none_or(|scope| scope == interface);
-            neighbor.address == address && on_link
-        };
-        let concerned = || self.neighbors.iter().flatten().filter(is_there);
+        let concerned = || self.at(address, interface);
         if concerned().any(|neighbor| neighbor.up.as_ref().is_some_and(|up| up.established_at > since)) {
             return WayLost::IsProvenOtherwise;
         }
@@ -82,6 +78,24 @@ impl Speaker {
             true => WayLost::MayBeRestart,
             false => WayLost::Counts,
         }
+    }
+
+    /// Whether somebody at an address (on a link, if not 0) is to tell his routes again: his session ended after the loss of the way there at
+    /// `since`, and has not come up again, or the routes are still coming in. Until then packets that have another way are better off there, and what
+    /// is decided of his routes meanwhile is not all. Not one who never had a session, nor one of whom none is expected now.
+    pub fn is_to_tell_again(&self, address: IpAddr, interface: u32, since: Duration, now: Duration) -> bool {
+        self.at(address, interface).any(|neighbor| match &neighbor.up {
+            Some(up) => up.established_at > since && !neighbor.has_told_everything(now),
+            None => neighbor.forwarded && !neighbor.config.disable && neighbor.why_idle().is_none(),
+        })
+    }
+
+    /// Neighbours with an address, on a link if not 0.
+    fn at(&self, address: IpAddr, interface: u32) -> impl Iterator<Item = &Neighbor> {
+        self.neighbors.iter().flatten().filter(move |neighbor| {
+            let on_link = interface == 0 || neighbor.scope.is_none_or(|scope| scope == interface);
+            neighbor.address == address && on_link
+        })
     }
 
     /// The way to the neighbour was lost at `since`. A session that was up then ends (RFC 9384), and rests before the next one, the longer the

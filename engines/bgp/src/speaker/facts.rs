@@ -158,6 +158,7 @@ impl Speaker {
                 neighbor.counters.messages_in += 1;
                 neighbor.counters.updates_in += u64::from(kind == MessageType::Update);
                 neighbor.last_read = now;
+                neighbor.note_growth(now);
             }
             match kind {
                 // A message that the primary answers with a reset is followed by its SessionDown.

@@ -251,3 +251,43 @@ fn a_way_that_is_lost_in_a_graceful_restart_counts_where_it_shares_no_control_pl
     assert_eq!(said(&world, 0, world.now, false), WayLost::MayBeRestart);
     assert_eq!(said(&world, 0, world.now, true), WayLost::Counts);
 }
+
+/// Whether either engine waits for the routes of a neighbour after the loss of the way there.
+fn awaits(world: &World, index: usize, since: Duration) -> bool {
+    let address = world.peers[index].address;
+    let both = [0, 1].map(|engine| world.engines[engine].speaker.is_to_tell_again(address, 0, since, world.now));
+    assert_eq!(both[0], both[1], "who follows knows what who leads knows");
+    both[0]
+}
+
+#[test]
+fn routes_are_awaited_from_a_neighbor_whose_session_ended_with_its_way_until_it_has_told_them() {
+    let mut world = world();
+    world.advance(Duration::from_secs(5));
+    let since = world.now;
+    assert!(!awaits(&world, 0, since), "its session is up, and was");
+    world.advance(Duration::from_secs(1));
+    world.peers[0].away = true;
+    assert!(lose_with(&mut world, since, true) == Consequence::SessionEnds);
+    assert!(awaits(&world, 0, since) && !awaits(&world, 1, since));
+    world.peers[0].away = false;
+    world.establish();
+    world.advance(Duration::from_secs(3));
+    assert!(awaits(&world, 0, since), "it is up, and has not said that this is all");
+    Family::ALL.into_iter().for_each(|family| world.peers[0].end_of_rib(family));
+    let many: Vec<String> = (0..200).map(|n| format!("10.{n}.0.0/16")).collect();
+    let attributes = world.peers[0].attributes(&[65001]);
+    for forty in many.chunks(40) {
+        world.peers[0].announce(&forty.iter().map(String::as_str).collect::<Vec<_>>(), &attributes);
+        world.run();
+        world.advance(Duration::from_secs(1));
+        assert!(awaits(&world, 0, since), "its table grows, whatever it has said");
+    }
+    world.advance(Duration::from_secs(3));
+    assert!(!awaits(&world, 0, since));
+    // Who is shut down is not expected.
+    world.configure_neighbor(0, |neighbor| neighbor.disable = true);
+    assert!(!awaits(&world, 0, since));
+    let nobody = world.primary().speaker.is_to_tell_again("192.0.2.99".parse().unwrap(), 0, since, world.now);
+    assert!(!nobody, "a static route has no neighbour");
+}
