@@ -14,8 +14,9 @@ use crate::{build, shell};
 /// A step's name, and the scenario with its arguments.
 pub type Step = (&'static str, &'static [&'static str]);
 
-/// Scenarios of these are run so many at once: they wait for timers of neighbours more than for a processor.
-const AT_ONCE: (&str, usize) = ("interop-", 3);
+/// Scenarios whose names begin so are run so many at once: they wait for timers of neighbours, and for quiet, more than for a processor. Of lost gateways no more, for
+/// they have threads with a real-time priority; what they lose by it is not judged here, and what they are judged by does not depend on it.
+const AT_ONCE: [(&str, usize); 2] = [("gateway-loss", 2), ("interop-", 3)];
 /// Lines of what a failed one said that are said again at the end.
 const LINES_AGAIN: usize = 80;
 
@@ -98,10 +99,21 @@ impl Outcome {
 
 /// Runs them, first those that run alone, and shows what each said when it has ended.
 pub fn run(binaries: &Path, steps: &[Step], start: Instant) -> Result<Vec<Outcome>> {
-    let (together, alone): (Vec<Step>, Vec<Step>) = steps.iter().partition(|(name, _)| name.starts_with(AT_ONCE.0));
-    let mut outcomes = beside_each_other(binaries, &alone, 1, start)?;
-    outcomes.extend(beside_each_other(binaries, &together, AT_ONCE.1, start)?);
+    let mut outcomes = Vec::new();
+    for (steps, at_once) in turns(steps) {
+        outcomes.extend(beside_each_other(binaries, &steps, at_once, start)?);
+    }
     Ok(outcomes)
+}
+
+/// Those that run in one turn, and how many of them at once.
+fn turns(steps: &[Step]) -> Vec<(Vec<Step>, usize)> {
+    let mut alone = steps.to_vec();
+    let mut together = Vec::new();
+    for (name, at_once) in AT_ONCE {
+        together.push((alone.extract_if(.., |step| step.0.starts_with(name)).collect(), at_once));
+    }
+    std::iter::once((alone, 1)).chain(together).collect()
 }
 
 fn beside_each_other(binaries: &Path, steps: &[Step], at_once: usize, start: Instant) -> Result<Vec<Outcome>> {
@@ -143,4 +155,21 @@ fn one(binaries: &Path, (step, arguments): Step) -> Result<Outcome> {
             .stderr(file),
     )?;
     Ok(Outcome { step, good, said })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_its_turn_and_only_those_that_wait_are_run_together() {
+        let turns = turns(SCENARIOS);
+        let all: usize = turns.iter().map(|(steps, _)| steps.len()).sum();
+        assert_eq!(all, SCENARIOS.len());
+        for (steps, at_once) in turns {
+            assert!(!steps.is_empty());
+            let waits = |step: &Step| AT_ONCE.iter().any(|(name, _)| step.0.starts_with(name));
+            assert!(steps.iter().all(|step| waits(step) == (at_once > 1)), "{at_once} at once");
+        }
+    }
 }
