@@ -20,6 +20,7 @@ use crate::{
     error::MgdError,
     state::State,
     store::{self, Store},
+    unconfirmed::{self, Unconfirmed},
 };
 
 /// The first line of the file, behind which stands JSON. A comment to every reader of the text.
@@ -56,6 +57,8 @@ pub struct CandidateState {
     pub exclusive: Option<Holder>,
     /// Who is committing right now.
     pub committing: Option<String>,
+    /// A commit in force that is taken back unless it is confirmed.
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 impl State {
@@ -66,6 +69,7 @@ impl State {
             uncommitted: candidate.edited(),
             exclusive: candidate.holder(),
             committing: self.lock().committing.clone(),
+            unconfirmed: unconfirmed::waiting(self).map(|waiting| waiting.commit),
         }
     }
 }

@@ -13,6 +13,14 @@ pub const APPLY_DEADLINE: Duration = Duration::from_secs(12);
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 /// chassisd asks both in turn for what its forecast needs, and starts each program once to hear its version.
 pub const INSPECTION_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a commit waits to be confirmed when nothing else is said, as in Junos.
+pub const CONFIRM_MINUTES_DEFAULT: u32 = 10;
+/// How long it may wait, as in Junos.
+pub const CONFIRM_MINUTES_MAX: u32 = 65_535;
+/// How often it is looked whether a commit was not confirmed in time.
+pub const CONFIRMATION_POLL: Duration = Duration::from_secs(1);
+/// Pause before a commit that could not be taken back is tried again.
+pub const CONFIRMATION_RETRY: Duration = Duration::from_secs(30);
 /// How often a backup asks the primary's mgd for the configuration.
 pub const PEER_POLL: Duration = Duration::from_millis(250);
 /// How long the primary's mgd may take to hand over the configuration's text.

@@ -8,7 +8,7 @@
 //! ```text
 //! file --store--> Committed --watch--> SubscribeConfiguration --> rpd, pfed --ReportApplied--> ready
 //!                    '---------------> pre-checks (readiness), show configuration
-//! configure mode --candidate--> commit --store, watch--> as above, or back to what was in force
+//! configure mode --candidate--> commit --store, watch--> as above, or back to what was in force; unconfirmed: later, too
 //! line --grammar--> Invocation --commands--> chassisd, rpd, pfed --render--> text or JSON, in pieces
 //! ```
 //!
@@ -20,6 +20,7 @@ mod candidate;
 mod check;
 mod clients;
 mod commands;
+mod commit;
 mod daemon_service;
 mod error;
 mod grammar;
@@ -33,6 +34,7 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unconfirmed;
 mod when;
 
 use std::{path::PathBuf, process::ExitCode};

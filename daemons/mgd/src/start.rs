@@ -19,6 +19,7 @@ use crate::{
     peer,
     state::{NAME, State},
     store::{self, Committed, Store},
+    unconfirmed,
 };
 
 /// Runs until chassisd ends it.
@@ -50,6 +51,7 @@ fn serve(args: DaemonArgs, load: Option<PathBuf>) -> Result<(), MgdError> {
 /// Gets the configuration: from disk as the primary, from the primary as a backup. A failure is told in `Status.error`,
 /// so that whoever starts the router can show it.
 pub fn begin(state: &Arc<State>, load: Option<&Path>) {
+    tokio::spawn(unconfirmed::watch(state.clone()));
     if state.term().role == Role::Backup {
         tokio::spawn(peer::follow(state.clone()));
         return;
@@ -70,6 +72,8 @@ fn load_active(state: &State, load: Option<&Path>) -> Result<Committed, MgdError
     let store = Store::new(&state.state_dir);
     let Some(file) = load else { return store.load(&state.schema) };
     let (_, configuration) = store::read(file, &state.schema)?;
+    // Somebody has said at this very machine what is to be in force.
+    unconfirmed::discard(state)?;
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     let user = user.map_or_else(|| "unknown".to_owned(), |user| user.name);
     store.commit(configuration, &user, holdfast_ipc::unix_ms(), "", &state.schema)

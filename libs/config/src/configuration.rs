@@ -76,6 +76,14 @@ impl Configuration {
 
 /// Reads a text as far as each statement can be judged alone: the tree, and what is wrong with its statements.
 pub(crate) fn read(bytes: &[u8], schema: &Schema) -> Result<(Tree, Vec<Problem>), Vec<Problem>> {
+    let (tree, mut problems) = read_marked(bytes, schema)?;
+    let mark = |span| Problem::new(span, "replace: has a meaning for load replace only");
+    problems.extend(tree.marked().map(mark));
+    Ok((tree, problems))
+}
+
+/// The same of a text that may have marks that say what it replaces.
+pub(crate) fn read_marked(bytes: &[u8], schema: &Schema) -> Result<(Tree, Vec<Problem>), Vec<Problem>> {
     let text = std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(bytes, error.valid_up_to())])?;
     let (statements, problems) = statement::parse(text);
     // What the grammar could not read makes every later mistake a guess.

@@ -3,9 +3,13 @@
 //! Every statement in it is well-formed; whether they make a router together is asked only when it is to be committed, so
 //! that an operator may type them in any order. An edit is carried out whole or not at all.
 
+mod rearrange;
+
+pub use rearrange::Rearrange;
+
 use crate::{
     Configuration, compare,
-    configuration::{read, reported},
+    configuration::{read, read_marked, reported},
     error::{ConfigError, EditError, Problem, Span},
     json::{self, Scope},
     map, model, place,
@@ -24,12 +28,14 @@ pub enum Load {
     Override,
     /// It is added; values it states replace those that are there.
     Merge,
+    /// As a merge, but what is marked with `replace:` takes the place of what is there.
+    Replace,
     /// Its lines are editing commands.
     Set,
 }
 
 /// The editing commands that a line may be.
-const LINE_COMMANDS: &str = "set, delete, activate, deactivate";
+const LINE_COMMANDS: &str = "set, delete, activate, deactivate, rename, copy, insert";
 
 /// A configuration that is being edited.
 #[derive(Debug, Clone)]
@@ -65,7 +71,7 @@ impl Draft {
     pub fn set(&mut self, level: &str, words: &str, schema: &Schema) -> Result<(), EditError> {
         let line = Line::new(level, words);
         let small = line.statement(schema, |words| {
-            let statement = Statement { inactive: false, words, block: None };
+            let statement = Statement { inactive: false, replace: false, words, block: None };
             let (small, mut problems) = map::map(schema, std::slice::from_ref(&statement));
             if problems.is_empty() {
                 problems = model::values(schema, &small);
@@ -102,6 +108,13 @@ impl Draft {
         match how {
             Load::Override => *self = Self::parse(name, text, schema).map_err(refused)?,
             Load::Merge => self.tree.merge(schema, &Self::parse(name, text, schema).map_err(refused)?.tree),
+            Load::Replace => {
+                let (tree, problems) = read_marked(text, schema).unwrap_or_else(|problems| (Tree::new(), problems));
+                if !problems.is_empty() {
+                    return Err(refused(reported(name, problems)));
+                }
+                self.tree.merge(schema, &tree);
+            }
             Load::Set => *self = self.with_lines(name, text, schema).map_err(refused)?,
         }
         Ok(())
@@ -136,6 +149,9 @@ impl Draft {
             // A text is not asked whether it means everything.
             "delete" if words.trim().is_empty() => Err(missing_path()),
             "delete" => self.delete("", words, schema),
+            "rename" => self.rearrange(Rearrange::Rename, "", words, schema),
+            "copy" => self.rearrange(Rearrange::Copy, "", words, schema),
+            "insert" => self.rearrange(Rearrange::Insert, "", words, schema),
             "activate" | "deactivate" => self.set_active("", words, command == "activate", schema),
             other => {
                 let message = format!("{:?} is no editing command", map::clipped(other));
@@ -290,7 +306,7 @@ impl Line {
         let mut statements = statements.into_iter();
         let mut words = match (statements.next(), statements.next()) {
             (None, _) => Vec::new(),
-            (Some(Statement { inactive: false, words, block: None }), None) => words,
+            (Some(Statement { inactive: false, replace: false, words, block: None }), None) => words,
             _ => {
                 let message = "one statement without { } and ; is taken here";
                 return refused(Problem::new(start, message).allowed("load, for more; deactivate, for inactive:"));

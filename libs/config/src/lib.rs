@@ -17,7 +17,7 @@
 //!
 //! ```text
 //! set, load --map--> small Tree --merge--> Draft --text--> Configuration::parse (all of the above)
-//! delete, show, edit --place--> nodes of it;   compare: two of them;   complete: what may stand next
+//! delete, show, edit, rename, copy, insert --place--> nodes of it;   compare: two of them;   complete: what may stand next
 //! ```
 //!
 //! Every mistake is reported, not only the first, each with file, line, column and path. A statement that would do
@@ -49,6 +49,6 @@ mod validate;
 
 pub use complete::{Purpose, Suggestion, Suggestions};
 pub use configuration::Configuration;
-pub use draft::{Draft, Load};
+pub use draft::{Draft, Load, Rearrange};
 pub use error::{ConfigError, EditError, SchemaError};
 pub use schema::Schema;

@@ -16,6 +16,11 @@ use crate::{
 pub(crate) fn map(schema: &Schema, statements: &[Statement<'_>]) -> (Tree, Vec<Problem>) {
     let mut mapper = Mapper { schema, tree: Tree::new(), problems: Vec::new() };
     mapper.block(TOP, statements);
+    for id in mapper.tree.marked_in_vain(schema).collect::<Vec<_>>() {
+        let (span, path) = (mapper.tree.node(id).span, mapper.tree.path(schema, id));
+        let problem = Problem::new(span, "replace: puts nothing in the place of what is there").at(path);
+        mapper.report(problem.allowed("statements inside; delete takes out what is there"));
+    }
     mapper.tree.prune(schema);
     mapper.tree.sort();
     (mapper.tree, mapper.problems)
@@ -32,6 +37,8 @@ struct Rest<'r, 't> {
     words: &'r [Word<'t>],
     block: Option<&'r [Statement<'t>]>,
     inactive: bool,
+    /// For the innermost statement of a line.
+    replace: bool,
     /// Inside another statement of the same line: what was named before may be named again.
     one_line: bool,
 }
@@ -46,10 +53,8 @@ impl Mapper<'_> {
     fn block(&mut self, parent: NodeId, statements: &[Statement<'_>]) {
         for statement in statements {
             let block = statement.block.as_deref();
-            self.statement(
-                parent,
-                Rest { words: &statement.words, block, inactive: statement.inactive, one_line: false },
-            );
+            let Statement { inactive, replace, .. } = *statement;
+            self.statement(parent, Rest { words: &statement.words, block, inactive, replace, one_line: false });
         }
     }
 
@@ -101,7 +106,15 @@ impl Mapper<'_> {
             .tree
             .find(parent, id, &[])
             .unwrap_or_else(|| self.add(parent, id, span, Vec::new(), Vec::new(), rest.inactive));
+        self.mark(node, &rest);
         self.inside(node, rest);
+    }
+
+    /// The mark of a line is for the statement at its end.
+    fn mark(&mut self, node: NodeId, rest: &Rest<'_, '_>) {
+        if rest.replace && rest.words.is_empty() {
+            self.tree.set_replace(node, true);
+        }
     }
 
     /// The words or the block behind a container or a list entry.
@@ -129,6 +142,7 @@ impl Mapper<'_> {
             Some(known) => known,
             None => self.add(parent, id, span, values.clone(), values, rest.inactive),
         };
+        self.mark(node, &rest);
         self.inside(node, rest);
     }
 
@@ -158,7 +172,8 @@ impl Mapper<'_> {
             let message = format!("stated twice, first at {}", self.tree.node(known).span);
             return self.problem(parent, id, span, message, "one value");
         }
-        self.add(parent, id, span, values, Vec::new(), rest.inactive);
+        let node = self.add(parent, id, span, values, Vec::new(), rest.inactive);
+        self.tree.set_replace(node, rest.replace);
     }
 
     fn leaf_value(&mut self, parent: NodeId, id: SchemaId, span: Span, rest: &Rest<'_, '_>) -> Option<Vec<String>> {
@@ -212,7 +227,8 @@ impl Mapper<'_> {
                     self.problem(parent, id, word.span, message, "each value once");
                 }
                 None => {
-                    self.add(parent, id, word.span, value.clone(), value, rest.inactive);
+                    let node = self.add(parent, id, word.span, value.clone(), value, rest.inactive);
+                    self.tree.set_replace(node, rest.replace);
                 }
             }
         }
@@ -227,7 +243,8 @@ impl Mapper<'_> {
         identity: Vec<String>,
         inactive: bool,
     ) -> NodeId {
-        self.tree.add(Node { schema, parent, values, children: Vec::new(), span, inactive }, identity)
+        let node = Node { schema, parent, values, children: Vec::new(), span, inactive, replace: false };
+        self.tree.add(node, identity)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! text      = { statement }
-//! statement = [ "inactive:" ] word { word | "[" { word } "]" } ( ";" | "{" { statement } "}" )
+//! statement = { "inactive:" | "replace:" } word { word | "[" { word } "]" } ( ";" | "{" { statement } "}" )
 //! ```
 //!
 //! After a mistake the parser goes on with the next statement, so that one text gives all its mistakes at once.
@@ -26,9 +26,34 @@ pub(crate) struct Word<'t> {
 #[derive(Debug)]
 pub(crate) struct Statement<'t> {
     pub inactive: bool,
+    /// It is to take the place of what is there, where it is loaded.
+    pub replace: bool,
     pub words: Vec<Word<'t>>,
     /// `None`: ended by a semicolon.
     pub block: Option<Vec<Statement<'t>>>,
+}
+
+/// What stands before a statement.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    inactive: bool,
+    replace: bool,
+}
+
+impl Marks {
+    /// Takes a word that is one, once.
+    fn take(&mut self, word: &str) -> bool {
+        let mark = match word {
+            "inactive:" => &mut self.inactive,
+            "replace:" => &mut self.replace,
+            _ => return false,
+        };
+        !std::mem::replace(mark, true)
+    }
+
+    fn last(self) -> &'static str {
+        if self.replace { "replace:" } else { "inactive:" }
+    }
 }
 
 /// Reads a whole text. With problems the statements are what could be made of it.
@@ -121,34 +146,35 @@ impl<'t> Parser<'t> {
     }
 
     fn statement(&mut self, depth: usize, span: Span, first: Cow<'t, str>, quoted: bool) -> Option<Statement<'t>> {
-        let inactive = !quoted && first == "inactive:";
+        let mut marks = Marks::default();
         let mut words = Vec::new();
-        if !inactive {
+        if quoted || !marks.take(&first) {
             words.push(Word { span, text: first, bracketed: false });
         }
         loop {
             match self.next() {
+                Some((_, Token::Word { text, quoted: false })) if words.is_empty() && marks.take(&text) => {}
                 Some((span, Token::Word { text, .. })) => {
                     self.push_word(&mut words, Word { span, text, bracketed: false })
                 }
                 Some((span, Token::OpenBracket)) => self.bracket(span, &mut words),
                 Some((span, Token::CloseBracket)) => self.problem(span, "] without a [ before it"),
-                Some((at, Token::Semicolon)) => return self.finish(inactive, words, None, at),
+                Some((at, Token::Semicolon)) => return self.finish(marks, words, None, at),
                 Some((at, Token::OpenBrace)) => {
                     if !self.deeper(depth, at) {
                         return None;
                     }
                     let block = self.block(depth + 1, Some(at));
-                    return self.finish(inactive, words, Some(block), at);
+                    return self.finish(marks, words, Some(block), at);
                 }
                 end @ (None | Some((_, Token::CloseBrace))) => {
                     let at = words.last().map_or(span, |word| word.span);
-                    let last = words.last().map_or("inactive:".into(), |word| word.text.clone());
+                    let last = words.last().map_or(marks.last().into(), |word| word.text.clone());
                     if !self.gave_up {
                         self.problem(at, format!("; is missing after {last:?}"));
                     }
                     self.peeked = end;
-                    return self.finish(inactive, words, None, span);
+                    return self.finish(marks, words, None, span);
                 }
             }
         }
@@ -156,16 +182,16 @@ impl<'t> Parser<'t> {
 
     fn finish(
         &mut self,
-        inactive: bool,
+        marks: Marks,
         words: Vec<Word<'t>>,
         block: Option<Vec<Statement<'t>>>,
         at: Span,
     ) -> Option<Statement<'t>> {
         if words.is_empty() {
-            self.problem(at, "inactive: without a statement behind it");
+            self.problem(at, format!("{} without a statement behind it", marks.last()));
             return None;
         }
-        Some(Statement { inactive, words, block })
+        Some(Statement { inactive: marks.inactive, replace: marks.replace, words, block })
     }
 
     fn push_word(&mut self, words: &mut Vec<Word<'t>>, word: Word<'t>) {

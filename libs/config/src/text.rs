@@ -13,7 +13,10 @@ const INDENT: &str = "    ";
 
 /// A word as it is written: in quotes when it would not be read as one word otherwise.
 pub(crate) fn quote(word: &str) -> Cow<'_, str> {
-    let plain = !word.is_empty() && word.chars().all(is_plain) && !word.starts_with("/*") && word != "inactive:";
+    let plain = !word.is_empty()
+        && word.chars().all(is_plain)
+        && !word.starts_with("/*")
+        && !["inactive:", "replace:"].contains(&word);
     if plain {
         Cow::Borrowed(word)
     } else {

@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub children: Vec<NodeId>,
     pub span: Span,
     pub inactive: bool,
+    /// What it is merged into loses what it held before.
+    pub replace: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +35,8 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn new() -> Self {
         let span = Span { line: 1, column: 1 };
-        let top = Node { schema: ROOT, parent: TOP, values: Vec::new(), children: Vec::new(), span, inactive: false };
+        let (values, children) = (Vec::new(), Vec::new());
+        let top = Node { schema: ROOT, parent: TOP, values, children, span, inactive: false, replace: false };
         Self { nodes: vec![top], index: HashMap::new() }
     }
 
@@ -63,11 +66,10 @@ impl Tree {
     pub(crate) fn insert(&mut self, node: Node, identity: Vec<String>) -> NodeId {
         let (parent, schema) = (node.parent, node.schema);
         let id = self.add(node, identity);
-        let behind = |sibling: &NodeId| *sibling != id && self.node(*sibling).schema > schema;
-        let siblings = &self.node(parent).children;
-        if let Some(place) = siblings.iter().position(behind)
-            && let Some(parent) = self.nodes.get_mut(parent.0 as usize)
-        {
+        // From the end: most come in order, and a list may have a hundred thousand entries.
+        let before = |sibling: &NodeId| *sibling != id && self.node(*sibling).schema <= schema;
+        let place = self.node(parent).children.iter().rposition(before).map_or(0, |last| last + 1);
+        if let Some(parent) = self.nodes.get_mut(parent.0 as usize) {
             parent.children.pop();
             parent.children.insert(place, id);
         }
@@ -85,15 +87,17 @@ impl Tree {
         self.find(parent, other.node(id).schema, &other.identity(schema, id))
     }
 
-    /// Everything of another tree comes into this one: what is new is added, the value of a leaf replaces the one here.
+    /// Everything of another tree comes into this one: what is new is added, the value of a leaf replaces the one here, and
+    /// so does what is marked to.
     pub(crate) fn merge(&mut self, schema: &Schema, other: &Tree) {
         let mut open = vec![(TOP, TOP)];
         while let Some((theirs, ours)) = open.pop() {
+            self.make_way(schema, ours, other, theirs);
             for child in &other.node(theirs).children {
                 let node = other.node(*child);
                 let known = self.counterpart(schema, ours, other, *child);
                 let merged = known.unwrap_or_else(|| {
-                    let node = Node { parent: ours, children: Vec::new(), ..node.clone() };
+                    let node = Node { parent: ours, children: Vec::new(), replace: false, ..node.clone() };
                     self.insert(node, other.identity(schema, *child))
                 });
                 if let Some(known) = self.nodes.get_mut(merged.0 as usize) {
@@ -105,8 +109,40 @@ impl Tree {
         }
     }
 
+    /// Takes out what marked statements of another tree's level are to replace.
+    fn make_way(&mut self, schema: &Schema, ours: NodeId, other: &Tree, theirs: NodeId) {
+        for child in other.node(theirs).children.iter().filter(|child| other.node(**child).replace) {
+            let statement = other.node(*child).schema;
+            let gone = match schema.item(statement).kind {
+                // A list of values is one statement: those that are not stated anew go.
+                Kind::LeafList => {
+                    let siblings = self.node(ours).children.iter().copied();
+                    siblings.filter(|id| self.node(*id).schema == statement).collect()
+                }
+                _ => match self.counterpart(schema, ours, other, *child) {
+                    Some(known) => {
+                        self.set_inactive(known, false);
+                        self.node(known).children.clone()
+                    }
+                    None => Vec::new(),
+                },
+            };
+            gone.into_iter().for_each(|id| self.take_out(schema, id));
+        }
+    }
+
     /// Takes a node out with all that is in it, and the containers around it that held nothing else.
     pub(crate) fn remove(&mut self, schema: &Schema, id: NodeId) {
+        let parent = self.node(id).parent;
+        self.take_out(schema, id);
+        let around = self.node(parent);
+        let holds_nothing = around.children.is_empty() && parent != TOP;
+        if holds_nothing && schema.item(around.schema).kind == (Kind::Container { presence: false }) {
+            self.remove(schema, parent);
+        }
+    }
+
+    fn take_out(&mut self, schema: &Schema, id: NodeId) {
         let parent = self.node(id).parent;
         let mut open = vec![id];
         while let Some(gone) = open.pop() {
@@ -115,12 +151,67 @@ impl Tree {
             open.extend(&node.children);
             self.index.remove(&key);
         }
-        let Some(around) = self.nodes.get_mut(parent.0 as usize) else { return };
-        around.children.retain(|child| *child != id);
-        let holds_nothing = around.children.is_empty() && parent != TOP;
-        if holds_nothing && schema.item(around.schema).kind == (Kind::Container { presence: false }) {
-            self.remove(schema, parent);
+        if let Some(around) = self.nodes.get_mut(parent.0 as usize) {
+            around.children.retain(|child| *child != id);
         }
+    }
+
+    /// Gives an entry other keys, which no sibling has.
+    pub(crate) fn rename(&mut self, schema: &Schema, id: NodeId, values: Vec<String>) {
+        let node = self.node(id);
+        let (parent, statement) = (node.parent, node.schema);
+        self.index.remove(&(parent, statement, self.identity(schema, id)));
+        self.index.insert((parent, statement, values.clone()), id);
+        if let Some(node) = self.nodes.get_mut(id.0 as usize) {
+            node.values = values;
+        }
+    }
+
+    /// Makes an entry like another one behind its siblings, with other keys, which no sibling has.
+    pub(crate) fn copy(&mut self, schema: &Schema, id: NodeId, values: Vec<String>) {
+        let entry = Node { values: values.clone(), children: Vec::new(), ..self.node(id).clone() };
+        let copied = self.insert(entry, values);
+        let mut open = vec![(id, copied)];
+        while let Some((from, to)) = open.pop() {
+            for child in self.node(from).children.clone() {
+                let node = Node { parent: to, children: Vec::new(), ..self.node(child).clone() };
+                let identity = self.identity(schema, child);
+                open.push((child, self.add(node, identity)));
+            }
+        }
+    }
+
+    /// Puts a node right before or behind a sibling of its.
+    pub(crate) fn move_beside(&mut self, id: NodeId, sibling: NodeId, before: bool) {
+        let parent = self.node(id).parent;
+        let Some(around) = self.nodes.get_mut(parent.0 as usize).filter(|_| id != sibling) else { return };
+        around.children.retain(|child| *child != id);
+        if let Some(place) = around.children.iter().position(|child| *child == sibling) {
+            around.children.insert(if before { place } else { place + 1 }, id);
+        }
+    }
+
+    pub(crate) fn set_replace(&mut self, id: NodeId, replace: bool) {
+        if let Some(node) = self.nodes.get_mut(id.0 as usize) {
+            node.replace = replace;
+        }
+    }
+
+    /// Where marked statements stand.
+    pub(crate) fn marked(&self) -> impl Iterator<Item = Span> {
+        self.nodes.iter().filter(|node| node.replace).map(|node| node.span)
+    }
+
+    /// Marked statements that would put nothing in the place of what is there.
+    pub(crate) fn marked_in_vain(&self, schema: &Schema) -> impl Iterator<Item = NodeId> {
+        let ids = (0..self.nodes.len()).map(|index| NodeId(index as u32));
+        ids.filter(|id| self.node(*id).replace && self.means_nothing(schema, *id))
+    }
+
+    fn means_nothing(&self, schema: &Schema, id: NodeId) -> bool {
+        let node = self.node(id);
+        let nothing = schema.item(node.schema).kind == (Kind::Container { presence: false });
+        nothing && node.children.iter().all(|child| self.means_nothing(schema, *child))
     }
 
     pub(crate) fn set_inactive(&mut self, id: NodeId, inactive: bool) {

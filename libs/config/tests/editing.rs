@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use holdfast_config::{Configuration, Draft, EditError, Load, Purpose, Schema};
+use holdfast_config::{Configuration, Draft, EditError, Load, Purpose, Rearrange, Schema};
 use proptest::prelude::*;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::load().unwrap());
@@ -386,4 +386,135 @@ proptest! {
             prop_assert_eq!(checked.to_text(), draft.to_text(&SCHEMA));
         }
     }
+}
+
+const POLICY: &str =
+    "policy-options { policy-statement P { term a { from protocol bgp; then accept; } term z then reject; } }
+protocols bgp group EXT { peer-as 65002; import [ A B C ]; neighbor 10.0.0.2; }
+";
+
+#[test]
+fn terms_and_chains_are_put_in_order() {
+    let mut draft = draft(POLICY);
+    let mut insert = |level: &str, words: &str| draft.rearrange(Rearrange::Insert, level, words, &SCHEMA);
+    insert("policy-options policy-statement P", "term z before term a").unwrap();
+    insert("", "protocols bgp group EXT import C before import A").unwrap();
+    insert("", "protocols bgp group EXT import A after B").unwrap_err();
+    insert("", "protocols bgp group EXT import A after import B").unwrap();
+    let absent = refused(insert("policy-options policy-statement P", "term z before term q"));
+    assert_eq!(absent, "[policy-options policy-statement P term q] is not in the configuration; show displays what is");
+    let elsewhere = refused(insert("policy-options policy-statement P", "term z before then accept"));
+    assert!(elsewhere.starts_with("column 15: ") && elsewhere.contains("of another kind"), "{elsewhere}");
+    let alone = refused(insert("policy-options policy-statement P", "term z before"));
+    assert!(alone.contains("before or after and another statement are missing"), "{alone}");
+    assert!(refused(insert("", "policy-options before protocols")).contains("is not one of several that have names"));
+    let text = text(&draft);
+    assert!(text.contains("import [ C B A ];"), "{text}");
+    assert!(text.find("term z").unwrap() < text.find("term a").unwrap(), "{text}");
+}
+
+#[test]
+fn entries_are_renamed_and_copied() {
+    let mut draft = draft(POLICY);
+    let mut change = |how, words: &str| draft.rearrange(how, "", words, &SCHEMA);
+    change(Rearrange::Rename, "policy-options policy-statement P term a to term \"to be\"").unwrap();
+    change(Rearrange::Copy, "protocols bgp group EXT to group INT").unwrap();
+    change(Rearrange::Rename, "protocols bgp group INT neighbor 10.0.0.2 to neighbor 2001:DB8::2").unwrap();
+    let there = refused(change(Rearrange::Rename, "protocols bgp group INT to group EXT"));
+    assert_eq!(
+        there,
+        "column 28: [protocols bgp group EXT] is there already; allowed: a name that nothing has; delete that statement first"
+    );
+    assert!(refused(change(Rearrange::Copy, "protocols bgp group INT to group")).contains("of another kind"));
+    assert!(
+        refused(change(Rearrange::Rename, "protocols bgp group INT")).contains("to and another statement are missing")
+    );
+    assert!(
+        refused(change(Rearrange::Rename, "protocols bgp group EXT import A to import D"))
+            .contains("no name of its own")
+    );
+    assert!(refused(change(Rearrange::Rename, "protocols bgp group EXT to group \"\"")).starts_with("column 34: "));
+    // What was renamed and copied is found by its new name, and not by its old one.
+    set(&mut draft, "protocols bgp group INT neighbor 2001:db8::2 hold-time 30");
+    set(&mut draft, "protocols bgp group INT peer-as 65009");
+    draft.delete("", "protocols bgp group INT neighbor 10.0.0.2", &SCHEMA).unwrap_err();
+    let expected = "protocols {
+    bgp {
+        group EXT {
+            import [ A B C ];
+            peer-as 65002;
+            neighbor 10.0.0.2;
+        }
+        group INT {
+            import [ A B C ];
+            peer-as 65009;
+            neighbor 2001:db8::2 {
+                hold-time 30;
+            }
+        }
+    }
+}
+";
+    assert!(text(&draft).starts_with(expected), "{}", text(&draft));
+    assert!(text(&draft).contains("term \"to be\" {"), "{}", text(&draft));
+}
+
+#[test]
+fn lines_of_a_text_rearrange_too() {
+    let mut draft = draft(POLICY);
+    let lines = b"set policy-options policy-statement P term b then reject
+insert policy-options policy-statement P term b before term z
+rename protocols bgp group EXT to group E
+copy protocols bgp group E to group F
+";
+    draft.load(Load::Set, "t", lines, &SCHEMA).unwrap();
+    let set = draft.show_set("", "", &SCHEMA).unwrap();
+    let terms: Vec<&str> = set.lines().filter_map(|line| line.split_once(" term ")?.1.split(' ').next()).collect();
+    assert_eq!(terms, ["a", "a", "b", "z"]);
+    assert!(set.contains("group E neighbor 10.0.0.2") && set.contains("group F neighbor 10.0.0.2"), "{set}");
+}
+
+#[test]
+fn completion_of_what_is_rearranged() {
+    let draft = draft(POLICY);
+    let words = |how, level: &str, words: &str| {
+        let words = draft.complete_rearrange(how, level, words, &SCHEMA).words;
+        words.into_iter().map(|suggestion| suggestion.word).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(words(Rearrange::Insert, "policy-options policy-statement P", "term "), "a z");
+    assert_eq!(words(Rearrange::Insert, "policy-options policy-statement P", "term z "), "before after");
+    assert_eq!(words(Rearrange::Insert, "policy-options policy-statement P", "term z before term "), "a z");
+    assert_eq!(words(Rearrange::Rename, "protocols bgp", "group EXT "), "to");
+}
+
+#[test]
+fn a_text_replaces_what_it_marks() {
+    let base = "system host-name r1;
+routing-options static { route 10.1.0.0/16 discard; route 10.2.0.0/16 discard; }
+protocols bgp group EXT { peer-as 65002; import [ A B ]; export X; neighbor 10.0.0.2 { hold-time 30; } neighbor 10.0.0.3; }
+";
+    let load = |text: &str| {
+        let mut draft = draft(base);
+        draft.load(Load::Replace, "t", text.as_bytes(), &SCHEMA).map(|()| draft.show_set("", "", &SCHEMA).unwrap())
+    };
+    // What is marked is as the text says, what is not is added.
+    let set = load("protocols { bgp { group EXT { replace: neighbor 10.0.0.2 { description x; } hold-time 20; } } }")
+        .unwrap();
+    assert!(set.contains("neighbor 10.0.0.2 description x") && !set.contains("neighbor 10.0.0.2 hold-time"), "{set}");
+    assert!(set.contains("neighbor 10.0.0.3") && set.contains("group EXT hold-time 20"), "{set}");
+    let set = load("replace: protocols bgp group EXT { peer-as 65003; } system host-name r2;").unwrap();
+    assert!(set.contains("group EXT peer-as 65003") && !set.contains("neighbor") && !set.contains("import"), "{set}");
+    assert!(set.contains("host-name r2") && set.contains("route 10.1.0.0/16"), "{set}");
+    let set = load("protocols bgp group EXT { replace: import [ C A ]; export Y; }").unwrap();
+    assert!(set.contains("import C") && set.contains("import A") && !set.contains("import B"), "{set}");
+    assert!(set.contains("export X") && set.contains("export Y"), "{set}");
+    let set = load("replace: routing-options { static { route 10.3.0.0/16 discard; } }").unwrap();
+    assert!(set.contains("route 10.3.0.0/16") && !set.contains("route 10.1.0.0/16"), "{set}");
+    // What would put nothing there is a mistake, and so is the mark anywhere else.
+    let vain = refused(load("replace: routing-options { }").map(drop));
+    assert!(vain.starts_with("t:1:10: [routing-options] replace: puts nothing in the place"), "{vain}");
+    let mut other = draft(base);
+    let elsewhere = refused(other.load(Load::Merge, "t", b"replace: system host-name r2;", &SCHEMA));
+    assert!(elsewhere.contains("replace: has a meaning for load replace only"), "{elsewhere}");
+    assert!(refused(load("replace: ;").map(drop)).contains("replace: without a statement behind it"));
 }

@@ -6,7 +6,7 @@ use super::{CommandResult, Context, Outcome};
 use crate::{clients::ask, grammar::Invocation, limits::ANSWER_DEADLINE, readiness, render};
 
 /// How chassisd is called in messages.
-pub(super) const CHASSISD: &str = "chassisd";
+pub const CHASSISD: &str = "chassisd";
 /// Runs that `history` shows.
 const HISTORY: u32 = 50;
 

@@ -25,6 +25,7 @@ use tonic::Status;
 
 pub use bfd::BfdView;
 pub use bgp::Group;
+pub use chassis::CHASSISD;
 pub use configuration::Commits;
 pub use differences::Mended;
 pub use log::names as logs;

@@ -1,6 +1,8 @@
 //! Lines of configure mode: a command word, and behind it mostly a statement, which the models know and this does not.
 
-use holdfast_config::{Load, Purpose, Suggestion};
+use std::time::Duration;
+
+use holdfast_config::{Load, Purpose, Rearrange, Suggestion};
 use holdfast_proto::v1::{CompleteReply, Completion, ConfigureMode};
 
 use super::parse::ParseError;
@@ -26,6 +28,8 @@ pub enum Edit<'l> {
     Activate(&'l str),
     /// Keep statements without their counting.
     Deactivate(&'l str),
+    /// Give statements another name or place, or make a second one.
+    Rearrange(Rearrange, &'l str),
     /// Go to a level.
     GoTo(&'l str),
     /// Go up some levels.
@@ -67,19 +71,31 @@ pub struct Commit<'l> {
     pub and_quit: bool,
     /// Why it is made.
     pub comment: &'l str,
+    /// It is taken back unless it is confirmed within so many minutes.
+    pub confirm_minutes: Option<u32>,
+}
+
+impl Commit<'_> {
+    /// The time in which it has to be confirmed.
+    pub fn confirm_within(&self) -> Option<Duration> {
+        self.confirm_minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60))
+    }
 }
 
 /// The command words, with their help.
-const COMMANDS: [(&str, &str); 16] = [
+const COMMANDS: [(&str, &str); 19] = [
     ("activate", "Make inactive statements count again"),
     ("commit", "Check the candidate and put it in force"),
     ("compare", "Show what was changed"),
+    ("copy", "Make a second entry like one that is there"),
     ("deactivate", "Keep statements without their counting"),
     ("delete", "Take statements out"),
     ("edit", "Go to a level"),
     ("exit", "Leave this level"),
+    ("insert", "Put a statement before or after another one"),
     ("load", "Take a text in"),
     ("quit", "Leave this level"),
+    ("rename", "Give an entry another name"),
     ("rollback", "Make an earlier configuration the candidate"),
     ("run", "Carry out an operational command"),
     ("save", "Write the candidate into a file"),
@@ -89,16 +105,18 @@ const COMMANDS: [(&str, &str); 16] = [
     ("up", "Go up one level, or some"),
 ];
 
-const COMMIT_WORDS: [(&str, &str); 3] = [
+const COMMIT_WORDS: [(&str, &str); 4] = [
     ("and-quit", "Leave configure mode when it is in force"),
     ("check", "Only check, change nothing"),
     ("comment", "Keep a word on why"),
+    ("confirmed", "Take it back unless it is confirmed in time, by a commit"),
 ];
 
-const LOAD_WORDS: [(&str, &str); 3] = [
+const LOAD_WORDS: [(&str, &str); 4] = [
     ("merge", "Add to the candidate; values stated replace those that are there"),
     ("override", "Take the place of the whole candidate"),
-    ("set", "Lines of set, delete, activate and deactivate"),
+    ("replace", "As merge, but what is marked with replace: takes the place of what is there"),
+    ("set", "Lines of set, delete, activate, deactivate, rename, copy and insert"),
 ];
 
 /// Parses one line.
@@ -113,11 +131,13 @@ fn at(line: &str, before: u32) -> Result<Line<'_>, ParseError> {
     let (word, behind) = first(line);
     let words = line.get(behind..).unwrap_or_default().trim_end();
     let columns_before = before + line.get(..behind).map_or(0, |before| before.chars().count() as u32);
-    let command = match one_of(word, &COMMANDS)? {
+    let command = one_of(word, &COMMANDS)?;
+    let command = match command {
         "set" => Edit::Set(words),
         "delete" => Edit::Delete(words),
         "activate" => Edit::Activate(words),
         "deactivate" => Edit::Deactivate(words),
+        "rename" | "copy" | "insert" => Edit::Rearrange(rearrangement(command), words),
         "edit" => Edit::GoTo(words),
         "show" => Edit::Show(words),
         "run" => Edit::Run(words),
@@ -133,6 +153,14 @@ fn at(line: &str, before: u32) -> Result<Line<'_>, ParseError> {
         _ => Edit::Commit(commit(words)?),
     };
     Ok(Line { command, columns_before })
+}
+
+fn rearrangement(command: &str) -> Rearrange {
+    match command {
+        "rename" => Rearrange::Rename,
+        "copy" => Rearrange::Copy,
+        _ => Rearrange::Insert,
+    }
 }
 
 /// Nothing is gained by it, and a line could hold as many as a process has stack for.
@@ -210,6 +238,7 @@ fn load(words: &str) -> Result<Edit<'_>, ParseError> {
     let how = match one_of(word, &LOAD_WORDS)? {
         "merge" => Load::Merge,
         "override" => Load::Override,
+        "replace" => Load::Replace,
         _ => Load::Set,
     };
     let file = match one(source, "<file>, terminal")? {
@@ -228,6 +257,11 @@ fn commit(words: &str) -> Result<Commit<'_>, ParseError> {
         match one_of(word, &COMMIT_WORDS)? {
             "check" => commit.check = true,
             "and-quit" => commit.and_quit = true,
+            "confirmed" => {
+                let (minutes, behind) = confirmation(rest)?;
+                commit.confirm_minutes = Some(minutes);
+                rest = behind;
+            }
             _ => {
                 let (comment, behind) = quoted(rest)?;
                 commit.comment = comment;
@@ -235,10 +269,22 @@ fn commit(words: &str) -> Result<Commit<'_>, ParseError> {
             }
         }
     }
-    if commit.check && (commit.and_quit || !commit.comment.is_empty()) {
+    if commit.check && commit != (Commit { check: true, ..Commit::default() }) {
         return Err(ParseError::Line("commit check goes alone: it changes nothing"));
     }
     Ok(commit)
+}
+
+/// The minutes behind `confirmed`, if they are said, and what stands behind them.
+fn confirmation(words: &str) -> Result<(u32, &str), ParseError> {
+    let (word, behind) = split(words);
+    if !word.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok((limits::CONFIRM_MINUTES_DEFAULT, words));
+    }
+    match word.parse() {
+        Ok(minutes @ 1..=limits::CONFIRM_MINUTES_MAX) => Ok((minutes, behind)),
+        _ => Err(unknown(word, &format!("1 to {} minutes", limits::CONFIRM_MINUTES_MAX))),
+    }
 }
 
 /// One word, or a text in quotes, and what stands behind it.
@@ -292,6 +338,14 @@ fn below(line: &str, offset: usize, level: &str, state: &State) -> CompleteReply
         "set" => statement(Purpose::Set),
         "edit" => statement(Purpose::Edit),
         "delete" | "activate" | "deactivate" => statement(Purpose::Existing),
+        "rename" | "copy" | "insert" => {
+            let Ok(draft) = Candidate::new(&state.state_dir).load(state) else { return reply(Vec::new(), false) };
+            let how = rearrangement(word);
+            let offered = draft.complete_rearrange(how, level, words, &state.schema);
+            // Any name that is typed may be the new one.
+            let names = |words: &str| words.contains(" to ") && how != Rearrange::Insert;
+            reply(offered.words, offered.complete || (names(words) && !partial.is_empty()))
+        }
         "show" => {
             let mut reply = statement(Purpose::Existing);
             reply.executable |= words.is_empty() && partial.is_empty();
@@ -304,6 +358,13 @@ fn below(line: &str, offset: usize, level: &str, state: &State) -> CompleteReply
         }
         "top" if stands_first(words, "top") => reply(Vec::new(), false),
         "top" => below(behind, offset + rest, "", state),
+        "commit" if words.trim_end().ends_with("confirmed") => {
+            let mut offered = vec![placeholder("<minutes>", "How long it waits; 10 if not said")];
+            offered.extend(
+                known(&COMMIT_WORDS).into_iter().filter(|word| !["check", "confirmed"].contains(&word.word.as_str())),
+            );
+            reply(offered, true)
+        }
         "commit" => reply(known(&COMMIT_WORDS), partial.is_empty() || words == "check"),
         "load" if words.is_empty() => reply(known(&LOAD_WORDS), false),
         "load" => {
@@ -354,8 +415,15 @@ mod tests {
         assert_eq!(command("exit conf"), Edit::Exit { whole: true });
         assert_eq!(command("load merge terminal"), Edit::Load { how: Load::Merge, file: "" });
         assert_eq!(command("load set /tmp/x"), Edit::Load { how: Load::Set, file: "/tmp/x" });
-        let expected = Commit { check: false, and_quit: true, comment: "new peer, ticket 4" };
+        let expected = Commit { and_quit: true, comment: "new peer, ticket 4", ..Commit::default() };
         assert_eq!(command("commit comment \"new peer, ticket 4\" and-quit"), Edit::Commit(expected));
+        let confirmed = |minutes| Commit { confirm_minutes: Some(minutes), ..Commit::default() };
+        assert_eq!(command("commit confirmed"), Edit::Commit(confirmed(10)));
+        let expected = Commit { and_quit: true, comment: "x", ..confirmed(5) };
+        assert_eq!(command("commit conf 5 comment x and-quit"), Edit::Commit(expected));
+        let renamed = Edit::Rearrange(Rearrange::Rename, "group A to group B");
+        assert_eq!(command("rename group A to group B"), renamed);
+        assert_eq!(command("load replace /x"), Edit::Load { how: Load::Replace, file: "/x" });
         assert_eq!(command("run show version"), Edit::Run("show version"));
         assert_eq!(command("compare rollback 1"), Edit::Compare(1));
         let top = parse("top set system").unwrap();
@@ -367,12 +435,16 @@ mod tests {
     fn refusals_say_what_was_expected() {
         let refusal = |line: &str| parse(line).unwrap_err().to_string();
         assert!(refusal("sett").contains("expecting activate, commit"), "{}", refusal("sett"));
-        assert_eq!(refusal("co"), "\"co\" is ambiguous: commit, compare");
+        assert_eq!(refusal("co"), "\"co\" is ambiguous: commit, compare, copy");
         assert!(refusal("rollback x").contains("a number"));
         assert!(refusal("commit check and-quit").contains("goes alone"));
+        assert!(refusal("commit check confirmed").contains("goes alone"));
+        assert!(refusal("commit confirmed 0").contains("1 to 65535 minutes"));
+        assert!(refusal("commit confirmed 70000").contains("1 to 65535 minutes"));
+        assert_eq!(refusal("commit co"), "\"co\" is ambiguous: comment, confirmed");
         assert!(refusal("commit comment \"x").contains("closing quote"));
-        assert!(refusal("commit now").contains("and-quit, check, comment"));
-        assert!(refusal("load").contains("merge, override, set"));
+        assert!(refusal("commit now").contains("and-quit, check, comment, confirmed"));
+        assert!(refusal("load").contains("merge, override, replace, set"));
         assert!(refusal("load merge").contains("<file>, terminal"));
         assert!(refusal("save a b").contains("end of the line"));
         assert!(refusal(&"x".repeat(5000)).contains("too long"));

@@ -13,6 +13,9 @@ pub fn checks(observed: &Observed) -> Vec<Check> {
     let uncommitted = candidate.uncommitted.as_ref().map(|edited| format!("changes by {}, not committed", edited.user));
     let exclusive = candidate.exclusive.as_ref().map(|holder| format!("locked by {}", holder.user));
     let committing = candidate.committing.as_ref().map(|user| format!("{user} is committing"));
+    let unconfirmed = candidate.unconfirmed.as_ref().map(|waiting| {
+        format!("commit {} by {} waits, or commit {} comes back", waiting.commit_id, waiting.user, waiting.back_to)
+    });
     vec![
         // The candidate lies on disk and outlives the run; but what it was edited for waits until the run is over.
         Rule::asks("configuration-uncommitted", "Nothing uncommitted", "no change waits to be committed")
@@ -24,6 +27,10 @@ pub fn checks(observed: &Observed) -> Vec<Check> {
         Rule::asks("configuration-committing", "No commit running", "no commit is being applied")
             .remedy("wait a moment")
             .observe(free(committing, "none")),
+        // Who is cut off could be so for as long as the run takes: nothing is committed meanwhile, nor taken back.
+        Rule::refuses("configuration-unconfirmed", "Nothing unconfirmed", "no commit waits to be confirmed")
+            .remedy("configure; commit")
+            .observe(free(unconfirmed, "none")),
         Rule::refuses("configuration-stored", "Configuration stored", "the committed configuration can be read back")
             .remedy("restart management")
             .observe(stored),

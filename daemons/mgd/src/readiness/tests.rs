@@ -5,6 +5,7 @@ use holdfast_proto::v1::*;
 
 use super::{observed::Observed, *};
 use crate::candidate::{CandidateState, Edited, Holder};
+use crate::unconfirmed::Unconfirmed;
 
 const READY: &str =
     "chassis redundancy graceful-switchover; routing-options { autonomous-system 65001; nonstop-routing; }
@@ -148,6 +149,8 @@ fn the_configuration_is_to_be_everywhere() {
         o.candidate.uncommitted = Some(Edited { user: user.clone(), unix_ms: 1, on_commit: 1 });
     });
     fails(&["configuration-exclusive"], |o| o.candidate.exclusive = Some(Holder { session, user, unix_ms: 1 }));
+    let waiting = Unconfirmed { commit_id: 5, user: "ann".into(), back_to: 4, until_unix_ms: 1 };
+    fails(&["ready", "configuration-unconfirmed"], |o| o.candidate.unconfirmed = Some(waiting.clone()));
     fails(&["configuration-committing"], |o| o.candidate.committing = Some("ann".into()));
     let bfd = |us: u64| {
         move |o: &mut Observed| {

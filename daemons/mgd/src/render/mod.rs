@@ -20,7 +20,7 @@ mod time;
 pub use bfd::{bfd_detail, bfd_sessions};
 pub use bgp::{bgp_groups, bgp_neighbors, bgp_replication, bgp_summary, task_replication};
 pub use chassis::{history, routing_engine, run};
-pub use configuration::{commits, edited, moment};
+pub use configuration::{commits, edited, moment, unconfirmed};
 pub use differences::{differences, mended};
 pub use elements::Elements;
 pub use forwarding::{forwarding_heading, forwarding_page, forwarding_summary, interfaces, interfaces_terse};

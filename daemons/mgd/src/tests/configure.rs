@@ -17,10 +17,10 @@ use super::router::{Answer, Router, execute, show, status_until};
 use crate::{grammar, state::State};
 
 /// What a daemon says to a configuration; `None`: nothing.
-type Judge = Arc<Mutex<Box<dyn Fn(&holdfast_proto::v1::RouterConfig) -> Option<Result<(), String>> + Send>>>;
+pub(super) type Judge = Arc<Mutex<Box<dyn Fn(&holdfast_proto::v1::RouterConfig) -> Option<Result<(), String>> + Send>>>;
 
 /// A daemon that follows the configuration.
-fn follower(channel: &Channel, name: &'static str, judge: Judge) {
+pub(super) fn follower(channel: &Channel, name: &'static str, judge: Judge) {
     let mut client = ManagementClient::new(channel.clone());
     tokio::spawn(async move {
         let request = SubscribeConfigurationRequest { daemon: name.into() };
@@ -39,13 +39,13 @@ fn judge(verdict: impl Fn(&holdfast_proto::v1::RouterConfig) -> Option<Result<()
     Arc::new(Mutex::new(Box::new(verdict)))
 }
 
-fn takes_all() -> Judge {
+pub(super) fn takes_all() -> Judge {
     judge(|_| Some(Ok(())))
 }
 
 /// A client in configure mode.
-struct Client {
-    channel: Channel,
+pub(super) struct Client {
+    pub channel: Channel,
     mode: Option<ConfigureMode>,
     lock_file: String,
     lock_text: String,
@@ -56,7 +56,7 @@ impl Client {
         Self { channel: channel.clone(), mode: None, lock_file: String::new(), lock_text: String::new() }
     }
 
-    async fn entered(channel: &Channel) -> Self {
+    pub async fn entered(channel: &Channel) -> Self {
         let mut client = Self::new(channel);
         client.ok("configure").await;
         client
@@ -84,11 +84,11 @@ impl Client {
         self.send(ExecuteRequest { line: line.into(), ..Default::default() }).await.unwrap()
     }
 
-    async fn ok(&mut self, line: &str) -> String {
+    pub async fn ok(&mut self, line: &str) -> String {
         self.answer(line).await.ok()
     }
 
-    async fn refused(&mut self, line: &str) -> String {
+    pub async fn refused(&mut self, line: &str) -> String {
         self.answer(line).await.error().to_owned()
     }
 
@@ -98,7 +98,7 @@ impl Client {
 }
 
 /// A primary with followers that take everything, in force.
-async fn ready(router: &Router) -> (Arc<State>, Channel) {
+pub(super) async fn ready(router: &Router) -> (Arc<State>, Channel) {
     let (state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
     follower(&mgd, "rpd", takes_all());
     follower(&mgd, "pfed", takes_all());
@@ -106,7 +106,7 @@ async fn ready(router: &Router) -> (Arc<State>, Channel) {
     (state, mgd)
 }
 
-fn stored(router: &Router) -> String {
+pub(super) fn stored(router: &Router) -> String {
     fs::read_to_string(router.directory.path().join("state/config/active.conf")).unwrap()
 }
 
@@ -459,8 +459,8 @@ async fn completion_of_configure_mode() {
     assert_eq!(offered("", "delete "), ("system chassis routing-options protocols".into(), 7, false));
     assert_eq!(offered("", "run show b"), ("bfd bgp".into(), 9, false));
     assert_eq!(offered("protocols bgp", "top set system "), ("host-name internet-options".into(), 15, false));
-    assert_eq!(offered("", "commit "), ("and-quit check comment".into(), 7, true));
-    assert_eq!(offered("", "load "), ("merge override set".into(), 5, false));
+    assert_eq!(offered("", "commit "), ("and-quit check comment confirmed".into(), 7, true));
+    assert_eq!(offered("", "load "), ("merge override replace set".into(), 5, false));
     assert_eq!(offered("", "rollback "), ("0".into(), 9, true));
     assert!(offered("", "sh").2);
     assert_eq!(offered("", "zzz "), (String::new(), 4, false));

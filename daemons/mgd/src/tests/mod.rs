@@ -6,3 +6,4 @@ mod configure;
 mod daemon;
 mod fakes;
 mod router;
+mod unconfirmed;

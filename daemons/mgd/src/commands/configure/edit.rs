@@ -25,6 +25,7 @@ impl Client<'_> {
             Edit::Activate(words) => draft.set_active(level, words, true, schema),
             Edit::Deactivate(words) => draft.set_active(level, words, false, schema),
             Edit::Set(words) => draft.set(level, words, schema),
+            Edit::Rearrange(how, words) => draft.rearrange(how, level, words, schema),
             other => return Err(refused(format!("{other:?} changes nothing"))),
         };
         changed.map_err(|error| mistake(error, columns))?;
@@ -133,7 +134,7 @@ impl Client<'_> {
         let name = if file.is_empty() { "terminal" } else { file };
         let mut draft = match how {
             Load::Override => Draft::empty(),
-            Load::Merge | Load::Set => self.draft()?,
+            Load::Merge | Load::Replace | Load::Set => self.draft()?,
         };
         draft.load(how, name, text, &self.context.state.schema).map_err(|error| mistake(error, 0))?;
         self.keep(&draft)?;

@@ -19,7 +19,7 @@ use crate::{
         Invocation,
         configure::{self, Edit, Line},
     },
-    render,
+    render, unconfirmed,
 };
 
 /// What is said when the question before something is answered with no.
@@ -64,6 +64,9 @@ pub(super) async fn enter(context: &Context, invocation: &Invocation) -> Command
             .text(format!("The configuration has been changed but not committed{}\n", render::edited(&edited)))
             .await?;
     }
+    if let Some(waiting) = unconfirmed::waiting(&context.state) {
+        context.text(render::unconfirmed(&waiting.commit)).await?;
+    }
     Ok(Outcome::Done)
 }
 
@@ -83,7 +86,7 @@ impl Client<'_> {
             (command, columns) = (inner.command, inner.columns_before);
         }
         match command {
-            Edit::Set(_) | Edit::Delete(_) | Edit::Activate(_) | Edit::Deactivate(_) => {
+            Edit::Set(_) | Edit::Delete(_) | Edit::Activate(_) | Edit::Deactivate(_) | Edit::Rearrange(..) => {
                 self.change(command, columns).await
             }
             Edit::GoTo(words) => self.edit(words, columns).await,
