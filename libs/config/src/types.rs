@@ -112,8 +112,7 @@ pub(crate) fn canonical(type_name: &str, value: &str) -> Result<String, Refusal>
         "ipv4-interface-address" => interface_address(value, true),
         "ipv6-interface-address" => interface_address(value, false),
         "policy-next-hop" if ["self", "peer-address", "discard", "reject"].contains(&value) => Ok(value.to_owned()),
-        "policy-next-hop" => ip_address(value)
-            .map_err(|(message, allowed)| (message, format!("self, peer-address, discard, reject, or {allowed}"))),
+        "policy-next-hop" => policy_next_hop(value),
         "community-member" => community(value),
         "as-path-segment" => as_path_segment(value),
         "as-path-expression" => as_path_expression(value),
@@ -166,6 +165,22 @@ fn ip_address(value: &str) -> Result<String, Refusal> {
         }
         Err(_) => refuse(format!("{value:?} is not an IP address"), allowed),
     }
+}
+
+/// Whether packets may be sent to one router by this address.
+pub(crate) fn leads_somewhere(address: IpAddr) -> bool {
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || broadcast)
+}
+
+/// A neighbour takes a route with another one for withdrawn (RFC 4271 §6.3, RFC 7606 §7.3).
+fn policy_next_hop(value: &str) -> Result<String, Refusal> {
+    let others = |allowed: String| format!("self, peer-address, discard, reject, or {allowed}");
+    let address = ip_address(value).map_err(|(message, allowed)| (message, others(allowed)))?;
+    if address.parse().is_ok_and(leads_somewhere) {
+        return Ok(address);
+    }
+    refuse(format!("{value} is no address of one router"), others("a unicast address".to_owned()))
 }
 
 fn prefix(value: &str) -> Result<String, Refusal> {
@@ -334,6 +349,11 @@ mod tests {
             ("ipv6-interface-address", "10.0.0.1/24", "of the other family"),
             ("ip-address", "10.0.0.0/8", "is a prefix"),
             ("ip-address", "10.0.0.256", "not an IP address"),
+            ("policy-next-hop", "10.0.0.256", "not an IP address"),
+            ("policy-next-hop", "224.0.0.5", "no address of one router"),
+            ("policy-next-hop", "ff02::1", "no address of one router"),
+            ("policy-next-hop", "0.0.0.0", "no address of one router"),
+            ("policy-next-hop", "::1", "no address of one router"),
             ("ipv4-interface-address", "10.0.0.1", "no prefix length"),
             ("ipv4-interface-address", "::1/128", "other family"),
             ("community-member", "65536:1", "not a community"),

@@ -321,6 +321,22 @@ fn policy_rules() {
     );
     one(&policy("from { prefix-list-filter LEFTT longer; }"), "2:29", "did you mean LEFT?");
     one(&policy("from { route-filter 10.0.0.0/8 prefix-length-range /4-/9; }"), "2:29", "has lengths that no prefix");
+    one(
+        &policy("from { route-filter 10.0.0.0/8 prefix-length-range /24-/16; }"),
+        "2:29",
+        "has the longer length first",
+    );
+    one(
+        &policy("from { route-filter 10.0.0.0/8 prefix-length-range /24-/33; }"),
+        "2:29",
+        "no prefix within 10.0.0.0/8 has",
+    );
+    one(&policy("then { next-hop 224.0.0.5; }"), "2:38", "224.0.0.5 is no address of one router; allowed: self");
+    one(
+        "routing-options static route 10.0.0.0/8 next-hop 255.255.255.255;",
+        "1:50",
+        "255.255.255.255 is no address of one router; allowed: a unicast address; discard",
+    );
     one(&policy("then { metric double 3; }"), "2:43", "one word too many");
     one(&policy("from policy Q; } policy-statement Q { from policy P;"), "1:1", "P -> Q -> P: a policy asks itself");
     one(

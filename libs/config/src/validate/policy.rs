@@ -74,8 +74,12 @@ fn route_filter(filter: View<'_>, problems: &mut Vec<Problem>) {
     let own = u32::from(prefix.prefix_len());
     let shortest = if filter.nth(1).starts_with("upto") { own } else { shortest };
     if shortest < own || longest < shortest || longest > u32::from(prefix.max_prefix_len()) {
-        let what = if longest < own { "matches no prefix" } else { "has lengths that no prefix has within what is" };
-        let message = format!("{} {what} of {prefix}", filter.nth(1));
+        let what = match () {
+            () if longest < own => format!("matches no prefix of {prefix}"),
+            () if longest < shortest => "has the longer length first".to_owned(),
+            () => format!("has lengths that no prefix within {prefix} has"),
+        };
+        let message = format!("{} {what}", filter.nth(1));
         let allowed = format!("lengths from /{own} to /{}, the shorter one first", prefix.max_prefix_len());
         problems.push(at(filter, message).allowed(allowed));
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr};
 use ipnet::IpNet;
 
 use super::{at, bfd, reference};
-use crate::{error::Problem, tree::View};
+use crate::{error::Problem, tree::View, types};
 
 pub(super) fn validate(top: View<'_>, problems: &mut Vec<Problem>) {
     let Some(options) = top.get("routing-options") else { return };
@@ -72,6 +72,10 @@ fn check(table: Option<&str>, route: View<'_>, problems: &mut Vec<Problem>) {
     let ipv4 = prefix.addr().is_ipv4();
     belongs(table, route, problems);
     for next_hop in route.all("next-hop") {
+        if next_hop.value().parse().is_ok_and(|address: IpAddr| !types::leads_somewhere(address)) {
+            let message = format!("{} is no address of one router", next_hop.value());
+            problems.push(at(next_hop, message).allowed("a unicast address; discard and reject drop packets"));
+        }
         if next_hop.value().parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() != ipv4) {
             let message = format!("the next hop {} is not of the family of {prefix}", next_hop.value());
             problems.push(at(next_hop, message).allowed(if ipv4 { "an IPv4 address" } else { "an IPv6 address" }));
