@@ -145,10 +145,7 @@ impl ConditionalEventHandler for QuestionMark {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
         let before = context.line().get(..context.pos())?;
         // In quotes and behind `match` it is a character like any other.
-        let pipe = pipe_words::last_pipe(before);
-        let in_argument =
-            pipe.is_some_and(|pipe| before.get(pipe..).is_some_and(|part| part.trim_start().contains(' ')));
-        if in_argument || before.matches('"').count() % 2 == 1 {
+        if pipe_words::in_argument(before) || before.matches('"').count() % 2 == 1 {
             return None;
         }
         let (_, candidates, executable) = candidates(&self.shell, context.line(), context.pos());

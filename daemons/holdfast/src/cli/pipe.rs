@@ -34,6 +34,8 @@ pub struct Line {
 enum Filter {
     Match(Regex),
     Except(Regex),
+    /// Until its first match.
+    Find(Option<Regex>),
     Count(u64),
     Last(VecDeque<String>, usize),
     /// JSON, to be written as XML once it is whole.
@@ -72,6 +74,7 @@ impl Line {
         match pipe.word {
             "match" => self.filters.push(Filter::Match(expression(one()?)?)),
             "except" => self.filters.push(Filter::Except(expression(one()?)?)),
+            "find" => self.filters.push(Filter::Find(Some(expression(one()?)?))),
             "save" => self.save = Some(PathBuf::from(one()?)),
             "display" => self.display(form(one()?)?),
             "compare" => self.display = Some(compared(arguments)?),
@@ -226,6 +229,9 @@ impl Pipeline {
                 Filter::Match(expression) if expression.is_match(line) => {}
                 Filter::Except(expression) if !expression.is_match(line) => {}
                 Filter::Match(_) | Filter::Except(_) => return Ok(()),
+                Filter::Find(None) => {}
+                Filter::Find(Some(expression)) if !expression.is_match(line) => return Ok(()),
+                Filter::Find(found) => *found = None,
                 Filter::Count(count) => {
                     *count += 1;
                     return Ok(());
@@ -325,6 +331,9 @@ mod tests {
         assert_eq!(through("x", &TEXT), "alpha\nBeta\ngamma\ndelta");
         assert_eq!(through("x | match ^be", &TEXT), "Beta\n");
         assert_eq!(through("x | except a$", &TEXT), "");
+        assert_eq!(through("x | find ^b", &TEXT), "Beta\ngamma\ndelta\n");
+        assert_eq!(through("x | find amm | except lph | count", &TEXT), "Count: 2 lines\n");
+        assert_eq!(through("x | find z", &TEXT), "");
         assert_eq!(through("x | match \"a|m\" | except beta | count", &TEXT), "Count: 3 lines\n");
         assert_eq!(through("x | last 2", &TEXT), "gamma\ndelta\n");
         assert_eq!(through("x | last 3 | match g", &TEXT), "gamma\n");

@@ -11,11 +11,12 @@ pub struct PipeWord {
 }
 
 /// All pipes.
-pub const PIPES: [PipeWord; 8] = [
+pub const PIPES: [PipeWord; 9] = [
     PipeWord { word: "compare", help: "Show what was changed (show in configure mode)", argument: "rollback <number>" },
     PipeWord { word: "count", help: "Count the lines", argument: "" },
     PipeWord { word: "display", help: "Show in another form", argument: "json, xml or set" },
     PipeWord { word: "except", help: "Only lines without a match", argument: "<expression>" },
+    PipeWord { word: "find", help: "From the first line with a match on", argument: "<expression>" },
     PipeWord { word: "last", help: "Only the last lines", argument: "<lines>" },
     PipeWord { word: "match", help: "Only lines with a match", argument: "<expression>" },
     PipeWord { word: "no-more", help: "Once, not as it goes; and never a stop at full screens", argument: "" },
@@ -38,6 +39,14 @@ pub fn last_pipe(line: &str) -> Option<usize> {
         }
     }
     last
+}
+
+/// Whether the end of a line is an argument of a pipe that may be any text.
+pub fn in_argument(line: &str) -> bool {
+    last_pipe(line).is_some_and(|pipe| {
+        let behind_a_word = line.get(pipe..).is_some_and(|part| part.trim_start().contains(char::is_whitespace));
+        behind_a_word && complete(line, pipe).1.is_empty()
+    })
 }
 
 /// What may stand at the end of a line with a pipe: where the partial word begins, and words with their help.
@@ -70,6 +79,10 @@ mod tests {
         assert_eq!(words("show version | count | m"), ["match"]);
         assert_eq!(words("show version | display "), ["json", "set", "xml"]);
         assert!(words("show version | match x").is_empty());
+        let free = ["show x | match ", "show x | match a", "show x | count | find "];
+        assert!(free.into_iter().all(in_argument));
+        let known = ["show x", "show x | ", "show x | match", "show x | display ", "show x | display j"];
+        assert!(!known.into_iter().any(in_argument));
         assert_eq!(last_pipe("show x"), None);
         assert_eq!(last_pipe("show x | match \"a|b\""), Some(8));
         assert_eq!(complete("x | co", 3).0, 4);
