@@ -80,7 +80,7 @@ impl Session {
     /// It did not come about.
     pub fn tcp_failed(&mut self, reason: &str, now: Duration) {
         if self.dialer.state == State::Connect {
-            self.last_error = Some(format!("connecting failed: {reason}"));
+            self.dial_error = Some(format!("connecting failed: {reason}"));
             self.run_dialer(Event::ConnectFailed, now);
         }
         self.note_state(now);

@@ -35,7 +35,10 @@ pub struct Session {
     pub(crate) back_off: BackOff,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
+    /// What ended the last connection.
     pub(crate) last_error: Option<String>,
+    /// Why there has been no connection since.
+    pub(crate) dial_error: Option<String>,
     pub(crate) last_negotiated: Option<Negotiated>,
     pub(crate) notifications: Notifications,
     pub(crate) shown_state: State,
@@ -54,6 +57,7 @@ impl Session {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             last_error: None,
+            dial_error: None,
             last_negotiated: None,
             notifications: Notifications::default(),
             shown_state: State::Idle,
@@ -144,6 +148,7 @@ impl Session {
             self.dialer = Dialer { state: State::Active, deadline: None };
         }
         self.back_off.dial_succeeded();
+        self.dial_error = None;
         actions.iter().for_each(|action| self.act(side, *action, state, &Cause::none(), now));
     }
 

@@ -445,11 +445,13 @@ fn attempts_become_rarer_and_a_success_forgets() {
     }
     assert!(delays[0] <= s(1) && delays.windows(2).take(4).all(|pair| pair[0] < pair[1]), "{delays:?}");
     assert!(delays.iter().all(|delay| *delay <= s(30)));
-    assert_eq!(session.last_error(), Some("connecting failed: connection refused"));
+    let why = |session: &Session| session.why_not_established().unwrap();
+    assert!(why(&session).ends_with("; last error: connecting failed: connection refused"), "{}", why(&session));
     drain(&mut session, now);
     session.tcp_connected(now);
     session.tcp_closed(Opened, "reset", now);
     drain(&mut session, now);
+    assert!(why(&session).ends_with("; last error: connection lost: reset"), "{}", why(&session));
     assert!(session.next_deadline().unwrap() - now <= s(1));
     // An attempt that nobody answers is given up for another one.
     let next = session.next_deadline().unwrap();
@@ -536,4 +538,22 @@ fn nothing_is_due_that_must_not_be_sent() {
         drain(&mut session, due);
         assert!(session.next_deadline().is_none_or(|next| next > due), "still due at {due:?}");
     }
+}
+
+/// A neighbour behind a filter calls us and cannot be called: that its AS is another one must not be hidden by that.
+#[test]
+fn why_it_was_refused_is_said_beside_why_it_cannot_be_called() {
+    let mut session = Session::new(config(65001, 65002, 1), 1);
+    session.start(s(0));
+    drain(&mut session, s(0));
+    session.tcp_failed("connection refused", s(0));
+    assert_eq!(session.tcp_accepted(s(0)), Verdict::Accept);
+    receive_wire(&mut session, Accepted, &peer_open(65003, 2).encode(), s(0));
+    drain(&mut session, s(0));
+    let next = session.next_deadline().unwrap();
+    assert_eq!(drain(&mut session, next), ["connect"]);
+    session.tcp_failed("connection refused", next);
+    let why = session.why_not_established().unwrap();
+    let both = "last error: connecting failed: connection refused; the last connection ended: OPEN refused";
+    assert!(why.contains(both), "{why}");
 }

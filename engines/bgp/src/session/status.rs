@@ -91,7 +91,7 @@ impl Session {
         &self.config
     }
 
-    /// What ended the last connection or attempt.
+    /// What ended the last connection.
     pub fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()
     }
@@ -108,9 +108,11 @@ impl Session {
             (State::OpenSent, _) => "connected: waiting for the neighbor's OPEN",
             (State::OpenConfirm, _) => "connected: waiting for the neighbor's KEEPALIVE",
         };
-        Some(match &self.last_error {
-            Some(error) => format!("{waiting}; last error: {error}"),
-            None => waiting.to_owned(),
+        // A neighbor that calls us and that we cannot call is refused for a reason of its own.
+        Some(match (&self.dial_error, &self.last_error) {
+            (Some(error), Some(end)) => format!("{waiting}; last error: {error}; the last connection ended: {end}"),
+            (Some(error), None) | (None, Some(error)) => format!("{waiting}; last error: {error}"),
+            (None, None) => waiting.to_owned(),
         })
     }
 }

@@ -85,6 +85,7 @@ impl Speaker {
         reason.clone_into(&mut neighbor.last_error);
         let Some(up) = neighbor.up.take() else { return Kept::Nothing };
         neighbor.counters.flaps += 1;
+        neighbor.down_since = now;
         let helps = graceful && neighbor.config.graceful_restart_helper;
         let kept = if helps { neighbor.retains(&up) } else { [false; 2] };
         let any_kept = kept.contains(&true);

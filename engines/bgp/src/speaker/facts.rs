@@ -479,6 +479,7 @@ impl Switchover<Rib> for Speaker {
                     neighbor.counters.flaps += 1;
                     down.reason.clone_into(&mut neighbor.last_error);
                     let at = Duration::from_nanos(down.mono_ns);
+                    neighbor.down_since = at;
                     let kept = if down.we_restart {
                         neighbor.forget_failures_before(&up, at);
                         neighbor.wait_for_return(true, at);

@@ -36,6 +36,7 @@ impl Neighbor {
             received: noted(&self.notifications.received),
             malformed: self.malformed.fact(),
             failures: self.rest.failures,
+            down_since_mono_ns: if self.up.is_some() { 0 } else { self.down_since.as_nanos() as u64 },
             rest_until_mono_ns: self.rest.until.map_or(0, |until| until.as_nanos() as u64),
         };
         facts::event(self.address, &BgpEvent { event: Some(bgp_event::Event::History(history)) })
@@ -43,7 +44,8 @@ impl Neighbor {
 
     /// Whether there is anything to tell.
     pub(super) fn has_history(&self) -> bool {
-        self.counters.flaps > 0
+        self.up.is_none()
+            || self.counters.flaps > 0
             || !self.last_words().is_empty()
             || self.notifications != Notifications::default()
             || self.malformed != Malformed::default()
@@ -57,6 +59,9 @@ impl Neighbor {
         };
         self.counters.flaps = history.flaps;
         history.last_error.clone_into(&mut self.last_error);
+        if history.down_since_mono_ns > 0 {
+            self.down_since = Duration::from_nanos(history.down_since_mono_ns);
+        }
         self.notifications = Notifications { sent: noted(&history.sent), received: noted(&history.received) };
         let until = history.rest_until_mono_ns;
         self.rest = Rest { failures: history.failures, until: (until > 0).then(|| Duration::from_nanos(until)) };

@@ -194,6 +194,8 @@ pub struct Neighbor {
     pub scope: Option<u32>,
     /// Why the last session ended, for operators.
     pub last_error: String,
+    /// Since when there is none; without one before, since the neighbour is there.
+    pub down_since: Duration,
     /// The last NOTIFICATION in each direction.
     pub notifications: Notifications,
     /// How its session rests after failures, as far as it is known here: a follower has it from the primary.

@@ -256,6 +256,7 @@ impl Speaker {
         let Some(up) = neighbor.up.take() else { return };
         neighbor.forget_failures_before(&up, now);
         neighbor.counters.flaps += 1;
+        neighbor.down_since = now;
         neighbor.deposited = false;
         reason.clone_into(&mut neighbor.last_error);
         let kept = if graceful { up.negotiated.local_graceful_restart } else { [false; 2] };

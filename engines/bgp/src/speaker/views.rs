@@ -49,7 +49,7 @@ impl Speaker {
     fn neighbor_summary(&self, neighbor: &Neighbor, now: Duration) -> BgpNeighborSummary {
         let state =
             if neighbor.up.is_some() { "Established".into() } else { neighbor.session.state().name().to_owned() };
-        let since = neighbor.up.as_ref().map_or_else(|| neighbor.session.state_since(), |up| up.established_at);
+        let since = neighbor.up.as_ref().map_or(neighbor.down_since, |up| up.established_at);
         BgpNeighborSummary {
             address: neighbor.address.to_string(),
             peer_as: neighbor.config.peer_as,

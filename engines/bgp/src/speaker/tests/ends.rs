@@ -139,3 +139,28 @@ fn a_session_that_never_began_is_as_old_as_its_configuration() {
     let added = summary.neighbors.iter().find(|neighbor| neighbor.address == "10.0.0.99").expect("it is there");
     assert!((2000..10_000).contains(&added.established_ms), "{} ms of {:?}", added.established_ms, world.now);
 }
+
+/// Whatever is tried meanwhile, and whoever leads.
+#[test]
+fn a_neighbor_is_down_since_its_session_ended() {
+    for joins_first in [true, false] {
+        let mut world = world();
+        if joins_first {
+            world.join();
+            world.run();
+        }
+        world.peers[0].away = true;
+        world.cut(0);
+        let lost = world.now;
+        world.advance(Duration::from_secs(200));
+        if !joins_first {
+            world.join();
+        }
+        world.run();
+        world.hand_over("while it is away");
+        world.advance(Duration::from_secs(40));
+        let summary = detail(&world, 0).summary.unwrap();
+        assert_ne!(summary.state, "Established");
+        assert_eq!(summary.established_ms, (world.now - lost).as_millis() as u64);
+    }
+}
