@@ -40,6 +40,7 @@ pub(super) async fn test(context: &Context, invocation: &Invocation) -> CommandR
         policy: text("policy"),
         prefix: text("prefix"),
         received_from: text("receive-protocol bgp"),
+        told_to: text("advertising-protocol bgp"),
     };
     let clients = &context.state.clients;
     let who = clients.rpd_name();

@@ -272,7 +272,8 @@ pub const COMMANDS: &[Command] = &[
         &[
             required("policy", Value::Policy, "Name of a policy in force"),
             required("prefix", Value::Prefix, "Routes to this prefix and to all within it"),
-            named("receive-protocol bgp", Value::Neighbor, "Routes as this neighbor sent them, before import policy"),
+            view("receive-protocol bgp", "Routes as this neighbor sent them, before import policy"),
+            view("advertising-protocol bgp", "Routes as they are told to this neighbor"),
             flag("detail", "Every term that matches"),
         ],
         "What a policy would do with the routes that are there",

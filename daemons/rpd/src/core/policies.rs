@@ -1,5 +1,6 @@
 //! `test policy` and `show policy`.
 
+use holdfast_bgp::speaker::TriedFor;
 use holdfast_proto::v1;
 use holdfast_rib::Family;
 
@@ -17,9 +18,10 @@ impl Core {
         let bgp = &self.protocols.bgp;
         let chain = bgp.policy(&request.policy)?;
         let cover = parse_prefix(&request.prefix)?.trunc();
-        let from = self.neighbor_named(&request.received_from)?;
+        let tried =
+            TriedFor { from: self.neighbor_named(&request.received_from)?, to: self.neighbor_named(&request.told_to)? };
         let families = Family::ALL.map(|family| family == Family::of(&cover));
-        let test = |family, id| bgp.test_policy(&self.rib, &chain, from, family, id);
+        let test = |family, id| bgp.test_policy(&self.rib, &chain, tried, family, id);
         let (routes, next) = walk.page(&self.rib, families, Some(cover), test);
         Ok((v1::TestPolicyPage { routes }, next))
     }

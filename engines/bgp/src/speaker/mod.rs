@@ -111,6 +111,7 @@ use crate::session::{ConnectionSide, Output};
 pub use action::{Action, ConnectSpec, Kept, Rejection};
 pub use bfd::{Consequence, Watched, WayLost};
 pub use neighbor::Counters;
+pub use policy_test::TriedFor;
 pub use settings::SettingsError;
 pub use table::NeighborId;
 pub use transport::{AuthenticationKey, Transport};

@@ -16,6 +16,15 @@ use super::policy_view::{PolicyRoute, apply_changes, expand_path};
 use super::table::{NeighborId, Path};
 use super::views::attributes_view;
 
+/// For which neighbour a policy is tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TriedFor {
+    /// With the routes of this one as it sent them.
+    pub from: Option<NeighborId>,
+    /// With routes as they are told to this one; what it has told itself is left out.
+    pub to: Option<NeighborId>,
+}
+
 impl Speaker {
     /// The policies in force; `name` empty: all of them.
     pub fn policies(&self, name: &str) -> v1::Policies {
@@ -68,25 +77,32 @@ impl Speaker {
     }
 
     /// What a policy would do with the routes to one destination: with those of one neighbour as it sent them, or with all
-    /// that import has let in. Routes of BGP are accepted by default, others are not.
+    /// that import has let in, as told to one neighbour or to nobody in particular. Routes of BGP are accepted by default, others are not.
     pub fn test_policy(
         &self,
         rib: &Rib,
         chain: &Chain,
-        from: Option<NeighborId>,
+        tried: TriedFor,
         family: Family,
         prefix_id: PrefixId,
     ) -> Vec<v1::TestedRoute> {
+        let TriedFor { from, to } = tried;
+        let told_to = to.and_then(|to| self.get(to)).map(|neighbor| neighbor.address);
         let Some(prefix) = rib.prefixes(family).try_prefix(prefix_id) else { return Vec::new() };
         let mut tested = Vec::new();
-        for path in self.tables[family.index()].paths(prefix_id) {
-            let wanted = from.is_none_or(|from| from == path.neighbor);
+        // In one order, whatever the order of arrival: an engine that takes over shows the same.
+        let mut paths: Vec<_> = self.tables[family.index()].identified(prefix_id).collect();
+        paths.sort_by_key(|(identifier, path)| (self.get(path.neighbor).map(|n| n.address), *identifier));
+        for (_, path) in paths {
+            let wanted = from.is_none_or(|from| from == path.neighbor) && to != Some(path.neighbor);
             let id = if from.is_some() { path.received } else { path.effective };
             let Some(subject) = self.subject(path.neighbor, id).filter(|_| wanted) else { continue };
             let mut view = subject.view.clone();
             (view.table, view.prefix) = (family.table().into(), prefix.to_string());
             view.learned_from = subject.neighbor.address.to_string();
-            tested.push(test(chain, &subject.route(prefix), view, Disposition::Accept));
+            let route = subject.route(prefix);
+            let route = PolicyRoute { target: told_to.or(route.target), ..route };
+            tested.push(test(chain, &route, view, Disposition::Accept));
         }
         let locals = rib.candidates(family, prefix_id).into_iter().map(|candidate| candidate.route);
         for local in locals.filter(|route| from.is_none() && route.protocol != RibProtocol::Bgp) {
@@ -95,7 +111,7 @@ impl Speaker {
                 prefix,
                 protocol,
                 neighbor: None,
-                target: None,
+                target: told_to,
                 external: None,
                 next_hop: ourselves(family),
                 local: LocalPart { preference: Some(local.preference), tag: local.tag, ..LocalPart::default() },

@@ -8,6 +8,7 @@ use holdfast_rib::{Family, NexthopSpec};
 
 use super::peer::Peer;
 use super::world::{LOCAL_AS, World, accept, policy, reject, term};
+use crate::speaker::TriedFor;
 use crate::wire::{NextHop, Origin, PathAttributes};
 
 const P: &str = "203.0.113.0/24";
@@ -135,6 +136,17 @@ fn a_policy_may_look_at_whom_it_tells_and_at_the_kind_of_neighbour_that_told() {
     assert_eq!(told(&world, P), [true, false, false, true]);
     assert_eq!(told(&world, Q), [false, true, false, false]);
     world.assert_equal("by target");
+    let id = |peer: usize| world.engines[world.primary].speaker.find_neighbor(world.peers[peer].address);
+    let tried = |prefix: &str, to: usize| {
+        let engine = &world.engines[world.primary];
+        let chain = engine.speaker.policy("e").unwrap();
+        let prefix_id = engine.rib.prefixes(Family::Ipv4Unicast).get(prefix.parse().unwrap()).unwrap();
+        let tried = TriedFor { from: None, to: id(to) };
+        let routes = engine.speaker.test_policy(&engine.rib, &chain, tried, Family::Ipv4Unicast, prefix_id);
+        routes.iter().map(|route| route.accepted).collect::<Vec<_>>()
+    };
+    assert_eq!([0, 1, 2, 3].map(|peer| tried(P, peer)), [vec![true], vec![], vec![false], vec![true]]);
+    assert_eq!([0, 1].map(|peer| tried(Q, peer)), [[false], [true]], "as it is told");
 }
 
 #[test]
