@@ -135,7 +135,9 @@ fn exchange(router: &mut Router, feeder: NeighborId, receiver: NeighborId, wire:
             speaker.fill_output(receiver, rib, &mut out, NOW);
             heard += out.len();
         }
-        while !rib.take_fib_changes(512).is_empty() {}
+        while rib.fib_changes_waiting() > 0 {
+            rib.take_fib_changes(512);
+        }
     }
     heard
 }

@@ -2,6 +2,13 @@
 
 const WORD_BITS: usize = u64::BITS as usize;
 
+/// A way once around the set, in pieces.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    word: usize,
+    left: usize,
+}
+
 /// A bitmap with a summary bitmap above it, read round-robin so that no id starves.
 #[derive(Clone, Debug, Default)]
 pub struct DirtySet {
@@ -96,6 +103,32 @@ impl DirtySet {
         ids
     }
 
+    /// A round that begins where the last id was taken.
+    pub fn round(&self) -> Round {
+        Round { word: self.cursor, left: self.words.len() }
+    }
+
+    /// Goes on with a round: the ids among the next `span`, which stay in the set. False at its end. What comes into the set or leaves it meanwhile may be
+    /// met or not.
+    pub fn go_round(&self, round: &mut Round, span: usize, mut meet: impl FnMut(u32)) -> bool {
+        for _ in 0..span.div_ceil(WORD_BITS).min(round.left) {
+            round.word = if round.word < self.words.len() { round.word } else { 0 };
+            let mut bits = self.words[round.word];
+            while bits != 0 {
+                meet(round.word as u32 * u64::BITS + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+            round.word += 1;
+            round.left -= 1;
+        }
+        round.left > 0
+    }
+
+    /// What is gathered or popped next comes behind what a round has met.
+    pub fn come_after(&mut self, round: Round) {
+        self.cursor = round.word;
+    }
+
     /// The first word with a bit set, from `from` on.
     fn next_word(&self, from: usize) -> Option<usize> {
         let first = from / WORD_BITS;
@@ -144,6 +177,25 @@ mod tests {
             }
             prop_assert!(model.is_empty() && dirty.is_empty());
         }
+    }
+
+    #[test]
+    fn a_round_meets_every_id_once_in_the_order_in_which_they_are_taken() {
+        let mut dirty = DirtySet::default();
+        for id in [1, 70, 500, 5_000, 9_000] {
+            dirty.insert(id);
+        }
+        assert_eq!(dirty.gather(2), [1, 70]);
+        let (mut round, mut met) = (dirty.round(), Vec::new());
+        assert!(dirty.go_round(&mut round, 4_000, |id| met.push(id)) && met == [500]);
+        let before = round;
+        while dirty.go_round(&mut round, 1_000, |id| met.push(id)) {}
+        assert_eq!(met, [500, 5_000, 9_000, 1, 70]);
+        assert_eq!(dirty.len(), 5);
+        dirty.come_after(before);
+        assert_eq!(dirty.pop(), Some(5_000));
+        let empty = DirtySet::default();
+        assert!(!empty.go_round(&mut empty.round(), 1_000, |_| unreachable!("nothing is in it")));
     }
 
     #[test]

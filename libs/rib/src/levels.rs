@@ -11,45 +11,158 @@
 //!
 //! The first route of a part, by address, is a first one of all levels above it, too. So a route's level follows from its neighbours, which are the one before it, and
 //! the nearest on either side that the tree has already: with each it shares a part down to the first bit in which they differ.
+//!
+//! A million are put in order in steps, none of which takes more than a millisecond or two: who does it has other things to do in between.
+
+use std::ops::Range;
 
 /// One for each number of bits that two addresses can share.
 const LEVELS: usize = u32::BITS as usize + 1;
+/// So many numbers are sorted at once; more are parted in two before: some half a millisecond.
+const SORTED_AT_ONCE: usize = 32_768;
+/// So many are looked at to find one that is about in the middle.
+const SAMPLES: usize = 64;
+/// Of so many sorted keys the level is found in one step: as long.
+const LEVELLED_AT_ONCE: usize = 131_072;
 
 /// The order of IPv4 prefixes level by level, within a level by address. A key has the prefix's address in its upper half, and in the lower one what
 /// its owner knows it by; `present` are addresses that the tree has already. `put` is given every key once, with its place counted from the end, for owners who
 /// take from there.
-pub fn level_by_level(mut keys: Vec<u64>, mut present: Vec<u32>, mut put: impl FnMut(usize, u64)) {
-    keys.sort_unstable();
-    present.sort_unstable();
-    let mut counts = [0; LEVELS];
-    levels(&keys, &present).for_each(|level| counts[level] += 1);
-    let mut left = keys.len();
-    let mut ends = counts.map(|count| {
-        let end = left;
-        left -= count;
-        end
-    });
-    for (level, key) in levels(&keys, &present).zip(&keys) {
-        ends[level] -= 1;
-        put(ends[level], *key);
+pub fn level_by_level(keys: Vec<u64>, present: Vec<u32>, mut put: impl FnMut(usize, u64)) {
+    let mut order = LevelByLevel::new(keys, present);
+    while order.step(&mut put) {}
+}
+
+/// The same in steps.
+#[derive(Clone, Debug)]
+pub(crate) struct LevelByLevel {
+    keys: Vec<u64>,
+    present: Vec<u32>,
+    stage: Stage,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    SortKeys(Sorting),
+    SortPresent(Sorting),
+    /// How many keys each level has, so far.
+    Count(Walk, [usize; LEVELS]),
+    /// Where the next of each level goes, plus one.
+    Put(Walk, [usize; LEVELS]),
+}
+
+impl LevelByLevel {
+    /// Nothing is in order yet.
+    pub fn new(keys: Vec<u64>, present: Vec<u32>) -> Self {
+        let stage = Stage::SortKeys(Sorting::of(keys.len()));
+        Self { keys, present, stage }
+    }
+
+    /// Goes on for a millisecond or two. False once `put` has been given all.
+    pub fn step(&mut self, mut put: impl FnMut(usize, u64)) -> bool {
+        let Self { keys, present, stage } = self;
+        match stage {
+            Stage::SortKeys(sorting) => {
+                if !sorting.step(keys) {
+                    *stage = Stage::SortPresent(Sorting::of(present.len()));
+                }
+            }
+            Stage::SortPresent(sorting) => {
+                if !sorting.step(present) {
+                    *stage = Stage::Count(Walk::default(), [0; LEVELS]);
+                }
+            }
+            Stage::Count(walk, counts) => {
+                if !walk.step(keys, present, |level, _| counts[level] += 1) {
+                    let mut left = keys.len();
+                    let ends = counts.map(|count| {
+                        left -= count;
+                        left + count
+                    });
+                    *stage = Stage::Put(Walk::default(), ends);
+                }
+            }
+            Stage::Put(walk, ends) => {
+                return walk.step(keys, present, |level, key| {
+                    ends[level] -= 1;
+                    put(ends[level], key);
+                });
+            }
+        }
+        true
     }
 }
 
-/// The level of each, both being sorted. Prefixes that begin at the same address are one place of the tree, and stay together.
-fn levels<'a>(keys: &'a [u64], mut present: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
-    let (mut before, mut level) = (None, 0);
-    keys.iter().map(move |key| {
-        let address = (key >> u32::BITS) as u32;
-        if before != Some(address) {
-            let shared = |other: u32| (other ^ address).leading_zeros() as usize;
-            let passed = present.iter().take_while(|other| **other < address).count();
-            let (below, above) = present.split_at(passed);
-            let nearest = [before, below.last().copied(), above.first().copied()];
-            level = nearest.into_iter().flatten().map(shared).max().unwrap_or(0);
-            (before, present) = (Some(address), above);
+/// What of a list is not sorted yet: ranges, of which each is to lie before those under it.
+#[derive(Clone, Debug)]
+struct Sorting(Vec<Range<usize>>);
+
+impl Sorting {
+    fn of(count: usize) -> Self {
+        Self(std::iter::once(0..count).collect())
+    }
+
+    /// Parts a long range in two, or sorts a short one. False once nothing is left.
+    fn step<T: Ord + Copy>(&mut self, items: &mut [T]) -> bool {
+        let Some(range) = self.0.pop() else { return false };
+        if range.len() <= SORTED_AT_ONCE {
+            items[range].sort_unstable();
+        } else {
+            let middle = range.start + part(&mut items[range.clone()]);
+            self.0.extend([middle..range.end, range.start..middle]);
         }
-        level
-    })
+        !self.0.is_empty()
+    }
+}
+
+/// Has all that is less than some item in the middle come before all else. Returns where that begins.
+fn part<T: Ord + Copy>(items: &mut [T]) -> usize {
+    let mut some: Vec<T> = items.iter().step_by(items.len() / SAMPLES).copied().collect();
+    let (_, pivot, _) = some.select_nth_unstable(SAMPLES / 2);
+    let mut less = 0;
+    for next in 0..items.len() {
+        let is_less = items[next] < *pivot;
+        items.swap(next, less); // without a branch, which would be foretold wrong every other time
+        less += usize::from(is_less);
+    }
+    let is_halfway = (items.len() / 8..items.len() - items.len() / 8).contains(&less);
+    if is_halfway {
+        return less;
+    }
+    // Somebody has put them so that the samples mislead. This takes longer, and is never misled.
+    items.select_nth_unstable(items.len() / 2);
+    items.len() / 2
+}
+
+/// A way through sorted keys and sorted addresses that the tree has.
+#[derive(Clone, Debug, Default)]
+struct Walk {
+    next: usize,
+    /// Addresses of the tree that are behind.
+    passed: usize,
+    before: Option<u32>,
+    level: usize,
+}
+
+impl Walk {
+    /// Tells the levels of some keys. Prefixes that begin at the same address are one place of the tree, and stay together. False after the last.
+    fn step(&mut self, keys: &[u64], present: &[u32], mut tell: impl FnMut(usize, u64)) -> bool {
+        let end = keys.len().min(self.next + LEVELLED_AT_ONCE);
+        for key in &keys[self.next..end] {
+            let address = (key >> u32::BITS) as u32;
+            if self.before != Some(address) {
+                let shared = |other: u32| (other ^ address).leading_zeros() as usize;
+                self.passed += present[self.passed..].iter().take_while(|other| **other < address).count();
+                let (below, above) = present.split_at(self.passed);
+                let nearest = [self.before, below.last().copied(), above.first().copied()];
+                self.level = nearest.into_iter().flatten().map(shared).max().unwrap_or(0);
+                self.before = Some(address);
+            }
+            tell(self.level, *key);
+        }
+        self.next = end;
+        end < keys.len()
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +202,43 @@ mod tests {
             [(9 << 24, 8), (7 << 24, 8)],
             "the tree has that place"
         );
+    }
+
+    /// Longer than what is sorted at once, with these addresses and every third of the tree's.
+    fn check_long(addresses: &[u32]) {
+        let told_first: Vec<u32> = addresses.iter().copied().step_by(3).collect();
+        let waiting: Vec<(u32, u8)> = addresses.iter().filter(|a| *a % 5 > 0).map(|address| (*address, 32)).collect();
+        let mut known = told_first.clone();
+        known.sort_unstable();
+        let mut sorted: Vec<u32> = waiting.iter().map(|(address, _)| *address).collect();
+        sorted.sort_unstable();
+        let shared = |a: u32, b: Option<&u32>| b.map_or(0, |b| (a ^ b).leading_zeros());
+        let level = |place: usize| {
+            let address = sorted[place];
+            let passed = known.partition_point(|other| *other < address);
+            let before = shared(address, place.checked_sub(1).and_then(|place| sorted.get(place)));
+            let below = shared(address, passed.checked_sub(1).and_then(|place| known.get(place)));
+            before.max(below).max(shared(address, known.get(passed)))
+        };
+        let mut expected: Vec<(u32, u32)> = (0..sorted.len()).map(|place| (level(place), sorted[place])).collect();
+        expected.sort_unstable();
+        let told = order(&waiting, &told_first);
+        assert!(told.iter().map(|(address, _)| address).eq(expected.iter().map(|(_, address)| address)));
+    }
+
+    #[test]
+    fn long_lists_are_put_in_order_however_they_lie() {
+        const COUNT: u32 = 300_000;
+        let scattered = |n: u32| n.wrapping_mul(0x9e37_79b1);
+        check_long(&(0..COUNT).map(scattered).collect::<Vec<_>>());
+        check_long(&(0..COUNT).collect::<Vec<_>>());
+        check_long(&(0..COUNT).rev().map(|n| n << 8).collect::<Vec<_>>());
+        // What is looked at to part the keys in the middle is the greatest of all.
+        let keys = (0..COUNT).filter(|n| n % 5 > 0).count();
+        let mut misleading: Vec<u32> = (0..COUNT).filter(|n| n % 5 > 0).collect();
+        (0..keys).step_by(keys / SAMPLES).for_each(|place| misleading[place] |= 1 << 31);
+        check_long(&misleading);
+        assert_eq!(part(&mut [7; 1_000]), 500, "all are equal");
     }
 
     proptest! {

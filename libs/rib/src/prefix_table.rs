@@ -1,7 +1,6 @@
 //! Prefixes under dense ids.
 
 use crate::Family;
-use crate::levels::level_by_level;
 use crate::prefix_store::{Address6, Store};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -142,14 +141,12 @@ impl PrefixTable {
         each!(&self.kind, store => store.sort_descending(ids));
     }
 
-    /// Sorts ids level by level, the last first, where there are some already; IPv6 by address. See [`crate::levels`].
-    pub(crate) fn sort_by_level_backwards(&self, ids: &mut [u32], present: impl Iterator<Item = PrefixId>) {
-        let Kind::V4(store) = &self.kind else { return self.sort_descending(ids) };
-        let address = |id: u32| store.slot(id).map_or(0, |(address, ..)| address);
-        // The address beside the id: to look it up for every comparison would miss the caches every time.
-        let keys = ids.iter().map(|id| u64::from(address(*id)) << u32::BITS | u64::from(*id)).collect();
-        let present = present.map(|id| address(id.0)).collect();
-        level_by_level(keys, present, |place, key| ids[place] = key as u32);
+    /// The address that an IPv4 prefix begins at, by its id; 0 for one that is free, or of the other family.
+    pub(crate) fn first_address(&self, id: PrefixId) -> u32 {
+        match &self.kind {
+            Kind::V4(store) => store.slot(id.0).map_or(0, |(address, ..)| address),
+            Kind::V6(_) => 0,
+        }
     }
 
     /// One more user of an id in use.

@@ -269,13 +269,29 @@ impl Rib {
         changed
     }
 
-    /// Up to `max` forwarding entries that changed, each once until taken, as they are now.
+    /// Goes on to put forwarding entries that changed in the order in which they are to be told, for a millisecond or two, while others are told that have
+    /// been put in order before. For once in a turn of who tells them.
+    pub fn put_fib_changes_in_order(&mut self) {
+        let not_held = self.tables.iter_mut().filter(|table| !table.fib_changes_are_held());
+        not_held.for_each(Table::put_fib_changes_in_order);
+    }
+
+    /// Whether some of them have to be put in order before any is taken.
+    pub fn fib_changes_are_held(&self) -> bool {
+        self.tables.iter().any(Table::fib_changes_are_held)
+    }
+
+    /// Up to `max` forwarding entries that changed, each once until taken, as they are now. None as well where they have to be put in order first: this goes on
+    /// with it then, so that who takes until none wait has them all in the end.
     pub fn take_fib_changes(&mut self, max: usize) -> Vec<FibChange> {
         let mut changes = Vec::with_capacity(max.min(self.fib_changes_waiting()));
         self.turn = 1 - self.turn;
         for index in [self.turn, 1 - self.turn] {
             let context = Context { locals: &self.locals[index], sets: &self.sets, forwarding: &self.forwarding };
             let table = &mut self.tables[index];
+            if table.fib_changes_are_held() {
+                table.put_fib_changes_in_order();
+            }
             while changes.len() < max
                 && let Some((prefix, next_hop)) = table.take_fib_change(&context)
             {

@@ -276,7 +276,7 @@ impl Table {
         }
     }
 
-    /// The next prefix whose forwarding entry changed (see [`crate::ahead`]), with its entry now.
+    /// The next prefix whose forwarding entry changed (see [`crate::ahead`]), with its entry now; none as well while they are put in order.
     pub fn take_fib_change(&mut self, context: &Context) -> Option<(IpNet, Option<ForwardingNexthopId>)> {
         let Self { ahead, fib_dirty, prefixes, slots, fib_digest, .. } = self;
         let is_told = |id: PrefixId| slots.get(id.index()).is_some_and(Slot::is_forwarded);
@@ -284,6 +284,18 @@ impl Table {
         let change = (self.prefixes.prefix(id), self.settled(id, context).fib);
         self.sync_hold(id);
         Some(change)
+    }
+
+    /// Goes on to put what changed in order, for a millisecond or two.
+    pub fn put_fib_changes_in_order(&mut self) {
+        let Self { ahead, fib_dirty, prefixes, slots, fib_digest, .. } = self;
+        let is_told = |id: PrefixId| slots.get(id.index()).is_some_and(Slot::is_forwarded);
+        ahead.put_in_order(Changes { waiting: fib_dirty, prefixes, entries: fib_digest.entries, is_told });
+    }
+
+    /// Whether no change can be taken before they have been put in order.
+    pub fn fib_changes_are_held(&self) -> bool {
+        self.ahead.waits()
     }
 
     /// Forgets the hold on what the last `take_changed` handed out.
