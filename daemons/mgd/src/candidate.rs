@@ -117,7 +117,7 @@ impl Candidate {
     /// Keeps what was edited. What is as committed again needs no file.
     pub fn keep(&self, draft: &Draft, user: &str, state: &State) -> Result<(), MgdError> {
         let text = draft.to_text(&state.schema);
-        if active(state).is_ok_and(|active| active.to_text(&state.schema) == text) {
+        if state.configuration().is_some_and(|committed| committed.configuration.to_text() == text) {
             return self.discard();
         }
         let on_commit = state.configuration().map_or(0, |committed| committed.commit_id);
@@ -125,6 +125,12 @@ impl Candidate {
         let edited = Edited { user: user.to_owned(), unix_ms: holdfast_ipc::unix_ms(), on_commit };
         let header = serde_json::to_string(&edited).unwrap_or_default();
         store::write(&self.path(), format!("{HEADER}{header}\n{text}").as_bytes())
+    }
+
+    /// Whether this very text was kept last.
+    pub fn holds(&self, text: &str) -> bool {
+        let kept = fs::read_to_string(self.path()).unwrap_or_default();
+        kept.split_once('\n').is_some_and(|(first, kept)| first.starts_with(HEADER) && kept == text)
     }
 
     /// The candidate is what was committed.

@@ -129,8 +129,9 @@ fn keep(
 /// The candidate is what was committed, unless somebody has edited it meanwhile.
 fn forget_edits(state: &State, committed: &Configuration) {
     let candidate = Candidate::new(&state.state_dir);
-    let same = candidate.load(state).is_ok_and(|draft| draft.to_text(&state.schema) == committed.to_text());
-    if same && let Err(error) = candidate.discard() {
+    if candidate.holds(committed.to_text())
+        && let Err(error) = candidate.discard()
+    {
         tracing::warn!("{error}");
     }
 }

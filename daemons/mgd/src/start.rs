@@ -84,7 +84,8 @@ pub async fn serve_state(state: Arc<State>) -> Result<(), MgdError> {
     let socket = state.run_dir.daemon_socket(&state.slot, NAME);
     let listener = holdfast_ipc::bind(&socket)?;
     let management = ManagementServer::new(ManagementService::new(state.clone()))
-        .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
+        .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(holdfast_ipc::CONFIGURATION_BYTES_MAX);
     let router =
         Server::builder().add_service(management).add_service(DaemonServer::new(DaemonService::new(state.clone())));
     let mut stop = state.stop.subscribe();

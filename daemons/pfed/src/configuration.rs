@@ -12,7 +12,8 @@ use crate::limits::{CONFIGURATION_RETRY, CONFIGURATION_RETRY_MAX};
 pub async fn follow(mgd: PathBuf, newest: watch::Sender<Option<v1::RouterConfig>>) {
     let mut wait = CONFIGURATION_RETRY;
     loop {
-        let mut client = ManagementClient::new(holdfast_ipc::channel(&mgd));
+        let mut client = ManagementClient::new(holdfast_ipc::channel(&mgd))
+            .max_decoding_message_size(holdfast_ipc::CONFIGURATION_BYTES_MAX);
         let request = v1::SubscribeConfigurationRequest { daemon: "pfed".into() };
         match client.subscribe_configuration(request).await {
             Ok(stream) => {

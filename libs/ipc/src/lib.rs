@@ -15,6 +15,10 @@ mod logging;
 mod run_dir;
 mod socket;
 
+/// Longest configuration as daemons take it. Its text has 16 MiB at most, of which little is repeated for each neighbour; a message is
+/// bounded all the same.
+pub const CONFIGURATION_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 pub use args::{DaemonArgs, RoleArg};
 pub use clock::{mono_ns, unix_ms};
 pub use error::IpcError;

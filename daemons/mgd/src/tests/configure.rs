@@ -465,3 +465,23 @@ async fn completion_of_configure_mode() {
     assert!(offered("", "sh").2);
     assert_eq!(offered("", "zzz "), (String::new(), 4, false));
 }
+
+/// As long as a configuration may be, and not only as long as gRPC takes a message when nothing is said.
+#[tokio::test]
+async fn a_long_text_is_loaded() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = ready(&router).await;
+    let mut client = Client::entered(&mgd).await;
+    let text = format!("{}system host-name long;\n", "# why all of this is so\n".repeat(400_000));
+    assert!(text.len() > 8 * 1024 * 1024);
+    let request = ExecuteRequest {
+        line: "load merge /tmp/x".into(),
+        text: text.into_bytes(),
+        text_given: true,
+        ..Default::default()
+    };
+    client.send(request).await.unwrap().ok();
+    assert_eq!(client.ok("show system host-name").await, "host-name long;\n");
+    assert_eq!(client.ok("commit").await, "commit complete\n");
+    assert!(candidate(&router).is_none(), "what was committed is no edit any more");
+}

@@ -18,7 +18,7 @@ const BFD_HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// Takes every committed configuration to the core and tells mgd what became of it. For ever.
 pub async fn follow(arguments: DaemonArgs, core: CoreHandle, mut has_heard_bfd: watch::Receiver<bool>) {
     let channel = holdfast_ipc::channel(&arguments.run_dir().daemon_socket(&arguments.slot, "mgd"));
-    let mut client = ManagementClient::new(channel);
+    let mut client = ManagementClient::new(channel).max_decoding_message_size(holdfast_ipc::CONFIGURATION_BYTES_MAX);
     loop {
         let request = SubscribeConfigurationRequest { daemon: "rpd".into() };
         if let Ok(stream) = client.subscribe_configuration(request).await {

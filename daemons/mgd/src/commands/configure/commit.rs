@@ -38,7 +38,7 @@ impl Client<'_> {
     pub(super) async fn commit(self, options: Commit<'_>) -> CommandResult {
         let state = &self.context.state;
         self.may_change()?;
-        let configuration = self.draft()?.check("candidate", &state.schema).map_err(|errors| mistakes(&errors))?;
+        let configuration = self.checked().await?;
         // More likely a mishap than a router that is to do nothing and drop its routes.
         if configuration.to_text().trim().is_empty() {
             return Err(refused("the candidate holds no statement; a router has at least a host-name in system"));
@@ -63,6 +63,16 @@ impl Client<'_> {
         };
         self.context.print(&view, text).await?;
         if options.and_quit { self.leave().await } else { Ok(Outcome::Done) }
+    }
+
+    /// The candidate, checked beside other work: of a large one that takes seconds, in which chassisd wants to hear that mgd lives.
+    async fn checked(&self) -> Result<Configuration, AskError> {
+        let (candidate, state) = (self.candidate.clone(), self.context.state.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            let draft = candidate.load(&state).map_err(|error| told(&error))?;
+            draft.check("candidate", &state.schema).map_err(|errors| mistakes(&errors))
+        });
+        task.await.map_err(|error| refused(error.to_string()))?
     }
 
     /// Nothing is to be put in force; a commit that waits is confirmed, or waits longer.
