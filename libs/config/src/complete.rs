@@ -156,6 +156,12 @@ impl Draft {
             }
         }
         if purpose != Purpose::Existing || index > 0 {
+            let kind = match (item.name.as_str(), index) {
+                ("prefix-list-filter", 0) => "prefix-list",
+                ("community", 1) => "community",
+                _ => "",
+            };
+            words.extend(self.named_in_policy(kind, *key, schema));
             words.extend(possible(*key, schema));
         }
         Suggestions { words, complete: purpose == Purpose::Existing && index == 0 && !item.unnamed }
@@ -171,9 +177,32 @@ impl Draft {
                 words.push(Suggestion { word, help: item.help.clone(), literal: true });
             }
         } else {
-            words = possible(id, schema);
+            let kind = match item.name.as_str() {
+                "import" | "export" | "policy" => "policy-statement",
+                name => name,
+            };
+            if item.kind == Kind::LeafList {
+                words.extend(self.named_in_policy(kind, id, schema));
+            }
+            words.extend(possible(id, schema));
         }
         Suggestions { words, complete: purpose == Purpose::Existing }
+    }
+
+    /// What may be referred to: the entries of this kind below `policy-options`.
+    fn named_in_policy(&self, kind: &str, leaf: SchemaId, schema: &Schema) -> Vec<Suggestion> {
+        let named = |parent: NodeId, name: &str| {
+            let children = self.tree().node(parent).children.iter().copied();
+            let fits = |id: &NodeId| schema.item(self.tree().node(*id).schema).name == name;
+            children.filter(fits).collect::<Vec<_>>()
+        };
+        let options = named(TOP, "policy-options");
+        let entries = options.into_iter().flat_map(|options| named(options, kind));
+        let names = entries.filter_map(|id| self.tree().node(id).values.first());
+        let help = &schema.item(leaf).help;
+        names
+            .map(|name| Suggestion { word: text::quote(name).into_owned(), help: help.clone(), literal: true })
+            .collect()
     }
 }
 

@@ -475,6 +475,26 @@ copy protocols bgp group E to group F
 }
 
 #[test]
+fn completion_offers_what_may_be_referred_to() {
+    let mut draft = draft(POLICY);
+    for words in ["prefix-list OURS 10.0.0.0/8", "community \"A B\" members 1:1", "as-path SHORT \"65001\""] {
+        set(&mut draft, &format!("policy-options {words}"));
+    }
+    let offered = |words: &str| {
+        let words = draft.complete("", words, Purpose::Set, &SCHEMA).words;
+        words.into_iter().map(|suggestion| suggestion.word).collect::<Vec<_>>().join(" ")
+    };
+    let term = "policy-options policy-statement P term a";
+    assert_eq!(offered("protocols bgp group EXT import"), "P <identifier>");
+    assert_eq!(offered(&format!("{term} from policy")), "P <identifier>");
+    assert_eq!(offered(&format!("{term} from prefix-list")), "OURS <identifier>");
+    assert_eq!(offered(&format!("{term} from prefix-list-filter")), "OURS <identifier>");
+    assert_eq!(offered(&format!("{term} from as-path")), "SHORT <identifier>");
+    assert_eq!(offered(&format!("{term} then community add")), "\"A B\" <identifier>");
+    assert_eq!(offered("policy-options prefix-list"), "OURS <identifier>");
+}
+
+#[test]
 fn completion_of_what_is_rearranged() {
     let draft = draft(POLICY);
     let words = |how, level: &str, words: &str| {
