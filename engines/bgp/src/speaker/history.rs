@@ -36,6 +36,12 @@ impl Neighbor {
             received: noted(&self.notifications.received),
             malformed: self.malformed.fact(),
             failures: self.rest.failures,
+            counts: self.up.is_none().then_some(v1::BgpMessageCounts {
+                messages_in: self.counters.messages_in,
+                messages_out: self.counters.messages_out,
+                updates_in: self.counters.updates_in,
+                updates_out: self.counters.updates_out,
+            }),
             down_since_mono_ns: if self.up.is_some() { 0 } else { self.down_since.as_nanos() as u64 },
             rest_until_mono_ns: self.rest.until.map_or(0, |until| until.as_nanos() as u64),
         };
@@ -59,6 +65,12 @@ impl Neighbor {
         };
         self.counters.flaps = history.flaps;
         history.last_error.clone_into(&mut self.last_error);
+        if let Some(counts) = history.counts {
+            self.counters.messages_in = counts.messages_in;
+            self.counters.messages_out = counts.messages_out;
+            self.counters.updates_in = counts.updates_in;
+            self.counters.updates_out = counts.updates_out;
+        }
         if history.down_since_mono_ns > 0 {
             self.down_since = Duration::from_nanos(history.down_since_mono_ns);
         }

@@ -162,5 +162,6 @@ fn a_neighbor_is_down_since_its_session_ended() {
         let summary = detail(&world, 0).summary.unwrap();
         assert_ne!(summary.state, "Established");
         assert_eq!(summary.established_ms, (world.now - lost).as_millis() as u64);
+        assert!(summary.messages_in > 0 && summary.messages_out > 0, "{summary:?}");
     }
 }
