@@ -14,8 +14,9 @@ pub fn are_under_way<'a>(sessions: impl IntoIterator<Item = &'a BgpNeighborDetai
     restarts.any(|restart| restart.state == "waiting")
 }
 
-/// Which road the session took in the end, in the report's words. `restart`: what rpd says of its graceful restart.
-pub fn describe(session: &mut SessionReport, restart: Option<&GracefulRestart>) {
+/// Which road the session took in the end, in the report's words. `restart`: what rpd says of its graceful restart. `ended`: why its last
+/// session ended.
+pub fn describe(session: &mut SessionReport, restart: Option<&GracefulRestart>, ended: &str) {
     let was_up = session.state_before == ESTABLISHED;
     let taken = match restart {
         _ if !was_up => SwitchoverMode::Down,
@@ -24,6 +25,9 @@ pub fn describe(session: &mut SessionReport, restart: Option<&GracefulRestart>) 
         None => SwitchoverMode::Lost,
     };
     session.taken = taken.into();
+    if taken == SwitchoverMode::Lost {
+        session.note = ended.to_owned();
+    }
     let Some(restart) = restart.filter(|_| taken == SwitchoverMode::Gr) else { return };
     let so_far = match restart.state.as_str() {
         "complete" => format!("restarted gracefully in {} ms", restart.duration_ms),
@@ -44,12 +48,13 @@ pub fn loss(session: &SessionReport) -> Option<String> {
         return None;
     }
     let of = format!("{} session with {}", session.protocol, session.neighbor);
+    let why = if session.note.is_empty() { String::new() } else { format!(": {}", session.note) };
     Some(match (planned, taken) {
         // Planned, or before there was a plan: its rpd died early in the run.
         (SwitchoverMode::Gr | SwitchoverMode::Unspecified, SwitchoverMode::Gr) => format!("{of}: {}", session.note),
         (_, SwitchoverMode::Gr) => format!("{of} was to be carried over and was not: {}", session.note),
-        (SwitchoverMode::Lost, _) => format!("{of} was interrupted, as announced ({} now)", session.state_after),
-        _ => format!("{of} was interrupted ({} before, {} now)", session.state_before, session.state_after),
+        (SwitchoverMode::Lost, _) => format!("{of} was interrupted, as announced ({} now){why}", session.state_after),
+        _ => format!("{of} was interrupted ({} before, {} now){why}", session.state_before, session.state_after),
     })
 }
 
@@ -98,7 +103,7 @@ mod tests {
             unbroken,
             ..SessionReport::default()
         };
-        describe(&mut session, restart.as_ref());
+        describe(&mut session, restart.as_ref(), "NOTIFICATION received: Cease / Administrative Reset");
         session
     }
 
@@ -135,6 +140,12 @@ mod tests {
         assert!(loss(&session(SwitchoverMode::Gr, false, restart("waiting"))).is_some());
         assert!(loss(&session(SwitchoverMode::Gr, false, None)).is_some(), "it flapped");
         assert!(loss(&session(SwitchoverMode::Lost, false, None)).unwrap().contains("as announced"));
+        let ended = loss(&session(SwitchoverMode::Nsr, false, None)).unwrap();
+        assert!(
+            ended.ends_with(
+                "(Established before, Established now): NOTIFICATION received: Cease / Administrative Reset"
+            )
+        );
         let mut down = session(SwitchoverMode::Gr, false, restart("complete"));
         down.state_after = "Active".into();
         assert!(loss(&down).is_some(), "it went down again");
@@ -163,7 +174,7 @@ mod tests {
         assert_eq!((loss(&unbroken), unbroken.taken()), (None, SwitchoverMode::Nsr));
         let mut down = unbroken;
         (down.state_before, down.unbroken) = ("Idle".into(), false);
-        describe(&mut down, None);
+        describe(&mut down, None, "");
         assert_eq!((loss(&down), down.taken()), (None, SwitchoverMode::Down));
     }
 }

@@ -51,7 +51,8 @@ pub fn sessions(run: &CurrentRun, side: Side, after: &Baseline) -> Vec<v1::Sessi
                 tolerated_silence_ms: u64::from(session.hold_time_s) * 1000,
                 ..v1::SessionReport::default()
             };
-            restarts::describe(&mut report, later.and_then(|session| session.graceful_restart.as_ref()));
+            let ended = later.and_then(|session| session.summary.as_ref()).map_or("", |summary| &summary.last_error);
+            restarts::describe(&mut report, later.and_then(|session| session.graceful_restart.as_ref()), ended);
             report
         })
         .collect()
