@@ -16,6 +16,7 @@ impl Session {
         if !self.enabled {
             self.enabled = true;
             self.back_off.forget();
+            self.unproven_since = None;
             self.run_dialer(self.start_event(), now);
         }
         self.note_state(now);
@@ -44,6 +45,7 @@ impl Session {
         }
         let connected = self.connections.iter().any(Option::is_some);
         self.back_off.forget();
+        self.unproven_since = None;
         for side in ConnectionSide::ALL {
             self.run(side, Event::Reset, Cause::sent(notification.clone()), now);
         }

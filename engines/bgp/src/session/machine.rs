@@ -43,6 +43,8 @@ pub struct Session {
     pub(crate) notifications: Notifications,
     pub(crate) shown_state: State,
     pub(crate) state_since: Duration,
+    /// When the first connection came since a session was established last, or the operator wanted one.
+    pub(crate) unproven_since: Option<Duration>,
 }
 
 impl Session {
@@ -62,6 +64,7 @@ impl Session {
             notifications: Notifications::default(),
             shown_state: State::Idle,
             state_since: Duration::ZERO,
+            unproven_since: None,
         }
     }
 
@@ -149,6 +152,7 @@ impl Session {
         }
         self.back_off.dial_succeeded();
         self.dial_error = None;
+        self.unproven_since.get_or_insert(now);
         actions.iter().for_each(|action| self.act(side, *action, state, &Cause::none(), now));
     }
 
@@ -230,6 +234,7 @@ impl Session {
         self.run(side.other(), Event::CollisionLost, collision, now);
         self.run_dialer(Event::Superseded, now);
         self.counters.established += 1;
+        self.unproven_since = None;
         if let Some(connection) = self.connection_mut(side) {
             connection.established_at = now;
             self.last_negotiated = connection.negotiated().cloned();

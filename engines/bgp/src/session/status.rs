@@ -19,6 +19,14 @@ impl Session {
         self.state_since
     }
 
+    /// Since when the neighbour is about to come up: there is a connection, and it is not one that fails again and again. None: nobody should
+    /// wait for it.
+    pub fn coming_up_since(&self) -> Option<Duration> {
+        let in_handshake = matches!(self.state(), State::OpenSent | State::OpenConfirm);
+        // One failure may be the end of the session before.
+        self.unproven_since.filter(|_| in_handshake && self.back_off.session_failures() <= 1)
+    }
+
     /// The connection that has come farthest.
     pub fn active_side(&self) -> Option<ConnectionSide> {
         self.foremost().map(|(side, _)| side)

@@ -79,7 +79,7 @@ pub const REIMPORT_ROUNDS: usize = 8;
 pub const OUTPUT_AHEAD_LEN: usize = 64 * 1024;
 
 /// How long a session that is just coming up is worth waiting for before a switchover: an OPEN and a KEEPALIVE take round trips,
-/// not seconds. A neighbour that connects and says nothing must not hold up a run.
+/// not seconds. A neighbour that connects and says nothing, or connects again and again, must not hold up a run.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// Ways of reflection that an export group remembers results for: one for each internal neighbour that tells routes. When names

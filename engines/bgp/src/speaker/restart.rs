@@ -12,7 +12,7 @@ use std::time::Duration;
 use holdfast_proto::v1::{BgpEvent, GracefulRestart, SessionReadiness, SwitchoverMode, bgp_event};
 use holdfast_rib::{Family, Rib};
 
-use crate::session::{Rest, STEADY, Session, State};
+use crate::session::{Rest, STEADY, Session};
 
 use super::action::{Action, Kept};
 use super::limits::HANDSHAKE_MAX;
@@ -219,8 +219,9 @@ impl Speaker {
     /// How each session would live through a switchover now.
     pub(super) fn session_readiness(&self, neighbor: &Neighbor, now: Duration) -> SessionReadiness {
         let road = neighbor.road();
-        let connecting = matches!(neighbor.session.state(), State::OpenSent | State::OpenConfirm)
-            && now.saturating_sub(neighbor.session.state_since()) < HANDSHAKE_MAX;
+        // Of who is not configured nothing is known: it may come and go as it likes.
+        let coming_up_since = neighbor.session.coming_up_since().filter(|_| !neighbor.allowed);
+        let connecting = coming_up_since.is_some_and(|since| now.saturating_sub(since) < HANDSHAKE_MAX);
         let unsettled = match road {
             // A session that is not up has nothing to lose; one that is just coming up is worth waiting for.
             Road::Down if connecting && !self.following => Some("it is just coming up".to_owned()),

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use holdfast_rib::Family;
 
+use holdfast_replication::Switchover;
+
 use super::peer::Peer;
-use super::world::{LOCAL, LOCAL_AS, World, neighbor_config, v4};
+use super::world::{Engine, LOCAL, LOCAL_AS, World, neighbor_config, v4};
+use crate::session::ConnectionSide;
 use crate::speaker::Speaker;
 use crate::wire::{HEADER_LEN, MessageType, frame};
 
@@ -27,6 +30,46 @@ fn a_neighbour_has_to_call_the_address_that_is_our_end() {
     assert!(rejection.reason.contains("it calls 10.0.0.99, but local-address is"), "{}", rejection.reason);
     assert_eq!(rejection.notification.map(|notification| (notification.code, notification.subcode)), Some((6, 5)));
     assert_eq!(refused(1, "10.0.0.99"), None, "none is stated");
+}
+
+/// Whoever is just coming up is worth waiting for before a switchover; whoever connects again and again and does not come up is not.
+#[test]
+fn who_does_not_come_up_holds_up_no_switchover() {
+    let mut world = World::cold(vec![Peer::new(1, 65001)]);
+    world.peers[0].away = true;
+    let waits = |world: &World| !world.primary().speaker.readiness(world.now).remove(0).ready;
+    let call = |world: &mut World| {
+        let (now, address) = (world.now, world.peers[0].address);
+        let Engine { speaker, rib } = &mut world.engines[0];
+        assert!(speaker.tcp_accepted(address, rib, now).is_ok());
+        world.act();
+    };
+    let hang_up = |world: &mut World| {
+        let (now, id) = (world.now, world.id(0));
+        let Engine { speaker, rib } = &mut world.engines[0];
+        speaker.tcp_closed(id, ConnectionSide::Accepted, "reset", rib, now);
+        world.act();
+    };
+    assert!(!waits(&world), "nothing is on its way");
+    // Each time another connection, in the place of the one before.
+    call(&mut world);
+    assert!(waits(&world));
+    for _ in 0..4 {
+        world.advance(Duration::from_secs(3));
+        call(&mut world);
+    }
+    assert!(!waits(&world), "it has had its time");
+    // It ends each itself.
+    world.configure_neighbor(0, |neighbor| neighbor.disable = true);
+    world.configure_neighbor(0, |neighbor| neighbor.disable = false);
+    let mut waited = Vec::new();
+    for _ in 0..4 {
+        call(&mut world);
+        waited.push(waits(&world));
+        hang_up(&mut world);
+        world.advance(Duration::from_secs(1));
+    }
+    assert_eq!(waited, [true, true, false, false]);
 }
 
 #[test]
