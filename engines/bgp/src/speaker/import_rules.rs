@@ -68,14 +68,18 @@ impl ImportRules {
             && (!self.blackhole || !wire::has_community(block, communities::BLACKHOLE))
     }
 
-    /// What changes before policy has its say, and where packets go.
+    /// The local preference that policy begins with, of what the neighbour is about to give up (RFC 8326 §4.1): a policy that adds to it adds
+    /// to this one.
+    pub fn preference_before_policy(&self, attributes: &PathAttributes) -> Option<u32> {
+        self.at_shutdown.filter(|_| attributes.communities.contains(&communities::GRACEFUL_SHUTDOWN))
+    }
+
+    /// What changes whatever policy says, and where packets go.
     pub fn prepare(&self, attributes: &mut PathAttributes) -> Forwarding {
         if let Some(asn) = self.behind {
             attributes.as_path.prepend(asn, 1);
         }
-        if attributes.communities.contains(&communities::GRACEFUL_SHUTDOWN) {
-            attributes.local_pref = self.at_shutdown.or(attributes.local_pref); // RFC 8326 §4.1
-        }
+        attributes.local_pref = self.preference_before_policy(attributes).or(attributes.local_pref);
         if self.blackhole && attributes.communities.contains(&communities::BLACKHOLE) {
             communities::add(&mut attributes.communities, communities::NO_EXPORT); // RFC 7999 §3.2: it does not leave the AS
             return Forwarding::Discard;

@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_policy::{Changes, Disposition, NextHopAction, Protocol};
@@ -256,7 +257,10 @@ impl Speaker {
         let Some(next_hop) = self.attributes.get(received).map(AttributeSet::next_hop) else {
             return refused(Refusal::Policy);
         };
-        let Some(attributes) = self.attributes.decoded(received) else { return refused(Refusal::Policy) };
+        let Some(mut attributes) = self.attributes.decoded(received) else { return refused(Refusal::Policy) };
+        if let Some(preference) = before.rules.preference_before_policy(&attributes) {
+            Arc::make_mut(&mut attributes).local_pref = Some(preference);
+        }
         if before.long_lived && attributes.communities.contains(&NO_LLGR) {
             return refused(Refusal::NoLongLife);
         }

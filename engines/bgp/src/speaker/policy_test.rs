@@ -10,6 +10,7 @@ use crate::wire::{NextHop, PathAttributes};
 use super::Speaker;
 use super::attributes::AttributeId;
 use super::group::ourselves;
+use super::import_rules::ImportRules;
 use super::local::LocalPart;
 use super::neighbor::Neighbor;
 use super::policy_view::{PolicyRoute, apply_changes, expand_path};
@@ -57,7 +58,7 @@ impl Speaker {
 
     /// Which term of its neighbour's import policy rejects a path.
     pub(super) fn rejected_by(&self, rib: &Rib, family: Family, prefix_id: PrefixId, path: &Path) -> Option<String> {
-        let subject = self.subject(path.neighbor, path.received)?;
+        let subject = self.subject_of_import(path.neighbor, path.received)?;
         let route = subject.route(rib.prefixes(family).try_prefix(prefix_id)?);
         let explained = subject.neighbor.import.explain(&route, Disposition::Accept);
         Some(match explained.decided_by {
@@ -95,8 +96,11 @@ impl Speaker {
         paths.sort_by_key(|(identifier, path)| (self.get(path.neighbor).map(|n| n.address), *identifier));
         for (_, path) in paths {
             let wanted = from.is_none_or(|from| from == path.neighbor) && to != Some(path.neighbor);
-            let id = if from.is_some() { path.received } else { path.effective };
-            let Some(subject) = self.subject(path.neighbor, id).filter(|_| wanted) else { continue };
+            let subject = match from {
+                Some(_) => self.subject_of_import(path.neighbor, path.received),
+                None => self.subject(path.neighbor, path.effective),
+            };
+            let Some(subject) = subject.filter(|_| wanted) else { continue };
             let mut view = subject.view.clone();
             (view.table, view.prefix) = (family.table().into(), prefix.to_string());
             view.learned_from = subject.neighbor.address.to_string();
@@ -128,6 +132,17 @@ impl Speaker {
             tested.push(test(chain, &route, view, Disposition::Reject));
         }
         tested
+    }
+
+    /// As it stands before an import policy.
+    fn subject_of_import(&self, neighbor: NeighborId, received: AttributeId) -> Option<Subject<'_>> {
+        let mut subject = self.subject(neighbor, received)?;
+        let rules = ImportRules::of(&subject.neighbor.config, self.local_as);
+        if let Some(preference) = rules.preference_before_policy(&subject.attributes) {
+            subject.attributes.local_pref = Some(preference);
+            subject.view.local_preference = Some(preference);
+        }
+        Some(subject)
     }
 
     fn subject(&self, neighbor: NeighborId, id: AttributeId) -> Option<Subject<'_>> {

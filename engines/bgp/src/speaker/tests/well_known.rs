@@ -1,10 +1,12 @@
 //! Communities that mean something to BGP itself: graceful shutdown, blackhole.
 
 use holdfast_proto::v1::bgp_neighbor_config::WellKnown;
+use holdfast_proto::v1::{NumberChange, PolicyActions, PolicyMatch, PolicyOptions, number_change, policy_actions};
 use holdfast_rib::{Family, ForwardingNexthop};
 
 use super::peer::Peer;
-use super::world::{LOCAL, LOCAL_AS, World, v4};
+use super::world::{LOCAL, LOCAL_AS, World, policy, term, v4};
+use crate::speaker::TriedFor;
 use crate::speaker::communities::{BLACKHOLE, GRACEFUL_SHUTDOWN, NO_EXPORT};
 use crate::wire::PathAttributes;
 
@@ -121,4 +123,35 @@ fn a_blackhole_shares_no_traffic() {
     world.peers[0].announce(&[P], &longer);
     world.run();
     assert!(matches!(forwarding(&world, P), Some(ForwardingNexthop::Unicast(gateways)) if gateways.len() == 1));
+}
+
+#[test]
+fn policy_begins_with_the_preference_of_what_is_given_up() {
+    let add = |amount| PolicyActions {
+        local_preference_change: Some(NumberChange { kind: number_change::Kind::Add.into(), amount }),
+        disposition: policy_actions::Disposition::NextTerm.into(),
+        ..Default::default()
+    };
+    let given_up = PolicyMatch { local_preference: Some(0), ..Default::default() };
+    let mut world = world();
+    world.configure(|config| {
+        let statements = vec![policy("i", vec![term(given_up, add(7)), term(PolicyMatch::default(), add(10))])];
+        config.policy = Some(PolicyOptions { statements, ..Default::default() });
+        config.bgp.as_mut().unwrap().neighbors[0].import_policies = vec!["i".into()];
+    });
+    let (leaving, staying) = (with(&world, 0, &[65001], GRACEFUL_SHUTDOWN), world.peers[0].attributes(&[65001]));
+    world.peers[0].announce(&[P], &leaving);
+    world.join();
+    world.run();
+    assert_eq!(world.peers[2].route(P).unwrap().0.local_pref, Some(17));
+    let engine = &world.engines[world.primary];
+    let chain = engine.speaker.policy("i").unwrap();
+    let prefix_id = engine.rib.prefixes(Family::Ipv4Unicast).get(P.parse().unwrap()).unwrap();
+    let tried = TriedFor { from: Some(world.id(0)), to: None };
+    let tested = engine.speaker.test_policy(&engine.rib, &chain, tried, Family::Ipv4Unicast, prefix_id);
+    assert_eq!((tested[0].changes[0].before.as_str(), tested[0].changes[0].after.as_str()), ("0", "17"));
+    world.assert_equal("given up");
+    world.peers[0].announce(&[P], &staying);
+    world.run();
+    assert_eq!(world.peers[2].route(P).unwrap().0.local_pref, Some(110));
 }
