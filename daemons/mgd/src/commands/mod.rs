@@ -13,7 +13,10 @@ mod reboot;
 mod route;
 mod system;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use holdfast_proto::v1::{
     ExecuteConfirm, ExecuteDone, ExecuteError, ExecuteEvent, ExecuteFollow, ExecuteMode, ExecuteRead, ExecuteRequest,
@@ -77,6 +80,8 @@ struct Context {
     request_id: String,
     /// What an earlier [`Outcome::Read`] asked for.
     text_given: Option<Vec<u8>>,
+    /// Something was sent.
+    answered: Arc<AtomicBool>,
 }
 
 type CommandResult = Result<Outcome, AskError>;
@@ -91,6 +96,7 @@ impl Context {
     }
 
     async fn event(&self, event: Event) -> Result<(), AskError> {
+        self.answered.store(true, Ordering::Relaxed);
         self.sender.send(Ok(ExecuteEvent { event: Some(event) })).await.map_err(|_| AskError::Gone)
     }
 
@@ -124,7 +130,18 @@ impl Context {
 
 /// Carries out one line; everything, also a failure, goes to `sender`.
 pub async fn execute(state: Arc<State>, request: ExecuteRequest, sender: Sender<Result<ExecuteEvent, Status>>) {
-    let outcome = run(state, request, sender.clone()).await;
+    let looks_only = ["sh", "te"].iter().any(|word| request.line.trim_start().starts_with(word));
+    let answered = Arc::new(AtomicBool::new(false));
+    let outcome = run(state.clone(), request, sender.clone(), answered.clone()).await;
+    // The daemons of an engine that was replaced end before its mgd does: the one that is primary now has theirs.
+    let outcome = match outcome {
+        Err(error @ (AskError::Unreachable { .. } | AskError::Deadline { .. }))
+            if looks_only && !answered.load(Ordering::Relaxed) && state.term().role != Role::Primary =>
+        {
+            Err(AskError::Elsewhere(error.to_string()))
+        }
+        outcome => outcome,
+    };
     let event = match outcome {
         Ok(Outcome::Done) => Event::Done(ExecuteDone {}),
         Ok(Outcome::Confirm(confirm)) => Event::Confirm(confirm),
@@ -149,6 +166,7 @@ async fn run(
     state: Arc<State>,
     request: ExecuteRequest,
     sender: Sender<Result<ExecuteEvent, Status>>,
+    answered: Arc<AtomicBool>,
 ) -> CommandResult {
     let format = format(&request.format)?;
     let user = if request.user.is_empty() { "unknown".to_owned() } else { request.user };
@@ -163,6 +181,7 @@ async fn run(
         user,
         request_id: request.request_id,
         text_given,
+        answered,
     };
     match request.configure {
         Some(mode) => configure::line(&context, &request.line, mode).await,

@@ -377,6 +377,23 @@ async fn an_mgd_that_is_not_primary_does_nothing_and_says_so() {
     assert_eq!(candidate(&router), None);
 }
 
+/// rpd of an engine that was replaced ends before its mgd: who looks is sent on, and sees what he asked for.
+#[tokio::test]
+async fn what_only_looks_is_asked_elsewhere_when_the_engine_is_no_longer_primary() {
+    let router = Router::new().with_chassis();
+    let (_state, mgd) = ready(&router).await;
+    let mut client = Client::new(&mgd);
+    for line in ["show bgp summary", "show route", "test policy P 10.0.0.0/8"] {
+        assert!(client.refused(line).await.contains("rpd of re0 does not answer"), "it is the primary's own");
+    }
+    DaemonClient::new(mgd.clone()).freeze(FreezeRequest { epoch: 1 }).await.unwrap();
+    for line in ["show bgp summary", "show route", "test policy P 10.0.0.0/8"] {
+        let request = ExecuteRequest { line: line.into(), ..Default::default() };
+        let status = client.send(request).await.map(|answer| answer.output).unwrap_err();
+        assert_eq!(status.code(), Code::Aborted, "{line}: {status}");
+    }
+}
+
 #[tokio::test]
 async fn an_exclusive_candidate_is_the_holders() {
     let router = Router::new().with_chassis();
