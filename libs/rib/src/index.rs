@@ -8,7 +8,7 @@
 //!
 //! A bucket is a *line*: as many numbers as a cache line has room for, each with a tag of eight bits of its hash; all tags are compared at once. A bucket
 //! that is full, as some are before it is their turn to be split, goes on in a spare line. Where a line lies follows from the hash alone, so those of
-//! many hashes can be fetched at once ([`Index::touch`]).
+//! many hashes can be fetched at once (`Index::touch`).
 
 /// Numbers per bucket on the average: where more are in a line, more of them go on in another.
 const BUCKET_NUMBERS: usize = 8;
