@@ -98,6 +98,12 @@ impl Bfd {
         (since > 0).then(|| Duration::from_nanos(since))
     }
 
+    /// Since when a way of one hop is known to be there.
+    pub fn up_since(&self, key: &Key) -> Option<Duration> {
+        let session = self.sessions.get(key).filter(|session| !key.2 && session.state == "Up");
+        session.map(|session| Duration::from_nanos(session.state_since_mono_ns))
+    }
+
     /// Whether a next hop may be used.
     pub fn may_use(&self, next_hop: IpAddr, liveness: &v1::BfdLiveness) -> bool {
         self.lost_since(&(next_hop, 0, liveness.multihop)).is_none()

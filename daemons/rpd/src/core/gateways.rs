@@ -11,7 +11,8 @@
 //! after it. Once all of them are told and decided, pfed gives the gateway back to all routes of a next hop in one change; each would be a change
 //! of its own if they went back as they come, and those that are still to come would go elsewhere meanwhile anyway.
 //!
-//! Nothing of it is replicated: both engines hear of the sessions, and know since when neighbours are up. Each tells its own pfed, so that
+//! Nothing of it is replicated: both engines hear of the sessions, and know since when neighbours are up, or are not any more. So an engine that joins after
+//! a way is back, and before the routes are, sees that as well: the neighbour's session has ended before its BFD came up. Each tells its own pfed, so that
 //! the one that takes over knows whom the other one left.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,9 +57,15 @@ struct Evidence<W, T, R> {
 }
 
 impl LostWays {
-    /// Looks anew which ways count as lost, from those that BFD has found broken (of those that somebody wants watched).
-    fn look<W, T, R>(&mut self, lost: &[(Key, Duration, bool)], mut evidence: Evidence<W, T, R>, now: Duration)
-    where
+    /// Looks anew which ways count as lost, from those that BFD has found broken (of those that somebody wants watched), and those that were lost at some time
+    /// and are back since another, by what is seen now.
+    fn look<W, T, R>(
+        &mut self,
+        lost: &[(Key, Duration, bool)],
+        back: &[(Key, Duration, Duration)],
+        mut evidence: Evidence<W, T, R>,
+        now: Duration,
+    ) where
         W: Fn(&Key, Duration, bool) -> WayLost,
         T: Fn(&Key, Duration) -> bool,
         R: FnMut(&Key) -> Vec<Gateway>,
@@ -78,6 +85,9 @@ impl LostWays {
         }
         for (key, named) in &before {
             counts.entry(*key).or_insert((named.since, Some(now)));
+        }
+        for (key, since, back_at) in back {
+            counts.entry(*key).or_insert((*since, Some(*back_at)));
         }
         for (key, (since, back_at)) in counts {
             let last = before.get(&key);
@@ -187,8 +197,8 @@ impl Core {
         if !(self.configuration.applied && self.interfaces.complete) {
             return None;
         }
-        let mut lost = self.bfd.lost_ways();
-        if lost.is_empty() && self.bfd.is_known() && self.lost_ways.named.is_empty() {
+        let (mut lost, mut back) = (self.bfd.lost_ways(), self.ways_back());
+        if lost.is_empty() && back.is_empty() && self.bfd.is_known() && self.lost_ways.named.is_empty() {
             return Some(BTreeSet::new());
         }
         let wanted = self.sessions_wanted();
@@ -198,15 +208,28 @@ impl Core {
         let mut ways = std::mem::take(&mut self.lost_ways);
         ways.keep(|key| wanted.contains(key));
         lost.retain(|(key, ..)| wanted.contains(key));
+        back.retain(|(key, ..)| wanted.contains(key));
         let (bgp, rib, now) = (&self.protocols.bgp, &mut self.rib, now());
         let evidence = Evidence {
             word: |key: &Key, since, independent| bgp.way_lost(key.0, key.1, since, independent),
             is_to_tell_again: |key: &Key, since| bgp.is_to_tell_again(key.0, key.1, since, now),
             gateways: |key: &Key| gateways_to(rib, key.0, key.1),
         };
-        ways.look(&lost, evidence, now);
+        ways.look(&lost, &back, evidence, now);
         self.lost_ways = ways;
         Some(self.lost_ways.gateways())
+    }
+
+    /// Ways by which a session ended before BFD came up again, which has not come up itself: when it ended, and since when BFD is up.
+    fn ways_back(&self) -> Vec<(Key, Duration, Duration)> {
+        let ended = self.protocols.bgp.sessions_that_ended();
+        let back = ended.filter_map(|(address, link, since)| {
+            let keys = [(address, link, false), (address, 0, false)];
+            let (key, up_since) = keys.into_iter().find_map(|key| Some((key, self.bfd.up_since(&key)?)))?;
+            let is_recent = now().saturating_sub(up_since) < TOLD_AGAIN_WITHIN;
+            (up_since > since && is_recent).then_some((key, since, up_since))
+        });
+        back.collect()
     }
 }
 
@@ -264,7 +287,7 @@ mod tests {
                 is_to_tell_again: |_: &Key, since| seen.telling_since.is_some_and(|loss| s(loss) == since),
                 gateways: |_: &Key| if seen.link { vec![way(1)] } else { Vec::new() },
             };
-            self.look(&lost, evidence, s(at));
+            self.look(&lost, &[], evidence, s(at));
             said(&FibBatch { failed_gateways: self.gateways().iter().map(gateway).collect(), ..Default::default() }).0
         }
     }
@@ -325,6 +348,25 @@ mod tests {
         assert_eq!(ways.see(12, &Seen { link: false, ..back }), [1], "where it was last");
         ways.keep(|_| false);
         assert!(ways.gateways().is_empty(), "nobody asks any longer");
+    }
+
+    #[test]
+    fn who_comes_after_the_loss_sees_that_there_was_one() {
+        let mut ways = LostWays::default();
+        let mut see = |at: u64, back: &[(Key, Duration, Duration)], telling: bool| {
+            let evidence = Evidence {
+                word: |_: &Key, _, _| WayLost::Counts,
+                is_to_tell_again: |_: &Key, since| since == s(10) && telling,
+                gateways: |_: &Key| vec![way(1)],
+            };
+            ways.look(&[], back, evidence, s(at));
+            ways.gateways().len()
+        };
+        let back = [(KEY, s(10), s(12))];
+        assert_eq!((see(20, &back, true), see(21, &back, true)), (1, 1));
+        assert_eq!(see(22, &[], true), 1, "the session is up, and its routes come in");
+        assert_eq!(see(23, &[], false), 0);
+        assert_eq!(see(12 + TOLD_AGAIN_WITHIN.as_secs(), &back, true), 0, "it is back for long");
     }
 
     #[test]

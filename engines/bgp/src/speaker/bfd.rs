@@ -48,6 +48,14 @@ pub enum WayLost {
     IsProvenOtherwise,
 }
 
+impl Neighbor {
+    /// Its session was up once, and nothing forbids that it comes up again.
+    fn is_to_come_back(&self) -> bool {
+        let was_up = self.forwarded || self.counters.flaps > 0;
+        was_up && !self.config.disable && self.why_idle().is_none()
+    }
+}
+
 impl Speaker {
     /// Every neighbour that is to be watched. One that is shut down is not; one whose link is not there cannot be.
     pub fn watched_by_bfd(&self, rib: &Rib) -> Vec<Watched> {
@@ -86,8 +94,16 @@ impl Speaker {
     pub fn is_to_tell_again(&self, address: IpAddr, interface: u32, since: Duration, now: Duration) -> bool {
         self.at(address, interface).any(|neighbor| match &neighbor.up {
             Some(up) => up.established_at > since && !neighbor.has_told_everything(now),
-            None => neighbor.forwarded && !neighbor.config.disable && neighbor.why_idle().is_none(),
+            None => neighbor.is_to_come_back(),
         })
+    }
+
+    /// Neighbours whose sessions have ended and are to come up again: address, link of a link-local one (else 0), and when they ended. Who did not
+    /// hear of the loss of a way sees from it that there was one, where BFD is up since a later time.
+    pub fn sessions_that_ended(&self) -> impl Iterator<Item = (IpAddr, u32, Duration)> {
+        let gone =
+            self.neighbors.iter().flatten().filter(|neighbor| neighbor.up.is_none() && neighbor.is_to_come_back());
+        gone.map(|neighbor| (neighbor.address, neighbor.scope.unwrap_or_default(), neighbor.down_since))
     }
 
     /// Neighbours with an address, on a link if not 0.

@@ -270,6 +270,9 @@ fn routes_are_awaited_from_a_neighbor_whose_session_ended_with_its_way_until_it_
     world.peers[0].away = true;
     assert!(lose_with(&mut world, since, true) == Consequence::SessionEnds);
     assert!(awaits(&world, 0, since) && !awaits(&world, 1, since));
+    let ended = |engine: usize| world.engines[engine].speaker.sessions_that_ended().collect::<Vec<_>>();
+    assert_eq!((ended(0).len(), ended(0)[0]), (1, (world.peers[0].address, 0, world.now)));
+    assert_eq!(ended(0), ended(1), "a follower sees it as well");
     world.peers[0].away = false;
     world.establish();
     world.advance(Duration::from_secs(3));
