@@ -505,6 +505,7 @@ fn completion_of_what_is_rearranged() {
     assert_eq!(words(Rearrange::Insert, "policy-options policy-statement P", "term z "), "before after");
     assert_eq!(words(Rearrange::Insert, "policy-options policy-statement P", "term z before term "), "a z");
     assert_eq!(words(Rearrange::Rename, "protocols bgp", "group EXT "), "to");
+    assert_eq!(words(Rearrange::Rename, "protocols bgp", "group EXT to "), "group");
 }
 
 #[test]

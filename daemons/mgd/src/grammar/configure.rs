@@ -358,8 +358,10 @@ fn below(line: &str, offset: usize, level: &str, state: &State) -> CompleteReply
         }
         "top" if stands_first(words, "top") => reply(Vec::new(), false),
         "top" => below(behind, offset + rest, "", state),
-        "commit" if words.trim_end().ends_with("confirmed") => {
-            let mut offered = vec![placeholder("<minutes>", "How long it waits; 10 if not said")];
+        "commit" if words.split_whitespace().any(|word| word == "confirmed") => {
+            let minutes = words.trim_end().ends_with("confirmed");
+            let mut offered: Vec<Suggestion> =
+                minutes.then(|| placeholder("<minutes>", "How long it waits; 10 if not said")).into_iter().collect();
             offered.extend(
                 known(&COMMIT_WORDS).into_iter().filter(|word| !["check", "confirmed"].contains(&word.word.as_str())),
             );

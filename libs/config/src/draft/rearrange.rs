@@ -112,7 +112,12 @@ impl Draft {
             && let Ok(subject) = self.subject(level, parted.path, schema)
         {
             let purpose = if how == Rearrange::Insert { Purpose::Existing } else { Purpose::Set };
-            return self.complete(&subject.around, parted.other, purpose, schema);
+            let mut suggestions = self.complete(&subject.around, parted.other, purpose, schema);
+            let own = subject.steps.last().map(|step| schema.item(step.schema));
+            if let Some(own) = own.filter(|own| parted.other.is_empty() && !own.unnamed) {
+                suggestions.words.retain(|word| word.word == own.name); // only its like may be named
+            }
+            return suggestions;
         }
         let mut suggestions = self.complete(level, words, Purpose::Existing, schema);
         if self.subject(level, words, schema).is_ok() {
