@@ -35,12 +35,15 @@ pub struct Verification {
 
 struct Watched {
     neighbor: NeighborId,
+    address: IpAddr,
     /// Offset of the stream beyond which an acknowledgement was caused by us, after the switch.
     acknowledged_beyond: u64,
     consumed_before: u64,
     /// The kernel's count of bytes acknowledged at the Commit, if more waited for the neighbour then.
     waited_at: Option<u64>,
     heard: bool,
+    /// Why its session has ended since, for a reason that no engine answers for.
+    ended: Option<String>,
 }
 
 /// What a session says of a switch.
@@ -51,6 +54,17 @@ enum Sign {
     Excused { is_up: bool, why: String },
     /// This engine has lost it, or is about to.
     Lost { is_up: bool, why: String },
+}
+
+impl Verification {
+    /// A neighbour's session has ended; `why`, if no engine answers for it. Noted at once: when somebody asks, the neighbour may be back, with a
+    /// connection whose counters say nothing of the one before, or be forgotten, if it is not configured, and its number another's.
+    fn note_end(&mut self, neighbor: NeighborId, why: Option<&str>) {
+        let mut ended = self.expected.iter_mut().filter(|watched| watched.neighbor == neighbor);
+        if let (Some(watched), Some(why)) = (ended.next(), why) {
+            watched.ended.get_or_insert_with(|| why.to_owned());
+        }
+    }
 }
 
 impl Watched {
@@ -313,8 +327,10 @@ impl Core {
                 continue;
             };
             let (neighbor, side) = (connection.neighbor, connection.side);
+            let Some(address) = self.protocols.bgp.neighbor_address(neighbor) else { continue };
             let watched = Watched {
                 neighbor,
+                address,
                 acknowledged_beyond: connection.ledger.made(),
                 consumed_before: connection.ledger.consumed(),
                 waited_at: tcp::tcp_counters(connection.socket())
@@ -322,6 +338,7 @@ impl Core {
                     .filter(|counters| counters.send_queue > 0)
                     .map(|counters| counters.bytes_acked),
                 heard: false,
+                ended: None,
             };
             let keepalive = self.protocols.bgp.keepalive(neighbor, now());
             self.enqueue(neighbor, side, &keepalive);
@@ -387,15 +404,27 @@ impl Core {
         }
     }
 
+    /// A session has ended: what that says of the switch is known now.
+    pub(super) fn note_end(&mut self, neighbor: NeighborId) {
+        self.verification.note_end(neighbor, self.protocols.bgp.ended_blameless(neighbor));
+    }
+
     /// What one neighbour's session says of the switch so far.
     fn judge(&self, watched: &mut Watched, waited: Duration) -> Sign {
-        let bgp = &self.protocols.bgp;
-        let Some(address) = bgp.neighbor_address(watched.neighbor) else { return Sign::Up };
+        let (bgp, address) = (&self.protocols.bgp, watched.address);
+        let is_known = bgp.neighbor_address(watched.neighbor) == Some(address);
         let link_is_up = bgp.link_is_up(watched.neighbor, &self.rib);
-        let Some(connection) = self.connections.iter().find(|c| c.neighbor == watched.neighbor && c.established) else {
-            // No engine brings back a session that the neighbour or an operator has ended, or that lost its link.
+        let mut connections = self.connections.iter();
+        let connection = connections.find(|c| is_known && c.neighbor == watched.neighbor && c.established);
+        // No engine brings back a session that the neighbour or an operator has ended, or that lost its link.
+        if let Some(reason) = &watched.ended {
+            let why = format!("{address}: its session has ended ({reason})");
             watched.heard = false;
-            return match bgp.ended_blameless(watched.neighbor) {
+            return Sign::Excused { is_up: connection.is_some(), why };
+        }
+        let Some(connection) = connection else {
+            watched.heard = false;
+            return match bgp.ended_blameless(watched.neighbor).filter(|_| is_known) {
                 Some(reason) => {
                     Sign::Excused { is_up: false, why: format!("{address}: its session has ended ({reason})") }
                 }
@@ -450,13 +479,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn why_a_session_ended_stays_known_when_its_neighbor_is_forgotten() {
+        let watched = |neighbor| Watched {
+            neighbor: NeighborId(neighbor),
+            address: IpAddr::from([10, 0, 0, neighbor as u8]),
+            acknowledged_beyond: 10,
+            consumed_before: 0,
+            waited_at: None,
+            heard: true,
+            ended: None,
+        };
+        let mut verification = Verification { expected: vec![watched(3), watched(4)], ..Verification::default() };
+        verification.note_end(NeighborId(4), Some("NOTIFICATION received"));
+        // Another one by the same number, whose handshake failed here.
+        verification.note_end(NeighborId(4), None);
+        verification.note_end(NeighborId(3), None);
+        let ended: Vec<Option<&str>> = verification.expected.iter().map(|watched| watched.ended.as_deref()).collect();
+        assert_eq!(ended, [None, Some("NOTIFICATION received")]);
+    }
+
+    #[test]
     fn silence_is_excused_only_when_it_is_older_than_the_switch() {
         let watched = |waited_at| Watched {
             neighbor: NeighborId(0),
+            address: IpAddr::from([10, 0, 0, 1]),
             acknowledged_beyond: 10,
             consumed_before: 0,
             waited_at,
             heard: false,
+            ended: None,
         };
         assert_eq!(watched(None).excuse(5, true, SILENCE_MIN), None, "nothing waited: an answer is due");
         assert_eq!(watched(Some(4)).excuse(5, true, SILENCE_MIN), None, "it takes data again: an answer is due");

@@ -330,6 +330,7 @@ impl Core {
             Kept::WhileWeRestart => "; its routes are kept while we restart gracefully",
         };
         tracing::info!("BGP neighbor {address} is down: {reason}{routes}");
+        self.note_end(neighbor);
         self.watch_drops_of(neighbor);
         if let Some(fact) = self.protocols.bgp.session_down_fact(neighbor, reason, kept, now) {
             self.replicate(fact);
