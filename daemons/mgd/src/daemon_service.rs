@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     peer::{self, PeerView},
     state::{NAME, State},
+    unconfirmed,
 };
 
 /// The service `Daemon`.
@@ -136,8 +137,14 @@ impl Daemon for DaemonService {
         // A run takes over what is in force: nothing may be half in force then. No commit begins while there is a run.
         let committing = self.state.lock().committing.clone();
         let committing = committing.map(|user| format!("a commit by {user} is being applied")).unwrap_or_default();
-        let ready = status.ready && synchronization.synchronized && committing.is_empty();
-        let reasons = [committing, status.error, status.detail, synchronization.detail];
+        // One that was being applied when the checks looked.
+        let unconfirmed = unconfirmed::waiting(&self.state).map(|waiting| {
+            let commit_id = waiting.commit.commit_id;
+            format!("commit {commit_id} waits to be confirmed: request system reboot in-service abort, then configure; commit")
+        });
+        let unconfirmed = unconfirmed.unwrap_or_default();
+        let ready = status.ready && synchronization.synchronized && committing.is_empty() && unconfirmed.is_empty();
+        let reasons = [committing, unconfirmed, status.error, status.detail, synchronization.detail];
         let reason = if ready {
             String::new()
         } else {

@@ -51,10 +51,18 @@ pub struct Waiting {
 }
 
 /// By the monotonic clock, in nanoseconds.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Time {
+    /// Which start of the machine the clock is of; empty: not known.
+    #[serde(default)]
+    boot: String,
     from_mono_ns: u64,
     until_mono_ns: u64,
+}
+
+/// Another one after every start of the machine.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// The line before the text.
@@ -75,11 +83,13 @@ impl Waiting {
         let until_mono_ns = from_mono_ns.saturating_add(within.as_nanos() as u64);
         let until_unix_ms = holdfast_ipc::unix_ms().saturating_add(within.as_millis() as u64);
         let commit = Unconfirmed { commit_id, user: user.to_owned(), back_to, until_unix_ms };
-        Self { commit, time: Time { from_mono_ns, until_mono_ns }, text }
+        Self { commit, time: Time { boot: boot(), from_mono_ns, until_mono_ns }, text }
     }
 
     fn is_over(&self) -> bool {
-        !(self.time.from_mono_ns..self.time.until_mono_ns).contains(&holdfast_ipc::mono_ns())
+        let Time { boot: began, from_mono_ns, until_mono_ns } = &self.time;
+        let anew = !began.is_empty() && *began != boot();
+        anew || !(*from_mono_ns..*until_mono_ns).contains(&holdfast_ipc::mono_ns())
     }
 }
 
@@ -104,7 +114,7 @@ pub fn waiting_as(state: &State, in_force: u64) -> Option<Waiting> {
 
 /// Keeps the way back.
 pub fn keep(state: &State, waiting: &Waiting) -> Result<(), MgdError> {
-    let header = Header { commit: waiting.commit.clone(), time: waiting.time };
+    let header = Header { commit: waiting.commit.clone(), time: waiting.time.clone() };
     let header = serde_json::to_string(&header).unwrap_or_default();
     store::write(&path(state), format!("{HEADER}{header}\n{}", waiting.text).as_bytes())
 }
@@ -148,7 +158,11 @@ async fn take_back(state: &Arc<State>, waiting: &Waiting) -> Result<(), String> 
     if no_run(state).await.is_err() {
         return Ok(());
     }
-    let configuration = Configuration::parse("unconfirmed.conf", &waiting.text, &state.schema).map_err(|errors| {
+    // Beside other work, as the check of a commit is.
+    let (text, models) = (waiting.text.clone(), state.clone());
+    let parsing = move || Configuration::parse("unconfirmed.conf", &text, &models.schema);
+    let parsed = tokio::task::spawn_blocking(parsing).await.map_err(|error| error.to_string())?;
+    let configuration = parsed.map_err(|errors| {
         let first = errors.first().map(ToString::to_string).unwrap_or_default();
         format!("this version does not understand commit {back_to}: {first}")
     })?;

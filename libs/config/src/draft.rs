@@ -88,7 +88,7 @@ impl Draft {
             true => self.children(level, schema)?,
             false => self.named(level, words, schema)?,
         };
-        for id in nodes {
+        for id in nodes.into_iter().rev() {
             self.tree.remove(schema, id);
         }
         Ok(())

@@ -113,7 +113,7 @@ impl Tree {
     fn make_way(&mut self, schema: &Schema, ours: NodeId, other: &Tree, theirs: NodeId) {
         for child in other.node(theirs).children.iter().filter(|child| other.node(**child).replace) {
             let statement = other.node(*child).schema;
-            let gone = match schema.item(statement).kind {
+            let gone: Vec<NodeId> = match schema.item(statement).kind {
                 // A list of values is one statement: those that are not stated anew go.
                 Kind::LeafList => {
                     let siblings = self.node(ours).children.iter().copied();
@@ -127,7 +127,7 @@ impl Tree {
                     None => Vec::new(),
                 },
             };
-            gone.into_iter().for_each(|id| self.take_out(schema, id));
+            gone.into_iter().rev().for_each(|id| self.take_out(schema, id));
         }
     }
 
@@ -151,8 +151,11 @@ impl Tree {
             open.extend(&node.children);
             self.index.remove(&key);
         }
-        if let Some(around) = self.nodes.get_mut(parent.0 as usize) {
-            around.children.retain(|child| *child != id);
+        // From the end, where those begin who take out many.
+        if let Some(around) = self.nodes.get_mut(parent.0 as usize)
+            && let Some(place) = around.children.iter().rposition(|child| *child == id)
+        {
+            around.children.remove(place);
         }
     }
 

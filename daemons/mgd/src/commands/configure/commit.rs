@@ -38,6 +38,7 @@ impl Client<'_> {
     pub(super) async fn commit(self, options: Commit<'_>) -> CommandResult {
         let state = &self.context.state;
         self.may_change()?;
+        let (before, edited) = (state.configuration().map(|committed| committed.commit_id), self.candidate.edited());
         let configuration = self.checked().await?;
         // More likely a mishap than a router that is to do nothing and drop its routes.
         if configuration.to_text().trim().is_empty() {
@@ -53,9 +54,19 @@ impl Client<'_> {
             return Ok(Outcome::Done);
         }
         let committing = Committing::begin(state, &self.context.user)?;
+        // Others go on beside the check: what was checked was made for what was in force then.
+        if before != Some(in_force.commit_id) {
+            let reason =
+                "another commit was made while the candidate was checked; look at the candidate and commit again";
+            return Err(refused(reason));
+        }
         no_run(state).await?;
         let view = if in_force.configuration.digest() == configuration.digest() {
             let view = self.unchanged(&in_force, options.confirm_within())?;
+            // What was edited beside the check is kept.
+            if self.candidate.edited() == edited {
+                self.candidate.discard().map_err(|error| told(&error))?;
+            }
             drop(committing);
             view
         } else {
@@ -96,7 +107,6 @@ impl Client<'_> {
                 view.confirmed = earlier.map(|earlier| earlier.commit.commit_id);
             }
         }
-        self.candidate.discard().map_err(|error| told(&error))?;
         Ok(view)
     }
 
