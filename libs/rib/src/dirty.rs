@@ -108,8 +108,8 @@ impl DirtySet {
         Round { word: self.cursor, left: self.words.len() }
     }
 
-    /// Goes on with a round: the ids among the next `span`, which stay in the set. False at its end. What comes into the set or leaves it meanwhile may be
-    /// met or not.
+    /// Goes on with a round: the ids among the next `span`, which stay in the set. False at its end. What comes into the set or leaves it meanwhile may be met
+    /// or not, and where it grows meanwhile, so may those before the place where the round began.
     pub fn go_round(&self, round: &mut Round, span: usize, mut meet: impl FnMut(u32)) -> bool {
         for _ in 0..span.div_ceil(WORD_BITS).min(round.left) {
             round.word = if round.word < self.words.len() { round.word } else { 0 };

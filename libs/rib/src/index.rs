@@ -10,7 +10,7 @@
 //! that is full, as some are before it is their turn to be split, goes on in a spare line. Where a line lies follows from the hash alone, so those of
 //! many hashes can be fetched at once (`Index::touch`).
 
-/// Numbers per bucket on the average: where more are in a line, more of them go on in another.
+/// Numbers per bucket on the average: with more, more of the buckets would go on in a spare line.
 const BUCKET_NUMBERS: usize = 8;
 /// Numbers in a line.
 const LINE_NUMBERS: usize = 12;
@@ -18,7 +18,7 @@ const LINE_NUMBERS: usize = 12;
 const BLOCK_LINES: usize = 64;
 /// The tag of a place without a number.
 const VACANT: u8 = 0;
-/// No line goes on in this one.
+/// What a line has for the next one when it goes on in none.
 const NO_LINE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
@@ -333,6 +333,22 @@ mod tests {
             assert_eq!(index.len(), 0);
             assert!(index.memory() < 5_000, "{}", index.memory());
         }
+    }
+
+    #[test]
+    fn a_bucket_goes_on_in_several_lines() {
+        let same = |_| 0x5a_u64;
+        let mut index = Index::new();
+        let mut left: BTreeSet<u32> = (0..200).collect();
+        left.iter().for_each(|number| index.insert(same(*number), *number, same));
+        for number in (0..200).step_by(3).chain((0..200).filter(|number| number % 3 > 0)) {
+            let (place, _) = index.find(same(number), |other| other == number).unwrap();
+            index.remove(place);
+            left.remove(&number);
+            let found = (0..200).filter(|number| index.find(same(*number), |other| other == *number).is_some());
+            assert!(found.eq(left.iter().copied()));
+        }
+        assert_eq!(index.len(), 0);
     }
 
     #[test]

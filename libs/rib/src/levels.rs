@@ -33,9 +33,9 @@ pub fn level_by_level(keys: Vec<u64>, present: Vec<u32>, mut put: impl FnMut(usi
     while order.step(&mut put) {}
 }
 
-/// The same in steps.
+/// The order of [`level_by_level`], in steps.
 #[derive(Clone, Debug)]
-pub(crate) struct LevelByLevel {
+pub struct LevelByLevel {
     keys: Vec<u64>,
     present: Vec<u32>,
     stage: Stage,

@@ -1,13 +1,13 @@
 //! Both columns side by side, from the first row to the last: what differs is planned.
 //!
 //! Rows lie in no order, and a few are written as they are met. Where much of a table of IPv4 routes is missing, as after a link was down, what differs is
-//! gathered first, and written in the order in which the kernel takes it fastest ([`level_by_level`]). What each needs is looked up when its
+//! gathered first, and written in the order in which the kernel takes it fastest ([`LevelByLevel`]). What each needs is looked up when its
 //! turn comes, so a change that comes meanwhile is not undone.
 
 use std::net::Ipv4Addr;
 
 use holdfast_rib::limits::FIB_STRETCH;
-use holdfast_rib::{Family, level_by_level};
+use holdfast_rib::{Family, LevelByLevel};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::plan::Plan;
@@ -25,6 +25,8 @@ pub struct Walk {
     found: Vec<u64>,
     /// Addresses of those that the kernel has as they are to be.
     present: Vec<u32>,
+    /// Those that are being put in order, and where they go.
+    ordering: Option<(LevelByLevel, Vec<u64>)>,
     /// Those in order, the last first.
     ahead: Vec<u64>,
     /// The rows of the bucket under the cursor; kept for its memory.
@@ -33,8 +35,8 @@ pub struct Walk {
 
 impl Default for Walk {
     fn default() -> Self {
-        let (found, present, ahead, rows) = Default::default();
-        Self { cursor: Cursor::default(), ordered_from: ORDERED_FROM, found, present, ahead, rows }
+        let (found, present, ordering, ahead, rows) = Default::default();
+        Self { cursor: Cursor::default(), ordered_from: ORDERED_FROM, found, present, ordering, ahead, rows }
     }
 }
 
@@ -45,11 +47,22 @@ impl Walk {
         Self { ordered_from: 0, ..Self::default() }
     }
 
+    /// Goes on to put in order what was found.
     fn put_in_order(&mut self) {
-        let found = std::mem::take(&mut self.found);
-        let mut ahead = vec![0; found.len()];
-        level_by_level(found, std::mem::take(&mut self.present), |place, key| ahead[place] = key);
-        self.ahead = ahead;
+        let (order, ahead) = self.ordering.get_or_insert_with(|| {
+            let found = std::mem::take(&mut self.found);
+            let ahead = vec![0; found.len()];
+            (LevelByLevel::new(found, std::mem::take(&mut self.present)), ahead)
+        });
+        if !order.step(|place, key| ahead[place] = key) {
+            self.ahead = std::mem::take(ahead);
+            self.ordering = None;
+        }
+    }
+
+    /// Whether what was found so far is to be put in order, or is being.
+    fn is_to_be_ordered(&self, is_at_end: bool) -> bool {
+        self.ordering.is_some() || self.found.len() >= FIB_STRETCH || (is_at_end && !self.found.is_empty())
     }
 }
 
@@ -66,8 +79,9 @@ impl Fib {
                 looked_at = looked_at.saturating_add(1);
                 let net = Ipv4Net::new(Ipv4Addr::from_bits((key >> u32::BITS) as u32), key as u8);
                 net.into_iter().for_each(|net| self.plan_different(&net.into(), plan));
-            } else if walk.found.len() >= FIB_STRETCH || (is_at_end && !walk.found.is_empty()) {
+            } else if walk.is_to_be_ordered(is_at_end) {
                 walk.put_in_order();
+                return false; // one step in a turn: it takes a millisecond or two
             } else if !is_at_end {
                 looked_at = looked_at.saturating_add(self.look_at_bucket(walk, plan));
             } else if family + 1 < FAMILIES.len() {

@@ -163,7 +163,6 @@ impl Core {
             self.fib.gateways.tell_failures(&mut batch);
             self.fib.send(batch);
         }
-        self.rib.put_fib_changes_in_order();
         while self.fib.has_room() {
             let tells_answers = self.fib.sequence == 0;
             let mut batch = FibBatch { epoch: self.epoch, tells_answers, ..FibBatch::default() };
@@ -219,7 +218,7 @@ impl Core {
             }
             self.fib.asked |= self.fib.complete;
             self.fib.send(batch);
-            if self.rib.fib_changes_are_held() {
+            if self.fib.scan.is_none() && self.rib.fib_changes_are_held() {
                 return; // each round would put some more in order, and keep everybody waiting
             }
         }

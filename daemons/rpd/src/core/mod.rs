@@ -2,8 +2,8 @@
 //!
 //! Each turn: wait for the nearest deadline or an event; take inputs; read sessions; let time pass; do what the
 //! speaker asks; write sessions; a slice of background work; forwarding changes to pfed; a slice of a snapshot. Every
-//! step is bounded, so a turn takes some milliseconds at most, however large the tables are; some 25 ms more where a million forwarding
-//! entries are put in order ([`holdfast_rib::limits::FIB_STRETCH`]). A follower that has read much rests for 2 ms before it waits again.
+//! step is bounded, so a turn takes some milliseconds at most, however large the tables are: a million forwarding entries are put in order in steps
+//! ([`holdfast_rib::Rib::put_fib_changes_in_order`]). A follower that has read much rests for 2 ms before it waits again.
 //!
 //! Input is peeked at, replicated, and only then discarded; output is replicated and only then written. While a follower's stream
 //! is full, neither happens, and while it is behind, less does ([`holdfast_replication::Pace`]).
@@ -229,6 +229,7 @@ impl Core {
         self.rib_turn();
         if self.may_program() {
             self.fib_turn();
+            self.rib.put_fib_changes_in_order();
         }
     }
 
