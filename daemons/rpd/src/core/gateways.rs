@@ -78,8 +78,9 @@ impl LostWays {
                 WayLost::Counts => None,
                 // Its session has ended because of the loss; what comes of that does not take the loss back.
                 WayLost::MayBeRestart if is_known => None,
-                WayLost::MayBeRestart => continue,
-                WayLost::IsProvenOtherwise => Some(now),
+                WayLost::IsProvenOtherwise if is_known => Some(now),
+                // Who is not named for this loss, or is not any more, is not for what comes after it, as a table that grows.
+                WayLost::MayBeRestart | WayLost::IsProvenOtherwise => continue,
             };
             counts.insert(*key, (*since, back_at));
         }
@@ -320,6 +321,7 @@ mod tests {
         assert_eq!(ways.see(12, &Seen { lost: None, ..proven }), [1], "BFD is up, too");
         assert_eq!(ways.see(13, &told), [0; 0], "though BFD never comes up");
         assert_eq!(ways.see(14, &told), [0; 0]);
+        assert_eq!(ways.see(15, &proven), [0; 0], "what follows is not of this loss");
     }
 
     #[test]

@@ -88,8 +88,8 @@ impl Speaker {
         }
     }
 
-    /// Whether somebody at an address (on a link, if not 0) is to tell his routes again: his session ended after the loss of the way there at
-    /// `since`, and has not come up again, or the routes are still coming in. Until then packets that have another way are better off there, and what
+    /// Whether somebody at an address (on a link, if not 0) is to tell his routes again: he had a session, and has none now, whenever it ended (it
+    /// may end before the loss is noticed); or it came up after the loss of the way there at `since`, and the routes are still coming in. Until then packets that have another way are better off there, and what
     /// is decided of his routes meanwhile is not all. Not one who never had a session, nor one of whom none is expected now.
     pub fn is_to_tell_again(&self, address: IpAddr, interface: u32, since: Duration, now: Duration) -> bool {
         self.at(address, interface).any(|neighbor| match &neighbor.up {

@@ -15,7 +15,7 @@ use super::table::NeighborId;
 use super::{Speaker, facts};
 
 impl Neighbor {
-    /// Why the last session or attempt ended.
+    /// Why the last session or connection ended.
     pub(super) fn last_words(&self) -> &str {
         let attempt = self.session.last_error().filter(|_| self.up.is_none());
         attempt.unwrap_or(&self.last_error)

@@ -61,7 +61,7 @@ impl ImportRules {
         self.role.map_or(Arrival::AsItIs, judge)
     }
 
-    /// Whether [`Self::prepare`] changes nothing about these attributes (a canonical block).
+    /// Whether [`Self::preference_before_policy`] and [`Self::prepare`] change nothing about these attributes (a canonical block).
     pub fn leave_as_is(&self, block: &[u8]) -> bool {
         self.behind.is_none()
             && (self.at_shutdown.is_none() || !wire::has_community(block, communities::GRACEFUL_SHUTDOWN))
@@ -79,7 +79,6 @@ impl ImportRules {
         if let Some(asn) = self.behind {
             attributes.as_path.prepend(asn, 1);
         }
-        attributes.local_pref = self.preference_before_policy(attributes).or(attributes.local_pref);
         if self.blackhole && attributes.communities.contains(&communities::BLACKHOLE) {
             communities::add(&mut attributes.communities, communities::NO_EXPORT); // RFC 7999 §3.2: it does not leave the AS
             return Forwarding::Discard;
