@@ -27,11 +27,11 @@ fn resident_mib() -> f64 {
 
 /// Takes all changes as the one who tells them does, a batch in a turn.
 fn take_all(rib: &mut Rib) {
-    let (mut longest, mut turns) = (Duration::ZERO, 0);
+    let (mut longest, mut turns, start) = (Duration::ZERO, 0, Instant::now());
     step("take_fib_changes", || {
         while rib.fib_changes_waiting() > 0 {
             let began = Instant::now();
-            rib.put_fib_changes_in_order();
+            rib.put_fib_changes_in_order(start.elapsed());
             rib.take_fib_changes(1024);
             longest = longest.max(began.elapsed());
             turns += 1;

@@ -11,14 +11,20 @@
 //! The changes that are put in order together are a *stretch*. While a table comes in the first stretches are as short as what waits; one is made anew when
 //! much more waits than it was made of. That happens a few times until what waited has been told, so no change waits for ever.
 //!
+//! Before a long one is made it is waited until no more comes in, for [`FIB_WAIT`] at most: with what comes later it would have another order.
 //! To make one of a million changes takes 25 to 50 ms. So it is made in steps, one in a turn of whoever tells them, and meanwhile the one before it is told on.
 //!
 //! A stretch is only an order. Whether there still is something to tell of a prefix, and what, is looked up when its turn comes.
 
+use std::time::Duration;
+
 use crate::Family;
 use crate::dirty::{DirtySet, Round};
 use crate::levels::LevelByLevel;
-use crate::limits::{FIB_LEVELS_MIN, FIB_LEVELS_PART, FIB_ORDER_STEP, FIB_STRETCH, FIB_STRETCH_BY_ADDRESS};
+use crate::limits::{
+    FIB_LEVELS_MIN, FIB_LEVELS_PART, FIB_ORDER_STEP, FIB_STRETCH, FIB_STRETCH_BY_ADDRESS, FIB_WAIT, FIB_WAIT_IN_VAIN,
+    FIB_WAIT_SAMPLE,
+};
 use crate::prefix_table::{PrefixId, PrefixTable};
 
 /// What there is to tell, and of what.
@@ -28,8 +34,8 @@ pub(crate) struct Changes<'a, Told> {
     pub prefixes: &'a PrefixTable,
     /// Forwarding entries in all.
     pub entries: u64,
-    /// Whether the reader has an entry of a prefix of which there is nothing to tell.
-    pub is_told: Told,
+    /// Whether a prefix has an entry, so that the reader has one of it if there is nothing to tell.
+    pub has_entry: Told,
 }
 
 /// What is left of a stretch, the last first.
@@ -51,12 +57,29 @@ struct Making {
 
 #[derive(Clone, Debug)]
 enum Stage {
+    /// More comes in: since a time, once that is known. So many waited when it was looked last, and no more had come in so many looks before.
+    Wait { since: Option<Duration>, waited: usize, in_vain: u32 },
     /// What waits is gathered: the address above the id. To look it up for every comparison would miss the caches every time.
     Gather(Round, Vec<u64>),
     /// So are the addresses of what has been told, from an id on.
     Told(Vec<u64>, Vec<u32>, u32),
     /// Both are put in order.
     Order(Box<LevelByLevel>, Vec<u32>),
+}
+
+impl<Told: Fn(PrefixId) -> bool> Changes<'_, Told> {
+    /// Whether most of what waits is of prefixes that have no entry any more.
+    fn most_go(&self) -> bool {
+        let (mut sample, mut go, mut round) = (0, 0, self.waiting.round());
+        let mut look = |id| {
+            sample += 1;
+            go += usize::from(!(self.has_entry)(PrefixId(id)));
+            sample < FIB_WAIT_SAMPLE
+        };
+        let mut goes_on = true;
+        while goes_on && self.waiting.go_round(&mut round, FIB_WAIT_SAMPLE, |id| goes_on = look(id)) {}
+        2 * go > sample
+    }
 }
 
 impl Ahead {
@@ -74,18 +97,24 @@ impl Ahead {
         None
     }
 
+    /// Whether more is waited for before much is put in order.
+    pub fn gathers(&self) -> bool {
+        self.making.as_ref().is_some_and(|making| matches!(making.stage, Stage::Wait { .. }))
+    }
+
     /// Whether nothing can be taken before [`Self::put_in_order`] has had its turns.
     pub fn waits(&self) -> bool {
         self.making.is_some() && self.stretch.is_empty()
     }
 
-    /// Goes on to put in order what waits, for a millisecond or two. To be called once in a turn.
-    pub fn put_in_order(&mut self, mut changes: Changes<'_, impl Fn(PrefixId) -> bool>) {
+    /// Goes on to put in order what waits, for a millisecond or two. To be called once in a turn, with the time; without it more is waited for for a few
+    /// looks only.
+    pub fn put_in_order(&mut self, mut changes: Changes<'_, impl Fn(PrefixId) -> bool>, now: Option<Duration>) {
         if self.making.is_none() && changes.waiting.len() > self.made_of + self.made_of / 2 + FIB_LEVELS_MIN {
             self.begin(&mut changes);
         }
         let Some(making) = &mut self.making else { return };
-        if let Some(stretch) = making.step(&mut changes) {
+        if let Some(stretch) = making.step(&mut changes, now) {
             (self.stretch, self.made_of, self.making) = (stretch, making.made_of, None);
         }
     }
@@ -95,8 +124,8 @@ impl Ahead {
         let made_of = changes.waiting.len();
         let is_much = made_of >= FIB_LEVELS_MIN && made_of as u64 >= changes.entries / FIB_LEVELS_PART;
         if changes.prefixes.family() == Family::Ipv4Unicast && is_much {
-            let keys = Vec::with_capacity(made_of.min(FIB_STRETCH + FIB_ORDER_STEP));
-            self.making = Some(Making { made_of, stage: Stage::Gather(changes.waiting.round(), keys) });
+            let in_vain = if changes.most_go() { FIB_WAIT_IN_VAIN } else { 0 };
+            self.making = Some(Making { made_of, stage: Stage::Wait { since: None, waited: made_of, in_vain } });
         } else {
             let mut ids = changes.waiting.gather(FIB_STRETCH_BY_ADDRESS);
             changes.prefixes.sort_descending(&mut ids);
@@ -107,9 +136,23 @@ impl Ahead {
 
 impl Making {
     /// The stretch, once it is in order.
-    fn step(&mut self, changes: &mut Changes<'_, impl Fn(PrefixId) -> bool>) -> Option<Vec<u32>> {
-        let Changes { waiting, prefixes, is_told, .. } = changes;
+    fn step(
+        &mut self,
+        changes: &mut Changes<'_, impl Fn(PrefixId) -> bool>,
+        now: Option<Duration>,
+    ) -> Option<Vec<u32>> {
+        let Changes { waiting, prefixes, has_entry, .. } = changes;
         match &mut self.stage {
+            Stage::Wait { since, waited, in_vain } => {
+                *in_vain = if waiting.len() > *waited && *in_vain < FIB_WAIT_IN_VAIN { 0 } else { *in_vain + 1 };
+                *waited = waiting.len();
+                let is_over = now.is_some_and(|now| now.saturating_sub(*since.get_or_insert(now)) >= FIB_WAIT);
+                if is_over || *in_vain >= FIB_WAIT_IN_VAIN {
+                    self.made_of = *waited;
+                    let keys = Vec::with_capacity(self.made_of.min(FIB_STRETCH + FIB_ORDER_STEP));
+                    self.stage = Stage::Gather(waiting.round(), keys);
+                }
+            }
             Stage::Gather(round, keys) => {
                 let key = |id: u32| u64::from(prefixes.first_address(PrefixId(id))) << u32::BITS | u64::from(id);
                 let goes_on = waiting.go_round(round, FIB_ORDER_STEP, |id| keys.push(key(id)));
@@ -120,7 +163,7 @@ impl Making {
             }
             Stage::Told(keys, told, from) => {
                 let to = prefixes.capacity().min(from.saturating_add(FIB_ORDER_STEP as u32));
-                let ids = (*from..to).map(PrefixId).filter(|id| is_told(*id) && !waiting.contains(id.0));
+                let ids = (*from..to).map(PrefixId).filter(|id| has_entry(*id) && !waiting.contains(id.0));
                 told.extend(ids.map(|id| prefixes.first_address(id)));
                 *from = to;
                 if to == prefixes.capacity() {
@@ -150,6 +193,8 @@ mod tests {
         ahead: Ahead,
         waiting: DirtySet,
         told: HashSet<PrefixId>,
+        /// What waits is of prefixes that have no entry any more.
+        go: bool,
     }
 
     impl Reader {
@@ -165,9 +210,9 @@ mod tests {
 
         fn take(&mut self, prefixes: &PrefixTable) -> Option<IpNet> {
             while !self.waiting.is_empty() {
-                let Self { ahead, waiting, told } = self;
+                let Self { ahead, waiting, told, go } = self;
                 let entries = (told.len() + waiting.len()) as u64;
-                let taken = ahead.take(Changes { waiting, prefixes, entries, is_told: |id| told.contains(&id) });
+                let taken = ahead.take(Changes { waiting, prefixes, entries, has_entry: |_| !*go });
                 if let Some(id) = taken {
                     assert!(told.insert(id), "once");
                     return Some(prefixes.prefix(id));
@@ -178,9 +223,13 @@ mod tests {
         }
 
         fn turn(&mut self, prefixes: &PrefixTable) {
-            let Self { ahead, waiting, told } = self;
+            self.turn_at(prefixes, None);
+        }
+
+        fn turn_at(&mut self, prefixes: &PrefixTable, now: Option<Duration>) {
+            let Self { ahead, waiting, told, go } = self;
             let entries = (told.len() + waiting.len()) as u64;
-            ahead.put_in_order(Changes { waiting, prefixes, entries, is_told: |id| told.contains(&id) });
+            ahead.put_in_order(Changes { waiting, prefixes, entries, has_entry: |_| !*go }, now);
         }
     }
 
@@ -190,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_told_by_address_and_much_level_by_level() {
+    fn little_has_entry_by_address_and_much_level_by_level() {
         let (mut reader, mut prefixes) = (Reader::default(), PrefixTable::new(Family::Ipv4Unicast));
         for octet in [200, 1, 100] {
             reader.hears_of(&mut prefixes, octet, 2);
@@ -222,5 +271,36 @@ mod tests {
         assert_eq!(octets(&mut reader, &prefixes, 2), [200, 201], "not reached yet");
         assert_eq!(octets(&mut reader, &prefixes, usize::MAX).len(), 60_000 - 10);
         assert!(reader.waiting.is_empty());
+    }
+
+    #[test]
+    fn what_comes_in_is_waited_for_and_not_for_long() {
+        let (mut reader, mut prefixes) = (Reader::default(), PrefixTable::new(Family::Ipv4Unicast));
+        let begin = Duration::from_secs(7);
+        reader.hears_of(&mut prefixes, 1, 20_000);
+        // It grows in every turn.
+        let (mut now, mut octet) = (begin, 2);
+        while reader.ahead.making.is_none() || reader.ahead.gathers() {
+            reader.hears_of(&mut prefixes, octet, 100);
+            reader.turn_at(&prefixes, Some(now));
+            (now, octet) = (now + Duration::from_millis(2), octet + 1);
+        }
+        let waited = now - begin;
+        assert!(waited >= FIB_WAIT && waited < FIB_WAIT + Duration::from_millis(10), "{waited:?}");
+        let all = reader.waiting.len();
+        assert_eq!(octets(&mut reader, &prefixes, usize::MAX).len(), all);
+        // It grows no more.
+        reader.hears_of(&mut prefixes, 0, 70_000);
+        (0..FIB_WAIT_IN_VAIN - 1).for_each(|_| reader.turn_at(&prefixes, Some(now)));
+        assert!(reader.ahead.gathers());
+        reader.turn_at(&prefixes, Some(now));
+        assert!(!reader.ahead.gathers() && reader.ahead.making.is_some());
+        assert_eq!(octets(&mut reader, &prefixes, usize::MAX).len(), 70_000);
+        // What goes is not waited for.
+        reader.told.clear();
+        reader.go = true;
+        (1..250).for_each(|octet| reader.hears_of(&mut prefixes, octet, 1_000));
+        reader.turn_at(&prefixes, Some(now));
+        assert!(!reader.ahead.gathers() && reader.ahead.making.is_some());
     }
 }

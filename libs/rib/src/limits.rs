@@ -1,5 +1,7 @@
 //! What this crate bounds, and why.
 
+use std::time::Duration;
+
 /// Longest chain of static routes followed from a gateway to an interface.
 pub const RESOLUTION_DEPTH_MAX: usize = 4;
 
@@ -34,3 +36,13 @@ pub const FIB_LEVELS_PART: u64 = 8;
 
 /// Users of one prefix that are counted (24 bits). A prefix with more is kept for ever, which is safe.
 pub const PREFIX_USES_MAX: u32 = (1 << 24) - 1;
+
+/// For so long much that waits may become more before it is put in order: a million that are decided anew at once are all there then. What takes longer, as a table
+/// that comes in from a neighbour, is not waited for.
+pub const FIB_WAIT: Duration = Duration::from_millis(250);
+
+/// So many of those that wait are looked at to know whether most of them go: then the kernel's tree does not grow, and nothing is waited for.
+pub const FIB_WAIT_SAMPLE: usize = 1024;
+
+/// It becomes no more when it has not in so many looks, two in a turn of rpd.
+pub const FIB_WAIT_IN_VAIN: u32 = 4;

@@ -12,6 +12,7 @@ use crate::{Family, Protocol};
 use hashbrown::HashMap;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// BGP's contribution for one prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,10 +271,14 @@ impl Rib {
     }
 
     /// Goes on to put forwarding entries that changed in the order in which they are to be told, for a millisecond or two, while others are told that have
-    /// been put in order before. For once in a turn of who tells them.
-    pub fn put_fib_changes_in_order(&mut self) {
-        let not_held = self.tables.iter_mut().filter(|table| !table.fib_changes_are_held());
-        not_held.for_each(Table::put_fib_changes_in_order);
+    /// been put in order before. For once in a turn of who tells them. `now`: of any clock that does not go back.
+    pub fn put_fib_changes_in_order(&mut self, now: Duration) {
+        for table in &mut self.tables {
+            // Those that are held go on whenever somebody wants to take some.
+            if table.fib_changes_gather() || !table.fib_changes_are_held() {
+                table.put_fib_changes_in_order(Some(now));
+            }
+        }
     }
 
     /// Whether some of them have to be put in order before any is taken.
@@ -290,7 +295,7 @@ impl Rib {
             let context = Context { locals: &self.locals[index], sets: &self.sets, forwarding: &self.forwarding };
             let table = &mut self.tables[index];
             if table.fib_changes_are_held() {
-                table.put_fib_changes_in_order();
+                table.put_fib_changes_in_order(None);
             }
             while changes.len() < max
                 && let Some((prefix, next_hop)) = table.take_fib_change(&context)

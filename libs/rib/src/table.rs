@@ -13,6 +13,7 @@ use crate::prefix_table::{PrefixId, PrefixTable};
 use crate::rib::{ActiveRoute, BgpRoute};
 use crate::{Family, Protocol};
 use ipnet::IpNet;
+use std::time::Duration;
 
 const NO_NEXTHOP: u32 = u32::MAX;
 
@@ -279,18 +280,23 @@ impl Table {
     /// The next prefix whose forwarding entry changed (see [`crate::ahead`]), with its entry now; none as well while they are put in order.
     pub fn take_fib_change(&mut self, context: &Context) -> Option<(IpNet, Option<ForwardingNexthopId>)> {
         let Self { ahead, fib_dirty, prefixes, slots, fib_digest, .. } = self;
-        let is_told = |id: PrefixId| slots.get(id.index()).is_some_and(Slot::is_forwarded);
-        let id = ahead.take(Changes { waiting: fib_dirty, prefixes, entries: fib_digest.entries, is_told })?;
+        let has_entry = |id: PrefixId| slots.get(id.index()).is_some_and(Slot::is_forwarded);
+        let id = ahead.take(Changes { waiting: fib_dirty, prefixes, entries: fib_digest.entries, has_entry })?;
         let change = (self.prefixes.prefix(id), self.settled(id, context).fib);
         self.sync_hold(id);
         Some(change)
     }
 
     /// Goes on to put what changed in order, for a millisecond or two.
-    pub fn put_fib_changes_in_order(&mut self) {
+    pub fn put_fib_changes_in_order(&mut self, now: Option<Duration>) {
         let Self { ahead, fib_dirty, prefixes, slots, fib_digest, .. } = self;
-        let is_told = |id: PrefixId| slots.get(id.index()).is_some_and(Slot::is_forwarded);
-        ahead.put_in_order(Changes { waiting: fib_dirty, prefixes, entries: fib_digest.entries, is_told });
+        let has_entry = |id: PrefixId| slots.get(id.index()).is_some_and(Slot::is_forwarded);
+        ahead.put_in_order(Changes { waiting: fib_dirty, prefixes, entries: fib_digest.entries, has_entry }, now);
+    }
+
+    /// Whether more of them are waited for.
+    pub fn fib_changes_gather(&self) -> bool {
+        self.ahead.gathers()
     }
 
     /// Whether no change can be taken before they have been put in order.

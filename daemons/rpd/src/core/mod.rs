@@ -229,7 +229,7 @@ impl Core {
         self.rib_turn();
         if self.may_program() {
             self.fib_turn();
-            self.rib.put_fib_changes_in_order();
+            self.rib.put_fib_changes_in_order(now());
         }
     }
 
