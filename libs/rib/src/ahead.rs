@@ -124,13 +124,22 @@ impl Ahead {
         let made_of = changes.waiting.len();
         let is_much = made_of >= FIB_LEVELS_MIN && made_of as u64 >= changes.entries / FIB_LEVELS_PART;
         if changes.prefixes.family() == Family::Ipv4Unicast && is_much {
-            let in_vain = if changes.most_go() { FIB_WAIT_IN_VAIN } else { 0 };
-            self.making = Some(Making { made_of, stage: Stage::Wait { since: None, waited: made_of, in_vain } });
+            let stage = match changes.most_go() {
+                true => Stage::gather(changes.waiting),
+                false => Stage::Wait { since: None, waited: made_of, in_vain: 0 },
+            };
+            self.making = Some(Making { made_of, stage });
         } else {
             let mut ids = changes.waiting.gather(FIB_STRETCH_BY_ADDRESS);
             changes.prefixes.sort_descending(&mut ids);
             (self.stretch, self.made_of) = (ids, made_of);
         }
+    }
+}
+
+impl Stage {
+    fn gather(waiting: &DirtySet) -> Stage {
+        Stage::Gather(waiting.round(), Vec::with_capacity(waiting.len().min(FIB_STRETCH + FIB_ORDER_STEP)))
     }
 }
 
@@ -144,13 +153,11 @@ impl Making {
         let Changes { waiting, prefixes, has_entry, .. } = changes;
         match &mut self.stage {
             Stage::Wait { since, waited, in_vain } => {
-                *in_vain = if waiting.len() > *waited && *in_vain < FIB_WAIT_IN_VAIN { 0 } else { *in_vain + 1 };
+                *in_vain = if waiting.len() > *waited { 0 } else { *in_vain + 1 };
                 *waited = waiting.len();
                 let is_over = now.is_some_and(|now| now.saturating_sub(*since.get_or_insert(now)) >= FIB_WAIT);
                 if is_over || *in_vain >= FIB_WAIT_IN_VAIN {
-                    self.made_of = *waited;
-                    let keys = Vec::with_capacity(self.made_of.min(FIB_STRETCH + FIB_ORDER_STEP));
-                    self.stage = Stage::Gather(waiting.round(), keys);
+                    (self.made_of, self.stage) = (*waited, Stage::gather(waiting));
                 }
             }
             Stage::Gather(round, keys) => {
@@ -239,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn little_has_entry_by_address_and_much_level_by_level() {
+    fn little_is_told_by_address_and_much_level_by_level() {
         let (mut reader, mut prefixes) = (Reader::default(), PrefixTable::new(Family::Ipv4Unicast));
         for octet in [200, 1, 100] {
             reader.hears_of(&mut prefixes, octet, 2);

@@ -26,14 +26,7 @@ const SAMPLES: usize = 64;
 const LEVELLED_AT_ONCE: usize = 131_072;
 
 /// The order of IPv4 prefixes level by level, within a level by address. A key has the prefix's address in its upper half, and in the lower one what
-/// its owner knows it by; `present` are addresses that the tree has already. `put` is given every key once, with its place counted from the end, for owners who
-/// take from there.
-pub fn level_by_level(keys: Vec<u64>, present: Vec<u32>, mut put: impl FnMut(usize, u64)) {
-    let mut order = LevelByLevel::new(keys, present);
-    while order.step(&mut put) {}
-}
-
-/// The order of [`level_by_level`], in steps.
+/// its owner knows it by; `present` are addresses that the tree has already.
 #[derive(Clone, Debug)]
 pub struct LevelByLevel {
     keys: Vec<u64>,
@@ -58,7 +51,8 @@ impl LevelByLevel {
         Self { keys, present, stage }
     }
 
-    /// Goes on for a millisecond or two. False once `put` has been given all.
+    /// Goes on for a millisecond or two. `put` is given every key once, with its place counted from the end, for owners who take from there. False once it has
+    /// been given all.
     pub fn step(&mut self, mut put: impl FnMut(usize, u64)) -> bool {
         let Self { keys, present, stage } = self;
         match stage {
@@ -174,7 +168,8 @@ mod tests {
     fn order(prefixes: &[(u32, u8)], present: &[u32]) -> Vec<(u32, u8)> {
         let keys = prefixes.iter().map(|(address, length)| u64::from(*address) << 32 | u64::from(*length)).collect();
         let mut backwards = vec![(0, 0); prefixes.len()];
-        level_by_level(keys, present.to_vec(), |place, key| backwards[place] = ((key >> 32) as u32, key as u8));
+        let mut order = LevelByLevel::new(keys, present.to_vec());
+        while order.step(|place, key| backwards[place] = ((key >> 32) as u32, key as u8)) {}
         backwards.into_iter().rev().collect()
     }
 

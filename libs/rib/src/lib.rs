@@ -50,7 +50,7 @@ pub use dirty::DirtySet;
 pub use family::Family;
 pub use forwarding::{ForwardingNexthop, ForwardingNexthopId, Gateway, HashedNexthop, fib_entry_hash};
 pub use interfaces::LinkAddress;
-pub use levels::{LevelByLevel, level_by_level};
+pub use levels::LevelByLevel;
 pub use nexthop::{NexthopSetId, NexthopSpec, Reach};
 pub use prefix_table::{PrefixId, PrefixTable};
 pub use protocol::Protocol;

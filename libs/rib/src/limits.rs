@@ -38,7 +38,7 @@ pub const FIB_LEVELS_PART: u64 = 8;
 pub const PREFIX_USES_MAX: u32 = (1 << 24) - 1;
 
 /// For so long much that waits may become more before it is put in order: a million that are decided anew at once are all there then. What takes longer, as a table
-/// that comes in from a neighbour, is not waited for.
+/// that comes in from a neighbour, is not waited for to its end.
 pub const FIB_WAIT: Duration = Duration::from_millis(250);
 
 /// So many of those that wait are looked at to know whether most of them go: then the kernel's tree does not grow, and nothing is waited for.

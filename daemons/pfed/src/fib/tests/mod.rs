@@ -419,7 +419,8 @@ fn what_is_missing_of_a_table_is_written_level_by_level() {
     fib.end_of_sync();
     let mut expected = vec![0; addresses.len()];
     let keys = addresses.iter().map(|address| u64::from(*address) << 32).collect();
-    holdfast_rib::level_by_level(keys, Vec::new(), |place, key| expected[place] = (key >> 32) as u32);
+    let mut order = holdfast_rib::LevelByLevel::new(keys, Vec::new());
+    while order.step(|place, key| expected[place] = (key >> 32) as u32) {}
     expected.reverse();
     let planned = compare(&mut fib).finish();
     let routes = planned.iter().flat_map(|planned| &planned.memos).filter_map(|memo| match memo {
