@@ -83,6 +83,17 @@ pub const RESEAT_DELAY: Duration = Duration::from_millis(50);
 pub const RESEAT_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Least time between two complete readings of the kernel's table.
 pub const RESYNC_SPACING: Duration = Duration::from_secs(1);
+/// So many notifications of routes within [`RUSH_WINDOW`], and a backup does not go along with them: the primary, who pays for each, would spend a
+/// tenth of its time on those of a full table, and reading a million routes costs half a second, of ours.
+pub const RUSH_ROUTES: usize = 32_768;
+/// See [`RUSH_ROUTES`]: some 130,000 a second.
+pub const RUSH_WINDOW: Duration = Duration::from_millis(250);
+/// For so long a backup then does not hear of routes.
+pub const AWAY: Duration = Duration::from_secs(1);
+/// While it finds the rush going on, that grows up to this: the way back to the old engine stays open while its tables are not equal for 30 s.
+pub const AWAY_MAX: Duration = Duration::from_secs(8);
+/// It listens for so long before it reads the table: if the rush goes on, it would have to read it again.
+pub const LULL: Duration = Duration::from_millis(100);
 /// A pfed that has just become primary waits for its rpd's word no longer than this after the last thing it heard from it...
 pub const HOLD_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// ... and no longer than this in all, for an rpd that talks without ever saying the word: less than a run's checks may take (45 s).

@@ -15,6 +15,7 @@ impl Agent {
     /// Handles notifications in their order.
     pub(super) fn handle_events(&mut self, mut events: Vec<Event>) {
         self.deafness.lose(&mut events);
+        self.mind_rush(&events);
         let mut damaged = 0u64;
         for event in events {
             match event {
@@ -42,6 +43,7 @@ impl Agent {
                 event => match &mut self.load {
                     Load::Reading { replay, .. } if replay.len() < REPLAY_EVENTS_MAX => replay.push(event),
                     Load::Reading { again, .. } => *again = true,
+                    Load::Away | Load::Listening { .. } => {} // older than what will be read
                     _ => damaged += u64::from(self.fib_event(&event) == KernelChange::Damaged),
                 },
             }

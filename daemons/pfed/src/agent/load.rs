@@ -3,7 +3,8 @@
 //! The monitor is open before the dump begins, and what it hears meanwhile is applied afterwards, in order: the last
 //! event of a route says how it is, whatever the dump saw. What was heard *before* a dump must not be applied after it; so
 //! the queue is emptied first. No route is written while this goes on, and it begins only when nothing is under way. Objects that are to do
-//! without a gateway that fails do change meanwhile ([`super::urgent`]): they are read again at the end.
+//! without a gateway that fails do change meanwhile ([`super::urgent`]): they are read again at the end. A backup that stayed away from a rush of
+//! changes ([`super::rush`]) reads the table when it is over.
 
 use std::time::Instant;
 
@@ -28,6 +29,13 @@ pub enum Load {
         /// It was never read before.
         first: bool,
     },
+    /// So much of it changes that a backup does not even listen; until [`Agent::away`] is due.
+    Away,
+    /// A backup listens again, whether that is over.
+    Listening {
+        /// It is, if nothing more is heard until then.
+        until: Instant,
+    },
     /// It is being read.
     Reading {
         /// What the thread sends.
@@ -48,13 +56,15 @@ impl Agent {
                 self.load = Load::Wanted { first: false };
             }
             Load::Reading { again, .. } => *again = true,
-            Load::Wanted { .. } => {}
+            Load::Wanted { .. } | Load::Away | Load::Listening { .. } => {}
         }
     }
 
     pub(super) fn load_deadline(&self) -> Option<Instant> {
         match self.load {
             Load::Wanted { .. } if !self.has_writes_under_way() => self.last_load.map(|at| at + RESYNC_SPACING),
+            Load::Away => self.away.due,
+            Load::Listening { until } => Some(until),
             _ => None,
         }
     }
@@ -152,7 +162,7 @@ impl Agent {
             self.fib_event(event);
         }
         if again || replay.len() >= REPLAY_EVENTS_MAX {
-            self.load = Load::Wanted { first: !self.loaded };
+            self.load = if self.away.due.is_some() { Load::Away } else { Load::Wanted { first: !self.loaded } };
             return;
         }
         let took_ms = self.last_load.map_or(0, |at| at.elapsed().as_millis());

@@ -7,7 +7,7 @@
 //!
 //! - [`state`]: what it holds.  [`kernel`]: what the kernel tells.  [`load`]: reading the kernel's table as a whole.
 //! - [`program`]: the stream from rpd.  [`urgent`]: what of it overtakes everything.  [`mod@write`]: batches to the kernel, their outcome, repairs, retries.
-//! - [`mod@neighbors`]: who does not answer.
+//! - [`mod@neighbors`]: who does not answer.  [`rush`]: what is too much for a backup to go along with.
 //! - [`roles`]: freeze, activate, commit, terminate.  [`hold`]: what a new primary waits for.  [`interfaces`]: configuration.  [`views`]: answers to operators.  [`mod@compare`]: the tables side by side, and mended.
 
 mod compare;
@@ -18,6 +18,7 @@ mod load;
 mod neighbors;
 mod program;
 mod roles;
+mod rush;
 mod state;
 mod urgent;
 mod views;
@@ -106,6 +107,7 @@ impl Agent {
     /// Does what is due and can be done without waiting.
     fn advance(&mut self) -> Result<(), PfedError> {
         let now = Instant::now();
+        self.stay_away_no_longer(now)?;
         if self.load_is_due(now) {
             self.begin_load()?;
         }

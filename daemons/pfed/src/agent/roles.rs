@@ -111,6 +111,7 @@ impl Agent {
             return Err(Status::failed_precondition(why));
         }
         self.catch_up();
+        self.come_back().map_err(|error| Status::internal(format!("not activated: {error}")))?;
         let tables = self.against(&request.expected_tables);
         if let Some(reason) = self.why_not_active(&tables) {
             tracing::warn!("not activated for epoch {}: {reason}", request.epoch);
@@ -119,12 +120,24 @@ impl Agent {
         self.role = Role::Activated;
         self.epoch = request.epoch;
         self.begin_hold();
-        tracing::info!("activated for epoch {}; {} routes to write", self.epoch, self.fib.pending_writes());
+        match self.load {
+            Load::Idle => {
+                tracing::info!("activated for epoch {}; {} routes to write", self.epoch, self.fib.pending_writes());
+            }
+            _ => tracing::info!(
+                "activated for epoch {}; the kernel's table is read before anything is written",
+                self.epoch
+            ),
+        }
         Ok(v1::ActivateReply { ok: true, tables, ..Default::default() })
     }
 
-    /// What the other one left in the kernel, as it said, against what we know to be there.
+    /// What the other one left in the kernel, as it said, against what we know to be there. Nothing, while we do not: then the table is read before
+    /// anything is written.
     fn against(&mut self, expected: &[v1::TableDigest]) -> Vec<v1::TableComparison> {
+        if !matches!(self.load, Load::Idle) {
+            return Vec::new();
+        }
         let own = self.kernel_tables();
         let pairs = own.into_iter().filter_map(|own| {
             let theirs = expected.iter().find(|table| table.table == own.table)?.clone();
@@ -134,7 +147,7 @@ impl Agent {
     }
 
     fn why_not_active(&self, tables: &[v1::TableComparison]) -> Option<String> {
-        if !self.loaded || !matches!(self.load, Load::Idle) {
+        if !self.loaded {
             return Some("the kernel's table has not been read yet".into());
         }
         if !self.fib.is_complete() {

@@ -14,14 +14,15 @@ use super::compare::Mending;
 use super::hold::Hold;
 use super::load::Load;
 use super::program::Stream;
+use super::rush::Rush;
 use super::write::{Backoff, Reconcile};
 use crate::error::PfedError;
 use crate::fault_injection::Deafness;
 use crate::fib::Fib;
 use crate::interface_plan::{Configured, FormerDescription};
 use crate::limits::{
-    GATEWAYS_DELAY, GATEWAYS_DELAY_MAX, IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX, RESEAT_DELAY,
-    RESEAT_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX,
+    AWAY, AWAY_MAX, GATEWAYS_DELAY, GATEWAYS_DELAY_MAX, IDLE_SWEEP_INTERVAL, REPAIR_DELAY, REPAIR_DELAY_MAX,
+    RESEAT_DELAY, RESEAT_DELAY_MAX, RETRY_DELAY, RETRY_DELAY_MAX,
 };
 use crate::links::Links;
 use crate::neighbors::Silent;
@@ -97,6 +98,10 @@ pub struct Agent {
     /// Batches that have overtaken others, and are not answered.
     pub(super) urgent_under_way: u32,
     pub(super) load: Load,
+    /// How many changes of routes the kernel tells of.
+    pub(super) rush: Rush,
+    /// Until when a backup stays away from a rush of them.
+    pub(super) away: Backoff,
     /// Whether the kernel's table has been read at least once.
     pub(super) loaded: bool,
     pub(super) last_load: Option<Instant>,
@@ -164,6 +169,8 @@ impl Agent {
             done_serial: 0,
             urgent_under_way: 0,
             load: Load::Wanted { first: true },
+            rush: Rush::default(),
+            away: Backoff::new(AWAY, AWAY_MAX),
             loaded: false,
             last_load: None,
             recheck_objects: false,

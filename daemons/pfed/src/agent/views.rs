@@ -85,6 +85,9 @@ impl Agent {
         if let Some(waiting) = self.waiting_for() {
             return Some(waiting.into());
         }
+        if matches!(self.load, Load::Away | Load::Listening { .. }) {
+            return Some("so much of the kernel's table changes that it is read once that is over".into());
+        }
         if !matches!(self.load, Load::Idle) || self.doubt.due.is_some() {
             return Some("reading the kernel's table again".into());
         }

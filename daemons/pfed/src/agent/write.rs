@@ -65,7 +65,7 @@ impl Backoff {
         }
     }
 
-    fn take(&mut self, now: Instant) -> bool {
+    pub(super) fn take(&mut self, now: Instant) -> bool {
         let due = self.due.is_some_and(|at| now >= at);
         if due {
             self.due = None;

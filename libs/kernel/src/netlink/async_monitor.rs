@@ -43,6 +43,11 @@ impl AsyncMonitor {
         Ok(())
     }
 
+    /// Whether to hear of routes; see [`Monitor::hear_routes`].
+    pub fn hear_routes(&self, hear: bool) -> Result<(), KernelError> {
+        self.0.get_ref().hear_routes(hear)
+    }
+
     /// Takes up to 64 notifications that are there already; see [`Monitor::read`].
     pub fn read(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
         self.0.get_mut().read(events)

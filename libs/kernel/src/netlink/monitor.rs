@@ -21,8 +21,10 @@ const DATAGRAMS: usize = 64;
 /// The largest notification: a link with everything it has.
 const DATAGRAM_BYTES: usize = 16 << 10;
 
-/// RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE, _NEXTHOP.
-const GROUPS: [i32; 6] = [1, 5, 7, 9, 11, 32];
+/// RTNLGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR, _NEXTHOP.
+const GROUPS: [i32; 4] = [1, 5, 9, 32];
+/// RTNLGRP_IPV4_ROUTE, _IPV6_ROUTE.
+const ROUTE_GROUPS: [i32; 2] = [7, 11];
 /// RTNLGRP_NEIGH.
 const NEIGHBOR_GROUP: i32 = 3;
 /// Some thousand notifications of neighbours. A scan of the addresses of a link makes more; the table is read again then.
@@ -79,7 +81,7 @@ impl Monitor {
             let socket = Socket::open(BUFFER_BYTES, true)?;
             // This socket requests nothing, so its own port stands for nobody.
             socket.attach_filter(&filter(own.unwrap_or(socket.port())))?;
-            for group in GROUPS {
+            for group in GROUPS.into_iter().chain(ROUTE_GROUPS) {
                 socket.join(group)?;
             }
             Ok(socket)
@@ -98,6 +100,13 @@ impl Monitor {
         };
         let socket = open().map_err(KernelError::call("open a netlink socket for neighbors"))?;
         Ok(Self { socket, buffer: vec![0; DATAGRAMS * DATAGRAM_BYTES] })
+    }
+
+    /// Whether to hear of routes, as one that was just opened does; of everything else it always hears. Whoever writes a route pays for each socket
+    /// that hears of it: its call does not return before the notification lies in the queue and the reader has been woken.
+    pub fn hear_routes(&self, hear: bool) -> Result<(), KernelError> {
+        let change = |group| if hear { self.socket.join(group) } else { self.socket.leave(group) };
+        ROUTE_GROUPS.into_iter().try_for_each(change).map_err(KernelError::call("choose the notifications to hear"))
     }
 
     /// Takes up to 64 notifications and appends what they say. `WouldBlock` when there is none.

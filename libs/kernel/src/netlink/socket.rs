@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::tcp::set_int_option;
 
 const NETLINK_ADD_MEMBERSHIP: i32 = 1;
+const NETLINK_DROP_MEMBERSHIP: i32 = 2;
 const NETLINK_CAP_ACK: i32 = 10;
 const NETLINK_EXT_ACK: i32 = 11;
 const NETLINK_GET_STRICT_CHK: i32 = 12;
@@ -53,6 +54,11 @@ impl Socket {
     /// Joins a multicast group (`RTNLGRP_*`).
     pub fn join(&self, group: i32) -> io::Result<()> {
         set_int_option(self.fd.as_fd(), libc::SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    }
+
+    /// Leaves one.
+    pub fn leave(&self, group: i32) -> io::Result<()> {
+        set_int_option(self.fd.as_fd(), libc::SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, group)
     }
 
     /// Lets the kernel drop what the program refuses before it takes room in our queue.
