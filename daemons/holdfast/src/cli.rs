@@ -11,6 +11,7 @@ mod interactive;
 mod lost;
 mod pipe;
 mod pipe_words;
+mod repeat;
 mod script;
 mod shell;
 mod sink;

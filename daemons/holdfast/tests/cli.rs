@@ -141,6 +141,43 @@ fn a_show_command_is_asked_again_when_mgd_was_replaced() {
 }
 
 #[test]
+fn an_answer_that_breaks_off_begins_again_and_is_shown_once() {
+    for how in ["once", "once by word", "frozen"] {
+        let router = Router::start();
+        let output = cli(&router, &["-c", &format!("show broken {how}")], "");
+        assert!(output.status.success(), "{how}: {}", text(&output.stderr));
+        assert_eq!((text(&output.stdout), text(&output.stderr)), ("new 1\nnew 2\n", ""), "{how}");
+        let router = Router::start();
+        let output = cli(&router, &["-c", &format!("show broken {how} | count")], "");
+        assert_eq!(text(&output.stdout), "Count: 2 lines\n", "{how}");
+        let router = Router::start();
+        let file = router.run_dir().join("saved");
+        let output = cli(&router, &["-c", &format!("show broken {how} | except 1 | save {}", file.display())], "");
+        assert!(text(&output.stdout).starts_with("Wrote 1 lines"), "{how}: {}", text(&output.stderr));
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "new 2\n", "{how}");
+    }
+}
+
+#[test]
+fn answers_that_go_on_breaking_off_are_an_error_and_no_output() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "show broken always | count"], "");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), ""));
+    let message = "error: the routing engine that answered was replaced or has ended before the answer was whole (mgd was killed)";
+    assert!(text(&output.stderr).starts_with(message), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("enter the command again"));
+}
+
+/// What has been shown cannot be taken back, and is not shown twice.
+#[test]
+fn an_answer_too_long_to_be_held_back_is_not_begun_again() {
+    let router = Router::start();
+    let output = cli(&router, &["-c", "show broken long"], "");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 17 << 20));
+    assert!(text(&output.stderr).contains("enter the command again"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn lines_from_a_pipe_are_carried_out_in_turn() {
     let router = Router::start();
     let input = "show version\n\nrequest system reboot in-service\nno\nshow nonsense\nexit\nshow version\n";

@@ -139,6 +139,10 @@ fn refusal(who: &str, status: &Status) -> AskError {
         Code::Unavailable | Code::Unknown | Code::Cancelled => {
             AskError::Unreachable { who: who.to_owned(), reason: status.message().to_owned() }
         }
+        // And of one that broke in the middle of a message: such a status was made here, out of another error.
+        _ if std::error::Error::source(status).is_some() => {
+            AskError::Unreachable { who: who.to_owned(), reason: status.message().to_owned() }
+        }
         Code::Unimplemented => AskError::Refused(format!("{who} runs a version that does not know this command")),
         _ => AskError::Refused(status.message().to_owned()),
     }

@@ -23,8 +23,10 @@ pub enum CliError {
         /// The last failure.
         reason: String,
     },
-    /// mgd broke off in the middle of an answer.
-    #[error("the answer was broken off: {0}; enter the command again")]
+    /// Answers broke off until there was no other try, or after something of one had been shown.
+    #[error(
+        "the routing engine that answered was replaced or has ended before the answer was whole ({0}); enter the command again (| save FILE and | count begin again by themselves, whatever the length)"
+    )]
     BrokenOff(String),
     /// mgd ended before it said what became of a command that changes something.
     #[error(

@@ -15,6 +15,9 @@ use super::{
 const LAST_DEFAULT: usize = 10;
 /// Most lines that `last` keeps.
 const LAST_MAX: usize = 100_000;
+/// Output of an unfinished answer that is held back: some 100,000 routes as text. What comes out of the pipes counts, so that
+/// | count or | match have tables of any size.
+const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A command line taken apart.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub struct Line {
     save: Option<PathBuf>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Filter {
     Match(Regex),
     Except(Regex),
@@ -113,7 +116,8 @@ impl Line {
             Some(path) => Sink::file(path)?,
             None => terminal(),
         };
-        Ok(Pipeline { filters: self.filters, partial: String::new(), sink, saved: self.save, lines: 0 })
+        let fresh = self.filters.clone();
+        Ok(Pipeline { filters: self.filters, fresh, partial: String::new(), sink, saved: self.save, lines: 0 })
     }
 }
 
@@ -199,6 +203,8 @@ fn split(line: &str) -> Result<Vec<Part>, CliError> {
 /// Output on its way.
 pub struct Pipeline {
     filters: Vec<Filter>,
+    /// As they were before the first line.
+    fresh: Vec<Filter>,
     partial: String,
     sink: Sink,
     saved: Option<PathBuf>,
@@ -258,6 +264,42 @@ impl Pipeline {
         }
         self.lines += 1;
         self.sink.write(&format!("{line}\n"))
+    }
+
+    /// What comes may have to begin anew: it is not shown before [`Self::let_go`], unless there is too much of it.
+    pub fn hold(&mut self) {
+        if self.saved.is_none() {
+            self.sink.hold(HELD_BYTES_MAX);
+        }
+    }
+
+    /// The answer is whole.
+    pub fn let_go(&mut self) -> Result<(), CliError> {
+        self.sink.let_go()
+    }
+
+    /// Whether nobody has seen anything yet. A file is whole when the command has ended, not before.
+    pub fn can_begin_anew(&self) -> bool {
+        match &self.saved {
+            Some(path) => path.is_file(),
+            None => self.sink.is_holding(),
+        }
+    }
+
+    /// Forgets all that was written; no, when that is not possible any more.
+    pub fn begin_anew(&mut self) -> Result<bool, CliError> {
+        if !self.can_begin_anew() {
+            return Ok(false);
+        }
+        self.filters.clone_from(&self.fresh);
+        self.partial.clear();
+        self.lines = 0;
+        self.sink.forget();
+        if let Some(path) = &self.saved {
+            self.sink = Sink::nowhere(); // the old file is closed, and has all it was to have, before it is emptied
+            self.sink = Sink::file(path)?;
+        }
+        Ok(true)
     }
 
     /// The rest of the output goes into a file.

@@ -17,19 +17,18 @@ use holdfast_proto::v1::{
     management_client::ManagementClient,
 };
 use tokio::runtime::Runtime;
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 
 use super::{
     configure::{Configure, read},
     error::CliError,
     follow, lost,
     pipe::{Line, Pipeline},
+    repeat::{self, Asked, MANAGEMENT_PATIENCE, Tries},
     sink::Sink,
     watch,
 };
 
-/// How long a management process that is being replaced is waited for.
-const MANAGEMENT_PATIENCE: Duration = Duration::from_secs(15);
 /// Between two tries to reach it.
 const RETRY: Duration = Duration::from_millis(100);
 /// How long a piece of an answer may take; mgd itself is patient for 10 s with each process it asks.
@@ -160,8 +159,10 @@ impl Shell {
         let how = How { watch: format == "text" && !line.once, format, draws, columns };
         let mut pipeline = line.pipeline(Sink::stdout)?;
         let outcome = self.command(&command, &how, &mut pipeline).await;
-        // A failure may come after output: that is shown all the same.
-        pipeline.finish()?;
+        // A failure may come after output: that is shown all the same. But a part of an answer is not counted as if it were the whole.
+        if !matches!(outcome, Err(CliError::BrokenOff(_))) {
+            pipeline.finish()?;
+        }
         outcome
     }
 
@@ -226,7 +227,7 @@ impl Shell {
         }
     }
 
-    /// A command that changes nothing is asked again when mgd was replaced before it gave an answer.
+    /// A command that changes nothing is asked again when its answer broke off, as long as nothing of it has been shown.
     async fn execute(&self, command: &str, how: &How, extra: Extra, pipeline: &mut Pipeline) -> Result<End, CliError> {
         let request = ExecuteRequest {
             line: command.to_owned(),
@@ -240,86 +241,83 @@ impl Shell {
             columns: how.columns,
             request_id: lost::request_id(),
         };
-        let repeatable = ["sh", "mo"].iter().any(|word| command.trim_start().starts_with(word));
-        let started = Instant::now();
+        let repeatable = repeat::only_shows(command);
+        if repeatable {
+            pipeline.hold();
+        }
+        let mut tries = Tries::new(Instant::now());
         loop {
-            let channel = self.connect(started).await?;
-            let mut client = ManagementClient::new(channel)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(MESSAGE_BYTES_MAX);
-            let mut answered = false;
-            let attempt = async {
-                let mut events = client.execute(request.clone()).await?.into_inner();
-                self.events(&mut events, pipeline, &mut answered).await
+            let mut asked = Asked::new(&self.run_dir);
+            let channel = self.connect(tries.heard()).await?;
+            let status = match self.ask(channel, &request, repeatable, pipeline, &mut asked).await {
+                Ok(end) => {
+                    pipeline.let_go()?;
+                    return end;
+                }
+                Err(status) => status,
             };
-            match attempt.await {
-                Ok(end) => return end,
-                // Aborted: this mgd is not the primary any more and has done nothing.
-                Err(status)
-                    if (repeatable || status.code() == Code::Aborted)
-                        && !answered
-                        && started.elapsed() < MANAGEMENT_PATIENCE =>
-                {
-                    tokio::time::sleep(RETRY).await;
-                    drop(status);
-                }
-                Err(status) if repeatable => return Err(CliError::BrokenOff(status.message().to_owned())),
-                Err(status) => {
-                    let run = lost::run_of(&self.run_dir, &request.request_id).await;
-                    let unanswered = || CliError::Unanswered(status.message().to_owned());
-                    return run.map(|run_id| End::Follow { run_id, json_lines: false }).ok_or_else(unanswered);
-                }
+            // Aborted, and not a word before: this mgd is not the primary any more and has done nothing.
+            let undone = status.code() == Code::Aborted && !asked.answered;
+            let another = tries.another(asked.answered, Instant::now());
+            if another && (undone || repeatable && (!asked.answered || pipeline.begin_anew()?)) {
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+            if repeatable {
+                return Err(CliError::BrokenOff(status.message().to_owned()));
+            }
+            let run = lost::run_of(&self.run_dir, &request.request_id).await;
+            let unanswered = || CliError::Unanswered(status.message().to_owned());
+            return run.map(|run_id| End::Follow { run_id, json_lines: false }).ok_or_else(unanswered);
+        }
+    }
+
+    /// One try.
+    async fn ask(
+        &self,
+        channel: Channel,
+        request: &ExecuteRequest,
+        repeatable: bool,
+        pipeline: &mut Pipeline,
+        asked: &mut Asked,
+    ) -> Result<Result<End, CliError>, Status> {
+        let mut client = ManagementClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let call = client.execute(request.clone());
+        let mut events = awaited(call, asked, repeatable && pipeline.can_begin_anew()).await?.into_inner();
+        loop {
+            let event = awaited(events.message(), asked, repeatable && pipeline.can_begin_anew()).await?;
+            let Some(event) = event else { return Err(Status::unavailable("mgd ended")) };
+            asked.answered = true;
+            if let Some(end) = self.event(event, pipeline).transpose() {
+                return Ok(end);
             }
         }
     }
 
-    async fn events(
-        &self,
-        events: &mut Streaming<ExecuteEvent>,
-        pipeline: &mut Pipeline,
-        answered: &mut bool,
-    ) -> Result<Result<End, CliError>, Status> {
-        loop {
-            let event = match tokio::time::timeout(PIECE_DEADLINE, events.message()).await {
-                Ok(event) => event?,
-                Err(_) => {
-                    return Err(Status::deadline_exceeded(format!("nothing came for {} s", PIECE_DEADLINE.as_secs())));
-                }
-            };
-            let Some(event) = event else { return Err(Status::unavailable("mgd ended")) };
-            *answered = true;
-            match event.event {
-                Some(Event::Output(text)) => {
-                    if let Err(error) = pipeline.write(&text) {
-                        return Ok(Err(error));
-                    }
-                }
-                Some(Event::Error(error)) => return Ok(Err(CliError::Refused(error.message))),
-                Some(Event::Confirm(confirm)) => return Ok(Ok(End::Confirm(confirm))),
-                Some(Event::Read(wanted)) => return Ok(Ok(End::Read(wanted))),
-                Some(Event::Mode(mode)) => {
-                    if let Err(error) = self.configure.change(mode) {
-                        return Ok(Err(error));
-                    }
-                }
-                Some(Event::Write(write)) => {
-                    if let Err(error) = pipeline.save_to(write.file.into()) {
-                        return Ok(Err(error));
-                    }
-                }
-                Some(Event::Follow(follow)) => {
-                    return Ok(Ok(End::Follow { run_id: follow.run_id, json_lines: follow.json_lines }));
-                }
-                Some(Event::Watch(watch)) => return Ok(Ok(End::Watch(watch.run_id))),
-                Some(Event::Done(_)) => return Ok(Ok(End::Done)),
-                // A kind of event that a newer mgd may have.
-                None => {}
+    /// One piece of an answer; how it ended if this was the last.
+    fn event(&self, event: ExecuteEvent, pipeline: &mut Pipeline) -> Result<Option<End>, CliError> {
+        match event.event {
+            Some(Event::Output(text)) => pipeline.write(&text)?,
+            Some(Event::Error(error)) => return Err(CliError::Refused(error.message)),
+            Some(Event::Confirm(confirm)) => return Ok(Some(End::Confirm(confirm))),
+            Some(Event::Read(wanted)) => return Ok(Some(End::Read(wanted))),
+            Some(Event::Mode(mode)) => self.configure.change(mode)?,
+            Some(Event::Write(write)) => pipeline.save_to(write.file.into())?,
+            Some(Event::Follow(follow)) => {
+                return Ok(Some(End::Follow { run_id: follow.run_id, json_lines: follow.json_lines }));
             }
+            Some(Event::Watch(watch)) => return Ok(Some(End::Watch(watch.run_id))),
+            Some(Event::Done(_)) => return Ok(Some(End::Done)),
+            // A kind of event that a newer mgd may have.
+            None => {}
         }
+        Ok(None)
     }
 
     /// A new connection for each command: the primary may have changed since the last one.
-    async fn connect(&self, started: Instant) -> Result<Channel, CliError> {
+    async fn connect(&self, since: Instant) -> Result<Channel, CliError> {
         let socket = self.run_dir.master_management_socket();
         loop {
             let refused = match holdfast_ipc::connect(&socket, Duration::ZERO).await {
@@ -329,7 +327,7 @@ impl Shell {
             if holdfast_ipc::connect(&self.run_dir.chassis_socket(), Duration::ZERO).await.is_err() {
                 return Err(CliError::NoRouter { run_dir: self.run_dir.path().to_owned() });
             }
-            if started.elapsed() >= MANAGEMENT_PATIENCE {
+            if since.elapsed() >= MANAGEMENT_PATIENCE {
                 let (run_dir, seconds) = (self.run_dir.path().to_owned(), MANAGEMENT_PATIENCE.as_secs());
                 return Err(CliError::NoAnswer { run_dir, seconds, reason: refused });
             }
@@ -372,6 +370,24 @@ impl Shell {
     /// Whether a router is there at all.
     pub fn check_router(&self) -> Result<(), CliError> {
         self.runtime.block_on(self.connect(Instant::now())).map_or(Ok(()), |connected| connected.map(drop))
+    }
+}
+
+/// The next word of the engine asked. Who can ask another one does not wait until one that is frozen goes on.
+async fn awaited<T>(
+    word: impl Future<Output = Result<T, Status>>,
+    asked: &mut Asked,
+    goes_over: bool,
+) -> Result<T, Status> {
+    tokio::select! {
+        biased;
+        word = tokio::time::timeout(PIECE_DEADLINE, word) => word.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded(format!("nothing came for {} s", PIECE_DEADLINE.as_secs())))
+        }),
+        () = asked.replaced(), if goes_over => {
+            asked.answered = true;
+            Err(Status::unavailable("another routing engine became the primary"))
+        }
     }
 }
 

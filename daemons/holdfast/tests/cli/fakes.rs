@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use holdfast_ipc::RunDir;
 use holdfast_proto::v1::{execute_event::Event, *};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, transport::Server};
@@ -23,12 +24,39 @@ fn items<T: Send + 'static>(values: Vec<Result<T, Status>>) -> Answer<Items<T>> 
 /// The name of a command whose answer got lost after it had started run 8.
 static LOST: Mutex<String> = Mutex::new(String::new());
 
-#[derive(Default)]
 struct Management {
     tries: AtomicU32,
+    run_dir: RunDir,
+    slot: &'static str,
 }
 
 impl Management {
+    fn new(run_dir: &RunDir, slot: &'static str) -> Self {
+        Self { tries: AtomicU32::default(), run_dir: run_dir.clone(), slot }
+    }
+
+    /// Answers that do not come to their end.
+    fn broken(&self, what: &str) -> Answer<Items<ExecuteEvent>> {
+        let output = |text: &str| Ok(ExecuteEvent { event: Some(Event::Output(text.to_owned())) });
+        let done = || Ok(ExecuteEvent { event: Some(Event::Done(ExecuteDone {})) });
+        let ends = || Err(Status::unavailable("mgd was killed"));
+        let attempt = self.tries.fetch_add(1, Ordering::Relaxed) + 1;
+        match what {
+            "once" | "once by word" if attempt == 1 => {
+                let end = if what == "once" { ends() } else { Err(Status::aborted("rpd of re0 does not answer")) };
+                items(vec![output("old 1\nold 2\nol"), end])
+            }
+            "always" => items(vec![output(&format!("part {attempt}\n")), ends()]),
+            "long" => items(vec![output(&"x".repeat(17 << 20)), ends()]),
+            // Stopped in the middle; another engine is the primary soon.
+            "frozen" if self.slot == "re0" => {
+                self.run_dir.lead_to("re1");
+                Ok(Response::new(Box::pin(tokio_stream::iter([output("old 1\n")]).chain(tokio_stream::pending()))))
+            }
+            _ => items(vec![output("new 1\nnew 2\n"), done()]),
+        }
+    }
+
     /// Lines of configure mode, and the one that leads there.
     fn configure(&self, request: &ExecuteRequest) -> Answer<Items<ExecuteEvent>> {
         let output = |text: String| Event::Output(text);
@@ -78,6 +106,9 @@ impl management_server::Management for Management {
         let request = request.into_inner();
         if request.configure.is_some() || request.line == "configure" {
             return self.configure(&request);
+        }
+        if let Some(what) = request.line.strip_prefix("show broken ") {
+            return self.broken(what);
         }
         let output = |text: &str| Event::Output(text.to_owned());
         let error = |message: &str| Event::Error(ExecuteError { message: message.to_owned() });
@@ -258,6 +289,19 @@ impl chassis_server::Chassis for Chassis {
     }
 }
 
+trait Lead {
+    /// Makes a slot the primary for whoever looks for it.
+    fn lead_to(&self, slot: &str);
+}
+
+impl Lead for RunDir {
+    fn lead_to(&self, slot: &str) {
+        let link = self.master_management_socket();
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(format!("{slot}/mgd.sock"), link).unwrap();
+    }
+}
+
 /// The fakes on sockets of a temporary run-dir, served by a thread that ends with the test's process.
 pub struct Router {
     directory: tempfile::TempDir,
@@ -267,22 +311,24 @@ impl Router {
     pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let serving = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let run_dir = holdfast_ipc::RunDir::new(directory.path());
-        let mgd = run_dir.daemon_socket("re0", "mgd");
+        let run_dir = RunDir::new(directory.path());
         let (ready, started) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             serving.block_on(async move {
-                let management = holdfast_ipc::bind(&mgd).unwrap();
-                std::os::unix::fs::symlink("re0/mgd.sock", run_dir.master_management_socket()).unwrap();
+                let management = |slot| {
+                    let listener = holdfast_ipc::bind(&run_dir.daemon_socket(slot, "mgd")).unwrap();
+                    let service = management_server::ManagementServer::new(Management::new(&run_dir, slot))
+                        .max_encoding_message_size(32 << 20);
+                    holdfast_ipc::serve(listener, Server::builder().add_service(service), std::future::pending())
+                };
+                let (first, second) = (management("re0"), management("re1"));
+                run_dir.lead_to("re0");
                 let chassis = holdfast_ipc::bind(&run_dir.chassis_socket()).unwrap();
-                let service = management_server::ManagementServer::new(Management::default());
-                let first =
-                    holdfast_ipc::serve(management, Server::builder().add_service(service), std::future::pending());
                 let service = chassis_server::ChassisServer::new(Chassis);
-                let second =
+                let third =
                     holdfast_ipc::serve(chassis, Server::builder().add_service(service), std::future::pending());
                 ready.send(()).unwrap();
-                let _ = tokio::join!(first, second);
+                let _ = tokio::join!(first, second, third);
             });
         });
         started.recv().unwrap();

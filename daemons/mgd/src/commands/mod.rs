@@ -13,10 +13,7 @@ mod reboot;
 mod route;
 mod system;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use holdfast_proto::v1::{
     ExecuteConfirm, ExecuteDone, ExecuteError, ExecuteEvent, ExecuteFollow, ExecuteMode, ExecuteRead, ExecuteRequest,
@@ -80,8 +77,6 @@ struct Context {
     request_id: String,
     /// What an earlier [`Outcome::Read`] asked for.
     text_given: Option<Vec<u8>>,
-    /// Something was sent.
-    answered: Arc<AtomicBool>,
 }
 
 type CommandResult = Result<Outcome, AskError>;
@@ -96,7 +91,6 @@ impl Context {
     }
 
     async fn event(&self, event: Event) -> Result<(), AskError> {
-        self.answered.store(true, Ordering::Relaxed);
         self.sender.send(Ok(ExecuteEvent { event: Some(event) })).await.map_err(|_| AskError::Gone)
     }
 
@@ -130,13 +124,13 @@ impl Context {
 
 /// Carries out one line; everything, also a failure, goes to `sender`.
 pub async fn execute(state: Arc<State>, request: ExecuteRequest, sender: Sender<Result<ExecuteEvent, Status>>) {
-    let looks_only = ["sh", "te"].iter().any(|word| request.line.trim_start().starts_with(word));
-    let answered = Arc::new(AtomicBool::new(false));
-    let outcome = run(state.clone(), request, sender.clone(), answered.clone()).await;
-    // The daemons of an engine that was replaced end before its mgd does: the one that is primary now has theirs.
+    let looks_only = looks_only(&request.line);
+    let outcome = run(state.clone(), request, sender.clone()).await;
+    // The daemons of an engine that was replaced end before its mgd does: the one that is primary now has theirs. What was
+    // sent of the answer by then, the client forgets.
     let outcome = match outcome {
         Err(error @ (AskError::Unreachable { .. } | AskError::Deadline { .. }))
-            if looks_only && !answered.load(Ordering::Relaxed) && state.term().role != Role::Primary =>
+            if looks_only && state.term().role != Role::Primary =>
         {
             Err(AskError::Elsewhere(error.to_string()))
         }
@@ -162,11 +156,17 @@ pub async fn execute(state: Arc<State>, request: ExecuteRequest, sender: Sender<
     let _ = sender.send(Ok(ExecuteEvent { event: Some(event) })).await;
 }
 
+/// Whether a line changes nothing, also behind the words of configure mode that lead to another command.
+fn looks_only(line: &str) -> bool {
+    let leads = |word: &&str| word.len() > 1 && ["run", "top"].iter().any(|leader| leader.starts_with(*word));
+    let command = line.split_whitespace().find(|word| !leads(word)).unwrap_or_default();
+    ["sh", "te"].iter().any(|begin| command.starts_with(begin))
+}
+
 async fn run(
     state: Arc<State>,
     request: ExecuteRequest,
     sender: Sender<Result<ExecuteEvent, Status>>,
-    answered: Arc<AtomicBool>,
 ) -> CommandResult {
     let format = format(&request.format)?;
     let user = if request.user.is_empty() { "unknown".to_owned() } else { request.user };
@@ -181,7 +181,6 @@ async fn run(
         user,
         request_id: request.request_id,
         text_given,
-        answered,
     };
     match request.configure {
         Some(mode) => configure::line(&context, &request.line, mode).await,

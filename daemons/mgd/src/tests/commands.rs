@@ -1,7 +1,8 @@
 //! Execute, against processes that answer and processes that do not.
 
 use holdfast_ipc::RoleArg;
-use holdfast_proto::v1::{ExecuteRequest, execute_event::Event};
+use holdfast_proto::v1::{ExecuteRequest, Role, execute_event::Event, management_client::ManagementClient};
+use tonic::Code;
 
 use super::router::{Router, execute, json, send, show};
 
@@ -203,6 +204,25 @@ async fn routes_come_in_pieces_and_as_one_json_object() {
     }
 }
 
+/// By the word of a mgd that is not primary any more, the client forgets what came and asks the one that is.
+#[tokio::test]
+async fn an_answer_whose_rpd_ends_in_its_middle_is_for_the_new_primary() {
+    let router = Router::new().with_daemons();
+    let (state, mgd) = router.mgd("re0", RoleArg::Primary, true).await;
+    let crashed = execute(&mgd, "show route 10.8.8.8", "text", false).await;
+    assert!(crashed.output.contains("inet.0:"), "{}", crashed.output);
+    assert!(crashed.error().starts_with("rpd of re0 does not answer (rpd is ending)"), "{}", crashed.error());
+    for role in [Role::Frozen, Role::Backup] {
+        state.lock().term.role = role;
+        let request = ExecuteRequest { line: "show route 10.8.8.8".into(), ..Default::default() };
+        let mut stream = ManagementClient::new(mgd.clone()).execute(request).await.unwrap().into_inner();
+        let part = stream.message().await.unwrap().unwrap();
+        assert!(matches!(part.event, Some(Event::Output(_))), "{part:?}");
+        let end = stream.message().await.unwrap_err();
+        assert_eq!(end.code(), Code::Aborted, "{end}");
+    }
+}
+
 #[tokio::test]
 async fn failures_name_who_and_why() {
     let router = Router::new().with_daemons();
@@ -238,7 +258,7 @@ async fn changes_and_restarts() {
         assert!(tokio::time::Instant::now() < deadline);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    state.lock().term.role = holdfast_proto::v1::Role::Frozen;
+    state.lock().term.role = Role::Frozen;
     let refused = execute(&mgd, "clear bgp neighbor all", "text", false).await;
     assert!(refused.error().contains("not primary"), "{}", refused.error());
 }

@@ -304,6 +304,10 @@ impl routing_server::Routing for FakeRouting {
                 routes: vec![Route { prefix: format!("match {}", request.r#match), ..route(0) }],
             }]);
         }
+        if request.prefix == "10.8.8.8" {
+            let pages = [Ok(RoutePage { routes: vec![route(0)] }), Err(Status::unavailable("rpd is ending"))];
+            return Ok(Response::new(Box::pin(tokio_stream::iter(pages))));
+        }
         items((0..50).map(|page| RoutePage { routes: (page * 100..page * 100 + 100).map(route).collect() }).collect())
     }
     async fn show_route_summary(&self, _: Request<ShowRouteSummaryRequest>) -> Answer<RouteSummary> {
