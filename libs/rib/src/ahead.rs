@@ -121,11 +121,12 @@ impl Ahead {
 
     /// Begins the next stretch; a short one is there at once.
     fn begin(&mut self, changes: &mut Changes<'_, impl Fn(PrefixId) -> bool>) {
+        self.stretch.shrink_to_fit(); // both stand side by side until the next one is made
         let made_of = changes.waiting.len();
         let is_much = made_of >= FIB_LEVELS_MIN && made_of as u64 >= changes.entries / FIB_LEVELS_PART;
         if changes.prefixes.family() == Family::Ipv4Unicast && is_much {
             let stage = match changes.most_go() {
-                true => Stage::gather(changes.waiting),
+                true => Stage::gather(changes.waiting, changes.prefixes),
                 false => Stage::Wait { since: None, waited: made_of, in_vain: 0 },
             };
             self.making = Some(Making { made_of, stage });
@@ -138,8 +139,10 @@ impl Ahead {
 }
 
 impl Stage {
-    fn gather(waiting: &DirtySet) -> Stage {
-        Stage::Gather(waiting.round(), Vec::with_capacity(waiting.len().min(FIB_STRETCH + FIB_ORDER_STEP)))
+    /// There is room for all that could be gathered: what is not used of it is no memory, and to move it when more comes in would take half as much again.
+    fn gather(waiting: &DirtySet, prefixes: &PrefixTable) -> Stage {
+        let ids = prefixes.capacity() as usize;
+        Stage::Gather(waiting.round(), Vec::with_capacity(ids.min(FIB_STRETCH + FIB_ORDER_STEP)))
     }
 }
 
@@ -157,7 +160,7 @@ impl Making {
                 *waited = waiting.len();
                 let is_over = now.is_some_and(|now| now.saturating_sub(*since.get_or_insert(now)) >= FIB_WAIT);
                 if is_over || *in_vain >= FIB_WAIT_IN_VAIN {
-                    (self.made_of, self.stage) = (*waited, Stage::gather(waiting));
+                    (self.made_of, self.stage) = (*waited, Stage::gather(waiting, prefixes));
                 }
             }
             Stage::Gather(round, keys) => {
@@ -165,7 +168,9 @@ impl Making {
                 let goes_on = waiting.go_round(round, FIB_ORDER_STEP, |id| keys.push(key(id)));
                 if !goes_on || keys.len() >= FIB_STRETCH {
                     waiting.come_after(*round);
-                    self.stage = Stage::Told(std::mem::take(keys), Vec::new(), 0);
+                    keys.shrink_to_fit();
+                    let told = Vec::with_capacity((prefixes.capacity() as usize).saturating_sub(keys.len()));
+                    self.stage = Stage::Told(std::mem::take(keys), told, 0);
                 }
             }
             Stage::Told(keys, told, from) => {
@@ -174,6 +179,7 @@ impl Making {
                 told.extend(ids.map(|id| prefixes.first_address(id)));
                 *from = to;
                 if to == prefixes.capacity() {
+                    told.shrink_to_fit();
                     let stretch = vec![0; keys.len()];
                     let order = LevelByLevel::new(std::mem::take(keys), std::mem::take(told));
                     self.stage = Stage::Order(Box::new(order), stretch);
@@ -278,6 +284,38 @@ mod tests {
         assert_eq!(octets(&mut reader, &prefixes, 2), [200, 201], "not reached yet");
         assert_eq!(octets(&mut reader, &prefixes, usize::MAX).len(), 60_000 - 10);
         assert!(reader.waiting.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_in_order_has_no_room_to_spare() {
+        let (mut reader, mut prefixes) = (Reader::default(), PrefixTable::new(Family::Ipv4Unicast));
+        (1..10).for_each(|octet| reader.hears_of(&mut prefixes, octet, 20_000));
+        assert_eq!(octets(&mut reader, &prefixes, 100_000).len(), 100_000);
+        let told = reader.told.clone();
+        (10..30).for_each(|octet| reader.hears_of(&mut prefixes, octet, 20_000));
+        let (waited, left) = (reader.waiting.len(), reader.ahead.stretch.len());
+        let mut changed_again = told.iter();
+        for turn in 0.. {
+            assert!(turn < 100, "gathered");
+            reader.turn(&prefixes);
+            match reader.ahead.making.as_ref().map(|making| &making.stage) {
+                // More comes in while they are gathered.
+                Some(Stage::Gather(..)) => changed_again.by_ref().take(30_000).for_each(|id| {
+                    reader.waiting.insert(id.0);
+                    reader.told.remove(id);
+                }),
+                Some(Stage::Told(keys, told, _)) => {
+                    assert!(keys.len() > waited);
+                    assert_eq!(keys.capacity(), keys.len());
+                    assert_eq!(told.capacity(), prefixes.capacity() as usize - keys.len());
+                    break;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!((reader.ahead.stretch.len(), reader.ahead.stretch.capacity()), (left, left));
+        let all = reader.waiting.len();
+        assert_eq!(octets(&mut reader, &prefixes, usize::MAX).len(), all);
     }
 
     #[test]

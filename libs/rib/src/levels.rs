@@ -40,7 +40,7 @@ enum Stage {
     SortPresent(Sorting),
     /// How many keys each level has, so far.
     Count(Walk, [usize; LEVELS]),
-    /// Where the next of each level goes, plus one.
+    /// Where the next of each level goes. What has been put is given back: as much is taken up where it goes.
     Put(Walk, [usize; LEVELS]),
 }
 
@@ -63,24 +63,26 @@ impl LevelByLevel {
             }
             Stage::SortPresent(sorting) => {
                 if !sorting.step(present) {
-                    *stage = Stage::Count(Walk::default(), [0; LEVELS]);
+                    *stage = Stage::Count(Walk::over(keys, present), [0; LEVELS]);
                 }
             }
             Stage::Count(walk, counts) => {
                 if !walk.step(keys, present, |level, _| counts[level] += 1) {
                     let mut left = keys.len();
-                    let ends = counts.map(|count| {
+                    let begins = counts.map(|count| {
                         left -= count;
-                        left + count
+                        left
                     });
-                    *stage = Stage::Put(Walk::default(), ends);
+                    *stage = Stage::Put(Walk::over(keys, present), begins);
                 }
             }
-            Stage::Put(walk, ends) => {
-                return walk.step(keys, present, |level, key| {
-                    ends[level] -= 1;
-                    put(ends[level], key);
+            Stage::Put(walk, begins) => {
+                let goes_on = walk.step(keys, present, |level, key| {
+                    put(begins[level], key);
+                    begins[level] += 1;
                 });
+                walk.give_back(keys, present);
+                return goes_on;
             }
         }
         true
@@ -128,34 +130,50 @@ fn part<T: Ord + Copy>(items: &mut [T]) -> usize {
     items.len() / 2
 }
 
-/// A way through sorted keys and sorted addresses that the tree has.
-#[derive(Clone, Debug, Default)]
+/// A way through sorted keys and sorted addresses that the tree has, from the highest to the lowest.
+#[derive(Clone, Debug)]
 struct Walk {
-    next: usize,
-    /// Addresses of the tree that are behind.
-    passed: usize,
-    before: Option<u32>,
+    /// Keys that are ahead.
+    keys: usize,
+    /// Addresses of the tree that are below the last one.
+    below: usize,
+    last: Option<u32>,
     level: usize,
 }
 
 impl Walk {
+    fn over(keys: &[u64], present: &[u32]) -> Self {
+        Self { keys: keys.len(), below: present.len(), last: None, level: 0 }
+    }
+
     /// Tells the levels of some keys. Prefixes that begin at the same address are one place of the tree, and stay together. False after the last.
     fn step(&mut self, keys: &[u64], present: &[u32], mut tell: impl FnMut(usize, u64)) -> bool {
-        let end = keys.len().min(self.next + LEVELLED_AT_ONCE);
-        for key in &keys[self.next..end] {
-            let address = (key >> u32::BITS) as u32;
-            if self.before != Some(address) {
+        let address_of = |key: &u64| (key >> u32::BITS) as u32;
+        let end = self.keys.saturating_sub(LEVELLED_AT_ONCE);
+        while self.keys > end {
+            let (key, before) = (keys[self.keys - 1], &keys[..self.keys - 1]);
+            let address = address_of(&key);
+            if self.last != Some(address) {
                 let shared = |other: u32| (other ^ address).leading_zeros() as usize;
-                self.passed += present[self.passed..].iter().take_while(|other| **other < address).count();
-                let (below, above) = present.split_at(self.passed);
-                let nearest = [self.before, below.last().copied(), above.first().copied()];
+                let before = before.iter().rev().map(address_of).find(|other| *other != address);
+                self.below -= present[..self.below].iter().rev().take_while(|other| **other >= address).count();
+                let (below, above) = present.split_at(self.below);
+                let nearest = [before, below.last().copied(), above.first().copied()];
                 self.level = nearest.into_iter().flatten().map(shared).max().unwrap_or(0);
-                self.before = Some(address);
+                self.last = Some(address);
             }
-            tell(self.level, *key);
+            tell(self.level, key);
+            self.keys -= 1;
         }
-        self.next = end;
-        end < keys.len()
+        end > 0
+    }
+
+    /// Gives back the memory of what is behind, but for the address that is next above.
+    fn give_back(&self, keys: &mut Vec<u64>, present: &mut Vec<u32>) {
+        keys.truncate(self.keys);
+        keys.shrink_to_fit();
+        present.truncate(self.below + 1);
+        present.shrink_to_fit();
     }
 }
 
@@ -234,6 +252,22 @@ mod tests {
         (0..keys).step_by(keys / SAMPLES).for_each(|place| misleading[place] |= 1 << 31);
         check_long(&misleading);
         assert_eq!(part(&mut [7; 1_000]), 500, "all are equal");
+    }
+
+    #[test]
+    fn what_has_been_put_is_given_back() {
+        const COUNT: u32 = 500_000;
+        let keys = (0..COUNT).map(|n| u64::from(n.wrapping_mul(0x9e37_79b1) | 1) << 32).collect();
+        let mut order = LevelByLevel::new(keys, (0..COUNT).map(|n| n.wrapping_mul(0x9e37_79b1) & !1).collect());
+        let (mut left, mut goes_on) = (COUNT as usize, true);
+        while goes_on {
+            goes_on = order.step(|_, _| left -= 1);
+            assert_eq!((order.keys.len(), order.keys.capacity()), (left, left));
+            // The tree's are as far apart: as many of them are ahead, about.
+            let present = order.present.capacity();
+            assert!(present <= left + 1_000, "{present} where {left} keys are left");
+        }
+        assert_eq!(left, 0);
     }
 
     proptest! {

@@ -19,7 +19,7 @@ pub const WEIGHT_MAX: u16 = 255;
 pub const WEIGHT_PARTS: u16 = 12;
 
 /// Changes of IPv4 forwarding entries that are put in order level by level at once: the whole of the Internet's table, or else the kernel's tree grows
-/// in vain (ADR 32). 4 MiB of numbers while they are told; thrice that while they are put in order, in steps.
+/// in vain (ADR 32). 4 MiB of numbers while they are told; twice to thrice that while they are put in order, in steps.
 pub const FIB_STRETCH: usize = 1 << 20;
 
 /// Ids that are looked through for them in one step: about a millisecond.
