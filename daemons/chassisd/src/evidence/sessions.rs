@@ -51,7 +51,8 @@ pub fn sessions(run: &CurrentRun, side: Side, after: &Baseline) -> Vec<v1::Sessi
                 tolerated_silence_ms: u64::from(session.hold_time_s) * 1000,
                 ..v1::SessionReport::default()
             };
-            let ended = later.and_then(|session| session.summary.as_ref()).map_or("", |summary| &summary.last_error);
+            // Not the summary's last error: that may be what became of an attempt to connect since.
+            let ended = later.map_or("", |session| &session.session_end);
             restarts::describe(&mut report, later.and_then(|session| session.graceful_restart.as_ref()), ended);
             report
         })

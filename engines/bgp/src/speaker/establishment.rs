@@ -82,8 +82,11 @@ impl Speaker {
         now: Duration,
     ) -> Kept {
         let Some(neighbor) = self.get_mut(id) else { return Kept::Nothing };
-        reason.clone_into(&mut neighbor.last_error);
-        let Some(up) = neighbor.up.take() else { return Kept::Nothing };
+        let Some(up) = neighbor.up.take() else {
+            reason.clone_into(&mut neighbor.last_error);
+            return Kept::Nothing;
+        };
+        neighbor.note_session_end(reason);
         neighbor.counters.flaps += 1;
         neighbor.down_since = now;
         let helps = graceful && neighbor.config.graceful_restart_helper;

@@ -477,7 +477,7 @@ impl Switchover<Rib> for Speaker {
                     && let Some(up) = neighbor.up.take()
                 {
                     neighbor.counters.flaps += 1;
-                    down.reason.clone_into(&mut neighbor.last_error);
+                    neighbor.note_session_end(&down.reason);
                     let at = Duration::from_nanos(down.mono_ns);
                     neighbor.down_since = at;
                     let kept = if down.we_restart {

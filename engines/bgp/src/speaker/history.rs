@@ -21,6 +21,12 @@ impl Neighbor {
         attempt.unwrap_or(&self.last_error)
     }
 
+    /// A session that was established has ended.
+    pub(super) fn note_session_end(&mut self, reason: &str) {
+        reason.clone_into(&mut self.last_error);
+        reason.clone_into(&mut self.session_end);
+    }
+
     /// All of it as a fact.
     pub(super) fn history(&self) -> Fact {
         let noted = |noted: &Option<Noted>| {
@@ -32,6 +38,7 @@ impl Neighbor {
         let history = BgpHistory {
             flaps: self.counters.flaps,
             last_error: self.last_words().to_owned(),
+            session_end: self.session_end.clone(),
             sent: noted(&self.notifications.sent),
             received: noted(&self.notifications.received),
             malformed: self.malformed.fact(),
@@ -65,6 +72,7 @@ impl Neighbor {
         };
         self.counters.flaps = history.flaps;
         history.last_error.clone_into(&mut self.last_error);
+        history.session_end.clone_into(&mut self.session_end);
         if let Some(counts) = history.counts {
             self.counters.messages_in = counts.messages_in;
             self.counters.messages_out = counts.messages_out;

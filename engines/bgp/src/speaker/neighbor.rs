@@ -192,8 +192,10 @@ pub struct Neighbor {
     pub counters: Counters,
     /// Interface of a link-local neighbour.
     pub scope: Option<u32>,
-    /// Why the last session ended, for operators.
+    /// Why the last session ended, or what another engine said last of attempts since, for operators.
     pub last_error: String,
+    /// Why the last session that was established ended.
+    pub session_end: String,
     /// Since when there is none; without one before, since the neighbour is there.
     pub down_since: Duration,
     /// The last NOTIFICATION in each direction.

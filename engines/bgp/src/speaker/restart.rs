@@ -259,7 +259,7 @@ impl Speaker {
         neighbor.counters.flaps += 1;
         neighbor.down_since = now;
         neighbor.deposited = false;
-        reason.clone_into(&mut neighbor.last_error);
+        neighbor.note_session_end(&reason);
         let kept = if graceful { up.negotiated.local_graceful_restart } else { [false; 2] };
         neighbor.wait_for_return(graceful, now);
         neighbor.restart = graceful.then(|| Restart {

@@ -242,6 +242,7 @@ impl Speaker {
             idle_until: None,
             counters: Counters::default(),
             last_error: String::new(),
+            session_end: String::new(),
             down_since: now,
             notifications: Default::default(),
             rest: Default::default(),

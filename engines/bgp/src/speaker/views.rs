@@ -31,7 +31,7 @@ impl Speaker {
     /// neighbour is gone.
     pub fn ended_blameless(&self, id: NeighborId) -> Option<&str> {
         let neighbor = self.get(id).filter(|neighbor| neighbor.ended_blameless)?;
-        Some(&neighbor.last_error)
+        Some(&neighbor.session_end)
     }
 
     /// `show bgp summary`.
@@ -115,6 +115,7 @@ impl Speaker {
         let ago = |at: Duration| if at.is_zero() { 0 } else { now.saturating_sub(at).as_millis() as u64 };
         Some(BgpNeighborDetail {
             summary: Some(self.neighbor_summary(neighbor, now)),
+            session_end: neighbor.session_end.clone(),
             local_address: up.map_or_else(|| neighbor.config.local_address.clone(), |up| up.local.ip().to_string()),
             local_port: up.map_or(0, |up| u32::from(up.local.port())),
             remote_port: up.map_or(0, |up| u32::from(up.remote.port())),

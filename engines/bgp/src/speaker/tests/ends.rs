@@ -126,6 +126,36 @@ fn a_session_that_is_back_says_why_the_one_before_ended() {
     }
 }
 
+/// A report of what a run lost names what ended the session, not what became of the attempts since, whichever engine is asked.
+#[test]
+fn attempts_since_do_not_hide_what_ended_a_session() {
+    for joins_first in [true, false] {
+        let mut world = world();
+        assert_eq!(detail(&world, 0).session_end, "", "none has ended");
+        if joins_first {
+            world.join();
+            world.run();
+        }
+        world.peers[0].out.extend(NotificationMessage::cease(Cease::AdministrativeReset).encode());
+        world.run();
+        world.cut(0);
+        world.peers[0].open.hold_time_s = 1;
+        for _ in 0..5 {
+            world.advance(Duration::from_secs(60));
+            world.run();
+        }
+        let before = detail(&world, 0);
+        assert!(before.why_not_established.contains("hold time of 1 s"), "{}", before.why_not_established);
+        assert!(before.session_end.contains("Administrative Reset"), "{}", before.session_end);
+        if !joins_first {
+            world.join();
+        }
+        world.run();
+        world.hand_over("while it is refused");
+        assert_eq!(detail(&world, 0).session_end, before.session_end);
+    }
+}
+
 #[test]
 fn a_session_that_never_began_is_as_old_as_its_configuration() {
     let mut world = world();
