@@ -149,10 +149,15 @@ impl Agent {
             Loaded::Routes(routes) => routes.iter().for_each(|(prefix, target)| self.fib.read_route(prefix, *target)),
             Loaded::End(Err(error)) => {
                 tracing::error!("{error}; the kernel's table is read again");
-                self.load = Load::Wanted { first: !self.loaded };
+                self.load = self.not_read();
             }
             Loaded::End(Ok(())) => self.end_load(),
         }
+    }
+
+    /// What follows a reading that is good for nothing: another one, but not in the middle of a rush.
+    fn not_read(&self) -> Load {
+        if self.away.due.is_some() { Load::Away } else { Load::Wanted { first: !self.loaded } }
     }
 
     fn end_load(&mut self) {
@@ -162,7 +167,7 @@ impl Agent {
             self.fib_event(event);
         }
         if again || replay.len() >= REPLAY_EVENTS_MAX {
-            self.load = if self.away.due.is_some() { Load::Away } else { Load::Wanted { first: !self.loaded } };
+            self.load = self.not_read();
             return;
         }
         let took_ms = self.last_load.map_or(0, |at| at.elapsed().as_millis());

@@ -83,15 +83,12 @@ impl Agent {
         Ok(())
     }
 
-    /// This process is to be primary, rush or not: the table is read at once, before anything is written.
+    /// This process is to be primary, rush or not: a table that is not known is read at once, before anything is written.
     pub(super) fn come_back(&mut self) -> Result<(), PfedError> {
-        let stayed_away = matches!(self.load, Load::Away | Load::Listening { .. });
-        if !stayed_away && self.away.due.is_none() {
-            return Ok(());
+        if self.away.due.take().is_some() {
+            self.listen_again()?;
         }
-        self.away.due = None;
-        self.listen_again()?;
-        if stayed_away {
+        if let Load::Away | Load::Listening { .. } | Load::Wanted { first: false } = self.load {
             self.load = Load::Wanted { first: false };
             self.last_load = None;
         }
