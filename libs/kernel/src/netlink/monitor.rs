@@ -14,7 +14,7 @@ use super::wire::{Message, Messages, NLM_F_REPLACE};
 use super::{PROTOCOL_HOLDFAST, TABLE_MAIN};
 use crate::KernelError;
 
-/// The queue holds some 40,000 notifications of routes while their reader is busy elsewhere.
+/// The queue holds more than 60,000 notifications of routes while their reader is busy elsewhere: the kernel counts double what is asked for.
 const BUFFER_BYTES: usize = 32 << 20;
 /// Datagrams taken in one system call.
 const DATAGRAMS: usize = 64;
