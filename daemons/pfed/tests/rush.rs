@@ -23,13 +23,7 @@ async fn tell(rpd: &mut Rpd, nexthop: u32) {
 
 /// A primary and a backup with a small table, whose rpd wants a large one. The backup is stopped, and then hears at once that the primary has written it.
 async fn beside_a_rush(world: &World) -> (Pfed, Pfed, [Rpd; 2]) {
-    let old = world.start("re0", "primary", 1).await;
-    let mut old_rpd = old.program(1).await;
-    old_rpd.must(whole(nexthops(), table())).await;
-    let new = world.start("re1", "backup", 1).await;
-    let mut new_rpd = new.program(1).await;
-    new_rpd.must(whole(nexthops(), table())).await;
-    until("the backup is synchronized", || async { new.synchronization().await.synchronized }).await;
+    let [(old, mut old_rpd), (new, mut new_rpd)] = side_by_side(world).await;
     tell(&mut new_rpd, 1).await;
     signal(&new, "STOP");
     tell(&mut old_rpd, 1).await;

@@ -5,13 +5,6 @@ mod common;
 use common::*;
 use holdfast_proto::v1::{self, Role};
 
-async fn follows(backup: &Pfed) {
-    until("the backup is synchronized", || async { backup.synchronization().await.synchronized }).await;
-    let state = backup.synchronization().await;
-    assert_eq!(state.pending_writes, 0);
-    assert!(state.tables.len() == 2 && state.tables.iter().all(|table| table.equal), "{state:?}");
-}
-
 async fn freeze(pfed: &Pfed, epoch: u64) -> v1::FreezeReply {
     pfed.daemon().freeze(v1::FreezeRequest { epoch }).await.unwrap().into_inner()
 }
@@ -93,13 +86,7 @@ fn the_backup_follows_and_takes_over_without_a_write() {
 fn a_frozen_instance_writes_nothing_and_goes_on_where_it_stopped() {
     in_namespace(|| async {
         let world = World::new().await;
-        let old = world.start("re0", "primary", 1).await;
-        let mut old_rpd = old.program(1).await;
-        old_rpd.must(whole(nexthops(), table())).await;
-        let new = world.start("re1", "backup", 1).await;
-        let mut new_rpd = new.program(1).await;
-        new_rpd.must(whole(nexthops(), table())).await;
-        follows(&new).await;
+        let [(old, mut old_rpd), (new, _new_rpd)] = side_by_side(&world).await;
         let frozen = freeze(&old, 1).await;
         let writes = old.summary().await.writes;
         old_rpd.must(change(routes(&[("192.0.77.0/24", 1)]))).await;
@@ -128,13 +115,7 @@ fn a_frozen_instance_writes_nothing_and_goes_on_where_it_stopped() {
 
 /// Old and new side by side; the new one is committed in epoch 2 while its rpd's word is two changes of a route behind.
 async fn behind_its_rpd(world: &World) -> (Pfed, Rpd) {
-    let old = world.start("re0", "primary", 1).await;
-    let mut old_rpd = old.program(1).await;
-    old_rpd.must(whole(nexthops(), table())).await;
-    let new = world.start("re1", "backup", 1).await;
-    let mut new_rpd = new.program(1).await;
-    new_rpd.must(whole(nexthops(), table())).await;
-    follows(&new).await;
+    let [(old, mut old_rpd), (new, mut new_rpd)] = side_by_side(world).await;
     for next_hop in [2, 3] {
         old_rpd.must(change(routes(&[("192.0.2.0/24", next_hop)]))).await;
     }

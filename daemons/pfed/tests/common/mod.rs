@@ -353,6 +353,26 @@ pub fn caught_up() -> v1::FibBatch {
     v1::FibBatch { caught_up: true, ..Default::default() }
 }
 
+/// Waits until a backup holds what the primary does.
+pub async fn follows(backup: &Pfed) {
+    until("the backup is synchronized", || async { backup.synchronization().await.synchronized }).await;
+    let state = backup.synchronization().await;
+    assert_eq!(state.pending_writes, 0);
+    assert!(state.tables.len() == 2 && state.tables.iter().all(|table| table.equal), "{state:?}");
+}
+
+/// A primary in re0 and a backup in re1, both told the small table, each with its rpd.
+pub async fn side_by_side(world: &World) -> [(Pfed, Rpd); 2] {
+    let old = world.start("re0", "primary", 1).await;
+    let mut old_rpd = old.program(1).await;
+    old_rpd.must(whole(nexthops(), table())).await;
+    let new = world.start("re1", "backup", 1).await;
+    let mut new_rpd = new.program(1).await;
+    new_rpd.must(whole(nexthops(), table())).await;
+    follows(&new).await;
+    [(old, old_rpd), (new, new_rpd)]
+}
+
 /// What the kernel has of ours, as text.
 pub fn kernel_routes() -> String {
     sh("ip -4 route show proto 72; ip -6 route show proto 72")

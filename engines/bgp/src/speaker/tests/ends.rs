@@ -98,19 +98,24 @@ fn what_ends_a_handshake_is_reported_once() {
     assert_eq!(detail(&world, 0).last_notification_sent.unwrap().name, "OPEN Message Error / Unacceptable Hold Time");
 }
 
+/// The first neighbour resets its session, before a follower joins or while there is one.
+fn reset(world: &mut World, follower_joins: bool) {
+    if follower_joins {
+        world.join();
+        world.run();
+    }
+    world.peers[0].out.extend(NotificationMessage::cease(Cease::AdministrativeReset).encode());
+    world.run();
+    world.cut(0);
+}
+
 /// Also to whoever leads next: by the facts while it follows, or by the description of the session when it joins.
 #[test]
 fn a_session_that_is_back_says_why_the_one_before_ended() {
     for joins_first in [true, false] {
         let mut world = world();
         assert_eq!(detail(&world, 0).summary.unwrap().last_error, "", "there was none before");
-        if joins_first {
-            world.join();
-            world.run();
-        }
-        world.peers[0].out.extend(NotificationMessage::cease(Cease::AdministrativeReset).encode());
-        world.run();
-        world.cut(0);
+        reset(&mut world, joins_first);
         world.advance(Duration::from_secs(60));
         world.establish();
         let before = detail(&world, 0).summary.unwrap();
@@ -132,13 +137,7 @@ fn attempts_since_do_not_hide_what_ended_a_session() {
     for joins_first in [true, false] {
         let mut world = world();
         assert_eq!(detail(&world, 0).session_end, "", "none has ended");
-        if joins_first {
-            world.join();
-            world.run();
-        }
-        world.peers[0].out.extend(NotificationMessage::cease(Cease::AdministrativeReset).encode());
-        world.run();
-        world.cut(0);
+        reset(&mut world, joins_first);
         world.peers[0].open.hold_time_s = 1;
         for _ in 0..5 {
             world.advance(Duration::from_secs(60));
